@@ -1,0 +1,3 @@
+//! The pure core: no I/O, clock, async runtime or HTTP.
+
+pub mod vocabulary;
