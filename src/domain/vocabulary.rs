@@ -127,6 +127,96 @@ vocabulary! {
     }
 }
 
+vocabulary! {
+    /// The API that a poll speaks.
+    Api {
+        /// `/json/2`, from Odoo 19 on.
+        Json2 = "json2",
+        /// `/jsonrpc`
+        Jsonrpc = "jsonrpc",
+    }
+}
+
+vocabulary! {
+    /// Why a poll failed.
+    Reason {
+        /// Refused, reset, closed without an answer, or no such host.
+        Connect = "connect",
+        /// The certificate or the handshake.
+        Tls = "tls",
+        /// Longer than the target's time-out.
+        Timeout = "timeout",
+        /// An answer that is not Odoo's: a proxy's 403 or 429, HTML, a redirect.
+        HttpStatus = "http_status",
+        /// The key is wrong, expired, revoked, of a wrong scope, or of an archived account.
+        Auth = "auth",
+        /// The account may not see all users.
+        Access = "access",
+        /// No such database.
+        Database = "database",
+        /// Odoo or PostgreSQL is starting, stopping, overloaded, or being upgraded.
+        Maintenance = "maintenance",
+        /// An answer that does not mean what it should.
+        Protocol = "protocol",
+        /// An answer larger than any that is expected.
+        TooLarge = "too_large",
+        /// A defect of this program.
+        Internal = "internal",
+    }
+}
+
+vocabulary! {
+    /// Whom a second factor is mandatory for, by `auth_totp.policy`.
+    PolicyScope {
+        /// Internal people.
+        EmployeeRequired = "employee_required",
+        /// Everybody.
+        AllRequired = "all_required",
+    }
+}
+
+vocabulary! {
+    /// The modules that change the picture.
+    Module {
+        /// Odoo's TOTP.
+        AuthTotp = "auth_totp",
+        /// Its invitations by e-mail; from 19 on the e-mail code policy too.
+        AuthTotpMail = "auth_totp_mail",
+        /// The e-mail code policy, up to 18.
+        AuthTotpMailEnforce = "auth_totp_mail_enforce",
+        /// TOTP for portal people.
+        AuthTotpPortal = "auth_totp_portal",
+        /// OCA: makes internal people enrol at login.
+        AuthTotpEnforce = "auth_totp_enforce",
+        /// OCA: trusted networks skip the second factor.
+        AuthTotpIpCheck = "auth_totp_ip_check",
+        /// Odoo's passkeys.
+        AuthPasskey = "auth_passkey",
+        /// Passkeys for portal people.
+        AuthPasskeyPortal = "auth_passkey_portal",
+        /// OCA: a master password for every account.
+        AuthAdminPasskey = "auth_admin_passkey",
+        /// OCA: API keys of integrations, in clear text.
+        AuthApiKey = "auth_api_key",
+        /// LDAP passwords.
+        AuthLdap = "auth_ldap",
+        /// OAuth sign-in.
+        AuthOauth = "auth_oauth",
+        /// OCA: OpenID Connect sign-in.
+        AuthOidc = "auth_oidc",
+        /// OCA: SAML sign-in.
+        AuthSaml = "auth_saml",
+        /// A minimum password length.
+        AuthPasswordPolicy = "auth_password_policy",
+        /// Sessions that end by inactivity.
+        AuthTimeout = "auth_timeout",
+        /// OCA: administrators act as somebody else.
+        ImpersonateLogin = "impersonate_login",
+        /// OCA: password rules.
+        PasswordSecurity = "password_security",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

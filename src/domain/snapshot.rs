@@ -1,0 +1,75 @@
+//! What one moment shows of a target: immutable, shared, replaced as a whole.
+
+use std::sync::Arc;
+
+use super::facts::{Gap, Server};
+use super::health::{Outcome, PollHealth};
+use super::vocabulary::{Api, Capability, Factor, Reason};
+use super::{PerType, Posture};
+
+/// Who a target is and what its configuration says that series repeat.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Identity {
+    /// The name in the configuration: the label `target`.
+    pub name: String,
+    /// Labels that the configuration gives every series of the target, sorted by name.
+    pub labels: Vec<(String, String)>,
+    /// Where it is, without credentials.
+    pub url: String,
+    /// The database.
+    pub database: String,
+    /// Time between two polls, in seconds.
+    pub interval: f64,
+    /// What counts as a second factor.
+    pub accepted: Vec<Factor>,
+    /// The wanted coverage, 0 to 1, where one is wanted.
+    pub coverage_target: PerType<Option<f64>>,
+    /// Capabilities that are known to be missing and accepted as such.
+    pub accept_missing: Vec<Capability>,
+}
+
+/// One moment of one target.
+#[derive(Debug, Clone)]
+pub struct TargetSnapshot {
+    /// Who it is.
+    pub identity: Arc<Identity>,
+    /// How its polls go.
+    pub health: PollHealth,
+    /// The last server that answered a whole poll. Stays while polls fail.
+    pub server: Option<Server>,
+    /// What the last poll that could tell found missing; capabilities that are not listed are there. `None` until one could tell.
+    pub gaps: Option<Arc<[(Capability, Gap)]>>,
+    /// The numbers, only while they are true: absent when the last poll failed.
+    pub posture: Option<Arc<Posture>>,
+}
+
+impl TargetSnapshot {
+    /// Before the first poll.
+    pub fn pending(identity: Arc<Identity>) -> Self {
+        Self {
+            identity,
+            health: PollHealth::default(),
+            server: None,
+            gaps: None,
+            posture: None,
+        }
+    }
+
+    /// Whether the target is up, `None` while that is not known.
+    pub fn up(&self) -> Option<bool> {
+        self.health.last.map(|outcome| outcome == Outcome::Success)
+    }
+
+    /// Why the target is down, if it is.
+    pub fn failing(&self) -> Option<Reason> {
+        match self.health.last {
+            Some(Outcome::Failure(reason)) => Some(reason),
+            _ => None,
+        }
+    }
+
+    /// The API of the last server that answered.
+    pub fn api(&self) -> Option<Api> {
+        self.server.as_ref().map(|server| server.api)
+    }
+}
