@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
 
 use super::exemption::Exemption;
 use super::facts::{ApiKey, Device, Facts, Known, Scope, TrustedNetworks};
@@ -211,7 +211,7 @@ impl Standing {
         let mut exempt_by_reason = <[IdSet; 3]>::default();
         let mut exempt = IdSet::new();
         for (entry, people) in terms.exemptions.iter().zip(&facts.exemptions) {
-            if !entry.is_expired(facts.now) {
+            if !entry.expired_on(today(facts)) {
                 exempt_by_reason[entry.reason as usize] |= people - &exempt;
                 exempt |= people;
             }
@@ -405,6 +405,14 @@ impl Posture {
     }
 }
 
+/// The role whose people administer the server: the one that a lost phone can lock out.
+const SETTINGS: &str = "settings";
+
+/// The day of the poll, in UTC.
+fn today(facts: &Facts) -> Date {
+    facts.now.to_zoned(TimeZone::UTC).date()
+}
+
 fn minus(whole: PerType<u64>, part: PerType<u64>) -> PerType<u64> {
     PerType::from_fn(|user_type| whole[user_type] - part[user_type])
 }
@@ -412,7 +420,7 @@ fn minus(whole: PerType<u64>, part: PerType<u64>) -> PerType<u64> {
 fn exemptions(facts: &Facts, terms: &Terms) -> Exemptions {
     let mut states = Exemptions::default();
     for (entry, people) in terms.exemptions.iter().zip(&facts.exemptions) {
-        if entry.is_expired(facts.now) {
+        if entry.expired_on(today(facts)) {
             states.expired += 1;
         } else if people.is_empty() {
             states.unmatched += 1;
@@ -451,7 +459,7 @@ fn privileged(facts: &Facts, standing: &Standing) -> Option<Privileged> {
         .collect::<Vec<_>>();
     let protected_admins = roles
         .iter()
-        .find(|role| role.name == super::role::SETTINGS)
+        .find(|role| role.name == SETTINGS)
         .and_then(|role| Some(role.people - role.unprotected?));
     Some(Privileged {
         people: (everybody - &standing.exempt).len(),
