@@ -1,3 +1,4 @@
 //! odoo-mfa-exporter.
 
+pub mod config;
 pub mod domain;
