@@ -3,4 +3,5 @@
 //! Modules depend on each other in one direction only (a test holds it):
 //! `domain` ← `config` ← {`odoo`, `exposition`} ← {`poll`, `web`} ← `runtime` ← `cli`. `demo` depends on none of them.
 
+pub mod config;
 pub mod domain;

@@ -27,24 +27,24 @@ pub enum Matcher {
     /// The person with exactly this login.
     Login(String),
     /// Everybody whose login fits the pattern.
-    Glob(LoginGlob),
+    Glob(Glob),
     /// Everybody in the group, implied groups included.
     Group(XmlId),
 }
 
-/// A pattern for logins: `*` stands for any text, `?` for one character. Upper and lower case differ.
+/// A pattern: `*` stands for any text, `?` for one character. Upper and lower case differ.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LoginGlob(String);
+pub struct Glob(String);
 
 /// Why a text is refused as a pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidGlob {
     /// Nothing but `*`, or nothing at all.
-    #[error("fits every login")]
+    #[error("fits everything")]
     FitsAll,
 }
 
-impl LoginGlob {
+impl Glob {
     /// The pattern as written.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -64,28 +64,28 @@ impl LoginGlob {
         like
     }
 
-    /// Whether a login fits.
-    pub fn matches(&self, login: &str) -> bool {
+    /// Whether a text fits.
+    pub fn matches(&self, text: &str) -> bool {
         let pattern: Vec<char> = self.0.chars().collect();
-        let login: Vec<char> = login.chars().collect();
-        let (mut p, mut l) = (0, 0);
+        let text: Vec<char> = text.chars().collect();
+        let (mut p, mut t) = (0, 0);
         // Where to go on when a mismatch shows that the last `*` stands for one character more.
         let mut retry = None;
-        while l < login.len() {
+        while t < text.len() {
             match pattern.get(p) {
                 Some('*') => {
-                    retry = Some((p, l));
+                    retry = Some((p, t));
                     p += 1;
                 }
-                Some(&c) if c == '?' || c == login[l] => {
+                Some(&c) if c == '?' || c == text[t] => {
                     p += 1;
-                    l += 1;
+                    t += 1;
                 }
                 _ => match retry {
                     Some((star, from)) => {
                         retry = Some((star, from + 1));
                         p = star + 1;
-                        l = from + 1;
+                        t = from + 1;
                     }
                     None => return false,
                 },
@@ -95,7 +95,7 @@ impl LoginGlob {
     }
 }
 
-impl std::str::FromStr for LoginGlob {
+impl std::str::FromStr for Glob {
     type Err = InvalidGlob;
 
     fn from_str(text: &str) -> Result<Self, InvalidGlob> {
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn glob(text: &str) -> LoginGlob {
+    fn glob(text: &str) -> Glob {
         text.parse().expect("a pattern")
     }
 
@@ -129,7 +129,7 @@ mod tests {
             assert_eq!(glob(pattern).matches(login), fits, "{pattern} {login}");
         }
         assert_eq!(glob(r"a_%*?\").like(), r"a\_\%%_\\");
-        assert_eq!("**".parse::<LoginGlob>(), Err(InvalidGlob::FitsAll));
+        assert_eq!("**".parse::<Glob>(), Err(InvalidGlob::FitsAll));
     }
 
     #[test]
