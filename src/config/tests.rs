@@ -552,9 +552,10 @@ surface:
 
 #[test]
 fn roles_are_added_replaced_and_removed() {
-    let (config, _) =
-        load(&format!("{MINIMAL}privileged_roles: {{payroll: [hr_payroll.group_a], hr: [hr.group_hr_manager], website: []}}"))
-            .expect("a good configuration");
+    let (config, _) = load(&format!(
+        "{MINIMAL}privileged_roles: {{payroll: [hr_payroll.group_a], hr: [hr.group_hr_manager], website: []}}"
+    ))
+    .expect("a good configuration");
     let groups = |name: &str| -> Vec<String> {
         let role = config.roles.iter().find(|(role, _)| *role == name);
         role.map(|(_, groups)| groups.iter().map(ToString::to_string).collect())

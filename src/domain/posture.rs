@@ -335,13 +335,14 @@ impl Posture {
             (Some(grace), Some(unprotected)) => Some(within(grace, unprotected)?),
             _ => None,
         };
-        let dormant_unprotected =
-            match (facts.awake.complete().and_then(unprotected_in), unprotected) {
-                (Some(awake), Some(unprotected)) => {
-                    Some(minus(unprotected, within(awake, unprotected)?))
-                }
-                _ => None,
-            };
+        let dormant_unprotected = match (facts.awake.complete(), unprotected) {
+            (Some(awake), Some(unprotected)) => {
+                let mut awake_unprotected = unprotected_in(&awake.named).unwrap_or_default();
+                awake_unprotected[UserType::Portal] = awake.portal_unprotected;
+                Some(minus(unprotected, within(awake_unprotected, unprotected)?))
+            }
+            _ => None,
+        };
         let single_factor = match (facts.totp.complete(), facts.passkey.complete()) {
             (Some(totp), Some(passkey)) => {
                 let single = (totp ^ passkey) - &standing.exempt;

@@ -52,14 +52,31 @@ impl Call {
 ///
 /// # Errors
 /// Whatever went wrong with the server, or the account's rights.
-pub(super) async fn call(transport: &Transport, api: Api, uid: u32, call: Call) -> Result<Value, Error> {
+pub(super) async fn call(
+    transport: &Transport,
+    api: Api,
+    uid: u32,
+    call: Call,
+) -> Result<Value, Error> {
     match api {
         Api::Json2 => json2(transport, call).await,
         Api::Jsonrpc => {
             let target = transport.target();
-            let positional: Vec<Value> = call.positional.into_iter().map(|(_, value)| value).collect();
+            let positional: Vec<Value> = call
+                .positional
+                .into_iter()
+                .map(|(_, value)| value)
+                .collect();
             let key = target.api_key.expose_secret();
-            let args = json!([target.database, uid, key, call.model, call.method, positional, call.named]);
+            let args = json!([
+                target.database,
+                uid,
+                key,
+                call.model,
+                call.method,
+                positional,
+                call.named
+            ]);
             jsonrpc(transport, "object", "execute_kw", args).await
         }
     }
@@ -76,8 +93,11 @@ pub(super) async fn whoami(transport: &Transport, api: Api) -> Result<u32, Error
         Api::Jsonrpc => {
             let target = transport.target();
             let Some(login) = &target.login else {
-                return Err(Error::new(Kind::Unauthorized, "JSON-RPC needs the account's login")
-                    .hint("set the target's login to the login of the account that owns the API key"));
+                return Err(
+                    Error::new(Kind::Unauthorized, "JSON-RPC needs the account's login").hint(
+                        "set the target's login to the login of the account that owns the API key",
+                    ),
+                );
             };
             let args = json!([target.database, login, target.api_key.expose_secret(), {}]);
             jsonrpc(transport, "common", "authenticate", args).await?
@@ -85,15 +105,25 @@ pub(super) async fn whoami(transport: &Transport, api: Api) -> Result<u32, Error
     };
     match uid.as_u64().and_then(|uid| u32::try_from(uid).ok()) {
         Some(uid) => Ok(uid),
-        None if uid == Value::Bool(false) => Err(Error::new(Kind::Unauthorized, "Odoo refuses the login or the API key")),
-        None => Err(Error::new(Kind::Unexpected, "Odoo does not say whom the API key belongs to")),
+        None if uid == Value::Bool(false) => Err(Error::new(
+            Kind::Unauthorized,
+            "Odoo refuses the login or the API key",
+        )),
+        None => Err(Error::new(
+            Kind::Unexpected,
+            "Odoo does not say whom the API key belongs to",
+        )),
     }
 }
 
 async fn json2(transport: &Transport, call: Call) -> Result<Value, Error> {
     let target = transport.target();
     let mut body = call.named;
-    body.extend(call.positional.into_iter().map(|(name, value)| (name.to_owned(), value)));
+    body.extend(
+        call.positional
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value)),
+    );
     let request = transport
         .post(&format!("/json/2/{}/{}", call.model, call.method))
         .bearer_auth(target.api_key.expose_secret())
@@ -103,7 +133,12 @@ async fn json2(transport: &Transport, call: Call) -> Result<Value, Error> {
 }
 
 /// One call of JSON-RPC's `/jsonrpc`, which answers errors with the status 200.
-pub(super) async fn jsonrpc(transport: &Transport, service: &str, method: &str, args: Value) -> Result<Value, Error> {
+pub(super) async fn jsonrpc(
+    transport: &Transport,
+    service: &str,
+    method: &str,
+    args: Value,
+) -> Result<Value, Error> {
     let request = transport.post("/jsonrpc").json(&json!({
         "jsonrpc": "2.0", "method": "call", "id": 1,
         "params": {"service": service, "method": method, "args": args},
@@ -116,15 +151,24 @@ pub(super) async fn jsonrpc(transport: &Transport, service: &str, method: &str, 
 /// The result of a JSON-RPC envelope. Neither result nor error means that the method returned nothing.
 pub(super) fn result_of(mut envelope: Value) -> Result<Value, Error> {
     if !envelope.is_object() || envelope.get("jsonrpc").is_none() {
-        return Err(Error::new(Kind::NotOdoo, "the reply is JSON, but not JSON-RPC's"));
+        return Err(Error::new(
+            Kind::NotOdoo,
+            "the reply is JSON, but not JSON-RPC's",
+        ));
     }
     match envelope.get_mut("error").map(Value::take) {
-        None => Ok(envelope.get_mut("result").map(Value::take).unwrap_or_default()),
+        None => Ok(envelope
+            .get_mut("result")
+            .map(Value::take)
+            .unwrap_or_default()),
         Some(mut error) => {
             let data = error.get_mut("data").map(Value::take).unwrap_or_default();
             Err(match serde_json::from_value::<OdooError>(data) {
                 Ok(error) => error.classify(),
-                Err(_) => Error::new(Kind::Unexpected, "Odoo answers an error without saying which"),
+                Err(_) => Error::new(
+                    Kind::Unexpected,
+                    "Odoo answers an error without saying which",
+                ),
             })
         }
     }

@@ -49,19 +49,25 @@ impl Error {
     /// A failure without a hint.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
         let hint = match kind {
-            Kind::Unreachable => Some("is Odoo running, and do the url and the firewall let this host reach it?"),
+            Kind::Unreachable => {
+                Some("is Odoo running, and do the url and the firewall let this host reach it?")
+            }
             Kind::Tls => Some("if the certificate is of a private authority, set tls.ca_file"),
             Kind::TimedOut => Some("a larger timeout helps where the server is only slow"),
-            Kind::NotOdoo | Kind::NoSuchPath => {
-                Some("something in front of Odoo answered: let this host through, or correct the url")
-            }
+            Kind::NotOdoo | Kind::NoSuchPath => Some(
+                "something in front of Odoo answered: let this host through, or correct the url",
+            ),
             Kind::Unauthorized => Some(
                 "make a new API key for the account (scope 'rpc' or none), check login and database, and that the account is active",
             ),
             Kind::Forbidden | Kind::Incomplete => None,
-            Kind::NoDatabase => Some("correct the target's database; the name must also pass the server's dbfilter"),
+            Kind::NoDatabase => {
+                Some("correct the target's database; the name must also pass the server's dbfilter")
+            }
             Kind::Maintenance => Some("look at Odoo's and PostgreSQL's logs; it is retried"),
-            Kind::NoSuchName | Kind::Unexpected => Some("this may be an Odoo version that is not known yet: please report it"),
+            Kind::NoSuchName | Kind::Unexpected => {
+                Some("this may be an Odoo version that is not known yet: please report it")
+            }
             Kind::TooLarge => None,
         };
         Self {

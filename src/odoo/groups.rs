@@ -32,7 +32,11 @@ impl Groups {
                 groups.by_xml_id.insert(xml_id.clone(), row.id);
             }
             groups.implying.entry(row.id).or_default().push(row.id);
-            for implied in row.all_implied_ids.iter().filter(|implied| **implied != row.id) {
+            for implied in row
+                .all_implied_ids
+                .iter()
+                .filter(|implied| **implied != row.id)
+            {
                 groups.implying.entry(*implied).or_default().push(row.id);
             }
         }
@@ -48,7 +52,10 @@ impl Groups {
     }
 
     /// The same for several: a set.
-    pub(super) fn members_of_any<'a>(&self, xml_ids: impl IntoIterator<Item = &'a str>) -> BTreeSet<u32> {
+    pub(super) fn members_of_any<'a>(
+        &self,
+        xml_ids: impl IntoIterator<Item = &'a str>,
+    ) -> BTreeSet<u32> {
         xml_ids
             .into_iter()
             .flat_map(|xml_id| self.members_of(xml_id))

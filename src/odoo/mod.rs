@@ -14,6 +14,7 @@ mod groups;
 mod names;
 pub mod plan;
 mod session;
+mod tls;
 mod transport;
 
 pub use error::{Error, Kind};

@@ -24,7 +24,12 @@ pub struct Person {
 ///
 /// # Errors
 /// When the server fails.
-pub async fn names(transport: &Transport, session: &Session, people: &IdSet, limit: usize) -> Result<Vec<Person>, Error> {
+pub async fn names(
+    transport: &Transport,
+    session: &Session,
+    people: &IdSet,
+    limit: usize,
+) -> Result<Vec<Person>, Error> {
     let ids: Vec<u32> = people.iter().take(limit).collect();
     if ids.is_empty() {
         return Ok(Vec::new());

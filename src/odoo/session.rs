@@ -62,7 +62,10 @@ impl Session {
             .collect();
         // Without it, accounts that nobody can use would count as people.
         if !xml_ids.values().any(|xml_id| xml_id == "base.public_user") {
-            return Err(Error::new(Kind::Unexpected, "base.public_user is not among the first accounts of the database"));
+            return Err(Error::new(
+                Kind::Unexpected,
+                "base.public_user is not among the first accounts of the database",
+            ));
         }
         let fields = Call::new("res.users.apikeys", "fields_get")
             .arg("allfields", vec!["expiration_date"])
@@ -83,17 +86,28 @@ impl Session {
     }
 
     /// The groups of the database. Their XML ids are asked again only when there is another group.
-    pub(super) async fn groups(&mut self, transport: &Transport, implied: bool) -> Result<Groups, Error> {
-        let fields = if implied { vec!["all_implied_ids"] } else { vec!["id"] };
+    pub(super) async fn groups(
+        &mut self,
+        transport: &Transport,
+        implied: bool,
+    ) -> Result<Groups, Error> {
+        let fields = if implied {
+            vec!["all_implied_ids"]
+        } else {
+            vec!["id"]
+        };
         let rows = Call::new("res.groups", "search_read")
             .arg("domain", Value::Array(Vec::new()))
             .named("fields", fields)
             .named("order", "id")
             .with_archived();
         let rows: Vec<GroupRow> = decode(self.call(transport, rows).await?, "res.groups")?;
-        if !rows.iter().all(|row| self.xml_ids.contains_key(&row.id)) || rows.len() != self.xml_ids.len() {
+        if !rows.iter().all(|row| self.xml_ids.contains_key(&row.id))
+            || rows.len() != self.xml_ids.len()
+        {
             let ids: Vec<u32> = rows.iter().map(|row| row.id).collect();
-            self.xml_ids = external_ids(transport, self.server.api, self.uid, "res.groups", &ids).await?;
+            self.xml_ids =
+                external_ids(transport, self.server.api, self.uid, "res.groups", &ids).await?;
         }
         Ok(Groups::new(&rows, &self.xml_ids))
     }
@@ -101,8 +115,12 @@ impl Session {
 
 /// Reads a reply into its type.
 pub(super) fn decode<T: serde::de::DeserializeOwned>(reply: Value, what: &str) -> Result<T, Error> {
-    serde_path_to_error::deserialize(reply)
-        .map_err(|error| Error::new(Kind::Unexpected, format!("the reply on {what} is not as expected: {error}")))
+    serde_path_to_error::deserialize(reply).map_err(|error| {
+        Error::new(
+            Kind::Unexpected,
+            format!("the reply on {what} is not as expected: {error}"),
+        )
+    })
 }
 
 /// XML ids of records; an empty one where a record has none.
@@ -113,7 +131,13 @@ async fn external_ids(
     model: &'static str,
     ids: &[u32],
 ) -> Result<BTreeMap<u32, String>, Error> {
-    let reply = call(transport, api, uid, Call::new(model, "get_external_id").arg("ids", ids)).await?;
+    let reply = call(
+        transport,
+        api,
+        uid,
+        Call::new(model, "get_external_id").arg("ids", ids),
+    )
+    .await?;
     decode(reply, "external ids")
 }
 
@@ -131,39 +155,67 @@ async fn server(transport: &Transport, last: Option<Api>) -> Result<Server, Erro
     let choice = transport.target().api;
     let modern = async || transport.json(transport.get("/web/version")).await;
     let legacy = async || {
-        let request = transport.post("/web/webclient/version_info").json(&serde_json::json!({}));
+        let request = transport
+            .post("/web/webclient/version_info")
+            .json(&serde_json::json!({}));
         result_of(transport.json(request).await?)
     };
     let reply = match (choice, last) {
-        (ApiChoice::Jsonrpc, _) | (ApiChoice::Auto, Some(Api::Jsonrpc)) => legacy().await,
+        (ApiChoice::JsonRpc, _) | (ApiChoice::Auto, Some(Api::Jsonrpc)) => legacy().await,
         (ApiChoice::Json2, _) | (ApiChoice::Auto, Some(Api::Json2)) => modern().await,
         (ApiChoice::Auto, None) => match modern().await {
             // 14 to 18 have no such path, and answer with a page or, before a database is chosen, in other ways.
-            Err(error) if matches!(error.kind, Kind::NoSuchPath | Kind::NotOdoo | Kind::NoSuchName | Kind::NoDatabase) => legacy().await,
+            Err(error)
+                if matches!(
+                    error.kind,
+                    Kind::NoSuchPath | Kind::NotOdoo | Kind::NoSuchName | Kind::NoDatabase
+                ) =>
+            {
+                legacy().await
+            }
             reply => reply,
         },
     };
-    let Version { version, version_info } = decode(reply?, "the version")?;
-    let release = release(&version_info)
-        .ok_or_else(|| Error::new(Kind::Unexpected, format!("the version '{version}' cannot be read")))?;
+    let Version {
+        version,
+        version_info,
+    } = decode(reply?, "the version")?;
+    let release = release(&version_info).ok_or_else(|| {
+        Error::new(
+            Kind::Unexpected,
+            format!("the version '{version}' cannot be read"),
+        )
+    })?;
     if release < (14, 0) {
-        return Err(Error::new(Kind::Unexpected, format!("Odoo {version} has no second factor"))
-            .hint("second factors exist from Odoo 14 on"));
+        return Err(Error::new(
+            Kind::Unexpected,
+            format!("Odoo {version} has no second factor"),
+        )
+        .hint("second factors exist from Odoo 14 on"));
     }
     let api = match choice {
         ApiChoice::Json2 => Api::Json2,
-        ApiChoice::Jsonrpc => Api::Jsonrpc,
+        ApiChoice::JsonRpc => Api::Jsonrpc,
         ApiChoice::Auto if release >= (19, 0) => Api::Json2,
         ApiChoice::Auto => Api::Jsonrpc,
     };
-    Ok(Server { version, release, api })
+    Ok(Server {
+        version,
+        release,
+        api,
+    })
 }
 
 /// The first two parts of a `server_version_info`: `[19, 0, 0, "final", 0, ""]`, or `["saas~18", 2, ...]` on Odoo's own platform.
 fn release(version_info: &[Value]) -> Option<(u32, u32)> {
     let part = |value: &Value| match value {
-        Value::Number(number) => number.as_u64().and_then(|number| u32::try_from(number).ok()),
-        Value::String(text) => text.trim_start_matches(|c: char| !c.is_ascii_digit()).parse().ok(),
+        Value::Number(number) => number
+            .as_u64()
+            .and_then(|number| u32::try_from(number).ok()),
+        Value::String(text) => text
+            .trim_start_matches(|c: char| !c.is_ascii_digit())
+            .parse()
+            .ok(),
         _ => None,
     };
     Some((part(version_info.first()?)?, part(version_info.get(1)?)?))
@@ -178,7 +230,10 @@ mod tests {
     fn releases_are_read_as_odoo_writes_them() {
         let read = |value: Value| release(value.as_array().expect("a list"));
         assert_eq!(read(json!([14, 0, 0, "final", 0, ""])), Some((14, 0)));
-        assert_eq!(read(json!(["saas~18", 2, 0, "final", 0, "e"])), Some((18, 2)));
+        assert_eq!(
+            read(json!(["saas~18", 2, 0, "final", 0, "e"])),
+            Some((18, 2))
+        );
         assert_eq!(read(json!([])), None);
         assert_eq!(read(json!([null, 0])), None);
     }

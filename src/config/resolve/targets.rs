@@ -313,7 +313,10 @@ fn api_key(
                 "add one of `api_key_file: PATH`, `api_key_env: VARIABLE`, `api_key_credential: NAME`",
             ),
             Some(second) => {
-                second.fail::<()>(&format!("is a second source of the API key, beside `{}`", sources[0].name), "keep one of them")?;
+                second.fail::<()>(
+                    &format!("is a second source of the API key, beside `{}`", sources[0].name),
+                    "keep one of them",
+                )?;
             }
         }
         return None;

@@ -9,12 +9,13 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Deserializer};
 use serde_json::json;
 
-use super::users::{Many2one, Users, row, unless_forbidden};
+use super::users::{Many2one, Users, row, unless_false, unless_forbidden};
 use crate::domain::IdSet;
 use crate::domain::facts::{ApiKey, Device, Gap, Known, Scope};
 use crate::odoo::error::Error;
 
-const GRANT: &str = "a group with read access and a record rule [(1, '=', 1)] on the model, or base.group_system";
+const GRANT: &str =
+    "a group with read access and a record rule [(1, '=', 1)] on the model, or base.group_system";
 
 /// Odoo 14 keeps trusted browsers among the API keys.
 const SCOPE_OF_14S_DEVICES: &str = "2fa_trusted_device";
@@ -31,19 +32,28 @@ pub(super) struct KeysAndDevices {
 struct KeyRow {
     id: u32,
     user_id: Many2one,
-    scope: ScopeText,
-    #[serde(deserialize_with = "date")]
-    create_date: Option<Timestamp>,
-    #[serde(default, deserialize_with = "date")]
-    expiration_date: Option<Timestamp>,
+    #[serde(deserialize_with = "unless_false")]
+    scope: Option<String>,
+    #[serde(deserialize_with = "unless_false")]
+    create_date: Option<Date>,
+    #[serde(default, deserialize_with = "unless_false")]
+    expiration_date: Option<Date>,
 }
 
-/// A scope: a text, or `false` for none.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum ScopeText {
-    None(bool),
-    Some(String),
+/// A date as Odoo writes it: in UTC, without a zone.
+#[derive(Clone, Copy)]
+struct Date(Timestamp);
+
+impl<'de> Deserialize<'de> for Date {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let date =
+            DateTime::strptime("%Y-%m-%d %H:%M:%S", &text).map_err(serde::de::Error::custom)?;
+        let zoned = date
+            .to_zoned(TimeZone::UTC)
+            .map_err(serde::de::Error::custom)?;
+        Ok(Self(zoned.timestamp()))
+    }
 }
 
 /// Somebody who owns something.
@@ -68,11 +78,17 @@ pub(super) async fn read(users: &Users<'_>) -> Result<KeysAndDevices, Error> {
     let devices = match &keys {
         _ if !parts.devices => Known::NotAsked,
         _ if !has_devices => Known::Complete(Vec::new()),
-        Some(table) if in_one_table => table.all(|row, active| scope(row).is_none().then(|| device(row, active))),
-        _ => owned(users, "auth_totp.device", "totp_trusted_device_ids").await?.all(|row, active| Some(device(row, active))),
+        Some(table) if in_one_table => {
+            table.all(|row, active| scope(row).is_none().then(|| device(row, active)))
+        }
+        _ => owned(users, "auth_totp.device", "totp_trusted_device_ids")
+            .await?
+            .all(|row, active| Some(device(row, active))),
     };
     Ok(KeysAndDevices {
-        poller_expiry: keys.as_ref().and_then(|keys| poller_expiry(users, &keys.rows)),
+        poller_expiry: keys
+            .as_ref()
+            .and_then(|keys| poller_expiry(users, &keys.rows)),
         keys: match &keys {
             Some(keys) if parts.keys => complete_keys(keys),
             _ => Known::NotAsked,
@@ -105,7 +121,11 @@ impl Owned {
     }
 }
 
-async fn owned(users: &Users<'_>, model: &'static str, one2many: &'static str) -> Result<Owned, Error> {
+async fn owned(
+    users: &Users<'_>,
+    model: &'static str,
+    one2many: &'static str,
+) -> Result<Owned, Error> {
     let mut fields = vec!["user_id", "scope", "create_date"];
     if users.session.keys_expire {
         fields.push("expiration_date");
@@ -114,24 +134,39 @@ async fn owned(users: &Users<'_>, model: &'static str, one2many: &'static str) -
     let mut again = true;
     loop {
         let domain = vec![json!(["user_id", "not in", users.pseudo])];
-        let rows = match unless_forbidden(users.rows::<KeyRow>(model, domain, &fields).await, GRANT)? {
-            Known::Complete(rows) => rows,
-            refused => {
-                let gap = refused.gap().cloned();
-                return Ok(Owned { rows: Vec::new(), active: IdSet::new(), gap });
-            }
-        };
+        let rows =
+            match unless_forbidden(users.rows::<KeyRow>(model, domain, &fields).await, GRANT)? {
+                Known::Complete(rows) => rows,
+                refused => {
+                    let gap = refused.gap().cloned();
+                    return Ok(Owned {
+                        rows: Vec::new(),
+                        active: IdSet::new(),
+                        gap,
+                    });
+                }
+            };
         let mut domain = users.people_domain(None);
         domain.push(json!([one2many, "!=", false]));
-        let owners = users.rows::<OwnerRow>("res.users", domain, &["active"]).await?;
+        let owners = users
+            .rows::<OwnerRow>("res.users", domain, &["active"])
+            .await?;
         let seen: IdSet = rows.iter().map(|row| row.user_id.id()).collect();
         let real: IdSet = owners.iter().map(|owner| owner.id).collect();
         let gap = (seen != real).then(|| Gap {
-            seen: format!("sees {model} of {} of {} people who own one", seen.len(), real.len()),
+            seen: format!(
+                "sees {model} of {} of {} people who own one",
+                seen.len(),
+                real.len()
+            ),
             grant: GRANT,
         });
         if gap.is_none() || !std::mem::take(&mut again) {
-            let active = owners.iter().filter(|owner| owner.active).map(|owner| owner.id).collect();
+            let active = owners
+                .iter()
+                .filter(|owner| owner.active)
+                .map(|owner| owner.id)
+                .collect();
             return Ok(Owned { rows, active, gap });
         }
     }
@@ -150,8 +185,8 @@ fn complete_keys(table: &Owned) -> Known<Vec<ApiKey>> {
             owner: row.user_id.id(),
             owner_active,
             scope: scope(row)?,
-            created: row.create_date?,
-            expires: row.expiration_date,
+            created: row.create_date?.0,
+            expires: row.expiration_date.map(|date| date.0),
         })
     })
 }
@@ -159,22 +194,21 @@ fn complete_keys(table: &Owned) -> Known<Vec<ApiKey>> {
 /// Every account sees its own keys, so this is known even where others' are not.
 fn poller_expiry(users: &Users<'_>, rows: &[KeyRow]) -> Option<Timestamp> {
     rows.iter()
-        .filter(|row| row.user_id.id() == users.session.uid && scope(row).is_some_and(Scope::opens_rpc))
-        .filter_map(|row| row.expiration_date)
+        .filter(|row| {
+            row.user_id.id() == users.session.uid && scope(row).is_some_and(Scope::opens_rpc)
+        })
+        .filter_map(|row| row.expiration_date.map(|date| date.0))
         .filter(|end| *end > users.question.now)
         .min()
 }
 
 /// What a row opens; `None` for a trusted browser.
 fn scope(row: &KeyRow) -> Option<Scope> {
-    match &row.scope {
-        ScopeText::None(_) => Some(Scope::Unrestricted),
-        ScopeText::Some(text) => match text.as_str() {
-            SCOPE_OF_14S_DEVICES => None,
-            "" => Some(Scope::Unrestricted),
-            "rpc" => Some(Scope::Rpc),
-            _ => Some(Scope::Other),
-        },
+    match row.scope.as_deref() {
+        Some(SCOPE_OF_14S_DEVICES) => None,
+        None | Some("") => Some(Scope::Unrestricted),
+        Some("rpc") => Some(Scope::Rpc),
+        Some(_) => Some(Scope::Other),
     }
 }
 
@@ -182,24 +216,6 @@ fn device(row: &KeyRow, owner_active: bool) -> Device {
     Device {
         owner: row.user_id.id(),
         owner_active,
-        expires: row.expiration_date,
-    }
-}
-
-/// A date as Odoo writes it, in UTC without a zone; `false` for none.
-fn date<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Date {
-        None(bool),
-        Some(String),
-    }
-    match Date::deserialize(deserializer)? {
-        Date::None(_) => Ok(None),
-        Date::Some(text) => {
-            let date = DateTime::strptime("%Y-%m-%d %H:%M:%S", &text).map_err(serde::de::Error::custom)?;
-            let zoned = date.to_zoned(TimeZone::UTC).map_err(serde::de::Error::custom)?;
-            Ok(Some(zoned.timestamp()))
-        }
+        expires: row.expiration_date.map(|date| date.0),
     }
 }

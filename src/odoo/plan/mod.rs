@@ -17,6 +17,7 @@ use super::transport::Transport;
 use crate::config::Target;
 use crate::domain::Facts;
 use crate::domain::facts::Known;
+use crate::domain::posture::Terms;
 use crate::domain::role::Roles;
 use users::Users;
 
@@ -35,7 +36,10 @@ pub struct Question<'a> {
 
 /// The parts of a poll that can be left out, when no family that needs them is exported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "each is an independent switch")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an independent switch"
+)]
 pub struct Parts {
     /// API keys.
     pub keys: bool,
@@ -47,6 +51,16 @@ pub struct Parts {
     pub sso: bool,
     /// People in roles.
     pub roles: bool,
+}
+
+impl<'a> Question<'a> {
+    /// What of the configuration the numbers depend on.
+    pub fn terms(&self) -> Terms<'a> {
+        Terms {
+            accepted: &self.target.accepted_factors,
+            exemptions: &self.target.exemptions,
+        }
+    }
 }
 
 impl Parts {
@@ -64,7 +78,11 @@ impl Parts {
 ///
 /// # Errors
 /// When the server fails, or the account cannot see all users: then nothing is known.
-pub async fn read(transport: &Transport, session: &mut Option<Session>, question: &Question<'_>) -> Result<Facts, Error> {
+pub async fn read(
+    transport: &Transport,
+    session: &mut Option<Session>,
+    question: &Question<'_>,
+) -> Result<Facts, Error> {
     let mut open = Session::open(transport, session.take()).await?;
     let users = Users::open(transport, &mut open, question).await?;
     let facts = facts(&users, question).await;

@@ -11,7 +11,7 @@ use super::users::{Domain, ROWS_PAGE, Users, any, row, unless_forbidden};
 use crate::domain::exemption::Matcher;
 use crate::domain::facts::{Awake, Gap, Known, People};
 use crate::domain::posture::Standing;
-use crate::domain::{Facts, Factor, IdSet, Module, PerType, UserType};
+use crate::domain::{Factor, Facts, IdSet, Module, PerType, UserType};
 use crate::odoo::call::Call;
 use crate::odoo::error::{Error, Kind};
 use crate::odoo::groups::in_groups;
@@ -32,9 +32,19 @@ impl Users<'_> {
         let internal = self.active(vec![self.in_any([INTERNAL])]).await?;
         let portal = self.count(true, self.portal()).await?;
         let rest = self.active(self.neither_internal_nor_portal()).await?;
-        let public = if rest.is_empty() { IdSet::new() } else { self.active(self.public()).await? };
-        let rest_archived = self.count(false, self.neither_internal_nor_portal()).await?;
-        let public_archived = if rest_archived == 0 { 0 } else { self.count(false, self.public()).await? };
+        let public = if rest.is_empty() {
+            IdSet::new()
+        } else {
+            self.active(self.public()).await?
+        };
+        let rest_archived = self
+            .count(false, self.neither_internal_nor_portal())
+            .await?;
+        let public_archived = if rest_archived == 0 {
+            0
+        } else {
+            self.count(false, self.public()).await?
+        };
         Ok(People {
             internal,
             portal,
@@ -67,9 +77,15 @@ impl Users<'_> {
                 .arg("ids", ids)
                 .arg("fields", vec!["totp_enabled"])
                 .named("load", "");
-            let rows: Vec<TotpRow> = decode(self.session.call(self.transport, read).await?, "totp_enabled")?;
+            let rows: Vec<TotpRow> = decode(
+                self.session.call(self.transport, read).await?,
+                "totp_enabled",
+            )?;
             if rows.len() != ids.len() {
-                return Err(Error::new(Kind::Unexpected, "people vanished while they were read"));
+                return Err(Error::new(
+                    Kind::Unexpected,
+                    "people vanished while they were read",
+                ));
             }
             enrolled.extend(rows.iter().filter(|row| row.totp_enabled).map(|row| row.id));
         }
@@ -78,7 +94,8 @@ impl Users<'_> {
 
     /// Active people with a passkey.
     pub(super) async fn passkey(&self, modules: &Modules) -> Result<Known<IdSet>, Error> {
-        self.holders("auth_passkey_key_ids", modules, &[Module::AuthPasskey]).await
+        self.holders("auth_passkey_key_ids", modules, &[Module::AuthPasskey])
+            .await
     }
 
     /// Active people linked to an OAuth provider.
@@ -86,7 +103,8 @@ impl Users<'_> {
         if !self.question.parts.sso {
             return Ok(Known::NotAsked);
         }
-        self.holders("oauth_uid", modules, &[Module::AuthOauth, Module::AuthOidc]).await
+        self.holders("oauth_uid", modules, &[Module::AuthOauth, Module::AuthOidc])
+            .await
     }
 
     /// Active people linked to a SAML provider.
@@ -99,7 +117,12 @@ impl Users<'_> {
 
     /// Active people whose account is younger than the grace period.
     pub(super) async fn recent(&self) -> Result<IdSet, Error> {
-        self.active(vec![json!(["create_date", ">", self.ago(self.question.target.grace)])]).await
+        self.active(vec![json!([
+            "create_date",
+            ">",
+            self.ago(self.question.target.grace)
+        ])])
+        .await
     }
 
     /// Active people who are not dormant. Sets for everybody but portal people, of whom only those count who are unprotected.
@@ -109,19 +132,28 @@ impl Users<'_> {
         }
         let others: Vec<u32> = (&facts.people.public | &facts.people.none).iter().collect();
         let mut domain = self.awake_domain();
-        domain.extend(any(vec![self.in_any([INTERNAL]), json!(["id", "in", others])]));
+        domain.extend(any(vec![
+            self.in_any([INTERNAL]),
+            json!(["id", "in", others]),
+        ]));
         let named = match unless_forbidden(self.active(domain).await, LOGINS)? {
             Known::Complete(named) => named,
             Known::Missing(gap) => return Ok(Known::Missing(gap)),
             Known::NotAsked => return Ok(Known::NotAsked),
         };
         let portal_unprotected = self.awake_unprotected_portal(facts).await?;
-        Ok(Known::Complete(Awake { named, portal_unprotected }))
+        Ok(Known::Complete(Awake {
+            named,
+            portal_unprotected,
+        }))
     }
 
     async fn awake_unprotected_portal(&self, facts: &Facts) -> Result<u64, Error> {
         let standing = Standing::of(facts, &self.question.terms());
-        let Some(covered) = standing.covered.filter(|covered| !covered.types[UserType::Portal]) else {
+        let Some(covered) = standing
+            .covered
+            .filter(|covered| !covered.types[UserType::Portal])
+        else {
             return Ok(0);
         };
         let exempt: Vec<u32> = standing.exempt.iter().collect();
@@ -149,8 +181,16 @@ impl Users<'_> {
                 Factor::Totp if !self.has("totp_enabled") => {}
                 Factor::Totp if self.can_search("totp_enabled") => leaves.push(totp()),
                 Factor::Totp => return None,
-                Factor::Passkey => leaves.extend(self.has("auth_passkey_key_ids").then(|| is_set("auth_passkey_key_ids"))),
-                Factor::Sso => leaves.extend(["oauth_uid", "saml_ids"].into_iter().filter(|field| self.has(field)).map(is_set)),
+                Factor::Passkey => leaves.extend(
+                    self.has("auth_passkey_key_ids")
+                        .then(|| is_set("auth_passkey_key_ids")),
+                ),
+                Factor::Sso => leaves.extend(
+                    ["oauth_uid", "saml_ids"]
+                        .into_iter()
+                        .filter(|field| self.has(field))
+                        .map(is_set),
+                ),
                 Factor::EmailPolicy => {}
             }
         }
@@ -166,18 +206,34 @@ impl Users<'_> {
             .question
             .roles
             .iter()
-            .map(|(role, xml_ids)| (role, self.groups.members_of_any(xml_ids.iter().map(|xml_id| xml_id.as_str()))))
+            .map(|(role, xml_ids)| {
+                (
+                    role,
+                    self.groups
+                        .members_of_any(xml_ids.iter().map(|xml_id| xml_id.as_str())),
+                )
+            })
             .collect();
-        let mut roles: BTreeMap<String, IdSet> = groups.keys().map(|role| ((*role).to_owned(), IdSet::new())).collect();
+        let mut roles: BTreeMap<String, IdSet> = groups
+            .keys()
+            .map(|role| ((*role).to_owned(), IdSet::new()))
+            .collect();
         let everything: BTreeSet<u32> = groups.values().flatten().copied().collect();
         if everything.is_empty() {
             return Ok(Known::Complete(roles));
         }
         let mut domain = self.people_domain(Some(true));
         domain.push(in_groups(self.group_field, &everything));
-        for person in self.rows::<GroupsRow>("res.users", domain, &[self.group_field]).await? {
+        for person in self
+            .rows::<GroupsRow>("res.users", domain, &[self.group_field])
+            .await?
+        {
             for (role, members) in &mut roles {
-                if person.groups.iter().any(|group| groups[role.as_str()].contains(group)) {
+                if person
+                    .groups
+                    .iter()
+                    .any(|group| groups[role.as_str()].contains(group))
+                {
                     members.insert(person.id);
                 }
             }
@@ -201,7 +257,9 @@ impl Users<'_> {
         }
         let mut domain = self.people_domain(Some(true));
         domain.extend(any(leaves));
-        let people = self.rows::<LoginRow>("res.users", domain, &["login", self.group_field]).await?;
+        let people = self
+            .rows::<LoginRow>("res.users", domain, &["login", self.group_field])
+            .await?;
         Ok(entries
             .iter()
             .map(|entry| {
@@ -223,11 +281,19 @@ impl Users<'_> {
     }
 
     /// Active people for whom a field of some module is set; nobody where the module is not installed.
-    async fn holders(&self, field: &'static str, modules: &Modules, owners: &[Module]) -> Result<Known<IdSet>, Error> {
+    async fn holders(
+        &self,
+        field: &'static str,
+        modules: &Modules,
+        owners: &[Module],
+    ) -> Result<Known<IdSet>, Error> {
         if self.has(field) {
             return Ok(Known::Complete(self.active(vec![is_set(field)]).await?));
         }
-        let installed = modules.known.complete().is_some_and(|installed| owners.iter().any(|owner| installed.contains(owner)));
+        let installed = modules
+            .known
+            .complete()
+            .is_some_and(|installed| owners.iter().any(|owner| installed.contains(owner)));
         if installed {
             return Ok(Known::Missing(Gap {
                 seen: format!("the account does not see the field {field} of res.users"),
@@ -266,7 +332,11 @@ impl Users<'_> {
     /// A time that long ago, as Odoo writes it: in UTC, without a zone.
     fn ago(&self, period: Duration) -> String {
         let period = jiff::SignedDuration::try_from(period).unwrap_or(jiff::SignedDuration::MAX);
-        let then = self.question.now.checked_sub(period).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+        let then = self
+            .question
+            .now
+            .checked_sub(period)
+            .unwrap_or(jiff::Timestamp::UNIX_EPOCH);
         then.strftime("%Y-%m-%d %H:%M:%S").to_string()
     }
 }

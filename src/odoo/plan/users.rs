@@ -79,7 +79,10 @@ impl<'a> Users<'a> {
         let fields = Call::new("res.users", "fields_get")
             .arg("allfields", FIELDS)
             .named("attributes", vec!["searchable"]);
-        let fields: BTreeMap<String, Field> = decode(session.call(transport, fields).await?, "the fields of res.users")?;
+        let fields: BTreeMap<String, Field> = decode(
+            session.call(transport, fields).await?,
+            "the fields of res.users",
+        )?;
         // Up to 18 implied groups are written down as members; from 19 on only explicit ones are, and groups know what they imply.
         let implied = fields.contains_key("all_group_ids");
         let group_field = if implied { "group_ids" } else { "groups_id" };
@@ -95,7 +98,10 @@ impl<'a> Users<'a> {
         };
         users.sees_everybody().await?;
         if users.has("website_id") {
-            let rows = users.rows::<WebsiteRow>("website", Vec::new(), &["user_id"]).await.map_err(access)?;
+            let rows = users
+                .rows::<WebsiteRow>("website", Vec::new(), &["user_id"])
+                .await
+                .map_err(access)?;
             users.pseudo.extend(rows.iter().map(|row| row.user_id.id()));
         }
         Ok(users)
@@ -106,15 +112,30 @@ impl<'a> Users<'a> {
     async fn sees_everybody(&self) -> Result<(), Error> {
         let own = Call::new("res.users", "read")
             .arg("ids", vec![self.session.uid])
-            .arg("fields", vec!["company_ids", "companies_count", self.group_field]);
-        let own: Vec<Own> = decode(self.session.call(self.transport, own).await.map_err(access)?, "the polling account")?;
+            .arg(
+                "fields",
+                vec!["company_ids", "companies_count", self.group_field],
+            );
+        let own: Vec<Own> = decode(
+            self.session
+                .call(self.transport, own)
+                .await
+                .map_err(access)?,
+            "the polling account",
+        )?;
         let [own] = own.as_slice() else {
-            return Err(Error::new(Kind::Unexpected, "Odoo does not show the polling account to itself"));
+            return Err(Error::new(
+                Kind::Unexpected,
+                "Odoo does not show the polling account to itself",
+            ));
         };
         let internal = self.groups.members_of("base.group_user");
         if !own.groups.iter().any(|group| internal.contains(group)) {
-            return Err(Error::new(Kind::Incomplete, "the polling account is not an internal user, so it does not see everybody")
-                .hint("make the account an internal user (base.group_user)"));
+            return Err(Error::new(
+                Kind::Incomplete,
+                "the polling account is not an internal user, so it does not see everybody",
+            )
+            .hint("make the account an internal user (base.group_user)"));
         }
         if own.company_ids.len() < own.companies_count {
             return Err(Error::new(
@@ -145,6 +166,15 @@ impl<'a> Users<'a> {
         in_groups(self.group_field, &self.groups.members_of_any(xml_ids))
     }
 
+    /// People in none of these groups, nor in one that implies one of them.
+    pub(super) fn not_in_any<'x>(&self, xml_ids: impl IntoIterator<Item = &'x str>) -> Value {
+        json!([
+            self.group_field,
+            "not in",
+            self.groups.members_of_any(xml_ids)
+        ])
+    }
+
     /// Ids of active people for whom the domain holds.
     pub(super) async fn active(&self, domain: Domain) -> Result<IdSet, Error> {
         let mut people = IdSet::new();
@@ -160,7 +190,10 @@ impl<'a> Users<'a> {
                 .named("order", "id")
                 .named("limit", IDS_PAGE)
                 .with_archived();
-            let ids: Vec<u32> = decode(self.session.call(self.transport, call).await?, "ids of people")?;
+            let ids: Vec<u32> = decode(
+                self.session.call(self.transport, call).await?,
+                "ids of people",
+            )?;
             people.extend(&ids);
             match ids.last() {
                 Some(id) if ids.len() >= IDS_PAGE && *id > last => last = *id,
@@ -173,8 +206,13 @@ impl<'a> Users<'a> {
     pub(super) async fn count(&self, active: bool, domain: Domain) -> Result<u64, Error> {
         let mut all = self.people_domain(Some(active));
         all.extend(domain);
-        let call = Call::new("res.users", "search_count").arg("domain", all).with_archived();
-        decode(self.session.call(self.transport, call).await?, "a count of people")
+        let call = Call::new("res.users", "search_count")
+            .arg("domain", all)
+            .with_archived();
+        decode(
+            self.session.call(self.transport, call).await?,
+            "a count of people",
+        )
     }
 
     /// The leaves that make an account a person: active, archived, or either.
@@ -236,11 +274,11 @@ macro_rules! row {
 pub(super) use row;
 
 /// A many2one: an id, or a pair of an id and a name where names were not declined.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Deserialize)]
 #[serde(untagged)]
 pub(super) enum Many2one {
     Id(u32),
-    Named(u32, String),
+    Named(u32, serde::de::IgnoredAny),
 }
 
 impl Many2one {
@@ -249,6 +287,20 @@ impl Many2one {
         match self {
             Self::Id(id) | Self::Named(id, _) => *id,
         }
+    }
+}
+
+/// Odoo writes `false` where a field is empty, whatever its type.
+pub(super) fn unless_false<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: DeserializeOwned,
+{
+    match Value::deserialize(deserializer)? {
+        Value::Bool(false) => Ok(None),
+        value => T::deserialize(value)
+            .map(Some)
+            .map_err(serde::de::Error::custom),
     }
 }
 
@@ -269,17 +321,24 @@ pub(super) fn any(leaves: Vec<Value>) -> Domain {
 /// Turns a refusal of what every poll needs into one that says what to grant.
 fn access(error: Error) -> Error {
     match error.kind {
-        Kind::Forbidden => Error::new(Kind::Incomplete, error.message)
-            .hint("the polling account must be an internal user (base.group_user) in all companies"),
+        Kind::Forbidden => Error::new(Kind::Incomplete, error.message).hint(
+            "the polling account must be an internal user (base.group_user) in all companies",
+        ),
         _ => error,
     }
 }
 
 /// A fact whose question was refused is missing; any other failure fails the poll.
-pub(super) fn unless_forbidden<T>(result: Result<T, Error>, grant: &'static str) -> Result<Known<T>, Error> {
+pub(super) fn unless_forbidden<T>(
+    result: Result<T, Error>,
+    grant: &'static str,
+) -> Result<Known<T>, Error> {
     match result {
         Ok(fact) => Ok(Known::Complete(fact)),
-        Err(error) if error.kind == Kind::Forbidden => Ok(Known::Missing(Gap { seen: error.message, grant })),
+        Err(error) if error.kind == Kind::Forbidden => Ok(Known::Missing(Gap {
+            seen: error.message,
+            grant,
+        })),
         Err(error) => Err(error),
     }
 }
