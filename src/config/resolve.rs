@@ -10,7 +10,7 @@ use super::diagnostic::{Position, Sink};
 use super::env::Env;
 use super::reader::{Fields, Item, suggestion};
 use super::schema;
-use super::yaml::Node;
+use super::yaml::{Node, Value};
 use super::{Alerting, Config, Metrics, Privacy, Rule, Web, fnv1a};
 use crate::domain::exemption::Glob;
 use crate::domain::role::Roles;
@@ -30,6 +30,14 @@ pub(super) fn resolve(root: &Node, path: &Path, env: &dyn Env, sink: &Sink) -> O
         directory: path.parent().unwrap_or(Path::new("")).to_owned(),
         sink,
     };
+    if matches!(root.value, Value::Null) {
+        sink.error(
+            root.at,
+            "the configuration is empty",
+            "begin with `targets:`",
+        );
+        return None;
+    }
     let root = Item::root(root, sink);
     let fields = root.fields(&schema::ROOT)?;
     let roles = fields

@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use crate::domain::role::Roles;
+
 /// A mapping with a fixed set of fields.
 pub(super) struct Section {
     /// Where it stands, for the reference: `targets[].tls`.
@@ -64,10 +66,15 @@ impl fmt::Display for Kind {
     }
 }
 
-/// The reference of all fields as Markdown tables, one per section.
+/// The reference of all fields as Markdown tables, one per section, and the default roles.
 pub fn reference() -> String {
     let mut text = String::new();
     write_section(&ROOT, &mut text);
+    text += "### Default roles\n\n| role | groups |\n|---|---|\n";
+    for (role, groups) in Roles::default().iter() {
+        let groups: Vec<_> = groups.iter().map(|group| format!("`{group}`")).collect();
+        text += &format!("| `{role}` | {} |\n", groups.join(", "));
+    }
     text
 }
 
@@ -588,3 +595,79 @@ pub(super) static METRICS: Section = Section {
         "Families that are not exported, by name or pattern: `odoo_api_key*`. What only they need is not asked of Odoo. The exporter's own (`odoo_mfa_exporter_...`) and `odoo_up` stay.",
     )],
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `UPDATE_DOCS=1` writes it anew.
+    #[test]
+    fn the_reference_in_the_documentation_is_this_one() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/configuration.md");
+        let page = std::fs::read_to_string(path).expect("the page");
+        let (head, rest) = page
+            .split_once("<!-- fields: generated -->\n")
+            .expect("its beginning");
+        let (_, tail) = rest.split_once("<!-- /fields -->").expect("its end");
+        let wanted = format!(
+            "{head}<!-- fields: generated -->\n{}<!-- /fields -->{tail}",
+            reference()
+        );
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(path, &wanted).expect("the page is writable");
+        }
+        let current = std::fs::read_to_string(path).expect("the page");
+        assert!(
+            current == wanted,
+            "docs/configuration.md is not what src/config/schema.rs declares"
+        );
+    }
+
+    /// The names of all fields of a section and of those in it.
+    fn names(section: &'static Section) -> Vec<&'static str> {
+        let mut names: Vec<_> = section.fields.iter().map(|field| field.name).collect();
+        let inner = section
+            .fields
+            .iter()
+            .filter_map(|field| inner_section(&field.kind));
+        names.extend(inner.flat_map(super::tests::names));
+        names
+    }
+
+    #[test]
+    fn the_example_shows_every_field() {
+        let page = include_str!("../../docs/configuration.md");
+        let example = page
+            .split("```yaml")
+            .nth(2)
+            .and_then(|rest| rest.split("```").next())
+            .expect("the example");
+        for name in names(&ROOT) {
+            assert!(
+                example.contains(&format!("{name}:")) || example.contains(&format!("{name},")),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_declared_words_are_the_vocabularys() {
+        use crate::config::{ApiChoice, Severity};
+        use crate::domain::vocabulary::{Capability, Endpoint, ExemptReason, Factor};
+        fn words(section: &Section, name: &str) -> Vec<&'static str> {
+            match &section.field(name).expect("declared").kind {
+                Kind::Word(words) | Kind::List(Kind::Word(words)) => words.to_vec(),
+                _ => panic!("{name} is no word"),
+            }
+        }
+        fn all<T: Copy + std::fmt::Display>(values: &[T]) -> Vec<String> {
+            values.iter().map(ToString::to_string).collect()
+        }
+        assert_eq!(words(&DEFAULTS, "accepted_factors"), all(Factor::ALL));
+        assert_eq!(words(&TARGET, "accept_missing"), all(Capability::ALL));
+        assert_eq!(words(&TARGET, "api"), all(ApiChoice::ALL));
+        assert_eq!(words(&EXEMPTION, "reason"), all(ExemptReason::ALL));
+        assert_eq!(words(&VANTAGE, "expect_blocked"), all(Endpoint::ALL));
+        assert_eq!(words(&RULE, "severity"), all(Severity::ALL));
+    }
+}

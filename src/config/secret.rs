@@ -64,9 +64,7 @@ impl KeyError {
     /// What to do about it.
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::Unreadable(_) => {
-                "the path is relative to the configuration file; the exporter's user must be able to read it"
-            }
+            Self::Unreadable(_) => "the exporter's user must be able to read the file",
             Self::NotSet => "set it, or name another one",
             Self::NoVariableName => "give the variable's name, such as `ODOO_API_KEY`, not the key",
             Self::NoCredentialName => "give the name that stands in `LoadCredential=NAME:PATH`",

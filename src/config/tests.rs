@@ -231,7 +231,7 @@ privacy: {}
     config.yaml:6:3: error: `databse` is no field here
       hint: did you mean `database`?
     config.yaml:7:17: error: `api_key_file` cannot be read: entity not found
-      hint: the path is relative to the configuration file; the exporter's user must be able to read it
+      hint: relative paths start at `/etc/ome`; the exporter's user must be able to read the file
     config.yaml:8:10: error: `grace` is not a duration
       hint: write whole numbers with units, the largest first, such as `30s`, `5m`, `1h30m` or `14d` (units: w, d, h, m, s, ms)
     config.yaml:9:27: error: the label `user_type` is used by the exporter or by Prometheus itself
@@ -330,10 +330,10 @@ fn syntax_errors_have_a_place_and_show_no_content() {
     insta::assert_snapshot!(errors("targets:\n- name: erp\n  api_key: s3cret\n   url: x\n"), @"config.yaml:4:7: error: YAML: mapping values are not allowed in this context");
     insta::assert_snapshot!(errors("targets: [{name: erp, api_key: s3cret\n"), @"config.yaml:1:11: error: YAML: unclosed bracket '{'");
     insta::assert_snapshot!(errors("targets:\n- api_key: *s3cret\n"), @"config.yaml:2:12: error: YAML: reference to unknown value");
-    insta::assert_snapshot!(errors("a: 1\n---\nb: 2\n"), @"config.yaml:2:1: error: YAML: YAML document too large or too complex: limits breached: Documents { documents: 2 }");
+    insta::assert_snapshot!(errors("a: 1\n---\nb: 2\n"), @"config.yaml:3:1: error: YAML: only single YAML document expected but multiple found");
     insta::assert_snapshot!(errors(""), @r#"
-    config.yaml:1:1: error: `the configuration` has no value
-      hint: give one, or remove the line
+    config.yaml:1:1: error: the configuration is empty
+      hint: begin with `targets:`
     "#);
     insta::assert_snapshot!(errors("targets: []"), @r#"
     config.yaml:1:10: error: `targets` is empty
@@ -427,6 +427,33 @@ targets:
     config.yaml:9:61: error: `api_key` is empty
       hint: give a value, or remove the line
     "#);
+}
+
+#[test]
+fn real_files_are_read_with_their_mode() {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::tempdir().expect("a directory");
+    let (path, key) = (
+        directory.path().join("config.yaml"),
+        directory.path().join("erp.key"),
+    );
+    fs::write(&path, MINIMAL).expect("written");
+    fs::write(&key, format!("{CANARY}\n")).expect("written");
+    for (mode, warnings) in [(0o600, 0), (0o640, 1), (0o604, 1), (0o400, 0)] {
+        fs::set_permissions(&key, fs::Permissions::from_mode(mode)).expect("the mode is set");
+        let (config, found) = Config::load(&path, &ProcessEnv).expect("a good configuration");
+        assert_eq!(config.targets[0].api_key.expose_secret(), CANARY);
+        assert_eq!(found.len(), warnings, "{mode:o}");
+    }
+    fs::remove_file(&key).expect("removed");
+    fs::create_dir(&key).expect("a directory in its place");
+    let found = Config::load(&path, &ProcessEnv).expect_err("a directory is no key");
+    assert!(
+        found[0].message.contains("not a regular file"),
+        "{}",
+        found[0]
+    );
 }
 
 #[test]
@@ -622,6 +649,35 @@ fn certificates_are_read_and_checked() {
     config.yaml:7:63: error: `key_file` holds no private key
       hint: it must be PEM, with a line `-----BEGIN PRIVATE KEY-----`, and not encrypted
     "#);
+}
+
+#[test]
+fn the_documented_examples_load() {
+    let certificate =
+        rcgen::generate_simple_self_signed(vec!["erp.example.com".into()]).expect("a certificate");
+    let pem = certificate.cert.pem();
+    let page = include_str!("../../docs/configuration.md");
+    let examples: Vec<_> = page
+        .split("```yaml")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next())
+        .collect();
+    assert_eq!(examples.len(), 3);
+    for example in examples {
+        let env = FakeEnv::default()
+            .file("/etc/odoo-mfa-exporter/erp.key", CANARY, 0o600)
+            .file("/etc/ome/erp.key", CANARY, 0o600)
+            .file("/etc/ome/hosting.key", CANARY, 0o600)
+            .file("/etc/ome/company-ca.pem", pem.clone(), 0o644)
+            .file("/etc/ome/client.pem", pem.clone(), 0o644)
+            .file(
+                "/etc/ome/client.key",
+                certificate.signing_key.serialize_pem(),
+                0o600,
+            )
+            .variable("WAREHOUSE_KEY", CANARY);
+        assert_eq!(warnings_in(env, example), "");
+    }
 }
 
 #[test]

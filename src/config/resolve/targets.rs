@@ -15,7 +15,7 @@ use crate::config::env::FileContent;
 use crate::config::fnv1a;
 use crate::config::reader::{Fields, Item};
 use crate::config::schema;
-use crate::config::secret::{Key, KeySource, ProxyUrl, key_from};
+use crate::config::secret::{Key, KeyError, KeySource, ProxyUrl, key_from};
 use crate::config::target::{ApiChoice, ClientCertificate, PemFile, Surface, Target, Tls, Vantage};
 use crate::domain::exemption::{Exemption, Glob, Matcher};
 use crate::domain::role::Roles;
@@ -346,6 +346,9 @@ fn api_key(
             }
             Some((source, secret))
         }
+        Err(KeyError::Unreadable(error)) if matches!(source, KeySource::File(_)) => {
+            unreadable(item, &error, context)
+        }
         Err(error) => item.fail(&error.to_string(), error.hint()),
     }
 }
@@ -423,11 +426,22 @@ fn read(item: &Item<'_>, context: &Context<'_>) -> Option<(PathBuf, FileContent)
     let path = context.directory.join(item.text()?);
     match context.env.file(&path) {
         Ok(file) => Some((path, file)),
-        Err(error) => item.fail(
-            &format!("cannot be read: {error}"),
-            "the path is relative to the configuration file; the exporter's user must be able to read it",
-        ),
+        Err(error) => unreadable(item, &error, context),
     }
+}
+
+/// The path itself is not shown: it might be the key on the wrong line.
+fn unreadable<T>(item: &Item<'_>, error: &std::io::Error, context: &Context<'_>) -> Option<T> {
+    let directory = match context.directory.to_str() {
+        Some("") | None => "the working directory".to_owned(),
+        Some(directory) => format!("`{directory}`"),
+    };
+    item.fail(
+        &format!("cannot be read: {error}"),
+        format!(
+            "relative paths start at {directory}; the exporter's user must be able to read the file"
+        ),
+    )
 }
 
 fn exemption(item: &Item<'_>) -> Option<Exemption> {
