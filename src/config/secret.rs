@@ -143,7 +143,7 @@ pub(super) fn key_from(bytes: &[u8]) -> Result<SecretString, KeyError> {
 }
 
 /// A proxy's URL. `Debug` and `Display` hide user and password.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProxyUrl(Url);
 
 impl ProxyUrl {
