@@ -30,12 +30,12 @@ pub struct ProcessEnv;
 impl Env for ProcessEnv {
     fn file(&self, path: &Path) -> io::Result<FileContent> {
         use std::os::unix::fs::PermissionsExt;
-        let file = std::fs::File::open(path)?;
-        let metadata = file.metadata()?;
+        let metadata = std::fs::metadata(path)?;
         if !metadata.is_file() {
-            // Reading a pipe or a device might never end.
+            // Opening or reading a pipe or a device might never end.
             return Err(io::Error::other("not a regular file"));
         }
+        let file = std::fs::File::open(path)?;
         let mut bytes = Vec::new();
         file.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > MAX_FILE {

@@ -126,7 +126,8 @@ impl<'a> Item<'a> {
             .collect()
     }
 
-    pub(super) fn list(&self) -> Vec<Item<'a>> {
+    /// The values of a list, which may have none.
+    pub(super) fn list(&self) -> Option<Vec<Item<'a>>> {
         match &self.node.value {
             Value::List(items) => {
                 let entry = |node| Item {
@@ -134,11 +135,9 @@ impl<'a> Item<'a> {
                     entry: true,
                     ..*self
                 };
-                items.iter().map(entry).collect()
+                Some(items.iter().map(entry).collect())
             }
-            _ => self
-                .wrong_kind("a list", "write the values in brackets: `[a, b]`")
-                .unwrap_or_default(),
+            _ => self.wrong_kind("a list", "write the values in brackets: `[a, b]`"),
         }
     }
 
@@ -300,8 +299,9 @@ impl<'a> Item<'a> {
         match self.node.value.kind() {
             "nothing" => self.fail("has no value", "give one, or remove the line"),
             kind if self.entry => {
-                let message = format!("must be a list of which each is {expected}; one is {kind}");
-                self.fail(&message, hint)
+                let message = format!("an entry of `{}` must be {expected}, not {kind}", self.name);
+                self.sink.error(self.node.at, message, hint);
+                None
             }
             kind => self.fail(&format!("must be {expected}, not {kind}"), hint),
         }

@@ -1,5 +1,6 @@
 //! From the tree to the configuration: everything but the targets, which are `targets`' part.
 
+mod material;
 mod targets;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -10,7 +11,7 @@ use super::diagnostic::{Position, Sink};
 use super::env::Env;
 use super::reader::{Fields, Item, suggestion};
 use super::schema;
-use super::yaml::Node;
+use super::yaml::{Node, Value};
 use super::{Alerting, Config, Metrics, Privacy, Rule, Web, fnv1a};
 use crate::domain::exemption::Glob;
 use crate::domain::role::Roles;
@@ -30,6 +31,14 @@ pub(super) fn resolve(root: &Node, path: &Path, env: &dyn Env, sink: &Sink) -> O
         directory: path.parent().unwrap_or(Path::new("")).to_owned(),
         sink,
     };
+    if matches!(root.value, Value::Null) {
+        sink.error(
+            root.at,
+            "the configuration is empty",
+            "begin with `targets:`",
+        );
+        return None;
+    }
     let root = Item::root(root, sink);
     let fields = root.fields(&schema::ROOT)?;
     let roles = fields
@@ -79,7 +88,7 @@ fn roles(item: Item<'_>) -> Roles {
                 "use lower case letters, digits and `_`, but not `all`, `any` or `total`",
             );
         }
-        let list = groups.list();
+        let Some(list) = groups.list() else { continue };
         if list.is_empty() && !roles.contains(&key.name) {
             let known: Vec<_> = roles.iter().map(|(role, _)| role).collect();
             groups.fail::<()>(
@@ -113,7 +122,7 @@ fn alerting(fields: &Fields<'_>) -> Alerting {
     let mut seen = HashMap::new();
     for item in fields
         .get("alertmanagers")
-        .map(|item| item.list())
+        .and_then(|item| item.list())
         .unwrap_or_default()
     {
         let url = item
@@ -177,11 +186,9 @@ fn rule(fields: &Fields<'_>) -> Rule {
 fn web(fields: &Fields<'_>) -> Web {
     section(fields, "roles", &schema::WEB_ROLES, |roles| {
         let users = |name| {
-            roles.get(name).map(|item| {
-                item.list()
-                    .iter()
-                    .filter_map(|user| user.text().map(str::to_owned))
-                    .collect::<BTreeSet<_>>()
+            roles.get(name).and_then(|item| item.list()).map(|list| {
+                let texts = list.iter().filter_map(Item::text);
+                texts.map(str::to_owned).collect::<BTreeSet<_>>()
             })
         };
         Web {
@@ -196,7 +203,7 @@ fn metrics(fields: &Fields<'_>) -> Metrics {
     let mut disabled = BTreeSet::new();
     for item in fields
         .get("disable")
-        .map(|item| item.list())
+        .and_then(|item| item.list())
         .unwrap_or_default()
     {
         let Some(pattern) = item.text() else { continue };

@@ -1,7 +1,13 @@
-//! The one declaration of the fields: names, types, defaults and meaning. It tells known fields from unknown ones
-//! and writes the reference in docs/configuration.md.
+//! How fields are declared. The declaration (in `fields`) tells known fields from unknown ones and writes the
+//! reference in docs/configuration.md.
+
+mod fields;
 
 use std::fmt;
+
+pub(super) use fields::*;
+
+use crate::domain::role::Roles;
 
 /// A mapping with a fixed set of fields.
 pub(super) struct Section {
@@ -64,10 +70,15 @@ impl fmt::Display for Kind {
     }
 }
 
-/// The reference of all fields as Markdown tables, one per section.
+/// The reference of all fields as Markdown tables, one per section, and the default roles.
 pub fn reference() -> String {
     let mut text = String::new();
     write_section(&ROOT, &mut text);
+    text += "### Default roles\n\n| role | groups |\n|---|---|\n";
+    for (role, groups) in Roles::default().iter() {
+        let groups: Vec<_> = groups.iter().map(|group| format!("`{group}`")).collect();
+        text += &format!("| `{role}` | {} |\n", groups.join(", "));
+    }
     text
 }
 
@@ -107,484 +118,78 @@ fn inner_section(kind: &'static Kind) -> Option<&'static Section> {
     }
 }
 
-const fn field(
-    name: &'static str,
-    kind: Kind,
-    default: &'static str,
-    meaning: &'static str,
-) -> Field {
-    Field {
-        name,
-        kind,
-        default,
-        meaning,
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `UPDATE_DOCS=1` writes it anew.
+    #[test]
+    fn the_reference_in_the_documentation_is_this_one() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/configuration.md");
+        let page = std::fs::read_to_string(path).expect("the page");
+        let (head, rest) = page
+            .split_once("<!-- fields: generated -->\n")
+            .expect("its beginning");
+        let (_, tail) = rest.split_once("<!-- /fields -->").expect("its end");
+        let wanted = format!(
+            "{head}<!-- fields: generated -->\n{}<!-- /fields -->{tail}",
+            reference()
+        );
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(path, &wanted).expect("the page is writable");
+        }
+        let current = std::fs::read_to_string(path).expect("the page");
+        assert!(
+            current == wanted,
+            "docs/configuration.md is not what src/config/schema.rs declares"
+        );
+    }
+
+    /// The names of all fields of a section and of those in it.
+    fn names(section: &'static Section) -> Vec<&'static str> {
+        let mut names: Vec<_> = section.fields.iter().map(|field| field.name).collect();
+        let inner = section
+            .fields
+            .iter()
+            .filter_map(|field| inner_section(&field.kind));
+        names.extend(inner.flat_map(super::tests::names));
+        names
+    }
+
+    #[test]
+    fn the_example_shows_every_field() {
+        let page = include_str!("../../docs/configuration.md");
+        let example = page
+            .split("```yaml")
+            .nth(2)
+            .and_then(|rest| rest.split("```").next())
+            .expect("the example");
+        for name in names(&ROOT) {
+            assert!(
+                example.contains(&format!("{name}:")) || example.contains(&format!("{name},")),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_declared_words_are_the_vocabularys() {
+        use crate::config::{ApiChoice, Severity};
+        use crate::domain::vocabulary::{Capability, Endpoint, ExemptReason, Factor};
+        fn words(section: &Section, name: &str) -> Vec<&'static str> {
+            match &section.field(name).expect("declared").kind {
+                Kind::Word(words) | Kind::List(Kind::Word(words)) => words.to_vec(),
+                _ => panic!("{name} is no word"),
+            }
+        }
+        fn all<T: Copy + std::fmt::Display>(values: &[T]) -> Vec<String> {
+            values.iter().map(ToString::to_string).collect()
+        }
+        assert_eq!(words(&DEFAULTS, "accepted_factors"), all(Factor::ALL));
+        assert_eq!(words(&TARGET, "accept_missing"), all(Capability::ALL));
+        assert_eq!(words(&TARGET, "api"), all(ApiChoice::ALL));
+        assert_eq!(words(&EXEMPTION, "reason"), all(ExemptReason::ALL));
+        assert_eq!(words(&VANTAGE, "expect_blocked"), all(Endpoint::ALL));
+        assert_eq!(words(&RULE, "severity"), all(Severity::ALL));
     }
 }
-
-pub(super) static ROOT: Section = Section {
-    path: "",
-    fields: &[
-        field(
-            "targets",
-            Kind::List(&Kind::Section(&TARGET)),
-            "required",
-            "The Odoo databases to poll.",
-        ),
-        field(
-            "defaults",
-            Kind::Section(&DEFAULTS),
-            "",
-            "What holds for each target that does not say otherwise.",
-        ),
-        field(
-            "privileged_roles",
-            Kind::Map("role", &Kind::List(&Kind::XmlId)),
-            "the roles below",
-            "Groups, by XML id, that make somebody privileged. Added to the default roles; a default role that is named here gets these groups instead of its own, and an empty list removes it. The name becomes the value of the label `role`: lower case letters, digits, `_`.",
-        ),
-        field(
-            "privacy",
-            Kind::Section(&PRIVACY),
-            "",
-            "Where names of people may go.",
-        ),
-        field(
-            "alerting",
-            Kind::Section(&ALERTING),
-            "",
-            "What the daemon tells Alertmanager.",
-        ),
-        field(
-            "web",
-            Kind::Section(&WEB),
-            "",
-            "Who may see what over HTTP.",
-        ),
-        field(
-            "metrics",
-            Kind::Section(&METRICS),
-            "",
-            "Which metrics are exported.",
-        ),
-    ],
-};
-
-const INTERVAL: Field = field(
-    "interval",
-    Kind::Duration,
-    "`5m`",
-    "From the start of one poll to the start of the next. Longer than `timeout`.",
-);
-const TIMEOUT: Field = field(
-    "timeout",
-    Kind::Duration,
-    "`30s`",
-    "The one deadline of a whole poll, all its requests together.",
-);
-const ACCEPTED_FACTORS: Field = field(
-    "accepted_factors",
-    Kind::List(&Kind::Word(&["totp", "passkey", "email_policy", "sso"])),
-    "`[totp]`",
-    "What counts as a second factor: whoever has at least one of these is protected.",
-);
-const GRACE: Field = field(
-    "grace",
-    Kind::Duration,
-    "`14d`",
-    "How long after its creation an account may do without. `0s`: not at all.",
-);
-const DORMANT: Field = field(
-    "dormant",
-    Kind::Duration,
-    "`90d`",
-    "After how long without a login an account is dormant.",
-);
-const COVERAGE_TARGET: Field = field(
-    "coverage_target",
-    Kind::Map("`internal`, `portal`, `public`, `none`", &Kind::Ratio),
-    "`{internal: 0.9}`",
-    "The wanted coverage. Replaces the default as a whole: `{}` wants none.",
-);
-
-pub(super) static DEFAULTS: Section = Section {
-    path: "defaults",
-    fields: &[
-        INTERVAL,
-        TIMEOUT,
-        ACCEPTED_FACTORS,
-        GRACE,
-        DORMANT,
-        COVERAGE_TARGET,
-    ],
-};
-
-pub(super) static TARGET: Section = Section {
-    path: "targets[]",
-    fields: &[
-        field(
-            "name",
-            Kind::Text,
-            "required",
-            "The value of the label `target`. No two targets share one.",
-        ),
-        field(
-            "url",
-            Kind::Url,
-            "required",
-            "Where Odoo answers, such as `https://erp.example.com`. No credentials, no query.",
-        ),
-        field(
-            "database",
-            Kind::Text,
-            "required",
-            "The name of the database.",
-        ),
-        field(
-            "login",
-            Kind::Text,
-            "",
-            "The login of the polling account. Needed below Odoo 19, harmless above.",
-        ),
-        field(
-            "api_key_file",
-            Kind::Path,
-            "",
-            "A file that holds the account's API key. Exactly one of the four `api_key...` is needed.",
-        ),
-        field(
-            "api_key_env",
-            Kind::Text,
-            "",
-            "The name of an environment variable that holds the API key.",
-        ),
-        field(
-            "api_key_credential",
-            Kind::Text,
-            "",
-            "The name of a systemd credential that holds the API key (`LoadCredential=`).",
-        ),
-        field(
-            "api_key",
-            Kind::Text,
-            "",
-            "The API key itself. Works, but warns: configurations get copied around.",
-        ),
-        field(
-            "api",
-            Kind::Word(&["auto", "json2", "jsonrpc"]),
-            "`auto`",
-            "How to talk to Odoo. `auto` asks the server: JSON-2 where it exists (Odoo 19), JSON-RPC otherwise.",
-        ),
-        INTERVAL,
-        TIMEOUT,
-        ACCEPTED_FACTORS,
-        GRACE,
-        DORMANT,
-        COVERAGE_TARGET,
-        field(
-            "labels",
-            Kind::Map("label", &Kind::Text),
-            "`{}`",
-            "Labels for every series of this target. Those that the exporter or Prometheus uses itself are refused.",
-        ),
-        field(
-            "tls",
-            Kind::Section(&TLS),
-            "",
-            "Private certification authorities and client certificates.",
-        ),
-        field(
-            "proxy",
-            Kind::Url,
-            "",
-            "A proxy on the way to Odoo: `http`, `https`, `socks5` or `socks5h`. May hold credentials, which are never shown.",
-        ),
-        field(
-            "allow_plain_http",
-            Kind::Flag,
-            "`false`",
-            "Allow `http://` to a host other than this machine, and so the API key in clear on the network.",
-        ),
-        field(
-            "accept_missing",
-            Kind::List(&Kind::Word(&[
-                "users",
-                "totp",
-                "passkeys",
-                "api_keys",
-                "trusted_devices",
-                "policy",
-                "modules",
-                "groups",
-                "logins",
-            ])),
-            "`[]`",
-            "Capabilities that the account is known and meant to lack: their absence is no finding and no alert.",
-        ),
-        field(
-            "exemptions",
-            Kind::List(&Kind::Section(&EXEMPTION)),
-            "`[]`",
-            "Who is excused from the second factor.",
-        ),
-        field(
-            "surface",
-            Kind::Section(&SURFACE),
-            "off",
-            "Ask from outside, without credentials, what of Odoo answers.",
-        ),
-    ],
-};
-
-pub(super) static TLS: Section = Section {
-    path: "targets[].tls",
-    fields: &[
-        field(
-            "ca_file",
-            Kind::Path,
-            "",
-            "PEM certificates that are trusted in addition to the public ones.",
-        ),
-        field(
-            "cert_file",
-            Kind::Path,
-            "",
-            "The client certificate, PEM. Needs `key_file`.",
-        ),
-        field(
-            "key_file",
-            Kind::Path,
-            "",
-            "The client certificate's private key, PEM.",
-        ),
-        field(
-            "server_name",
-            Kind::Text,
-            "the host in `url`",
-            "The name that the server's certificate must be for.",
-        ),
-    ],
-};
-
-pub(super) static EXEMPTION: Section = Section {
-    path: "targets[].exemptions[]",
-    fields: &[
-        field(
-            "login",
-            Kind::Text,
-            "",
-            "One login. Exactly one of `login`, `login_glob` and `group` is needed.",
-        ),
-        field(
-            "login_glob",
-            Kind::Text,
-            "",
-            "A pattern: `*` stands for any text, `?` for one character. Upper and lower case differ.",
-        ),
-        field(
-            "group",
-            Kind::XmlId,
-            "",
-            "Everybody in this group, implied groups included.",
-        ),
-        field(
-            "reason",
-            Kind::Word(&["kiosk", "service", "other"]),
-            "required",
-            "Why.",
-        ),
-        field(
-            "expires",
-            Kind::Date,
-            "never",
-            "The last day on which it holds, UTC. Afterwards it is a finding.",
-        ),
-    ],
-};
-
-pub(super) static SURFACE: Section = Section {
-    path: "targets[].surface",
-    fields: &[
-        field("interval", Kind::Duration, "`1h`", "How often to ask."),
-        field(
-            "vantages",
-            Kind::List(&Kind::Section(&VANTAGE)),
-            "required",
-            "From where to ask; at least one.",
-        ),
-    ],
-};
-
-pub(super) static VANTAGE: Section = Section {
-    path: "targets[].surface.vantages[]",
-    fields: &[
-        field(
-            "name",
-            Kind::Text,
-            "required",
-            "The value of the label `vantage`. No two vantages of a target share one.",
-        ),
-        field(
-            "url",
-            Kind::Url,
-            "the target's",
-            "Where Odoo answers as seen from there.",
-        ),
-        field(
-            "proxy",
-            Kind::Url,
-            "none",
-            "A proxy that stands there. The target's own proxy is not used.",
-        ),
-        field(
-            "expect_blocked",
-            Kind::List(&Kind::Word(&[
-                "xmlrpc",
-                "jsonrpc",
-                "json2",
-                "database_manager",
-                "database_list",
-            ])),
-            "`[]`, with a warning",
-            "What must not answer there. Only that is alerted on.",
-        ),
-    ],
-};
-
-pub(super) static PRIVACY: Section = Section {
-    path: "privacy",
-    fields: &[
-        field(
-            "names_in_alerts",
-            Kind::Flag,
-            "`false`",
-            "Name the people concerned in the annotations of alerts.",
-        ),
-        field(
-            "store_logins",
-            Kind::Flag,
-            "`false`",
-            "Keep logins in the change log, beside user ids.",
-        ),
-    ],
-};
-
-pub(super) static ALERTING: Section = Section {
-    path: "alerting",
-    fields: &[
-        field(
-            "alertmanagers",
-            Kind::List(&Kind::Section(&ALERTMANAGER)),
-            "`[]`",
-            "Each of them gets every alert.",
-        ),
-        field(
-            "rules",
-            Kind::Map("alert", &Kind::Section(&RULE)),
-            "`{}`",
-            "Changes to single rules, by the alert's name.",
-        ),
-    ],
-};
-
-pub(super) static ALERTMANAGER: Section = Section {
-    path: "alerting.alertmanagers[]",
-    fields: &[field(
-        "url",
-        Kind::Url,
-        "required",
-        "Its base, such as `http://127.0.0.1:9093`.",
-    )],
-};
-
-pub(super) static RULE: Section = Section {
-    path: "alerting.rules.NAME",
-    fields: &[
-        field(
-            "enabled",
-            Kind::Flag,
-            "`true`",
-            "Whether the rule is evaluated.",
-        ),
-        field(
-            "severity",
-            Kind::Word(&["critical", "warning", "info", "none"]),
-            "the rule's",
-            "The label `severity`.",
-        ),
-        field(
-            "for",
-            Kind::Duration,
-            "the rule's",
-            "How long it must hold before it fires.",
-        ),
-        field(
-            "keep_firing_for",
-            Kind::Duration,
-            "the rule's",
-            "How long it goes on firing after it ceased to hold.",
-        ),
-        field(
-            "threshold",
-            Kind::Number,
-            "the rule's",
-            "The number that the rule compares with.",
-        ),
-        field(
-            "labels",
-            Kind::Map("label", &Kind::Text),
-            "`{}`",
-            "Added to the alert.",
-        ),
-        field(
-            "annotations",
-            Kind::Map("annotation", &Kind::Text),
-            "`{}`",
-            "Added to the alert, or put in the place of its own.",
-        ),
-    ],
-};
-
-pub(super) static WEB: Section = Section {
-    path: "web",
-    fields: &[field(
-        "roles",
-        Kind::Section(&WEB_ROLES),
-        "",
-        "What the users of `--web.config.file` may do.",
-    )],
-};
-
-pub(super) static WEB_ROLES: Section = Section {
-    path: "web.roles",
-    fields: &[
-        field(
-            "scrape",
-            Kind::List(&Kind::Text),
-            "every user",
-            "Users, or common names of client certificates, who may read metrics.",
-        ),
-        field(
-            "read",
-            Kind::List(&Kind::Text),
-            "every user",
-            "Who may read the pages and the API, without names of people.",
-        ),
-        field(
-            "read_names",
-            Kind::List(&Kind::Text),
-            "`[]`",
-            "Who may also read names of people.",
-        ),
-    ],
-};
-
-pub(super) static METRICS: Section = Section {
-    path: "metrics",
-    fields: &[field(
-        "disable",
-        Kind::List(&Kind::Text),
-        "`[]`",
-        "Families that are not exported, by name or pattern: `odoo_api_key*`. What only they need is not asked of Odoo. The exporter's own (`odoo_mfa_exporter_...`) and `odoo_up` stay.",
-    )],
-};

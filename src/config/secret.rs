@@ -64,9 +64,7 @@ impl KeyError {
     /// What to do about it.
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::Unreadable(_) => {
-                "the path is relative to the configuration file; the exporter's user must be able to read it"
-            }
+            Self::Unreadable(_) => "the exporter's user must be able to read the file",
             Self::NotSet => "set it, or name another one",
             Self::NoVariableName => "give the variable's name, such as `ODOO_API_KEY`, not the key",
             Self::NoCredentialName => "give the name that stands in `LoadCredential=NAME:PATH`",
@@ -145,7 +143,7 @@ pub(super) fn key_from(bytes: &[u8]) -> Result<SecretString, KeyError> {
 }
 
 /// A proxy's URL. `Debug` and `Display` hide user and password.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProxyUrl(Url);
 
 impl ProxyUrl {

@@ -69,7 +69,7 @@ pub struct Target {
 }
 
 /// TLS beyond the public certification authorities. Files are read and checked when the configuration is.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tls {
     /// Trusted in addition to the public authorities.
     pub ca: Option<PemFile>,
@@ -101,7 +101,7 @@ impl std::fmt::Debug for PemFile {
 }
 
 /// A client certificate with its key.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientCertificate {
     /// The chain, leaf first.
     pub certificate: PemFile,
@@ -135,7 +135,7 @@ impl std::fmt::Debug for ClientCertificate {
 }
 
 /// Comparable, unlike `SecretString`, since clients are shared by what they are made of.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct PrivatePem(Vec<u8>);
 
 /// What is asked without credentials, and how often.

@@ -73,7 +73,6 @@ fn options() -> serde_saphyr::Options {
     alias_limits.max_total_replayed_events = 3_000_000;
     serde_saphyr::options! {
         budget: serde_saphyr::budget! {
-            max_documents: 1,
             max_events: 20_000_000,
             max_nodes: 10_000_000,
             max_aliases: 1_000_000,

@@ -1,22 +1,19 @@
 //! From the tree to the targets.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::Url;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 
+use super::material::{api_key, tls};
 use super::{Context, labels, unique, with_slash};
 use crate::config::diagnostic::Position;
-use crate::config::env::FileContent;
 use crate::config::fnv1a;
-use crate::config::reader::{Fields, Item};
+use crate::config::reader::{Fields, Item, suggestion};
 use crate::config::schema;
-use crate::config::secret::{Key, KeySource, ProxyUrl, key_from};
-use crate::config::target::{ApiChoice, ClientCertificate, PemFile, Surface, Target, Tls, Vantage};
+use crate::config::secret::ProxyUrl;
+use crate::config::target::{ApiChoice, Surface, Target, Vantage};
 use crate::domain::exemption::{Exemption, Glob, Matcher};
 use crate::domain::role::Roles;
 use crate::domain::vocabulary::{Factor, UnknownWord, UserType};
@@ -33,8 +30,10 @@ pub(super) fn targets(root: &Fields<'_>, roles: &Roles, context: &Context<'_>) -
     ) else {
         return Vec::new();
     };
-    let items = list.list();
-    if items.is_empty() && matches!(list.node.value, crate::config::yaml::Value::List(_)) {
+    let Some(items) = list.list() else {
+        return Vec::new();
+    };
+    if items.is_empty() {
         list.fail::<()>("is empty", "add at least one target");
     }
     let roles = format!("{roles:?}");
@@ -65,11 +64,13 @@ pub(super) fn targets(root: &Fields<'_>, roles: &Roles, context: &Context<'_>) -
         .collect()
 }
 
-/// What may be set for all targets and for one, with its position where it is compared later.
+/// What may be set for all targets and for one.
 #[derive(Default)]
 struct Settings {
-    interval: Option<(Duration, Position)>,
-    timeout: Option<(Duration, Position)>,
+    /// The value, `None` if it is wrong, and where it stands, since it is compared later.
+    interval: Option<(Option<Duration>, Position)>,
+    /// As `interval`.
+    timeout: Option<(Option<Duration>, Position)>,
     accepted_factors: Option<BTreeSet<Factor>>,
     grace: Option<Duration>,
     dormant: Option<Duration>,
@@ -78,23 +79,19 @@ struct Settings {
 
 impl Settings {
     fn read(fields: &Fields<'_>) -> Self {
-        let period = |name| {
-            fields
-                .get(name)
-                .and_then(|item| Some((item.period()?, item.at())))
-        };
+        let period = |name| fields.get(name).map(|item| (item.period(), item.at()));
         Self {
             interval: period("interval"),
             timeout: period("timeout"),
-            accepted_factors: fields.get("accepted_factors").map(|item| {
-                let list = item.list();
+            accepted_factors: fields.get("accepted_factors").and_then(|item| {
+                let list = item.list()?;
                 if list.is_empty() {
                     item.fail::<()>(
                         "accepts nothing, so nobody could be protected",
                         "write `[totp]`",
                     );
                 }
-                words(&list)
+                Some(words(&list))
             }),
             grace: fields.get("grace").and_then(|item| item.duration()),
             dormant: fields.get("dormant").and_then(|item| item.period()),
@@ -109,7 +106,7 @@ fn coverage_target(item: Item<'_>) -> BTreeMap<UserType, f64> {
         match key.name.parse::<UserType>() {
             Ok(user_type) => wanted.extend(value.ratio().map(|ratio| (user_type, ratio))),
             Err(UnknownWord { expected }) => {
-                let hint = crate::config::reader::suggestion(&key.name, &expected);
+                let hint = suggestion(&key.name, &expected);
                 item.sink
                     .error(key.at, format!("`{}` is no type of user", key.name), hint);
             }
@@ -120,14 +117,15 @@ fn coverage_target(item: Item<'_>) -> BTreeMap<UserType, f64> {
 
 fn target(fields: &Fields<'_>, defaults: &Settings, context: &Context<'_>) -> Option<Target> {
     let own = Settings::read(fields);
-    let (interval, timeout) = polling(&own, defaults, fields.at, context);
+    let polling = polling(&own, defaults, fields.at, context);
 
     let name = fields
         .require("name", "erp")
         .and_then(|item| label_value(&item));
+    let plain_http = fields.get("allow_plain_http").and_then(|item| item.flag());
     let url = fields
         .require("url", "https://erp.example.com")
-        .and_then(|item| odoo_url(&item, fields));
+        .and_then(|item| odoo_url(&item, plain_http));
     let database = fields
         .require("database", "prod")
         .and_then(|item| item.text());
@@ -161,11 +159,13 @@ fn target(fields: &Fields<'_>, defaults: &Settings, context: &Context<'_>) -> Op
     let proxy = fields.get("proxy").and_then(|item| proxy(&item));
     let accept_missing = fields
         .get("accept_missing")
-        .map(|item| words(&item.list()))
+        .and_then(|item| item.list())
+        .map(|list| words(&list))
         .unwrap_or_default();
     let exemptions = fields
         .get("exemptions")
-        .map(|item| item.list().iter().filter_map(exemption).collect())
+        .and_then(|item| item.list())
+        .map(|list| list.iter().filter_map(exemption).collect())
         .unwrap_or_default();
     let surface = fields
         .get("surface")
@@ -173,6 +173,7 @@ fn target(fields: &Fields<'_>, defaults: &Settings, context: &Context<'_>) -> Op
     let labels = fields.get("labels").map(labels).unwrap_or_default();
     let key = api_key(fields, context);
 
+    let (interval, timeout) = polling?;
     let (key_source, api_key) = key?;
     Some(Target {
         name: name?,
@@ -214,16 +215,18 @@ fn polling(
     defaults: &Settings,
     at: Position,
     context: &Context<'_>,
-) -> (Duration, Duration) {
-    let interval = own.interval.or(defaults.interval);
-    let timeout = own.timeout.or(defaults.timeout);
+) -> Option<(Duration, Duration)> {
+    let set = |own: Option<_>, default: Option<_>, built_in| {
+        own.or(default).map_or(Some(built_in), |(value, _)| value)
+    };
+    let interval = set(own.interval, defaults.interval, Duration::from_secs(300));
+    let timeout = set(own.timeout, defaults.timeout, Duration::from_secs(30));
+    let (interval, timeout) = (interval?, timeout?);
     let blame = own
         .timeout
         .or(own.interval)
         .or(defaults.timeout)
         .or(defaults.interval);
-    let interval = interval.map_or(Duration::from_secs(300), |(interval, _)| interval);
-    let timeout = timeout.map_or(Duration::from_secs(30), |(timeout, _)| timeout);
     if timeout >= interval {
         context.sink.error(
             blame.map_or(at, |(_, at)| at),
@@ -231,7 +234,7 @@ fn polling(
             "polls of one target must not overlap: shorten `timeout` or lengthen `interval`",
         );
     }
-    (interval, timeout)
+    Some((interval, timeout))
 }
 
 fn words<T: std::str::FromStr<Err = UnknownWord> + Ord>(list: &[Item<'_>]) -> BTreeSet<T> {
@@ -250,11 +253,9 @@ fn label_value(item: &Item<'_>) -> Option<String> {
     Some(text.to_owned())
 }
 
-fn odoo_url(item: &Item<'_>, target: &Fields<'_>) -> Option<Url> {
+fn odoo_url(item: &Item<'_>, plain_http: Option<bool>) -> Option<Url> {
     let url = item.url(&["https", "http"], false)?;
-    let allowed = target
-        .get("allow_plain_http")
-        .is_some_and(|item| item.flag() == Some(true));
+    let allowed = plain_http == Some(true);
     if url.scheme() == "http" && !is_loopback(&url) && !allowed {
         return item.fail(
             "is plain http to another host: the API key would cross the network in clear",
@@ -290,147 +291,6 @@ fn is_loopback(url: &Url) -> bool {
 fn proxy(item: &Item<'_>) -> Option<ProxyUrl> {
     item.url(&["http", "https", "socks5", "socks5h"], true)
         .map(ProxyUrl::new)
-}
-
-fn api_key(
-    fields: &Fields<'_>,
-    context: &Context<'_>,
-) -> Option<(KeySource, secrecy::SecretString)> {
-    let sources: Vec<Item<'_>> = [
-        "api_key_file",
-        "api_key_env",
-        "api_key_credential",
-        "api_key",
-    ]
-    .iter()
-    .filter_map(|name| fields.get(name))
-    .collect();
-    let [item] = sources.as_slice() else {
-        match sources.get(1) {
-            None => context.sink.error(
-                fields.at,
-                "there is no API key",
-                "add one of `api_key_file: PATH`, `api_key_env: VARIABLE`, `api_key_credential: NAME`",
-            ),
-            Some(second) => {
-                second.fail::<()>(
-                    &format!("is a second source of the API key, beside `{}`", sources[0].name),
-                    "keep one of them",
-                )?;
-            }
-        }
-        return None;
-    };
-    let text = item.text()?;
-    let source = match item.name {
-        "api_key_file" => KeySource::File(context.directory.join(text)),
-        "api_key_env" => KeySource::Variable(text.to_owned()),
-        "api_key_credential" => KeySource::Credential(text.to_owned()),
-        _ => {
-            context.sink.warning(
-                item.at(),
-                "the API key stands in the configuration itself",
-                "configurations get copied around: put the key into a file of mode 600 and write `api_key_file: PATH`",
-            );
-            match key_from(text.as_bytes()) {
-                Ok(key) => KeySource::Inline(key),
-                Err(error) => return item.fail(&error.to_string(), error.hint()),
-            }
-        }
-    };
-    match source.read(context.env) {
-        Ok(Key { secret, exposed }) => {
-            if exposed {
-                context.sink.warning(
-                    item.at(),
-                    format!("`{}`: others than its owner may read the file", item.name),
-                    "whoever reads the key can act as its account: `chmod 600` it",
-                );
-            }
-            Some((source, secret))
-        }
-        Err(error) => item.fail(&error.to_string(), error.hint()),
-    }
-}
-
-fn tls(item: &Item<'_>, context: &Context<'_>) -> Option<Tls> {
-    let fields = item.fields(&schema::TLS)?;
-    let ca = fields
-        .get("ca_file")
-        .and_then(|item| certificates(&item, context));
-    let client = match (fields.get("cert_file"), fields.get("key_file")) {
-        (Some(certificate), Some(key)) => client_certificate(&certificate, &key, context),
-        (Some(certificate), None) => {
-            certificate.fail("is there without `key_file`", "add `key_file: PATH`")
-        }
-        (None, Some(key)) => key.fail("is there without `cert_file`", "add `cert_file: PATH`"),
-        (None, None) => None,
-    };
-    let server_name = fields.get("server_name").and_then(|item| {
-        let name = item.text()?;
-        match ServerName::try_from(name) {
-            Ok(_) => Some(name.to_owned()),
-            Err(_) => item.fail(
-                "is not a host name",
-                "write the name alone, such as `erp.example.com`",
-            ),
-        }
-    });
-    Some(Tls {
-        ca,
-        client,
-        server_name,
-    })
-}
-
-fn client_certificate(
-    certificate: &Item<'_>,
-    key: &Item<'_>,
-    context: &Context<'_>,
-) -> Option<ClientCertificate> {
-    let certificate = certificates(certificate, context);
-    let (path, file) = read(key, context)?;
-    if PrivateKeyDer::from_pem_slice(&file.bytes).is_err() {
-        return key.fail(
-            "holds no private key",
-            "it must be PEM, with a line `-----BEGIN PRIVATE KEY-----`, and not encrypted",
-        );
-    }
-    if file.mode & 0o077 != 0 {
-        context.sink.warning(
-            key.at(),
-            "`key_file`: others than its owner may read the file",
-            "`chmod 600` it",
-        );
-    }
-    Some(ClientCertificate::new(certificate?, path, file.bytes))
-}
-
-fn certificates(item: &Item<'_>, context: &Context<'_>) -> Option<PemFile> {
-    let (path, file) = read(item, context)?;
-    let found = CertificateDer::pem_slice_iter(&file.bytes)
-        .try_fold(0, |count, certificate| certificate.map(|_| count + 1));
-    match found {
-        Ok(count) if count > 0 => Some(PemFile {
-            path,
-            pem: file.bytes,
-        }),
-        _ => item.fail(
-            "holds no certificate",
-            "it must be PEM, with a line `-----BEGIN CERTIFICATE-----`",
-        ),
-    }
-}
-
-fn read(item: &Item<'_>, context: &Context<'_>) -> Option<(PathBuf, FileContent)> {
-    let path = context.directory.join(item.text()?);
-    match context.env.file(&path) {
-        Ok(file) => Some((path, file)),
-        Err(error) => item.fail(
-            &format!("cannot be read: {error}"),
-            "the path is relative to the configuration file; the exporter's user must be able to read it",
-        ),
-    }
 }
 
 fn exemption(item: &Item<'_>) -> Option<Exemption> {
@@ -481,7 +341,7 @@ fn surface(item: &Item<'_>, target_url: Option<&Url>) -> Option<Surface> {
         "vantages",
         "[{name: outside, expect_blocked: [database_manager]}]",
     )?;
-    let items = list.list();
+    let items = list.list()?;
     if items.is_empty() {
         list.fail::<()>("is empty", "add a vantage, or remove `surface`");
     }
@@ -514,7 +374,8 @@ fn vantage(
     let proxy = fields.get("proxy").and_then(|item| proxy(&item));
     let expect_blocked: BTreeSet<_> = fields
         .get("expect_blocked")
-        .map(|item| words(&item.list()))
+        .and_then(|item| item.list())
+        .map(|list| words(&list))
         .unwrap_or_default();
     if fields.get("expect_blocked").is_none() {
         item.sink.warning(
