@@ -4,3 +4,4 @@
 //! `domain` ← `config` ← {`odoo`, `exposition`} ← {`poll`, `web`} ← `runtime` ← `cli`. `demo` depends on none of them.
 
 pub mod domain;
+pub mod exposition;
