@@ -4,6 +4,8 @@
 //! `domain` ← `config` ← {`odoo`, `exposition`} ← {`poll`, `web`} ← `runtime` ← `cli`. `demo` depends on none of them.
 
 pub mod config;
+pub mod demo;
 pub mod domain;
+pub mod exposition;
 pub mod odoo;
 pub mod poll;
