@@ -1,1 +1,3 @@
 //! odoo-mfa-exporter.
+
+pub mod demo;
