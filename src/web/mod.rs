@@ -13,7 +13,7 @@ mod server;
 
 pub use metrics::{MetricsPath, UnusablePath};
 pub use readiness::{Readiness, ReadinessLatch};
-pub use server::serve;
+pub use server::{Limits, serve, serve_within};
 
 use std::sync::Arc;
 

@@ -15,16 +15,33 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tower_layer::Layer;
 
-/// More than any fleet of Prometheus servers needs; each costs a file descriptor and some 10 kB.
-const CONNECTIONS: usize = 512;
-/// Also how long a connection may idle between two requests: Prometheus' usual intervals fit, so that it keeps its connection.
-const HEADERS_WITHIN: Duration = Duration::from_secs(75);
-/// A connection that has not sent a whole first request by then is closed.
-const FIRST_REQUEST_WITHIN: Duration = Duration::from_secs(10);
-/// The least that hyper allows is 8 kB; it answers longer heads with 431.
-const HEAD_BYTES: usize = 16 << 10;
-/// What runs at shutdown may end within this time.
-const DRAIN: Duration = Duration::from_secs(5);
+/// What a client may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Connections at one time: each costs a file descriptor and some 10 kB. One too many is closed at once.
+    pub connections: usize,
+    /// A connection that has not sent a whole first request by then is closed.
+    pub first_request: Duration,
+    /// So is one that has not sent a whole next request after this time, idle or not.
+    pub next_request: Duration,
+    /// Bytes of a request's head; longer ones are answered with 431. hyper allows no less than 8 kB.
+    pub head: usize,
+    /// Requests that run at shutdown are given this time to end.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 512,
+            first_request: Duration::from_secs(10),
+            // Prometheus keeps its connection at the usual intervals, of up to a minute.
+            next_request: Duration::from_secs(75),
+            head: 16 << 10,
+            drain: Duration::from_secs(5),
+        }
+    }
+}
 
 /// Serves the routes until it is told to stop; then lets running requests end, for a few seconds at most.
 ///
@@ -35,23 +52,36 @@ pub async fn serve(
     routes: Router,
     shutdown: CancellationToken,
 ) -> io::Result<()> {
+    serve_within(Limits::default(), listener, routes, shutdown).await
+}
+
+/// As [`serve`], within limits that somebody else set.
+///
+/// # Errors
+/// When the listener cannot be used.
+pub async fn serve_within(
+    limits: Limits,
+    listener: TcpListener,
+    routes: Router,
+    shutdown: CancellationToken,
+) -> io::Result<()> {
     let handle = Handle::new();
     let mut server = axum_server::Server::<SocketAddr>::from_listener(listener)
-        .acceptor(Limit(Arc::new(Semaphore::new(CONNECTIONS))))
+        .acceptor(Limit(Arc::new(Semaphore::new(limits.connections))))
         .handle(handle.clone())
         .http1_only()
-        .first_request_timeout(FIRST_REQUEST_WITHIN)
+        .first_request_timeout(limits.first_request)
         .accept_error_handler(|peer, error| {
             tracing::warn!(?peer, %error, "connection not accepted");
         });
     server
         .http_builder()
         .http1()
-        .header_read_timeout(HEADERS_WITHIN)
-        .max_buf_size(HEAD_BYTES);
+        .header_read_timeout(limits.next_request)
+        .max_buf_size(limits.head);
     let stop = async {
         shutdown.cancelled().await;
-        handle.graceful_shutdown(Some(DRAIN));
+        handle.graceful_shutdown(Some(limits.drain));
         std::future::pending().await
     };
     tokio::select! {
