@@ -257,7 +257,7 @@ impl Kept {
 
 impl Body {
     /// Its length in bytes, if that is known before it is sent.
-    pub fn len(&self) -> Option<usize> {
+    pub fn length(&self) -> Option<usize> {
         match self {
             Self::Whole(parts) => Some(parts.iter().map(Bytes::len).sum()),
             Self::Stream { .. } => None,

@@ -98,7 +98,8 @@ impl Pieces {
     }
 
     /// After the last bytes. `None` after an error.
-    pub fn finish(self) -> Option<Finished> {
+    pub fn finish(mut self) -> Option<Finished> {
+        self.pending.shrink_to_fit();
         match self.to {
             To::Keep { answer, turn } => Some(Finished::Kept {
                 bytes: self.pending.into(),
