@@ -18,6 +18,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, Method, Response, Uri, header},
 };
 use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     conn::{Door, Hangup},
@@ -100,6 +101,8 @@ pub(super) struct Shared {
     pub(super) faults: Faults,
     pub(super) log: RequestLog,
     rng: Mutex<Rng>,
+    /// Ends every request in flight when the server is dropped.
+    stopped: CancellationToken,
 }
 
 impl SimServer {
@@ -115,6 +118,7 @@ impl SimServer {
             faults: Faults::default(),
             log: RequestLog::default(),
             rng,
+            stopped: CancellationToken::new(),
         });
         let app = Router::new()
             .fallback(handle)
@@ -197,6 +201,7 @@ impl SimServer {
 impl Drop for SimServer {
     fn drop(&mut self) {
         self.task.abort();
+        self.shared.stopped.cancel();
     }
 }
 
@@ -373,9 +378,6 @@ async fn handle(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response<Body> {
-    if let Some(delay) = shared.delay() {
-        tokio::time::sleep(delay).await;
-    }
     let request = Request {
         method,
         path: uri.path().into(),
@@ -383,13 +385,30 @@ async fn handle(
         headers,
         body,
     };
+    let stopped = shared.stopped.clone();
+    let reply = tokio::select! {
+        biased;
+        () = stopped.cancelled() => {
+            hangup.now();
+            Reply::html(503, "")
+        }
+        reply = act(&shared, request, &hangup) => reply,
+    };
+    respond(reply, shared.options.keep_alive)
+}
+
+/// The answer, after its latency and what a fault makes of it.
+async fn act(shared: &Shared, request: Request, hangup: &Hangup) -> Reply {
+    if let Some(delay) = shared.delay() {
+        tokio::time::sleep(delay).await;
+    }
     let outcome = if shared.blocks(&request.path) {
         Outcome::Answer(Reply::html(
             403,
             "<html>\r\n<head><title>403 Forbidden</title></head>\r\n<body>\r\n<center><h1>403 Forbidden</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n",
         ))
     } else {
-        let reply = answer(&shared, &request);
+        let reply = answer(shared, &request);
         match (shared.faults.strike(None, None), reply) {
             (Some(fault), Outcome::Answer(reply) | Outcome::Struck(_, reply)) => {
                 Outcome::Struck(fault, reply)
@@ -397,7 +416,7 @@ async fn handle(
             (None, reply) => reply,
         }
     };
-    let reply = match outcome {
+    match outcome {
         Outcome::Answer(reply) => reply,
         Outcome::Struck(fault, reply) => match fault {
             Fault::Down => {
@@ -409,7 +428,7 @@ async fn handle(
                 reply
             }
             Fault::Forever => std::future::pending().await,
-            Fault::PostgresDown => pages::postgres_down(&shared, &request, reply),
+            Fault::PostgresDown => pages::postgres_down(shared, &request, reply),
             Fault::Http(status, body) => Reply::html(status, body),
             Fault::Reply(body) => Reply {
                 status: 200,
@@ -417,11 +436,10 @@ async fn handle(
                 body,
                 more: Vec::new(),
             },
-            Fault::AccessDenied => pages::denied(&shared, &request),
-            Fault::Raise(name, message) => pages::raised(&shared, &request, name, &message),
+            Fault::AccessDenied => pages::denied(shared, &request),
+            Fault::Raise(name, message) => pages::raised(shared, &request, name, &message),
         },
-    };
-    respond(reply, shared.options.keep_alive)
+    }
 }
 
 fn answer(shared: &Shared, request: &Request) -> Outcome {

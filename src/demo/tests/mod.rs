@@ -1,6 +1,9 @@
 //! What the simulator must do, seen from outside: over a socket, as a client sees it.
 
+mod faults;
 mod happy;
+mod replay;
+mod traps;
 
 use std::{
     io::{Read, Write},
