@@ -60,6 +60,8 @@ pub struct ServerOptions {
     pub latency: Option<(Duration, Duration)>,
     /// Odoo's `list_db`: databases may be listed and managed.
     pub list_databases: bool,
+    /// How many requests the logs keep whole, for each database; counts are always kept.
+    pub keep_requests: usize,
     /// Seeds the latencies.
     pub seed: u64,
 }
@@ -73,6 +75,7 @@ impl ServerOptions {
             keep_alive: false,
             latency: None,
             list_databases: true,
+            keep_requests: 1_000,
             seed: 0,
         }
     }
@@ -111,12 +114,13 @@ impl SimServer {
         let listener = TcpListener::bind(options.listen).await?;
         let address = listener.local_addr()?;
         let rng = Mutex::new(Rng::new(options.seed));
+        let log = RequestLog::keeping(options.keep_requests);
         let shared = Arc::new(Shared {
             options,
             databases: RwLock::default(),
             blocked: RwLock::default(),
             faults: Faults::default(),
-            log: RequestLog::default(),
+            log,
             rng,
             stopped: CancellationToken::new(),
         });
@@ -156,7 +160,7 @@ impl SimServer {
             name: name.into(),
             world: RwLock::new(world),
             faults: Faults::default(),
-            log: RequestLog::default(),
+            log: RequestLog::keeping(self.shared.options.keep_requests),
         });
         write(&self.shared.databases).insert(name.into(), database.clone());
         database
@@ -182,6 +186,11 @@ impl SimServer {
         self.shared.faults.clear();
     }
 
+    /// A handle that sets and ends faults of this server from another task.
+    pub(super) fn switch(&self) -> Switch {
+        Switch(self.shared.clone())
+    }
+
     /// A proxy blocks the endpoint: an HTML 403.
     pub fn block(&self, endpoint: Endpoint) {
         write(&self.shared.blocked).insert(endpoint);
@@ -195,6 +204,18 @@ impl SimServer {
     /// What was asked outside the databases: pages, `common.version`, calls of unknown databases.
     pub fn log(&self) -> &RequestLog {
         &self.shared.log
+    }
+}
+
+/// Sets and ends faults of a server.
+pub(super) struct Switch(Arc<Shared>);
+
+impl Switch {
+    pub(super) fn set(&self, fault: Option<Fault>) {
+        match fault {
+            Some(fault) => self.0.faults.set(fault),
+            None => self.0.faults.clear(),
+        }
     }
 }
 

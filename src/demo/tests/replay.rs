@@ -61,7 +61,7 @@ async fn compare(stage: &Stage, exchange: &Value) -> Result<(), String> {
     let body = match &request["body"] {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
-        other => substitute(other, &who, stage).to_string(),
+        other => substitute(other, &who).to_string(),
     };
     let headers: Vec<(String, String)> = request["headers"]
         .as_object()
@@ -70,10 +70,7 @@ async fn compare(stage: &Stage, exchange: &Value) -> Result<(), String> {
         .map(|(name, value)| {
             (
                 name.clone(),
-                substitute(value, &who, stage)
-                    .as_str()
-                    .expect("text")
-                    .into(),
+                substitute(value, &who).as_str().expect("text").into(),
             )
         })
         .collect();
@@ -274,7 +271,7 @@ fn asker(stage: &Stage, kind: &str, name: &str) -> Account {
     }
 }
 
-fn substitute(value: &Value, who: &Account, stage: &Stage) -> Value {
+fn substitute(value: &Value, who: &Account) -> Value {
     match value {
         Value::String(text) => {
             let text = text
@@ -293,7 +290,7 @@ fn substitute(value: &Value, who: &Account, stage: &Stage) -> Value {
             })
         }
         Value::Array(list) => {
-            let mut list: Vec<Value> = list.iter().map(|it| substitute(it, who, stage)).collect();
+            let mut list: Vec<Value> = list.iter().map(|it| substitute(it, who)).collect();
             // The arguments of `execute_kw`: the user id is the second.
             if list.len() >= 5 && list[1].is_number() && list[1] != 999_999 {
                 list[1] = json!(who.uid);
@@ -302,7 +299,7 @@ fn substitute(value: &Value, who: &Account, stage: &Stage) -> Value {
         }
         Value::Object(map) => Value::Object(
             map.iter()
-                .map(|(key, value)| (key.clone(), substitute(value, who, stage)))
+                .map(|(key, value)| (key.clone(), substitute(value, who)))
                 .collect(),
         ),
         other => other.clone(),
