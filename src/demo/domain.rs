@@ -200,10 +200,10 @@ fn leaf<'w>(
     if let Some(rest) = rest {
         return dotted(view, model, field, rest, operator, value).ok_or_else(unknown)?;
     }
-    if model == Model::Users {
-        if let Some(test) = user_leaf(view, field, operator, value)? {
-            return Ok(test);
-        }
+    if model == Model::Users
+        && let Some(test) = user_leaf(view, field, operator, value)?
+    {
+        return Ok(test);
     }
     let ids = matches!(field.kind, "many2one" | "one2many" | "many2many");
     let wanted = Wanted::new(field, value)?;

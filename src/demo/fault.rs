@@ -117,12 +117,18 @@ struct Inner {
     writes: u64,
     secrets: u64,
     entries: VecDeque<LogEntry>,
+    kept: usize,
 }
 
-/// How many requests are kept whole; the counts go on.
-const KEPT: usize = 2_000;
-
 impl RequestLog {
+    /// A log that keeps the latest `kept` requests whole.
+    pub(super) fn keeping(kept: usize) -> Self {
+        Self(Mutex::new(Inner {
+            kept,
+            ..Inner::default()
+        }))
+    }
+
     /// All requests.
     pub fn total(&self) -> u64 {
         lock(&self.0).total
@@ -154,7 +160,11 @@ impl RequestLog {
 
     /// Forgets everything.
     pub fn clear(&self) {
-        *lock(&self.0) = Inner::default();
+        let mut inner = lock(&self.0);
+        *inner = Inner {
+            kept: inner.kept,
+            ..Inner::default()
+        };
     }
 
     pub(super) fn note(&self, entry: LogEntry, sins: Sins) {
@@ -166,7 +176,10 @@ impl RequestLog {
             .calls
             .entry((entry.model.clone(), entry.method.clone()))
             .or_default() += 1;
-        if inner.entries.len() == KEPT {
+        if inner.kept == 0 {
+            return;
+        }
+        if inner.entries.len() == inner.kept {
             inner.entries.pop_front();
         }
         inner.entries.push_back(entry);

@@ -51,6 +51,7 @@ pub(super) fn answer(shared: &Shared, request: &Request) -> Outcome {
             version,
             "/json/2/&lt;__model__&gt;/&lt;__method__&gt;",
             "json2",
+            false,
         )
         .into();
     }

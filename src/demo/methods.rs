@@ -271,6 +271,7 @@ fn settings(view: &View<'_>, fields: Option<&Value>) -> Result<Value, Fail> {
     }
     if world.version >= 19 {
         values.insert("portal_allow_api_keys".into(), json!(false));
+        values.insert("is_installed_sale".into(), json!(false));
     }
     Ok(Value::Object(values))
 }

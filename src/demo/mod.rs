@@ -27,17 +27,17 @@ mod query;
 mod read_group;
 mod records;
 mod rng;
-mod scenarios;
+pub mod scenarios;
 mod server;
 mod simulate;
 mod world;
 
 pub use clock::{Clock, Time};
 pub use fault::{Fault, LogEntry, RequestLog};
-//pub use life::{Life, Pace};
-//pub use scenarios::{Demo, DemoTarget, start_demo};
+pub use life::{Life, Pace};
+pub use scenarios::{Demo, DemoTarget, start_demo};
 pub use server::{Database, Endpoint, ServerOptions, SimServer};
-//pub use simulate::{Fleet, SimulateOptions, simulate};
+pub use simulate::{Fleet, SimulateOptions, simulate};
 pub use world::{Account, AccountKind, Credential, Kind, PersonView, Quirks, Recipe, Scope, World};
 
 #[cfg(test)]

@@ -144,9 +144,14 @@ pub(super) fn internal_error(version: u8) -> Reply {
 }
 
 /// The content type is none that the route takes.
-pub(super) fn wrong_type(version: u8, route: &str, kind: &str) -> Reply {
+pub(super) fn wrong_type(version: u8, route: &str, kind: &str, get: bool) -> Reply {
+    let http = if get {
+        "&#39;http&#39;, &#39;json2&#39;"
+    } else {
+        "&#39;http&#39;"
+    };
     let text = format!(
-        "Request inferred type is compatible with [&#39;http&#39;] but &#39;{route}&#39; is type=&#39;{kind}&#39;.<br><br>Please verify the Content-Type request header and try again."
+        "Request inferred type is compatible with [{http}] but &#39;{route}&#39; is type=&#39;{kind}&#39;.<br><br>Please verify the Content-Type request header and try again."
     );
     html(version, 415, "Unsupported Media Type", &text)
 }
@@ -173,7 +178,7 @@ pub(super) fn not_json_rpc(version: u8, request: &Request) -> Reply {
             );
             html(version, 400, "Bad Request", &text)
         }
-        _ => wrong_type(version, path, "jsonrpc"),
+        _ => wrong_type(version, path, "jsonrpc", request.method == Method::GET),
     }
 }
 

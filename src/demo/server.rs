@@ -18,6 +18,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, Method, Response, Uri, header},
 };
 use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     conn::{Door, Hangup},
@@ -59,6 +60,8 @@ pub struct ServerOptions {
     pub latency: Option<(Duration, Duration)>,
     /// Odoo's `list_db`: databases may be listed and managed.
     pub list_databases: bool,
+    /// How many requests the logs keep whole, for each database; counts are always kept.
+    pub keep_requests: usize,
     /// Seeds the latencies.
     pub seed: u64,
 }
@@ -72,6 +75,7 @@ impl ServerOptions {
             keep_alive: false,
             latency: None,
             list_databases: true,
+            keep_requests: 1_000,
             seed: 0,
         }
     }
@@ -100,6 +104,8 @@ pub(super) struct Shared {
     pub(super) faults: Faults,
     pub(super) log: RequestLog,
     rng: Mutex<Rng>,
+    /// Ends every request in flight when the server is dropped.
+    stopped: CancellationToken,
 }
 
 impl SimServer {
@@ -108,13 +114,15 @@ impl SimServer {
         let listener = TcpListener::bind(options.listen).await?;
         let address = listener.local_addr()?;
         let rng = Mutex::new(Rng::new(options.seed));
+        let log = RequestLog::keeping(options.keep_requests);
         let shared = Arc::new(Shared {
             options,
             databases: RwLock::default(),
             blocked: RwLock::default(),
             faults: Faults::default(),
-            log: RequestLog::default(),
+            log,
             rng,
+            stopped: CancellationToken::new(),
         });
         let app = Router::new()
             .fallback(handle)
@@ -152,7 +160,7 @@ impl SimServer {
             name: name.into(),
             world: RwLock::new(world),
             faults: Faults::default(),
-            log: RequestLog::default(),
+            log: RequestLog::keeping(self.shared.options.keep_requests),
         });
         write(&self.shared.databases).insert(name.into(), database.clone());
         database
@@ -178,6 +186,11 @@ impl SimServer {
         self.shared.faults.clear();
     }
 
+    /// A handle that sets and ends faults of this server from another task.
+    pub(super) fn switch(&self) -> Switch {
+        Switch(self.shared.clone())
+    }
+
     /// A proxy blocks the endpoint: an HTML 403.
     pub fn block(&self, endpoint: Endpoint) {
         write(&self.shared.blocked).insert(endpoint);
@@ -194,9 +207,22 @@ impl SimServer {
     }
 }
 
+/// Sets and ends faults of a server.
+pub(super) struct Switch(Arc<Shared>);
+
+impl Switch {
+    pub(super) fn set(&self, fault: Option<Fault>) {
+        match fault {
+            Some(fault) => self.0.faults.set(fault),
+            None => self.0.faults.clear(),
+        }
+    }
+}
+
 impl Drop for SimServer {
     fn drop(&mut self) {
         self.task.abort();
+        self.shared.stopped.cancel();
     }
 }
 
@@ -373,9 +399,6 @@ async fn handle(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response<Body> {
-    if let Some(delay) = shared.delay() {
-        tokio::time::sleep(delay).await;
-    }
     let request = Request {
         method,
         path: uri.path().into(),
@@ -383,13 +406,30 @@ async fn handle(
         headers,
         body,
     };
+    let stopped = shared.stopped.clone();
+    let reply = tokio::select! {
+        biased;
+        () = stopped.cancelled() => {
+            hangup.now();
+            Reply::html(503, "")
+        }
+        reply = act(&shared, request, &hangup) => reply,
+    };
+    respond(reply, shared.options.keep_alive)
+}
+
+/// The answer, after its latency and what a fault makes of it.
+async fn act(shared: &Shared, request: Request, hangup: &Hangup) -> Reply {
+    if let Some(delay) = shared.delay() {
+        tokio::time::sleep(delay).await;
+    }
     let outcome = if shared.blocks(&request.path) {
         Outcome::Answer(Reply::html(
             403,
             "<html>\r\n<head><title>403 Forbidden</title></head>\r\n<body>\r\n<center><h1>403 Forbidden</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n",
         ))
     } else {
-        let reply = answer(&shared, &request);
+        let reply = answer(shared, &request);
         match (shared.faults.strike(None, None), reply) {
             (Some(fault), Outcome::Answer(reply) | Outcome::Struck(_, reply)) => {
                 Outcome::Struck(fault, reply)
@@ -397,7 +437,7 @@ async fn handle(
             (None, reply) => reply,
         }
     };
-    let reply = match outcome {
+    match outcome {
         Outcome::Answer(reply) => reply,
         Outcome::Struck(fault, reply) => match fault {
             Fault::Down => {
@@ -409,7 +449,7 @@ async fn handle(
                 reply
             }
             Fault::Forever => std::future::pending().await,
-            Fault::PostgresDown => pages::postgres_down(&shared, &request, reply),
+            Fault::PostgresDown => pages::postgres_down(shared, &request, reply),
             Fault::Http(status, body) => Reply::html(status, body),
             Fault::Reply(body) => Reply {
                 status: 200,
@@ -417,11 +457,10 @@ async fn handle(
                 body,
                 more: Vec::new(),
             },
-            Fault::AccessDenied => pages::denied(&shared, &request),
-            Fault::Raise(name, message) => pages::raised(&shared, &request, name, &message),
+            Fault::AccessDenied => pages::denied(shared, &request),
+            Fault::Raise(name, message) => pages::raised(shared, &request, name, &message),
         },
-    };
-    respond(reply, shared.options.keep_alive)
+    }
 }
 
 fn answer(shared: &Shared, request: &Request) -> Outcome {

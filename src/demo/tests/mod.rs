@@ -1,6 +1,11 @@
 //! What the simulator must do, seen from outside: over a socket, as a client sees it.
 
+mod domains;
+mod faults;
+mod fleet;
 mod happy;
+mod replay;
+mod traps;
 
 use std::{
     io::{Read, Write},

@@ -178,6 +178,18 @@ impl World {
         secret
     }
 
+    /// Lets a second secret open what the newest key of `owner` opens.
+    pub(in crate::demo) fn also_opens(&mut self, secret: &str, owner: u32) {
+        if let Some(key) = self.keys.iter().rev().find(|key| key.owner == owner) {
+            self.secrets.insert(secret.into(), key.id);
+        }
+    }
+
+    /// Is this an account that polls?
+    pub(in crate::demo) fn is_account(&self, id: u32) -> bool {
+        self.passwords.contains_key(&id)
+    }
+
     /// Revokes an API key.
     pub fn revoke_key(&mut self, id: u32) -> bool {
         let before = self.keys.len();
