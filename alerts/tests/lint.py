@@ -21,6 +21,8 @@ SCRAPE_LABELS = {"job", "instance", "pod", "endpoint", "container"}
 # Families that Prometheus itself makes.
 BUILTIN = {
     "up": {"labels": SCRAPE_LABELS, "values": {}},
+    "scrape_duration_seconds": {"labels": SCRAPE_LABELS, "values": {}},
+    "scrape_samples_scraped": {"labels": SCRAPE_LABELS, "values": {}},
     "ALERTS": {"labels": None, "values": {"alertstate": {"pending", "firing"}}},
 }
 # Always true, or true when nothing is there: no test with data can show it silent.
