@@ -3,6 +3,12 @@
 //! Modules depend on each other in one direction only (a test holds it):
 //! `domain` ← `config` ← {`odoo`, `exposition`} ← {`poll`, `web`} ← `runtime` ← `cli`. `demo` depends on none of them.
 
+pub mod cli;
+pub mod config;
+pub mod demo;
 pub mod domain;
 pub mod exposition;
+pub mod odoo;
+pub mod poll;
+pub mod runtime;
 pub mod web;

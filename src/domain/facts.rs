@@ -10,30 +10,39 @@ use jiff::Timestamp;
 use super::vocabulary::{Api, Capability, Module, PolicyScope, UserType};
 use super::{IdSet, PerType};
 
-/// A fact that is complete, or is missing for a reason that somebody can mend.
-///
-/// There is no third case: a partial answer is a missing one.
+/// A fact that is complete, or is missing for a reason that somebody can mend: a partial answer is a missing one.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Known<T> {
     /// Everything there is.
     Complete(T),
     /// Odoo has it, but not for this account, or not in this version.
     Missing(Gap),
+    /// Nothing that the configuration exports needs it.
+    NotAsked,
 }
 
 impl<T> Known<T> {
+    /// The same, with what is there turned into something else.
+    pub fn map<U>(self, turn: impl FnOnce(T) -> U) -> Known<U> {
+        match self {
+            Self::Complete(fact) => Known::Complete(turn(fact)),
+            Self::Missing(gap) => Known::Missing(gap),
+            Self::NotAsked => Known::NotAsked,
+        }
+    }
+
     /// The fact, if it is complete.
     pub fn complete(&self) -> Option<&T> {
         match self {
             Self::Complete(fact) => Some(fact),
-            Self::Missing(_) => None,
+            Self::Missing(_) | Self::NotAsked => None,
         }
     }
 
     /// Why it is missing, if it is.
     pub fn gap(&self) -> Option<&Gap> {
         match self {
-            Self::Complete(_) => None,
+            Self::Complete(_) | Self::NotAsked => None,
             Self::Missing(gap) => Some(gap),
         }
     }
@@ -69,8 +78,8 @@ pub struct Facts {
     pub saml: Known<IdSet>,
     /// Active people whose account is younger than the grace period (`create_date`).
     pub recent: IdSet,
-    /// Active people who are not dormant: a login within the period, or none yet and an account that is younger than it.
-    pub awake: Known<IdSet>,
+    /// Active people who are not dormant.
+    pub awake: Known<Awake>,
     /// Active people by configured role; a role whose groups do not exist has nobody.
     pub roles: Known<BTreeMap<String, IdSet>>,
     /// Active people whom each entry of the configured exemptions matches, in its order. Expiry is not looked at here.
@@ -89,6 +98,15 @@ pub struct Facts {
     pub policy: Known<Option<PolicyScope>>,
     /// Networks that skip the second factor (`auth_totp.cidr`), where that module is installed.
     pub trusted_networks: Option<TrustedNetworks>,
+}
+
+/// Active people who are not dormant: a login within the period (`login_date`), or none yet and an account that is younger than it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Awake {
+    /// Those of any type but portal.
+    pub named: IdSet,
+    /// How many portal people are awake, eligible and unprotected. Means nothing where protection is not known.
+    pub portal_unprotected: u64,
 }
 
 /// What `auth_totp.cidr` says.
@@ -212,20 +230,36 @@ impl Scope {
 }
 
 impl Facts {
-    /// Why each capability that is missing is missing.
-    pub fn gaps(&self) -> impl Iterator<Item = (Capability, &Gap)> {
+    /// The capabilities that were asked for, and why one is missing. That there are facts at all means that all users are seen.
+    pub fn capabilities(&self) -> Vec<(Capability, Option<Gap>)> {
+        fn state<T>(fact: &Known<T>) -> Option<Option<Gap>> {
+            match fact {
+                Known::Complete(_) => Some(None),
+                Known::Missing(gap) => Some(Some(gap.clone())),
+                Known::NotAsked => None,
+            }
+        }
         [
-            (Capability::Totp, self.totp.gap()),
-            (Capability::Passkeys, self.passkey.gap()),
-            (Capability::ApiKeys, self.keys.gap()),
-            (Capability::TrustedDevices, self.devices.gap()),
-            (Capability::Policy, self.policy.gap()),
-            (Capability::Modules, self.modules.gap()),
-            (Capability::Groups, self.roles.gap()),
-            (Capability::Logins, self.awake.gap()),
+            (Capability::Users, Some(None)),
+            (Capability::Totp, state(&self.totp)),
+            (Capability::Passkeys, state(&self.passkey)),
+            (Capability::ApiKeys, state(&self.keys)),
+            (Capability::TrustedDevices, state(&self.devices)),
+            (Capability::Policy, state(&self.policy)),
+            (Capability::Modules, state(&self.modules)),
+            (Capability::Groups, state(&self.roles)),
+            (Capability::Logins, state(&self.awake)),
         ]
         .into_iter()
-        .filter_map(|(capability, gap)| Some((capability, gap?)))
+        .filter_map(|(capability, state)| Some((capability, state?)))
+        .collect()
+    }
+
+    /// Why each capability that is missing is missing.
+    pub fn gaps(&self) -> impl Iterator<Item = (Capability, Gap)> {
+        self.capabilities()
+            .into_iter()
+            .filter_map(|(capability, gap)| Some((capability, gap?)))
     }
 
     /// Whether Odoo is of this release or later: `(19, 0)` for 19.0.

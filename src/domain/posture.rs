@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
 
 use super::exemption::Exemption;
 use super::facts::{ApiKey, Device, Facts, Known, Scope, TrustedNetworks};
@@ -211,7 +211,7 @@ impl Standing {
         let mut exempt_by_reason = <[IdSet; 3]>::default();
         let mut exempt = IdSet::new();
         for (entry, people) in terms.exemptions.iter().zip(&facts.exemptions) {
-            if !entry.is_expired(facts.now) {
+            if !entry.expired_on(today(facts)) {
                 exempt_by_reason[entry.reason as usize] |= people - &exempt;
                 exempt |= people;
             }
@@ -335,13 +335,14 @@ impl Posture {
             (Some(grace), Some(unprotected)) => Some(within(grace, unprotected)?),
             _ => None,
         };
-        let dormant_unprotected =
-            match (facts.awake.complete().and_then(unprotected_in), unprotected) {
-                (Some(awake), Some(unprotected)) => {
-                    Some(minus(unprotected, within(awake, unprotected)?))
-                }
-                _ => None,
-            };
+        let dormant_unprotected = match (facts.awake.complete(), unprotected) {
+            (Some(awake), Some(unprotected)) => {
+                let mut awake_unprotected = unprotected_in(&awake.named).unwrap_or_default();
+                awake_unprotected[UserType::Portal] = awake.portal_unprotected;
+                Some(minus(unprotected, within(awake_unprotected, unprotected)?))
+            }
+            _ => None,
+        };
         let single_factor = match (facts.totp.complete(), facts.passkey.complete()) {
             (Some(totp), Some(passkey)) => {
                 let single = (totp ^ passkey) - &standing.exempt;
@@ -405,6 +406,14 @@ impl Posture {
     }
 }
 
+/// The role whose people administer the server: the one that a lost phone can lock out.
+const SETTINGS: &str = "settings";
+
+/// The day of the poll, in UTC.
+fn today(facts: &Facts) -> Date {
+    facts.now.to_zoned(TimeZone::UTC).date()
+}
+
 fn minus(whole: PerType<u64>, part: PerType<u64>) -> PerType<u64> {
     PerType::from_fn(|user_type| whole[user_type] - part[user_type])
 }
@@ -412,7 +421,7 @@ fn minus(whole: PerType<u64>, part: PerType<u64>) -> PerType<u64> {
 fn exemptions(facts: &Facts, terms: &Terms) -> Exemptions {
     let mut states = Exemptions::default();
     for (entry, people) in terms.exemptions.iter().zip(&facts.exemptions) {
-        if entry.is_expired(facts.now) {
+        if entry.expired_on(today(facts)) {
             states.expired += 1;
         } else if people.is_empty() {
             states.unmatched += 1;
@@ -451,7 +460,7 @@ fn privileged(facts: &Facts, standing: &Standing) -> Option<Privileged> {
         .collect::<Vec<_>>();
     let protected_admins = roles
         .iter()
-        .find(|role| role.name == super::role::SETTINGS)
+        .find(|role| role.name == SETTINGS)
         .and_then(|role| Some(role.people - role.unprotected?));
     Some(Privileged {
         people: (everybody - &standing.exempt).len(),

@@ -39,8 +39,8 @@ pub struct TargetSnapshot {
     pub health: PollHealth,
     /// The last server that answered a whole poll. Stays while polls fail.
     pub server: Option<Server>,
-    /// What the last poll that could tell found missing; capabilities that are not listed are there. `None` until one could tell.
-    pub gaps: Option<Arc<[(Capability, Gap)]>>,
+    /// Which capabilities the last poll that could tell found, or why they are missing. One that is not listed is not known.
+    pub capabilities: Arc<[(Capability, Option<Gap>)]>,
     /// The numbers, only while they are true: absent when the last poll failed.
     pub posture: Option<Arc<Posture>>,
 }
@@ -52,7 +52,7 @@ impl TargetSnapshot {
             identity,
             health: PollHealth::default(),
             server: None,
-            gaps: None,
+            capabilities: Arc::default(),
             posture: None,
         }
     }

@@ -38,17 +38,19 @@ macro_rules! vocabulary {
         }
 
         impl std::str::FromStr for $name {
-            type Err = UnknownWord;
+            type Err = $crate::domain::vocabulary::UnknownWord;
 
-            fn from_str(word: &str) -> Result<Self, UnknownWord> {
+            fn from_str(word: &str) -> Result<Self, Self::Err> {
                 match word {
                     $($word => Ok(Self::$variant),)+
-                    _ => Err(UnknownWord { expected: vec![$($word,)+] }),
+                    _ => Err($crate::domain::vocabulary::UnknownWord { expected: vec![$($word,)+] }),
                 }
             }
         }
     };
 }
+
+pub(crate) use vocabulary;
 
 vocabulary! {
     /// What kind of account somebody has, by group membership (never by `share`).

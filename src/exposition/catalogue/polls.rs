@@ -109,11 +109,8 @@ pub const SECTION: Section = Section {
         .notes("0: it exists, but cannot be given completely; the families that need it are absent. Absent until a poll could tell.")
         .labels(&[CAPABILITY])
         .target(|target, samples| {
-            if let Some(gaps) = &target.gaps {
-                for capability in Capability::ALL {
-                    let missing = gaps.iter().any(|(gap, _)| gap == capability);
-                    samples.add(&[capability.as_str()], !missing);
-                }
+            for (capability, gap) in target.capabilities.iter() {
+                samples.add(&[capability.as_str()], gap.is_none());
             }
         }),
         Family::gauge(
