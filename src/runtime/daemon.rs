@@ -11,7 +11,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
-use crate::exposition::{Board, CATALOGUE, ExporterState, Exposition, Shard};
+use crate::exposition::catalogue::families;
+use crate::exposition::{Board, ExporterState, Exposition, Shard};
 use crate::odoo::Clients;
 use crate::poll::Scheduler;
 use crate::web::{self, MetricsPath, Readiness};
@@ -44,9 +45,8 @@ impl Daemon {
         let exporter = ExporterState::new(Shard::WHOLE);
         exporter.config_loaded(Timestamp::now(), config.hash);
         let scheduler = Scheduler::new(config, &board, &exporter, &Arc::new(Clients::default()));
-        let families = CATALOGUE
-            .iter()
-            .filter(|family| config.metrics.is_enabled(&family.name))
+        let families = families()
+            .filter(|family| config.metrics.is_enabled(family.name))
             .collect();
         let (readiness, latch) = Readiness::new(Arc::clone(&board));
         Ok(Self {
