@@ -12,7 +12,7 @@ mod readiness;
 mod server;
 
 pub use metrics::{MetricsPath, UnusablePath};
-pub use readiness::{Readiness, ReadinessLatch};
+pub use readiness::{Readiness, ReadinessLatch, Unpolled};
 pub use server::{Limits, serve, serve_within};
 
 use std::sync::Arc;

@@ -71,8 +71,10 @@ pub async fn serve_within(
         .handle(handle.clone())
         .http1_only()
         .first_request_timeout(limits.first_request)
-        .accept_error_handler(|peer, error| {
-            tracing::warn!(?peer, %error, "connection not accepted");
+        .accept_error_handler(|peer, error| match error.kind() {
+            // One line for each would help whoever opens them.
+            io::ErrorKind::QuotaExceeded => tracing::debug!(?peer, %error),
+            _ => tracing::warn!(?peer, %error, "connection not accepted"),
         });
     server
         .http_builder()
