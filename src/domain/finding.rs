@@ -138,9 +138,7 @@ pub fn findings(case: &Case) -> Vec<Finding> {
     people::find(case, &mut found);
     keys::find(case, &mut found);
     server::find(case, &mut found);
-    found.sort_by(|a, b| {
-        (a.severity, a.kind, &a.subject).cmp(&(b.severity, b.kind, &b.subject))
-    });
+    found.sort_by(|a, b| (a.severity, a.kind, &a.subject).cmp(&(b.severity, b.kind, &b.subject)));
     found
 }
 
@@ -212,9 +210,12 @@ impl Case<'_> {
 
     /// Unexpired keys of active people.
     fn working_keys(&self) -> impl Iterator<Item = &ApiKey> {
-        self.facts.keys.complete().into_iter().flatten().filter(|key| {
-            key.owner_active && key.expires.is_none_or(|end| end > self.facts.now)
-        })
+        self.facts
+            .keys
+            .complete()
+            .into_iter()
+            .flatten()
+            .filter(|key| key.owner_active && key.expires.is_none_or(|end| end > self.facts.now))
     }
 
     /// Where somebody finds the own second factor, keys and trusted devices.
@@ -267,4 +268,3 @@ pub fn grouped(number: u64) -> String {
 fn listed<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
     words.into_iter().collect::<Vec<_>>().join(", ")
 }
-

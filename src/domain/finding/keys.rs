@@ -18,7 +18,7 @@ pub(super) fn find(case: &Case, found: &mut Vec<Finding>) {
 
 fn where_to_delete(case: &Case) -> String {
     format!(
-        "{}; an administrator deletes other people's with Settings > Users & Companies > API Keys (developer mode)",
+        "{} > API Keys; an administrator deletes other people's in Settings > General Settings > Permissions > Manage API Keys",
         case.own_security_page()
     )
 }
@@ -36,9 +36,8 @@ fn owners<'a>(keys: impl IntoIterator<Item = &'a ApiKey>) -> (u64, IdSet) {
 fn of_archived(case: &Case, found: &mut Vec<Finding>) {
     let now = case.facts.now;
     let keys = case.facts.keys.complete().into_iter().flatten();
-    let (count, people) = owners(
-        keys.filter(|key| !key.owner_active && key.expires.is_none_or(|end| end > now)),
-    );
+    let (count, people) =
+        owners(keys.filter(|key| !key.owner_active && key.expires.is_none_or(|end| end > now)));
     if count > 0 {
         found.push(
             Finding::new(
@@ -90,10 +89,16 @@ fn old(case: &Case, found: &mut Vec<Finding>) {
             Finding::new(
                 Kind::KeysOld,
                 Severity::Info,
-                format!("{} older than a year", counted(count, "API key", "API keys")),
+                format!(
+                    "{} older than a year",
+                    counted(count, "API key", "API keys")
+                ),
             )
             .detail("Odoo does not record whether a key is used.")
-            .what_to_do(format!("Ask the owners; replace what is used, delete what is not: {}.", where_to_delete(case)))
+            .what_to_do(format!(
+                "Ask the owners; replace what is used, delete what is not: {}.",
+                where_to_delete(case)
+            ))
             .people(people),
         );
     }
@@ -166,7 +171,7 @@ fn trusted_devices(case: &Case, found: &mut Vec<Finding>) {
         persons(devices.owners)
     );
     if privileged > 0 {
-        detail += &format!(" {} of them in a role.", persons(privileged));
+        detail += &format!(" In a role: {}.", persons(privileged));
     }
     if case
         .facts
@@ -183,10 +188,14 @@ fn trusted_devices(case: &Case, found: &mut Vec<Finding>) {
             format!("{} skip the second factor", counted(devices.devices, "trusted browser", "trusted browsers")),
         )
         .detail(detail)
-        .what_to_do(format!(
-            "Revoke those of privileged people and of lost computers: {} > Trusted Devices > Revoke All.",
-            case.security_page_of_others()
-        ))
+        .what_to_do(if case.facts.is_at_least((19, 0)) {
+            "Odoo 19 lists them nowhere. A changed password revokes all of its owner's (My Preferences > Security > Change password), and so does disabling the second factor: ask privileged people, and whoever lost a computer.".to_owned()
+        } else {
+            format!(
+                "Revoke those of privileged people and of lost computers: {} > Trusted Devices > Revoke All.",
+                case.security_page_of_others()
+            )
+        })
         .people(people),
     );
 }

@@ -118,8 +118,10 @@ fn privileged(case: &Case, found: &mut Vec<Finding>) {
 fn admin_lockout(case: &Case, found: &mut Vec<Finding>) {
     let everybody = case.role("settings");
     let eligible = &everybody - &case.standing.exempt;
-    let protected_alone =
-        eligible.len() == 1 && case.unprotected(&eligible).is_some_and(|set| set.is_empty());
+    let protected_alone = eligible.len() == 1
+        && case
+            .unprotected(&eligible)
+            .is_some_and(|set| set.is_empty());
     if protected_alone {
         found.push(
             Finding::new(
@@ -197,10 +199,7 @@ fn exempt(case: &Case, found: &mut Vec<Finding>) {
         }
     }
     let mut kiosks = case.standing.exempt_by_reason[ExemptReason::Kiosk as usize].clone();
-    kiosks &= case
-        .working_keys()
-        .map(|key| key.owner)
-        .collect::<IdSet>();
+    kiosks &= case.working_keys().map(|key| key.owner).collect::<IdSet>();
     if !kiosks.is_empty() {
         found.push(
             Finding::new(
@@ -237,9 +236,15 @@ fn exemptions(case: &Case, found: &mut Vec<Finding>) {
                 .detail(format!(
                     "It no longer counts: {} whom it matches {} like everybody else.",
                     persons(people.len()),
-                    if people.len() == 1 { "is treated" } else { "are treated" }
+                    if people.len() == 1 {
+                        "is treated"
+                    } else {
+                        "are treated"
+                    }
                 ))
-                .what_to_do("Remove the entry from exemptions, or decide anew and give it a later date.")
+                .what_to_do(
+                    "Remove the entry from exemptions, or decide anew and give it a later date.",
+                )
                 .people(people.clone()),
             );
         } else if people.is_empty() {
@@ -343,8 +348,7 @@ fn passkey_only(case: &Case, found: &mut Vec<Finding>) {
     if !case.terms.accepted.contains(&Factor::Passkey) {
         return;
     }
-    let (Some(totp), Some(passkey)) =
-        (case.facts.totp.complete(), case.facts.passkey.complete())
+    let (Some(totp), Some(passkey)) = (case.facts.totp.complete(), case.facts.passkey.complete())
     else {
         return;
     };
@@ -371,7 +375,8 @@ fn passkey_only(case: &Case, found: &mut Vec<Finding>) {
 }
 
 fn sso(case: &Case, found: &mut Vec<Finding>) {
-    let (Some(oauth), Some(saml)) = (case.facts.oauth.complete(), case.facts.saml.complete()) else {
+    let (Some(oauth), Some(saml)) = (case.facts.oauth.complete(), case.facts.saml.complete())
+    else {
         return;
     };
     let people = oauth | saml;

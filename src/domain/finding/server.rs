@@ -176,16 +176,17 @@ fn surface(case: &Case, found: &mut Vec<Finding>) {
         for (endpoint, seen) in &checked.endpoints {
             let subject = format!("{}/{endpoint}", checked.vantage);
             let unwanted = checked.expect_blocked.contains(endpoint);
-            let databases = matches!(
-                endpoint,
-                Endpoint::DatabaseManager | Endpoint::DatabaseList
-            );
+            let databases = matches!(endpoint, Endpoint::DatabaseManager | Endpoint::DatabaseList);
             match seen.exposure {
                 // An API has to be reachable from somewhere; the database manager has to be reachable from nowhere.
                 Exposure::Exposed if unwanted || databases => found.push(
                     Finding::new(
                         Kind::EndpointExposed,
-                        if unwanted { Severity::Critical } else { Severity::Info },
+                        if unwanted {
+                            Severity::Critical
+                        } else {
+                            Severity::Info
+                        },
                         format!("{} is reachable from {}", name(*endpoint), checked.vantage),
                     )
                     .about(subject)
@@ -196,7 +197,11 @@ fn surface(case: &Case, found: &mut Vec<Finding>) {
                     Finding::new(
                         Kind::SurfaceUnknown,
                         Severity::Info,
-                        format!("Whether {} is reachable from {} is not known", name(*endpoint), checked.vantage),
+                        format!(
+                            "Whether {} is reachable from {} is not known",
+                            name(*endpoint),
+                            checked.vantage
+                        ),
                     )
                     .about(subject)
                     .detail(format!("{}.", seen.why))
@@ -236,7 +241,11 @@ fn capabilities(case: &Case, found: &mut Vec<Finding>) {
         found.push(
             Finding::new(
                 Kind::CapabilityMissing,
-                if accepted { Severity::Info } else { Severity::Warning },
+                if accepted {
+                    Severity::Info
+                } else {
+                    Severity::Warning
+                },
                 format!("Not known: {}", what(capability)),
             )
             .about(capability.as_str())
