@@ -335,11 +335,10 @@ impl Posture {
             (Some(grace), Some(unprotected)) => Some(within(grace, unprotected)?),
             _ => None,
         };
-        let dormant_unprotected = match (facts.awake.complete(), unprotected) {
+        let awake = facts.awake.complete().and_then(unprotected_in);
+        let dormant_unprotected = match (awake, unprotected) {
             (Some(awake), Some(unprotected)) => {
-                let mut awake_unprotected = unprotected_in(&awake.named).unwrap_or_default();
-                awake_unprotected[UserType::Portal] = awake.portal_unprotected;
-                Some(minus(unprotected, within(awake_unprotected, unprotected)?))
+                Some(minus(unprotected, within(awake, unprotected)?))
             }
             _ => None,
         };
