@@ -86,7 +86,7 @@ pub(super) fn run(world: &World, uid: u32, call: &Call) -> Result<Option<Value>,
                 .collect::<Vec<_>>()
         ),
         "search_count" => {
-            let count = view.find(model, domain_of(&args))?.len();
+            let count = view.find(model, domain_of(&args))?.count();
             let limit = args
                 .get("limit")
                 .and_then(Value::as_u64)

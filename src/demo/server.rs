@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     conn::{Door, Hangup},
-    fault::{Fault, Faults, RequestLog},
+    fault::{Fault, Faults, Logins, RequestLog},
     json2, jsonrpc, pages,
     rng::Rng,
     world::World,
@@ -94,6 +94,7 @@ pub struct Database {
     pub name: String,
     world: RwLock<World>,
     pub(super) faults: Faults,
+    pub(super) logins: Logins,
     log: RequestLog,
 }
 
@@ -160,6 +161,7 @@ impl SimServer {
             name: name.into(),
             world: RwLock::new(world),
             faults: Faults::default(),
+            logins: Logins::default(),
             log: RequestLog::keeping(self.shared.options.keep_requests),
         });
         write(&self.shared.databases).insert(name.into(), database.clone());
