@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
-use axum::body::Bytes;
+use bytes::Bytes;
 use flate2::Crc;
 use futures::StreamExt;
 use futures::stream::{self, Stream};
@@ -126,11 +126,12 @@ impl Exposition {
         coding: Coding,
     ) -> Result<Body, Interrupted> {
         let kept = self.kept(format, coding);
-        if let Some(part) = kept.current(&self.board) {
+        let wanted = self.board.generation();
+        if let Some(part) = kept.targets_since(wanted) {
             return Ok(self.whole(format, coding, &part));
         }
         let turn = Arc::clone(&kept.turn).lock_owned().await;
-        if let Some(part) = kept.current(&self.board) {
+        if let Some(part) = kept.targets_since(wanted) {
             return Ok(self.whole(format, coding, &part));
         }
         let (answer, answered) = oneshot::channel();
@@ -155,6 +156,7 @@ impl Exposition {
                 && tail.exporter_generation == self.exporter.generation()
                 && tail.encoded_at.elapsed() < TAIL_LASTS
         });
+        // The generation is read before what it stands for, so that a change in between is not missed.
         let tail = fresh.unwrap_or_else(|| Tail {
             targets_generation: part.generation,
             exporter_generation: self.exporter.generation(),
@@ -169,7 +171,7 @@ impl Exposition {
     /// Encodes the families of the targets and answers, at the end or as soon as there is more than is kept.
     ///
     /// # Errors
-    /// When the reader of a stream went away or stalled.
+    /// When the reader of a stream went away or was too slow.
     fn encode(
         &self,
         format: Format,
@@ -218,9 +220,12 @@ impl Exposition {
                 drop(turn);
                 Ok(())
             }
-            Finished::Streamed(stream) => stream
-                .end(self.encode_tail(format, coding, &crc))
-                .map_err(|_| Interrupted),
+            Finished::Streamed(stream) => {
+                // From when there were fewer targets.
+                self.kept(format, coding).targets.store(None);
+                let tail = self.encode_tail(format, coding, &crc);
+                stream.end(tail).map_err(|_| Interrupted)
+            }
         }
     }
 
@@ -247,17 +252,16 @@ impl Exposition {
 }
 
 impl Kept {
-    /// The part, if nothing has changed since it was encoded.
-    fn current(&self, board: &Board) -> Option<Arc<TargetsPart>> {
-        self.targets
-            .load_full()
-            .filter(|part| part.generation == board.generation())
+    /// The part, if it is as new as this generation.
+    fn targets_since(&self, wanted: u64) -> Option<Arc<TargetsPart>> {
+        let part = self.targets.load_full()?;
+        (part.generation >= wanted).then_some(part)
     }
 }
 
 impl Body {
     /// Its length in bytes, if that is known before it is sent.
-    pub fn len(&self) -> Option<usize> {
+    pub fn length(&self) -> Option<usize> {
         match self {
             Self::Whole(parts) => Some(parts.iter().map(Bytes::len).sum()),
             Self::Stream { .. } => None,

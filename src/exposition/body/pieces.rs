@@ -3,9 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
-use axum::body::Bytes;
+use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedMutexGuard, mpsc, oneshot};
+use tokio::time::Instant;
 
 use super::Body;
 
@@ -37,7 +38,10 @@ pub enum Finished {
 }
 
 /// Sends to one reader.
-pub struct Stream(mpsc::Sender<Piece>);
+pub struct Stream {
+    sender: mpsc::Sender<Piece>,
+    deadline: Instant,
+}
 
 enum To {
     Keep {
@@ -56,8 +60,8 @@ const KEPT_AT_MOST: usize = 4 << 20;
 const PIECE: usize = 64 << 10;
 /// Pieces that wait for a slow reader.
 const PIECES_AHEAD: usize = 4;
-/// How long a reader may take nothing: it holds a thread.
-const STALLED_AFTER: Duration = Duration::from_secs(15);
+/// How long a reader may take for all of it, since it holds a thread: no scrape waits longer than its interval.
+const READ_WITHIN: Duration = Duration::from_secs(60);
 
 impl Pieces {
     /// Answers whoever asked; others wait for `turn` until they can be answered, too.
@@ -71,7 +75,7 @@ impl Pieces {
     /// Takes bytes.
     ///
     /// # Errors
-    /// When the reader of a stream went away or stalled.
+    /// When the reader of a stream went away or was too slow.
     pub fn write(&mut self, bytes: &[u8]) -> fmt::Result {
         self.pending.extend_from_slice(bytes);
         match &self.to {
@@ -93,12 +97,16 @@ impl Pieces {
         answer
             .send(Body::Stream { first, rest })
             .map_err(|_| fmt::Error)?;
-        self.to = To::Stream(Stream(sender));
+        self.to = To::Stream(Stream {
+            sender,
+            deadline: Instant::now() + READ_WITHIN,
+        });
         Ok(())
     }
 
     /// After the last bytes. `None` after an error.
-    pub fn finish(self) -> Option<Finished> {
+    pub fn finish(mut self) -> Option<Finished> {
+        self.pending.shrink_to_fit();
         match self.to {
             To::Keep { answer, turn } => Some(Finished::Kept {
                 bytes: self.pending.into(),
@@ -124,13 +132,13 @@ impl Stream {
     /// Sends the last piece.
     ///
     /// # Errors
-    /// When the reader went away or stalled.
+    /// When the reader went away or was too slow.
     pub fn end(self, bytes: Bytes) -> fmt::Result {
         self.send(Piece::Last(bytes))
     }
 
     fn send(&self, piece: Piece) -> fmt::Result {
-        let send = tokio::time::timeout(STALLED_AFTER, self.0.send(piece));
+        let send = tokio::time::timeout_at(self.deadline, self.sender.send(piece));
         match Handle::current().block_on(send) {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) | Err(_) => Err(fmt::Error),
