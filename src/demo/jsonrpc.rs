@@ -6,9 +6,10 @@ use serde_json::{Map, Value, json};
 use super::{
     fail::Fail,
     fault::{Fault, LogEntry},
+    http::{Outcome, Reply, Request},
     methods::{self, Call, Sins},
     pages,
-    server::{Database, Outcome, Reply, Request, Shared, read},
+    server::{Database, Shared, read},
     world::{ACTIVE, World},
 };
 
