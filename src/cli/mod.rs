@@ -106,6 +106,9 @@ enum Command {
     Check(check::Check),
     /// Poll once, now, and print a report.
     Scan(scan::Scan),
+    /// Run simulated Odoo servers as a process of their own, for load tests.
+    #[command(hide = true)]
+    Simulate(serve::Simulate),
 }
 
 /// Runs the program.
@@ -120,6 +123,7 @@ pub fn run() -> ExitCode {
         Command::Serve => serve::serve(&options),
         Command::Demo(demo) => serve::demo(&options, &demo),
         Command::Scan(scan) => scan::scan(&options, &scan),
+        Command::Simulate(simulate) => serve::simulate(simulate),
         Command::Check(check) => check::check(&options, &check),
     }
 }
