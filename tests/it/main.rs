@@ -3,5 +3,6 @@
 mod exposition;
 mod harness;
 mod metrics_reference;
+mod oracle;
 mod prometheus;
 mod web;
