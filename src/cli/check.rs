@@ -1,0 +1,117 @@
+//! `check`: is the configuration right, and what may each target's account see?
+
+use std::process::ExitCode;
+
+use super::ask::{Answer, ask};
+use super::table::Table;
+use super::{Options, UNREACHABLE, block_on, colour, load};
+use crate::domain::Capability;
+
+/// Options of `check`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Check {
+    /// Ask every target once, and show what its account may see and what to grant.
+    #[arg(long)]
+    connect: bool,
+}
+
+pub(super) fn check(options: &Options, check: &Check) -> ExitCode {
+    let config = match load(&options.config_file) {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    println!(
+        "{}: good, {} target{}",
+        options.config_file.display(),
+        config.targets.len(),
+        if config.targets.len() == 1 { "" } else { "s" }
+    );
+    if !check.connect {
+        return ExitCode::SUCCESS;
+    }
+    let answers = block_on(ask(&config, &config.targets, async |_, _| Ok(())));
+    print!("{}", table(&answers).render(colour()));
+    let advice = advice(&answers);
+    if !advice.is_empty() {
+        println!("\n{}", advice.join("\n"));
+    }
+    let complete = answers.iter().all(|answer| match &answer.result {
+        Ok((polled, ())) => polled
+            .facts
+            .gaps()
+            .all(|(capability, _)| answer.target.accept_missing.contains(&capability)),
+        Err(_) => false,
+    });
+    if complete {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(UNREACHABLE)
+    }
+}
+
+fn table(answers: &[Answer<()>]) -> Table {
+    let mut header = vec!["TARGET", "STATE", "ODOO", "API"];
+    header.extend(Capability::ALL.iter().map(|capability| capability.as_str()));
+    let mut table = Table::new(header);
+    for Answer { target, result } in answers {
+        let mut row = vec![target.name.clone()];
+        match result {
+            Ok((polled, ())) => {
+                let gaps: Vec<Capability> = polled
+                    .facts
+                    .gaps()
+                    .map(|(capability, _)| capability)
+                    .collect();
+                row.push("ok".into());
+                row.push(polled.facts.server.version.clone());
+                row.push(polled.facts.server.api.to_string());
+                row.extend(Capability::ALL.iter().map(|capability| {
+                    if gaps.contains(capability) {
+                        "no"
+                    } else {
+                        "yes"
+                    }
+                    .to_owned()
+                }));
+            }
+            Err(error) => row.push(error.reason().to_string()),
+        }
+        table.row(row);
+    }
+    table
+}
+
+/// What to do, target by target.
+fn advice(answers: &[Answer<()>]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for Answer { target, result } in answers {
+        let name = &target.name;
+        match result {
+            Err(error) => {
+                lines.push(format!("{name}: {error}"));
+                lines.extend(error.hint.map(|hint| format!("  to do: {hint}")));
+            }
+            Ok((polled, ())) => {
+                for (capability, gap) in polled.facts.gaps() {
+                    let accepted = if target.accept_missing.contains(&capability) {
+                        " (accepted)"
+                    } else {
+                        ""
+                    };
+                    lines.push(format!("{name}: no {capability}{accepted}: {}", gap.seen));
+                    lines.push(format!("  to do: grant {}", gap.grant));
+                }
+                if !polled.standing.exempt.contains(polled.facts.poller) {
+                    let login = target.login.as_deref().unwrap_or("the account's login");
+                    lines.push(format!(
+                        "{name}: the polling account counts as a person without a second factor"
+                    ));
+                    lines.push(format!(
+                        "  to do: exempt it: exemptions: [{{login: {login}, reason: service}}]"
+                    ));
+                }
+            }
+        }
+    }
+    lines
+}

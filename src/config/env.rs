@@ -1,0 +1,53 @@
+//! What a configuration takes from outside its own text: files and environment variables.
+
+use std::io::{self, Read};
+use std::path::Path;
+
+/// The largest file that is read whole: enough for a configuration of 100,000 targets.
+const MAX_FILE: u64 = 64 << 20;
+
+/// Where files and environment variables come from; replaced in tests.
+pub trait Env {
+    /// Reads a whole file. Errors are those of opening and reading.
+    fn file(&self, path: &Path) -> io::Result<FileContent>;
+
+    /// An environment variable, if it is set and valid UTF-8.
+    fn var(&self, name: &str) -> Option<String>;
+}
+
+/// A file as read.
+pub struct FileContent {
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// Its Unix mode, such as `0o600`.
+    pub mode: u32,
+}
+
+/// The process's own files and environment.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ProcessEnv;
+
+impl Env for ProcessEnv {
+    fn file(&self, path: &Path) -> io::Result<FileContent> {
+        use std::os::unix::fs::PermissionsExt;
+        let metadata = std::fs::metadata(path)?;
+        if !metadata.is_file() {
+            // Opening or reading a pipe or a device might never end.
+            return Err(io::Error::other("not a regular file"));
+        }
+        let file = std::fs::File::open(path)?;
+        let mut bytes = Vec::new();
+        file.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > MAX_FILE {
+            return Err(io::Error::other("file too large"));
+        }
+        Ok(FileContent {
+            bytes,
+            mode: metadata.permissions().mode(),
+        })
+    }
+
+    fn var(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok()
+    }
+}

@@ -1,0 +1,173 @@
+//! The configuration file: YAML in, a configuration that cannot be invalid out, or all errors at once.
+//!
+//! [`Config::load`] parses the file into a tree with positions (`yaml`), reads the tree by the declared fields
+//! (`schema`, `reader`), and resolves it (`resolve`): defaults filled in, keys and certificates read.
+
+pub mod contract;
+mod diagnostic;
+mod env;
+mod reader;
+mod resolve;
+mod schema;
+mod secret;
+mod target;
+mod yaml;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::Url;
+
+pub use diagnostic::{Diagnostic, Level, Position};
+pub use env::{Env, FileContent, ProcessEnv};
+pub use schema::reference;
+pub use secret::{Key, KeyError, KeySource, ProxyUrl};
+pub use target::{ApiChoice, ClientCertificate, PemFile, Surface, Target, Tls, Vantage};
+
+use crate::domain::role::Roles;
+use crate::domain::vocabulary::vocabulary;
+
+/// A whole configuration, resolved.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// In the file's order; never empty, names unique.
+    pub targets: Vec<Arc<Target>>,
+    /// The default roles with the configured ones.
+    pub roles: Roles,
+    /// Where names of people may go.
+    pub privacy: Privacy,
+    /// What the daemon tells Alertmanager.
+    pub alerting: Alerting,
+    /// Who may see what over HTTP.
+    pub web: Web,
+    /// Which metrics are exported.
+    pub metrics: Metrics,
+    /// Of everything above, without secrets. Fits into 48 bits, so that a metric shows it exactly.
+    pub hash: u64,
+}
+
+/// Where names of people may go.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Privacy {
+    /// Into the annotations of alerts.
+    pub names_in_alerts: bool,
+    /// Into the change log.
+    pub store_logins: bool,
+}
+
+/// What the daemon tells Alertmanager.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Alerting {
+    /// Base URLs; each gets every alert.
+    pub alertmanagers: Vec<Url>,
+    /// Changes to single rules, by the alert's name.
+    pub rules: BTreeMap<String, Rule>,
+}
+
+/// Changes to one rule; what is `None` stays as the rule has it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Rule {
+    /// Whether the rule is evaluated.
+    pub enabled: Option<bool>,
+    /// The label `severity`.
+    pub severity: Option<Severity>,
+    /// How long it must hold before it fires.
+    pub for_duration: Option<Duration>,
+    /// How long it goes on firing after it ceased to hold.
+    pub keep_firing_for: Option<Duration>,
+    /// The number that the rule compares with.
+    pub threshold: Option<f64>,
+    /// Added to the alert.
+    pub labels: BTreeMap<String, String>,
+    /// Added to the alert, or in the place of its own.
+    pub annotations: BTreeMap<String, String>,
+}
+
+vocabulary! {
+    /// How bad an alert is.
+    Severity {
+        /// Pages somebody.
+        Critical = "critical",
+        /// A ticket.
+        Warning = "warning",
+        /// For the log.
+        Info = "info",
+        /// For routing only.
+        None = "none",
+    }
+}
+
+/// Who may see what over HTTP.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Web {
+    /// Who may read metrics; `None`: every user.
+    pub scrape: Option<BTreeSet<String>>,
+    /// Who may read pages and API; `None`: every user.
+    pub read: Option<BTreeSet<String>>,
+    /// Who may also read names of people.
+    pub read_names: BTreeSet<String>,
+}
+
+/// Which metrics are exported.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Metrics {
+    /// Families that are switched off.
+    pub disabled: BTreeSet<&'static str>,
+}
+
+impl Metrics {
+    /// Whether a family is exported.
+    pub fn is_enabled(&self, family: &str) -> bool {
+        !self.disabled.contains(family)
+    }
+}
+
+impl Config {
+    /// Reads and resolves the file. Gives the configuration with its warnings, or everything that is wrong, warnings
+    /// included, in the order of the file.
+    pub fn load(path: &Path, env: &dyn Env) -> Result<(Self, Vec<Diagnostic>), Vec<Diagnostic>> {
+        let sink = diagnostic::Sink::new(path);
+        let config = read_text(path, env, &sink)
+            .and_then(|text| yaml::parse(&text, &sink))
+            .and_then(|root| resolve::resolve(&root, path, env, &sink));
+        let found = sink.into_found();
+        match config {
+            Some(config) if found.iter().all(|it| it.level == Level::Warning) => {
+                Ok((config, found))
+            }
+            _ => Err(found),
+        }
+    }
+}
+
+fn read_text(path: &Path, env: &dyn Env, sink: &diagnostic::Sink) -> Option<String> {
+    match env.file(path) {
+        Ok(file) => match String::from_utf8(file.bytes) {
+            Ok(text) => Some(text),
+            Err(_) => {
+                sink.error(None, "the configuration is not UTF-8", "save it as UTF-8");
+                None
+            }
+        },
+        Err(error) => {
+            sink.error(
+                None,
+                format!("the configuration cannot be read: {error}"),
+                "name it with `--config.file`; the exporter's user must be able to read it",
+            );
+            None
+        }
+    }
+}
+
+/// A hash that stays the same over versions and restarts, which the standard library's does not promise.
+fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+#[cfg(test)]
+mod tests;

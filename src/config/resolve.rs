@@ -1,0 +1,295 @@
+//! From the tree to the configuration: everything but the targets, which are `targets`' part.
+
+mod material;
+mod targets;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+
+use super::contract::{DAEMON_ALERTS, FAMILIES, RESERVED_LABELS};
+use super::diagnostic::{Position, Sink};
+use super::env::Env;
+use super::reader::{Fields, Item, suggestion};
+use super::schema;
+use super::yaml::{Node, Value};
+use super::{Alerting, Config, Metrics, Privacy, Rule, Web, fnv1a};
+use crate::domain::exemption::Glob;
+use crate::domain::role::Roles;
+
+/// What resolving needs beside the tree.
+struct Context<'a> {
+    env: &'a dyn Env,
+    /// Relative paths start here.
+    directory: PathBuf,
+    sink: &'a Sink,
+}
+
+/// Resolves the tree. What is wrong is reported to `sink`, and the result is to be dropped then.
+pub(super) fn resolve(root: &Node, path: &Path, env: &dyn Env, sink: &Sink) -> Option<Config> {
+    let context = Context {
+        env,
+        directory: path.parent().unwrap_or(Path::new("")).to_owned(),
+        sink,
+    };
+    if matches!(root.value, Value::Null) {
+        sink.error(
+            root.at,
+            "the configuration is empty",
+            "begin with `targets:`",
+        );
+        return None;
+    }
+    let root = Item::root(root, sink);
+    let fields = root.fields(&schema::ROOT)?;
+    let roles = fields
+        .get("privileged_roles")
+        .map(|item| roles(item))
+        .unwrap_or_default();
+    let targets = targets::targets(&fields, &roles, &context);
+    let mut config = Config {
+        targets,
+        roles,
+        privacy: section(&fields, "privacy", &schema::PRIVACY, privacy),
+        alerting: section(&fields, "alerting", &schema::ALERTING, alerting),
+        web: section(&fields, "web", &schema::WEB, web),
+        metrics: section(&fields, "metrics", &schema::METRICS, metrics),
+        hash: 0,
+    };
+    // Debug output shows everything but secrets.
+    config.hash = fnv1a(format!("{config:?}").as_bytes()) & 0xffff_ffff_ffff;
+    Some(config)
+}
+
+fn section<T: Default>(
+    fields: &Fields<'_>,
+    name: &'static str,
+    declared: &'static schema::Section,
+    read: impl Fn(&Fields<'_>) -> T,
+) -> T {
+    fields
+        .get(name)
+        .and_then(|item| item.fields(declared))
+        .map(|inner| read(&inner))
+        .unwrap_or_default()
+}
+
+fn roles(item: Item<'_>) -> Roles {
+    let mut roles = Roles::default();
+    for (key, groups) in item.entries() {
+        let word = key.name.starts_with(|c: char| c.is_ascii_lowercase())
+            && key
+                .name
+                .chars()
+                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+        if !word || ["all", "any", "total"].contains(&key.name.as_str()) {
+            item.sink.error(
+                key.at,
+                format!("`{}` cannot be the name of a role", key.name),
+                "use lower case letters, digits and `_`, but not `all`, `any` or `total`",
+            );
+        }
+        let Some(list) = groups.list() else { continue };
+        if list.is_empty() && !roles.contains(&key.name) {
+            let known: Vec<_> = roles.iter().map(|(role, _)| role).collect();
+            groups.fail::<()>(
+                "is no role, so it cannot be removed",
+                suggestion(&key.name, &known),
+            );
+        }
+        roles.set(
+            key.name.as_str(),
+            list.iter().filter_map(Item::xml_id).collect(),
+        );
+    }
+    roles
+}
+
+fn privacy(fields: &Fields<'_>) -> Privacy {
+    let flag = |name| {
+        fields
+            .get(name)
+            .and_then(|item| item.flag())
+            .unwrap_or_default()
+    };
+    Privacy {
+        names_in_alerts: flag("names_in_alerts"),
+        store_logins: flag("store_logins"),
+    }
+}
+
+fn alerting(fields: &Fields<'_>) -> Alerting {
+    let mut alerting = Alerting::default();
+    let mut seen = HashMap::new();
+    for item in fields
+        .get("alertmanagers")
+        .and_then(|item| item.list())
+        .unwrap_or_default()
+    {
+        let url = item
+            .fields(&schema::ALERTMANAGER)
+            .and_then(|inner| inner.require("url", "http://127.0.0.1:9093"))
+            .and_then(|item| {
+                item.url(&["http", "https"], false)
+                    .map(|url| (item, with_slash(url)))
+            });
+        if let Some((item, url)) = url
+            && unique(&item, url.as_str(), &mut seen, "an Alertmanager")
+        {
+            alerting.alertmanagers.push(url);
+        }
+    }
+    for (key, item) in fields
+        .get("rules")
+        .map(|item| item.entries())
+        .unwrap_or_default()
+    {
+        if !DAEMON_ALERTS.contains(&key.name.as_str()) {
+            item.sink.error(
+                key.at,
+                format!("`{}` is no alert of the daemon", key.name),
+                match suggestion(&key.name, DAEMON_ALERTS) {
+                    hint if hint.is_empty() => "docs/alerts.md lists them".to_owned(),
+                    hint => hint,
+                },
+            );
+        }
+        if let Some(inner) = item.fields(&schema::RULE) {
+            alerting.rules.insert(key.name.clone(), rule(&inner));
+        }
+    }
+    alerting
+}
+
+fn rule(fields: &Fields<'_>) -> Rule {
+    let duration = |name| fields.get(name).and_then(|item| item.duration());
+    Rule {
+        enabled: fields.get("enabled").and_then(|item| item.flag()),
+        severity: fields.get("severity").and_then(|item| item.word()),
+        for_duration: duration("for"),
+        keep_firing_for: duration("keep_firing_for"),
+        threshold: fields.get("threshold").and_then(|item| item.number()),
+        labels: fields.get("labels").map(labels).unwrap_or_default(),
+        annotations: fields
+            .get("annotations")
+            .map(|item| {
+                let entries = item.entries().into_iter();
+                entries
+                    .filter_map(|(key, item)| {
+                        Some((key.name.clone(), label_name(key.at, &key.name, &item)?))
+                    })
+                    .collect()
+            })
+            .unwrap_or_default(),
+    }
+}
+
+fn web(fields: &Fields<'_>) -> Web {
+    section(fields, "roles", &schema::WEB_ROLES, |roles| {
+        let users = |name| {
+            roles.get(name).and_then(|item| item.list()).map(|list| {
+                let texts = list.iter().filter_map(Item::text);
+                texts.map(str::to_owned).collect::<BTreeSet<_>>()
+            })
+        };
+        Web {
+            scrape: users("scrape"),
+            read: users("read"),
+            read_names: users("read_names").unwrap_or_default(),
+        }
+    })
+}
+
+fn metrics(fields: &Fields<'_>) -> Metrics {
+    let mut disabled = BTreeSet::new();
+    for item in fields
+        .get("disable")
+        .and_then(|item| item.list())
+        .unwrap_or_default()
+    {
+        let Some(pattern) = item.text() else { continue };
+        if pattern == "odoo_up" {
+            item.fail::<()>(
+                "cannot switch off `odoo_up`",
+                "without it nobody would notice a target that is down",
+            );
+            continue;
+        }
+        let glob = pattern.parse::<Glob>().ok();
+        let fits = |family: &&&str| {
+            **family != "odoo_up" && glob.as_ref().is_some_and(|glob| glob.matches(family))
+        };
+        let fitting: Vec<_> = FAMILIES.iter().filter(fits).copied().collect();
+        if fitting.is_empty() {
+            let hint = match suggestion(pattern, FAMILIES) {
+                hint if hint.is_empty() => {
+                    "docs/metrics.md lists them; `*` stands for any text".to_owned()
+                }
+                hint => hint,
+            };
+            item.fail::<()>("names no family of metrics", hint);
+        }
+        disabled.extend(fitting);
+    }
+    Metrics { disabled }
+}
+
+/// Labels by name, without those that the contract keeps for itself.
+fn labels(item: Item<'_>) -> BTreeMap<String, String> {
+    let mut labels = BTreeMap::new();
+    for (key, value) in item.entries() {
+        if key.name.starts_with("__") || RESERVED_LABELS.contains(&key.name.as_str()) {
+            item.sink.error(
+                key.at,
+                format!(
+                    "the label `{}` is used by the exporter or by Prometheus itself",
+                    key.name
+                ),
+                format!(
+                    "choose another name, such as `my_{}`",
+                    key.name.trim_start_matches('_')
+                ),
+            );
+        }
+        if let Some(text) = label_name(key.at, &key.name, &value) {
+            labels.insert(key.name.clone(), text);
+        }
+    }
+    labels
+}
+
+/// Checks a label's or annotation's name and gives the value.
+fn label_name(at: Position, name: &str, value: &Item<'_>) -> Option<String> {
+    let valid = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if !valid {
+        value.sink.error(
+            at,
+            format!("`{name}` cannot be the name of a label"),
+            "use letters, digits and `_`, and do not begin with a digit",
+        );
+    }
+    value.text().map(str::to_owned)
+}
+
+/// Whether a name is new; if not, that is reported.
+fn unique(item: &Item<'_>, name: &str, seen: &mut HashMap<String, Position>, what: &str) -> bool {
+    match seen.get(name) {
+        Some(first) => {
+            let hint = format!(
+                "{what} on line {} has it already: give each its own",
+                first.line
+            );
+            item.fail::<()>("is here twice", hint);
+            false
+        }
+        None => seen.insert(name.to_owned(), item.at()).is_none(),
+    }
+}
+
+/// A base URL whose path ends in a slash, so that joining adds to it instead of replacing its last part.
+fn with_slash(mut url: reqwest::Url) -> reqwest::Url {
+    if !url.path().ends_with('/') {
+        url.set_path(&format!("{}/", url.path()));
+    }
+    url
+}

@@ -1,0 +1,495 @@
+//! The one declaration of the fields: names, types, defaults and meaning.
+
+use super::{Field, Kind, Section};
+
+const fn field(
+    name: &'static str,
+    kind: Kind,
+    default: &'static str,
+    meaning: &'static str,
+) -> Field {
+    Field {
+        name,
+        kind,
+        default,
+        meaning,
+    }
+}
+
+pub(in crate::config) static ROOT: Section = Section {
+    path: "",
+    fields: &[
+        field(
+            "targets",
+            Kind::List(&Kind::Section(&TARGET)),
+            "required",
+            "The Odoo databases to poll.",
+        ),
+        field(
+            "defaults",
+            Kind::Section(&DEFAULTS),
+            "",
+            "What holds for each target that does not say otherwise.",
+        ),
+        field(
+            "privileged_roles",
+            Kind::Map("role", &Kind::List(&Kind::XmlId)),
+            "the roles below",
+            "Groups, by XML id, that make somebody privileged. Added to the default roles; a default role that is named here gets these groups instead of its own, and an empty list removes it. The name becomes the value of the label `role`: lower case letters, digits, `_`.",
+        ),
+        field(
+            "privacy",
+            Kind::Section(&PRIVACY),
+            "",
+            "Where names of people may go.",
+        ),
+        field(
+            "alerting",
+            Kind::Section(&ALERTING),
+            "",
+            "What the daemon tells Alertmanager.",
+        ),
+        field(
+            "web",
+            Kind::Section(&WEB),
+            "",
+            "Who may see what over HTTP.",
+        ),
+        field(
+            "metrics",
+            Kind::Section(&METRICS),
+            "",
+            "Which metrics are exported.",
+        ),
+    ],
+};
+
+const INTERVAL: Field = field(
+    "interval",
+    Kind::Duration,
+    "`5m`",
+    "From the start of one poll to the start of the next. Longer than `timeout`.",
+);
+const TIMEOUT: Field = field(
+    "timeout",
+    Kind::Duration,
+    "`30s`",
+    "The one deadline of a whole poll, all its requests together.",
+);
+const ACCEPTED_FACTORS: Field = field(
+    "accepted_factors",
+    Kind::List(&Kind::Word(&["totp", "passkey", "email_policy", "sso"])),
+    "`[totp]`",
+    "What counts as a second factor: whoever has at least one of these is protected.",
+);
+const GRACE: Field = field(
+    "grace",
+    Kind::Duration,
+    "`14d`",
+    "How long after its creation an account may do without. `0s`: not at all.",
+);
+const DORMANT: Field = field(
+    "dormant",
+    Kind::Duration,
+    "`90d`",
+    "After how long without a login an account is dormant.",
+);
+const COVERAGE_TARGET: Field = field(
+    "coverage_target",
+    Kind::Map("`internal`, `portal`, `public`, `none`", &Kind::Ratio),
+    "`{internal: 0.9}`",
+    "The wanted coverage. Replaces the default as a whole: `{}` wants none.",
+);
+
+pub(in crate::config) static DEFAULTS: Section = Section {
+    path: "defaults",
+    fields: &[
+        INTERVAL,
+        TIMEOUT,
+        ACCEPTED_FACTORS,
+        GRACE,
+        DORMANT,
+        COVERAGE_TARGET,
+    ],
+};
+
+pub(in crate::config) static TARGET: Section = Section {
+    path: "targets[]",
+    fields: &[
+        field(
+            "name",
+            Kind::Text,
+            "required",
+            "The value of the label `target`. No two targets share one.",
+        ),
+        field(
+            "url",
+            Kind::Url,
+            "required",
+            "Where Odoo answers, such as `https://erp.example.com`. No credentials, no query.",
+        ),
+        field(
+            "database",
+            Kind::Text,
+            "required",
+            "The name of the database.",
+        ),
+        field(
+            "login",
+            Kind::Text,
+            "",
+            "The login of the polling account. Needed below Odoo 19, harmless above.",
+        ),
+        field(
+            "api_key_file",
+            Kind::Path,
+            "",
+            "A file that holds the account's API key. Exactly one of the four `api_key...` is needed.",
+        ),
+        field(
+            "api_key_env",
+            Kind::Text,
+            "",
+            "The name of an environment variable that holds the API key.",
+        ),
+        field(
+            "api_key_credential",
+            Kind::Text,
+            "",
+            "The name of a systemd credential that holds the API key (`LoadCredential=`).",
+        ),
+        field(
+            "api_key",
+            Kind::Text,
+            "",
+            "The API key itself. Works, but warns: configurations get copied around.",
+        ),
+        field(
+            "api",
+            Kind::Word(&["auto", "json2", "jsonrpc"]),
+            "`auto`",
+            "How to talk to Odoo. `auto` asks the server: JSON-2 where it exists (Odoo 19), JSON-RPC otherwise.",
+        ),
+        INTERVAL,
+        TIMEOUT,
+        ACCEPTED_FACTORS,
+        GRACE,
+        DORMANT,
+        COVERAGE_TARGET,
+        field(
+            "labels",
+            Kind::Map("label", &Kind::Text),
+            "`{}`",
+            "Labels for every series of this target. Those that the exporter or Prometheus uses itself are refused.",
+        ),
+        field(
+            "tls",
+            Kind::Section(&TLS),
+            "",
+            "Private certification authorities and client certificates.",
+        ),
+        field(
+            "proxy",
+            Kind::Url,
+            "",
+            "A proxy on the way to Odoo: `http`, `https`, `socks5` or `socks5h`. May hold credentials, which are never shown.",
+        ),
+        field(
+            "allow_plain_http",
+            Kind::Flag,
+            "`false`",
+            "Allow `http://` to a host other than this machine, and so the API key in clear on the network.",
+        ),
+        field(
+            "accept_missing",
+            Kind::List(&Kind::Word(&[
+                "users",
+                "totp",
+                "passkeys",
+                "api_keys",
+                "trusted_devices",
+                "policy",
+                "modules",
+                "groups",
+                "logins",
+            ])),
+            "`[]`",
+            "Capabilities that the account is known and meant to lack: their absence is no finding and no alert.",
+        ),
+        field(
+            "accept_bypasses",
+            Kind::List(&Kind::Word(&[
+                "trusted_network",
+                "master_password",
+                "impersonation",
+            ])),
+            "`[]`",
+            "Ways around the second factor that are known and meant to be there: their presence is no alert.",
+        ),
+        field(
+            "exemptions",
+            Kind::List(&Kind::Section(&EXEMPTION)),
+            "`[]`",
+            "Who is excused from the second factor.",
+        ),
+        field(
+            "surface",
+            Kind::Section(&SURFACE),
+            "off",
+            "Ask from outside, without credentials, what of Odoo answers.",
+        ),
+    ],
+};
+
+pub(in crate::config) static TLS: Section = Section {
+    path: "targets[].tls",
+    fields: &[
+        field(
+            "ca_file",
+            Kind::Path,
+            "",
+            "PEM certificates that are trusted in addition to the public ones.",
+        ),
+        field(
+            "cert_file",
+            Kind::Path,
+            "",
+            "The client certificate, PEM. Needs `key_file`.",
+        ),
+        field(
+            "key_file",
+            Kind::Path,
+            "",
+            "The client certificate's private key, PEM.",
+        ),
+        field(
+            "server_name",
+            Kind::Text,
+            "the host in `url`",
+            "The name that the server's certificate must be for.",
+        ),
+    ],
+};
+
+pub(in crate::config) static EXEMPTION: Section = Section {
+    path: "targets[].exemptions[]",
+    fields: &[
+        field(
+            "login",
+            Kind::Text,
+            "",
+            "One login. Exactly one of `login`, `login_glob` and `group` is needed.",
+        ),
+        field(
+            "login_glob",
+            Kind::Text,
+            "",
+            "A pattern: `*` stands for any text, `?` for one character. Upper and lower case differ.",
+        ),
+        field(
+            "group",
+            Kind::XmlId,
+            "",
+            "Everybody in this group, implied groups included.",
+        ),
+        field(
+            "reason",
+            Kind::Word(&["kiosk", "service", "other"]),
+            "required",
+            "Why.",
+        ),
+        field(
+            "expires",
+            Kind::Date,
+            "never",
+            "The last day on which it holds, UTC. Afterwards it is a finding.",
+        ),
+    ],
+};
+
+pub(in crate::config) static SURFACE: Section = Section {
+    path: "targets[].surface",
+    fields: &[
+        field("interval", Kind::Duration, "`1h`", "How often to ask."),
+        field(
+            "vantages",
+            Kind::List(&Kind::Section(&VANTAGE)),
+            "required",
+            "From where to ask; at least one.",
+        ),
+    ],
+};
+
+pub(in crate::config) static VANTAGE: Section = Section {
+    path: "targets[].surface.vantages[]",
+    fields: &[
+        field(
+            "name",
+            Kind::Text,
+            "required",
+            "The value of the label `vantage`. No two vantages of a target share one.",
+        ),
+        field(
+            "url",
+            Kind::Url,
+            "the target's",
+            "Where Odoo answers as seen from there.",
+        ),
+        field(
+            "proxy",
+            Kind::Url,
+            "none",
+            "A proxy that stands there. The target's own proxy is not used.",
+        ),
+        field(
+            "expect_blocked",
+            Kind::List(&Kind::Word(&[
+                "xmlrpc",
+                "jsonrpc",
+                "json2",
+                "database_manager",
+                "database_list",
+            ])),
+            "`[]`, with a warning",
+            "What must not answer there. Only that is alerted on.",
+        ),
+    ],
+};
+
+pub(in crate::config) static PRIVACY: Section = Section {
+    path: "privacy",
+    fields: &[
+        field(
+            "names_in_alerts",
+            Kind::Flag,
+            "`false`",
+            "Name the people concerned in the annotations of alerts.",
+        ),
+        field(
+            "store_logins",
+            Kind::Flag,
+            "`false`",
+            "Keep logins in the change log, beside user ids.",
+        ),
+    ],
+};
+
+pub(in crate::config) static ALERTING: Section = Section {
+    path: "alerting",
+    fields: &[
+        field(
+            "alertmanagers",
+            Kind::List(&Kind::Section(&ALERTMANAGER)),
+            "`[]`",
+            "Each of them gets every alert.",
+        ),
+        field(
+            "rules",
+            Kind::Map("alert", &Kind::Section(&RULE)),
+            "`{}`",
+            "Changes to single rules, by the alert's name.",
+        ),
+    ],
+};
+
+pub(in crate::config) static ALERTMANAGER: Section = Section {
+    path: "alerting.alertmanagers[]",
+    fields: &[field(
+        "url",
+        Kind::Url,
+        "required",
+        "Its base, such as `http://127.0.0.1:9093`.",
+    )],
+};
+
+pub(in crate::config) static RULE: Section = Section {
+    path: "alerting.rules.NAME",
+    fields: &[
+        field(
+            "enabled",
+            Kind::Flag,
+            "`true`",
+            "Whether the rule is evaluated.",
+        ),
+        field(
+            "severity",
+            Kind::Word(&["critical", "warning", "info", "none"]),
+            "the rule's",
+            "The label `severity`.",
+        ),
+        field(
+            "for",
+            Kind::Duration,
+            "the rule's",
+            "How long it must hold before it fires.",
+        ),
+        field(
+            "keep_firing_for",
+            Kind::Duration,
+            "the rule's",
+            "How long it goes on firing after it ceased to hold.",
+        ),
+        field(
+            "threshold",
+            Kind::Number,
+            "the rule's",
+            "The number that the rule compares with.",
+        ),
+        field(
+            "labels",
+            Kind::Map("label", &Kind::Text),
+            "`{}`",
+            "Added to the alert.",
+        ),
+        field(
+            "annotations",
+            Kind::Map("annotation", &Kind::Text),
+            "`{}`",
+            "Added to the alert, or put in the place of its own.",
+        ),
+    ],
+};
+
+pub(in crate::config) static WEB: Section = Section {
+    path: "web",
+    fields: &[field(
+        "roles",
+        Kind::Section(&WEB_ROLES),
+        "",
+        "What the users of `--web.config.file` may do.",
+    )],
+};
+
+pub(in crate::config) static WEB_ROLES: Section = Section {
+    path: "web.roles",
+    fields: &[
+        field(
+            "scrape",
+            Kind::List(&Kind::Text),
+            "every user",
+            "Users, or common names of client certificates, who may read metrics.",
+        ),
+        field(
+            "read",
+            Kind::List(&Kind::Text),
+            "every user",
+            "Who may read the pages and the API, without names of people.",
+        ),
+        field(
+            "read_names",
+            Kind::List(&Kind::Text),
+            "`[]`",
+            "Who may also read names of people.",
+        ),
+    ],
+};
+
+pub(in crate::config) static METRICS: Section = Section {
+    path: "metrics",
+    fields: &[field(
+        "disable",
+        Kind::List(&Kind::Text),
+        "`[]`",
+        "Families that are not exported, by name or pattern: `odoo_api_key*`. What only they need is not asked of Odoo. The exporter's own (`odoo_mfa_exporter_...`) and `odoo_up` stay.",
+    )],
+};

@@ -1,0 +1,269 @@
+//! What one poll learnt from an Odoo server: sets of people, rows of keys and devices, settings, and what the account may not see.
+//!
+//! Pseudo users (`__system__`, the templates, each website's public user) are in none of it. A set without 'archived' in its name
+//! holds active people only.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use super::vocabulary::{Api, Capability, Module, PolicyScope, UserType};
+use super::{IdSet, PerType};
+
+/// A fact that is complete, or is missing for a reason that somebody can mend: a partial answer is a missing one.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Known<T> {
+    /// Everything there is.
+    Complete(T),
+    /// Odoo has it, but not for this account, or not in this version.
+    Missing(Gap),
+    /// Nothing that the configuration exports needs it.
+    NotAsked,
+}
+
+impl<T> Known<T> {
+    /// The same, with what is there turned into something else.
+    pub fn map<U>(self, turn: impl FnOnce(T) -> U) -> Known<U> {
+        match self {
+            Self::Complete(fact) => Known::Complete(turn(fact)),
+            Self::Missing(gap) => Known::Missing(gap),
+            Self::NotAsked => Known::NotAsked,
+        }
+    }
+
+    /// The fact, if it is complete.
+    pub fn complete(&self) -> Option<&T> {
+        match self {
+            Self::Complete(fact) => Some(fact),
+            Self::Missing(_) | Self::NotAsked => None,
+        }
+    }
+
+    /// Why it is missing, if it is.
+    pub fn gap(&self) -> Option<&Gap> {
+        match self {
+            Self::Complete(_) | Self::NotAsked => None,
+            Self::Missing(gap) => Some(gap),
+        }
+    }
+}
+
+/// Why a fact is missing, and what to do about it. Both are sentences for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gap {
+    /// What was seen, for example 'reads 1 of 24 owners of API keys'.
+    pub seen: String,
+    /// What to grant, or why that does not help.
+    pub grant: &'static str,
+}
+
+/// Everything that one poll learnt.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Facts {
+    /// When the poll began: ages and periods count back from here.
+    pub now: Timestamp,
+    /// Which server answered.
+    pub server: Server,
+    /// The polling account's own id.
+    pub poller: u32,
+    /// Who there is.
+    pub people: People,
+    /// Active people with TOTP (`totp_enabled`).
+    pub totp: Known<IdSet>,
+    /// Active people with a passkey (`auth_passkey_key_ids`).
+    pub passkey: Known<IdSet>,
+    /// Active people linked to an OAuth or OpenID Connect provider (`oauth_uid`).
+    pub oauth: Known<IdSet>,
+    /// Active people linked to a SAML provider (`saml_ids`).
+    pub saml: Known<IdSet>,
+    /// Active people whose account is younger than the grace period (`create_date`).
+    pub recent: IdSet,
+    /// Active people who are not dormant.
+    pub awake: Known<Awake>,
+    /// Active people by configured role; a role whose groups do not exist has nobody.
+    pub roles: Known<BTreeMap<String, IdSet>>,
+    /// Active people whom each entry of the configured exemptions matches, in its order. Expiry is not looked at here.
+    pub exemptions: Vec<IdSet>,
+    /// All rows of `res.users.apikeys`.
+    pub keys: Known<Vec<ApiKey>>,
+    /// All rows of `auth_totp.device` (Odoo 14: keys with the scope `2fa_trusted_device`).
+    pub devices: Known<Vec<Device>>,
+    /// The polling account's own working keys that open RPC: seen by every account. `None`: not one of them has an expiry.
+    pub poller_key_expiry: Option<Timestamp>,
+    /// The installed ones of the modules that matter.
+    pub modules: Known<BTreeSet<Module>>,
+    /// Whether the module `rpc` is installed: without it, 19 and later have no XML-RPC and JSON-RPC. `None`: not known.
+    pub rpc_module: Option<bool>,
+    /// The e-mail code policy in force: the parameter `auth_totp.policy`, and its module installed.
+    pub policy: Known<Option<PolicyScope>>,
+    /// Networks that skip the second factor (`auth_totp.cidr`), where that module is installed.
+    pub trusted_networks: Option<TrustedNetworks>,
+}
+
+/// Active people who are not dormant: a login within the period (`login_date`), or none yet and an account that is younger than it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Awake {
+    /// Those of any type but portal.
+    pub named: IdSet,
+    /// How many portal people are awake, eligible and unprotected. Means nothing where protection is not known.
+    pub portal_unprotected: u64,
+}
+
+/// What `auth_totp.cidr` says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TrustedNetworks {
+    /// Rows for named people, and rows without people, which are a bypass for everybody.
+    Rows {
+        /// Rows that name the people whom they let through.
+        personal: u64,
+        /// Rows that name nobody.
+        everybody: u64,
+    },
+    /// The module is there and its rows cannot be read.
+    Unreadable,
+}
+
+/// Which server answered, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// Odoo's version string, for example `18.0` or `saas~18.2+e`.
+    pub version: String,
+    /// The first two parts of its `server_version_info`.
+    pub release: (u32, u32),
+    /// The API that was spoken.
+    pub api: Api,
+}
+
+/// Who there is. Portal people are only counted: somebody active who is in none of the sets is one of them.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct People {
+    /// Active people in `base.group_user`.
+    pub internal: IdSet,
+    /// Active people in `base.group_public` who are no pseudo users.
+    pub public: IdSet,
+    /// Active people in no type group.
+    pub none: IdSet,
+    /// How many active people are in `base.group_portal` and not internal.
+    pub portal: u64,
+    /// How many archived people there are.
+    pub archived: PerType<u64>,
+}
+
+impl People {
+    /// The type of somebody who is active.
+    pub fn type_of(&self, active_person: u32) -> UserType {
+        if self.internal.contains(active_person) {
+            UserType::Internal
+        } else if self.public.contains(active_person) {
+            UserType::Public
+        } else if self.none.contains(active_person) {
+            UserType::None
+        } else {
+            UserType::Portal
+        }
+    }
+
+    /// How many active people of each type there are.
+    pub fn active(&self) -> PerType<u64> {
+        PerType([
+            self.internal.len(),
+            self.portal,
+            self.public.len(),
+            self.none.len(),
+        ])
+    }
+
+    /// How many of a set of active people are of each type.
+    pub fn count(&self, active_people: &IdSet) -> PerType<u64> {
+        let internal = self.internal.intersection_len(active_people);
+        let public = self.public.intersection_len(active_people);
+        let none = self.none.intersection_len(active_people);
+        let portal = active_people.len() - internal - public - none;
+        PerType([internal, portal, public, none])
+    }
+}
+
+/// A row of `res.users.apikeys` that is an API key. Its name and the key itself are never read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ApiKey {
+    /// Its id, which the table never reuses.
+    pub id: u32,
+    /// Whose it is.
+    pub owner: u32,
+    /// Whether the owner is active.
+    pub owner_active: bool,
+    /// What it opens.
+    pub scope: Scope,
+    /// `create_date`.
+    pub created: Timestamp,
+    /// `expiration_date`, from Odoo 18 on.
+    pub expires: Option<Timestamp>,
+}
+
+/// A row of `auth_totp.device`: a browser that skips the second factor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Device {
+    /// Whose it is.
+    pub owner: u32,
+    /// Whether the owner is active.
+    pub owner_active: bool,
+    /// `expiration_date`, from Odoo 18 on.
+    pub expires: Option<Timestamp>,
+}
+
+/// What an API key opens (`scope`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// No scope: everything, RPC included.
+    Unrestricted,
+    /// `rpc`.
+    Rpc,
+    /// Anything else, such as the mail plug-ins'.
+    Other,
+}
+
+impl Scope {
+    /// Whether Odoo's RPC accepts such a key.
+    pub fn opens_rpc(self) -> bool {
+        matches!(self, Self::Unrestricted | Self::Rpc)
+    }
+}
+
+impl Facts {
+    /// The capabilities that were asked for, and why one is missing. That there are facts at all means that all users are seen.
+    pub fn capabilities(&self) -> Vec<(Capability, Option<Gap>)> {
+        fn state<T>(fact: &Known<T>) -> Option<Option<Gap>> {
+            match fact {
+                Known::Complete(_) => Some(None),
+                Known::Missing(gap) => Some(Some(gap.clone())),
+                Known::NotAsked => None,
+            }
+        }
+        [
+            (Capability::Users, Some(None)),
+            (Capability::Totp, state(&self.totp)),
+            (Capability::Passkeys, state(&self.passkey)),
+            (Capability::ApiKeys, state(&self.keys)),
+            (Capability::TrustedDevices, state(&self.devices)),
+            (Capability::Policy, state(&self.policy)),
+            (Capability::Modules, state(&self.modules)),
+            (Capability::Groups, state(&self.roles)),
+            (Capability::Logins, state(&self.awake)),
+        ]
+        .into_iter()
+        .filter_map(|(capability, state)| Some((capability, state?)))
+        .collect()
+    }
+
+    /// Why each capability that is missing is missing.
+    pub fn gaps(&self) -> impl Iterator<Item = (Capability, Gap)> {
+        self.capabilities()
+            .into_iter()
+            .filter_map(|(capability, gap)| Some((capability, gap?)))
+    }
+
+    /// Whether Odoo is of this release or later: `(19, 0)` for 19.0.
+    pub fn is_at_least(&self, release: (u32, u32)) -> bool {
+        self.server.release >= release
+    }
+}

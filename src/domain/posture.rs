@@ -1,0 +1,573 @@
+//! The numbers that follow from the facts under a configuration.
+//!
+//! Each number that needs a fact which is missing is `None`, and its series is absent. All numbers are counts of people, keys or
+//! devices unless a field says otherwise.
+
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
+
+use super::exemption::Exemption;
+use super::facts::{ApiKey, Device, Facts, Known, Scope, TrustedNetworks};
+use super::vocabulary::{ExemptReason, Factor, Module, PolicyScope, UserType};
+use super::{IdSet, PerType};
+
+/// What the configuration says that the numbers depend on.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms<'a> {
+    /// What counts as a second factor.
+    pub accepted: &'a BTreeSet<Factor>,
+    /// Who is exempt, in the order in which [`Facts::exemptions`] answers.
+    pub exemptions: &'a [Exemption],
+}
+
+/// Two facts of one poll contradict each other, because people changed while it read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Inconsistent(&'static str);
+
+/// The numbers of one target at one moment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Posture {
+    /// Active people.
+    pub active: PerType<u64>,
+    /// Archived people.
+    pub archived: PerType<u64>,
+    /// Active people who are exempt, by reason, indexed by [`ExemptReason`].
+    pub exempt: PerType<[u64; ExemptReason::ALL.len()]>,
+    /// Configured exemptions, by what became of them.
+    pub exemptions: Exemptions,
+    /// Active people who are not exempt.
+    pub eligible: PerType<u64>,
+    /// Eligible people with an accepted factor.
+    pub protected: Option<PerType<u64>>,
+    /// Active people with TOTP, exempt or not.
+    pub totp: Option<PerType<u64>>,
+    /// Active people with a passkey, exempt or not.
+    pub passkey: Option<PerType<u64>>,
+    /// Eligible people with exactly one enrolled method.
+    pub single_factor: Option<PerType<u64>>,
+    /// Unprotected people within the grace period.
+    pub grace: Option<PerType<u64>>,
+    /// Unprotected people without a login for the dormancy period.
+    pub dormant_unprotected: Option<PerType<u64>>,
+    /// Active people linked to an OAuth provider.
+    pub oauth: Option<PerType<u64>>,
+    /// Active people linked to a SAML provider.
+    pub saml: Option<PerType<u64>>,
+    /// Browsers that skip the second factor, and how many people own one.
+    pub devices: Option<Devices>,
+    /// People in roles.
+    pub privileged: Option<Privileged>,
+    /// API keys.
+    pub keys: Option<Keys>,
+    /// When the first of the polling account's own keys that open RPC expires.
+    pub poller_key_expiry: Option<Timestamp>,
+    /// What makes a second factor mandatory.
+    pub enforcement: Option<Enforcement>,
+    /// Which of the modules that matter are installed.
+    pub modules: Option<BTreeSet<Module>>,
+    /// What lets people around the second factor.
+    pub bypasses: Option<Bypasses>,
+    /// Active people whose bare password may open RPC: an upper bound.
+    pub password_rpc: Option<PerType<u64>>,
+}
+
+/// Configured exemptions, by what became of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Exemptions {
+    /// In force, and somebody active matches.
+    pub valid: u64,
+    /// Past their date.
+    pub expired: u64,
+    /// In force, and nobody active matches.
+    pub unmatched: u64,
+}
+
+/// Browsers that skip the second factor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Devices {
+    /// Unexpired ones of active people.
+    pub devices: u64,
+    /// Distinct people who own one.
+    pub owners: u64,
+}
+
+/// People in roles.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Privileged {
+    /// Distinct eligible people in at least one role.
+    pub people: u64,
+    /// Of those, unprotected.
+    pub unprotected: Option<u64>,
+    /// Each role, by name.
+    pub roles: Vec<Role>,
+    /// Protected people in `settings`; `None` also where the configuration removes that role.
+    pub protected_admins: Option<u64>,
+}
+
+/// One role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Role {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Distinct eligible people.
+    pub people: u64,
+    /// Of those, unprotected.
+    pub unprotected: Option<u64>,
+    /// Of those, past the grace period.
+    pub unprotected_past_grace: Option<u64>,
+    /// Active and exempt.
+    pub exempt: u64,
+}
+
+/// API keys. A working key is unexpired and its owner is active.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Keys {
+    /// Working keys without a scope.
+    pub unrestricted: u64,
+    /// Working keys for RPC.
+    pub rpc: u64,
+    /// Working keys of other scopes.
+    pub other: u64,
+    /// Working keys by age: under 30, 90, 365 days, and older.
+    pub by_age: [u64; 4],
+    /// Working keys without a date.
+    pub without_expiry: u64,
+    /// Working keys that end within 7 days, and within 30 but not 7.
+    pub expiring: [u64; 2],
+    /// Rows past their date.
+    pub expired: u64,
+    /// Distinct people with a working key.
+    pub owners: PerType<u64>,
+    /// Working keys of people in a role, exempt or not.
+    pub of_privileged: Option<u64>,
+    /// Unexpired keys of archived people.
+    pub of_archived: u64,
+    /// Working keys of people without an accepted factor, exempt or not.
+    pub of_unprotected: Option<u64>,
+    /// When the oldest working key was made.
+    pub oldest: Option<Timestamp>,
+    /// When the next working key ends.
+    pub next_expiry: Option<Timestamp>,
+}
+
+/// What makes a second factor mandatory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Enforcement {
+    /// The widest of what is in force.
+    pub by: Enforcer,
+    /// Which types it covers.
+    pub covers: PerType<bool>,
+}
+
+/// What makes a second factor mandatory, from none to wide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Enforcer {
+    /// Nothing.
+    None,
+    /// Odoo's e-mail code policy.
+    Policy(PolicyScope),
+    /// A known third-party module, and no policy.
+    Module,
+}
+
+/// What lets people around the second factor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bypasses {
+    /// A network is trusted, or the module that trusts networks is there and its rows cannot be read.
+    pub trusted_network: bool,
+    /// One password opens every account.
+    pub master_password: bool,
+    /// Administrators act as somebody else.
+    pub impersonation: bool,
+}
+
+/// Who is what, as sets: what [`Posture`] counts, and what names are looked up for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Standing {
+    /// Active people who are exempt, by reason, indexed by [`ExemptReason`]; the sets are disjoint.
+    pub exempt_by_reason: [IdSet; ExemptReason::ALL.len()],
+    /// Active people who are exempt.
+    pub exempt: IdSet,
+    /// People with an accepted factor, exempt or not.
+    pub covered: Option<Covered>,
+    /// Active people in at least one role, exempt or not.
+    pub privileged: Option<IdSet>,
+}
+
+/// People with an accepted factor: those who hold one, and whole types that a policy covers.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Covered {
+    /// Active people who hold one themselves.
+    pub holders: IdSet,
+    /// Types that are covered as a whole.
+    pub types: PerType<bool>,
+}
+
+impl Standing {
+    /// Reads who is what from the facts.
+    pub fn of(facts: &Facts, terms: &Terms) -> Self {
+        let mut exempt_by_reason = <[IdSet; 3]>::default();
+        let mut exempt = IdSet::new();
+        for (entry, people) in terms.exemptions.iter().zip(&facts.exemptions) {
+            if !entry.expired_on(today(facts)) {
+                exempt_by_reason[entry.reason as usize] |= people - &exempt;
+                exempt |= people;
+            }
+        }
+        Self {
+            exempt_by_reason,
+            exempt,
+            covered: covered(facts, terms.accepted),
+            privileged: facts.roles.complete().map(|roles| {
+                roles
+                    .values()
+                    .fold(IdSet::new(), |all, people| all | people)
+            }),
+        }
+    }
+
+    /// Of a set of active people, those who are eligible and unprotected.
+    pub fn unprotected_of(&self, facts: &Facts, people: &IdSet) -> Option<IdSet> {
+        let covered = self.covered.as_ref()?;
+        let rest = people - &self.exempt - &covered.holders;
+        Some(covered.without_covered_types(facts, rest))
+    }
+}
+
+impl Covered {
+    /// Takes those out whose whole type is covered.
+    fn without_covered_types(&self, facts: &Facts, mut people: IdSet) -> IdSet {
+        let sets = [
+            (UserType::Internal, &facts.people.internal),
+            (UserType::Public, &facts.people.public),
+            (UserType::None, &facts.people.none),
+        ];
+        if self.types[UserType::Portal] {
+            people &= sets.iter().fold(IdSet::new(), |all, (_, set)| all | *set);
+        }
+        for (user_type, set) in sets {
+            if self.types[user_type] {
+                people -= set;
+            }
+        }
+        people
+    }
+}
+
+/// People with an accepted factor; `None` where one of the accepted factors is not completely known.
+fn covered(facts: &Facts, accepted: &BTreeSet<Factor>) -> Option<Covered> {
+    let mut covered = Covered::default();
+    for factor in accepted {
+        match factor {
+            Factor::Totp => covered.holders |= facts.totp.complete()?,
+            Factor::Passkey => covered.holders |= facts.passkey.complete()?,
+            Factor::Sso => {
+                covered.holders |= facts.oauth.complete()?;
+                covered.holders |= facts.saml.complete()?;
+            }
+            Factor::EmailPolicy => {
+                facts.modules.complete()?;
+                covered.types = policy_types(*facts.policy.complete()?);
+            }
+        }
+    }
+    Some(covered)
+}
+
+/// The types that the e-mail code policy covers.
+fn policy_types(policy: Option<PolicyScope>) -> PerType<bool> {
+    PerType::from_fn(|user_type| match policy {
+        None => false,
+        Some(PolicyScope::EmployeeRequired) => user_type == UserType::Internal,
+        Some(PolicyScope::AllRequired) => true,
+    })
+}
+
+impl Posture {
+    /// Counts.
+    ///
+    /// # Errors
+    /// When more people of a type hold something than there are people of it: somebody changed while the poll read.
+    pub fn of(facts: &Facts, terms: &Terms, standing: &Standing) -> Result<Self, Inconsistent> {
+        let people = &facts.people;
+        let active = people.active();
+        let count = |set: &IdSet| people.count(set);
+        let within = |part: PerType<u64>, whole: PerType<u64>| {
+            let fits = part
+                .0
+                .iter()
+                .zip(&whole.0)
+                .all(|(part, whole)| part <= whole);
+            fits.then_some(part).ok_or(Inconsistent(
+                "more people hold something than there are people of their type",
+            ))
+        };
+        let counted = |set: &Known<IdSet>| -> Result<Option<PerType<u64>>, Inconsistent> {
+            set.complete()
+                .map(|set| within(count(set), active))
+                .transpose()
+        };
+
+        let exempt_total = within(count(&standing.exempt), active)?;
+        let eligible = minus(active, exempt_total);
+        let unprotected_in = |set: &IdSet| {
+            standing
+                .unprotected_of(facts, set)
+                .map(|people| count(&people))
+        };
+        let protected = match &standing.covered {
+            None => None,
+            Some(covered) => {
+                let holders = within(count(&(&covered.holders - &standing.exempt)), eligible)?;
+                Some(PerType::from_fn(|user_type| {
+                    if covered.types[user_type] {
+                        eligible[user_type]
+                    } else {
+                        holders[user_type]
+                    }
+                }))
+            }
+        };
+        let unprotected = protected.map(|protected| minus(eligible, protected));
+        let grace = match (unprotected_in(&facts.recent), unprotected) {
+            (Some(grace), Some(unprotected)) => Some(within(grace, unprotected)?),
+            _ => None,
+        };
+        let dormant_unprotected = match (facts.awake.complete(), unprotected) {
+            (Some(awake), Some(unprotected)) => {
+                let mut awake_unprotected = unprotected_in(&awake.named).unwrap_or_default();
+                awake_unprotected[UserType::Portal] = awake.portal_unprotected;
+                Some(minus(unprotected, within(awake_unprotected, unprotected)?))
+            }
+            _ => None,
+        };
+        let single_factor = match (facts.totp.complete(), facts.passkey.complete()) {
+            (Some(totp), Some(passkey)) => {
+                let single = (totp ^ passkey) - &standing.exempt;
+                Some(within(count(&single), eligible)?)
+            }
+            _ => None,
+        };
+
+        Ok(Self {
+            active,
+            archived: people.archived,
+            exempt: {
+                let by_reason = standing.exempt_by_reason.each_ref().map(count);
+                PerType::from_fn(|user_type| by_reason.map(|counts| counts[user_type]))
+            },
+            exemptions: exemptions(facts, terms),
+            eligible,
+            protected,
+            totp: counted(&facts.totp)?,
+            passkey: counted(&facts.passkey)?,
+            single_factor,
+            grace,
+            dormant_unprotected,
+            oauth: counted(&facts.oauth)?,
+            saml: counted(&facts.saml)?,
+            devices: facts
+                .devices
+                .complete()
+                .map(|rows| devices(facts.now, rows)),
+            privileged: privileged(facts, standing),
+            keys: facts
+                .keys
+                .complete()
+                .map(|rows| keys(facts, standing, rows)),
+            poller_key_expiry: facts.poller_key_expiry,
+            enforcement: enforcement(facts),
+            modules: facts.modules.complete().cloned(),
+            bypasses: facts
+                .modules
+                .complete()
+                .map(|modules| bypasses(facts, modules)),
+            password_rpc: match password_rpc(facts) {
+                None => None,
+                Some(PasswordRpc::Closed) => Some(PerType::default()),
+                Some(PasswordRpc::OpenExcept { types }) => counted(&facts.totp)?.map(|totp| {
+                    PerType::from_fn(|user_type| {
+                        if types[user_type] {
+                            0
+                        } else {
+                            active[user_type] - totp[user_type]
+                        }
+                    })
+                }),
+            },
+        })
+    }
+
+    /// Whether there is anybody of this type, active or archived.
+    pub fn has_type(&self, user_type: UserType) -> bool {
+        self.active[user_type] + self.archived[user_type] > 0
+    }
+}
+
+/// The role whose people administer the server: the one that a lost phone can lock out.
+const SETTINGS: &str = "settings";
+
+/// The day of the poll, in UTC.
+fn today(facts: &Facts) -> Date {
+    facts.now.to_zoned(TimeZone::UTC).date()
+}
+
+fn minus(whole: PerType<u64>, part: PerType<u64>) -> PerType<u64> {
+    PerType::from_fn(|user_type| whole[user_type] - part[user_type])
+}
+
+fn exemptions(facts: &Facts, terms: &Terms) -> Exemptions {
+    let mut states = Exemptions::default();
+    for (entry, people) in terms.exemptions.iter().zip(&facts.exemptions) {
+        if entry.expired_on(today(facts)) {
+            states.expired += 1;
+        } else if people.is_empty() {
+            states.unmatched += 1;
+        } else {
+            states.valid += 1;
+        }
+    }
+    states
+}
+
+fn devices(now: Timestamp, rows: &[Device]) -> Devices {
+    let trusted = || {
+        rows.iter()
+            .filter(|row| row.owner_active && row.expires.is_none_or(|end| end > now))
+    };
+    Devices {
+        devices: trusted().count() as u64,
+        owners: trusted().map(|row| row.owner).collect::<IdSet>().len(),
+    }
+}
+
+fn privileged(facts: &Facts, standing: &Standing) -> Option<Privileged> {
+    let roles = facts.roles.complete()?;
+    let everybody = standing.privileged.as_ref()?;
+    let unprotected = |people: &IdSet| standing.unprotected_of(facts, people);
+    let roles = roles
+        .iter()
+        .map(|(name, people)| Role {
+            name: name.clone(),
+            people: (people - &standing.exempt).len(),
+            unprotected: unprotected(people).map(|people| people.len()),
+            unprotected_past_grace: unprotected(people)
+                .map(|people| (people - &facts.recent).len()),
+            exempt: people.intersection_len(&standing.exempt),
+        })
+        .collect::<Vec<_>>();
+    let protected_admins = roles
+        .iter()
+        .find(|role| role.name == SETTINGS)
+        .and_then(|role| Some(role.people - role.unprotected?));
+    Some(Privileged {
+        people: (everybody - &standing.exempt).len(),
+        unprotected: unprotected(everybody).map(|people| people.len()),
+        roles,
+        protected_admins,
+    })
+}
+
+fn keys(facts: &Facts, standing: &Standing, rows: &[ApiKey]) -> Keys {
+    let now = facts.now;
+    let unexpired = |key: &&ApiKey| key.expires.is_none_or(|end| end > now);
+    let days = |days: i64| SignedDuration::from_hours(24 * days);
+    let mut keys = Keys {
+        expired: rows.iter().filter(|key| !unexpired(key)).count() as u64,
+        of_archived: rows
+            .iter()
+            .filter(unexpired)
+            .filter(|key| !key.owner_active)
+            .count() as u64,
+        ..Keys::default()
+    };
+    let mut owners = IdSet::new();
+    let working: Vec<&ApiKey> = rows
+        .iter()
+        .filter(unexpired)
+        .filter(|key| key.owner_active)
+        .collect();
+    for key in &working {
+        owners.insert(key.owner);
+        match key.scope {
+            Scope::Unrestricted => keys.unrestricted += 1,
+            Scope::Rpc => keys.rpc += 1,
+            Scope::Other => keys.other += 1,
+        }
+        let age = now.duration_since(key.created);
+        let bucket = [30, 90, 365]
+            .iter()
+            .filter(|limit| age >= days(**limit))
+            .count();
+        keys.by_age[bucket] += 1;
+        match key.expires.map(|end| end.duration_since(now)) {
+            None => keys.without_expiry += 1,
+            Some(left) if left < days(7) => keys.expiring[0] += 1,
+            Some(left) if left < days(30) => keys.expiring[1] += 1,
+            Some(_) => {}
+        }
+    }
+    let count_owned_by =
+        |set: &IdSet| working.iter().filter(|key| set.contains(key.owner)).count() as u64;
+    keys.owners = facts.people.count(&owners);
+    keys.of_privileged = standing.privileged.as_ref().map(count_owned_by);
+    keys.of_unprotected = standing.covered.as_ref().map(|covered| {
+        count_owned_by(&covered.without_covered_types(facts, owners - &covered.holders))
+    });
+    keys.oldest = working.iter().map(|key| key.created).min();
+    keys.next_expiry = working.iter().filter_map(|key| key.expires).min();
+    keys
+}
+
+fn enforcement(facts: &Facts) -> Option<Enforcement> {
+    let third_party = facts.modules.complete()?.contains(&Module::AuthTotpEnforce);
+    let policy = *facts.policy.complete()?;
+    let by = match policy {
+        Some(scope) => Enforcer::Policy(scope),
+        None if third_party => Enforcer::Module,
+        None => Enforcer::None,
+    };
+    let mut covers = policy_types(policy);
+    covers[UserType::Internal] |= third_party;
+    Some(Enforcement { by, covers })
+}
+
+fn bypasses(facts: &Facts, modules: &BTreeSet<Module>) -> Bypasses {
+    Bypasses {
+        trusted_network: match &facts.trusted_networks {
+            None => false,
+            Some(TrustedNetworks::Unreadable) => true,
+            Some(TrustedNetworks::Rows {
+                personal,
+                everybody,
+            }) => personal + everybody > 0,
+        },
+        master_password: modules.contains(&Module::AuthAdminPasskey),
+        impersonation: modules.contains(&Module::ImpersonateLogin),
+    }
+}
+
+/// Whom a bare password lets into XML-RPC and JSON-RPC.
+enum PasswordRpc {
+    /// Nobody: the server has neither.
+    Closed,
+    /// Everybody without TOTP, except these types.
+    OpenExcept { types: PerType<bool> },
+}
+
+fn password_rpc(facts: &Facts) -> Option<PasswordRpc> {
+    if !facts.is_at_least((19, 0)) {
+        return Some(PasswordRpc::OpenExcept {
+            types: PerType::default(),
+        });
+    }
+    if facts.rpc_module? {
+        Some(PasswordRpc::OpenExcept {
+            types: policy_types(*facts.policy.complete()?),
+        })
+    } else {
+        Some(PasswordRpc::Closed)
+    }
+}

@@ -1,0 +1,82 @@
+//! What one moment shows of a target: immutable, shared, replaced as a whole.
+
+use std::sync::Arc;
+
+use super::facts::{Gap, Server};
+use super::health::{Outcome, PollHealth};
+use super::vocabulary::{Api, Bypass, Capability, Factor, Reason};
+use super::{PerType, Posture};
+
+/// Who a target is and what its configuration says that series repeat.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Identity {
+    /// The name in the configuration: the label `target`.
+    pub name: String,
+    /// Labels that the configuration gives every series of the target, sorted by name.
+    pub labels: Vec<(String, String)>,
+    /// Where it is, without credentials.
+    pub url: String,
+    /// The database.
+    pub database: String,
+    /// Time between two polls, in seconds.
+    pub interval: f64,
+    /// What counts as a second factor.
+    pub accepted: Vec<Factor>,
+    /// The wanted coverage, 0 to 1, where one is wanted.
+    pub coverage_target: PerType<Option<f64>>,
+    /// Capabilities that are known to be missing and accepted as such.
+    pub accept_missing: Vec<Capability>,
+    /// Ways around the second factor that are known and accepted as such.
+    pub accept_bypasses: Vec<Bypass>,
+}
+
+/// One moment of one target.
+#[derive(Debug, Clone)]
+pub struct TargetSnapshot {
+    /// Who it is.
+    pub identity: Arc<Identity>,
+    /// How its polls go.
+    pub health: PollHealth,
+    /// The last server that answered a whole poll. Stays while polls fail.
+    pub server: Option<Server>,
+    /// Which capabilities the last poll that could tell found, or why they are missing. One that is not listed is not known.
+    pub capabilities: Arc<[(Capability, Option<Gap>)]>,
+    /// The numbers, only while they are true: absent when the last poll failed.
+    pub posture: Option<Arc<Posture>>,
+}
+
+impl TargetSnapshot {
+    /// Before the first poll.
+    pub fn pending(identity: Arc<Identity>) -> Self {
+        Self {
+            identity,
+            health: PollHealth::default(),
+            server: None,
+            capabilities: Arc::default(),
+            posture: None,
+        }
+    }
+
+    /// Whether the target is up: how its last poll ended, or, before the first one has, whether there are numbers of before the start.
+    /// `None` while neither is known.
+    pub fn up(&self) -> Option<bool> {
+        let restored = self.posture.as_ref().map(|_| true);
+        self.health
+            .last
+            .map(|outcome| outcome == Outcome::Success)
+            .or(restored)
+    }
+
+    /// Why the target is down, if it is.
+    pub fn failing(&self) -> Option<Reason> {
+        match self.health.last {
+            Some(Outcome::Failure(reason)) => Some(reason),
+            _ => None,
+        }
+    }
+
+    /// The API of the last server that answered.
+    pub fn api(&self) -> Option<Api> {
+        self.server.as_ref().map(|server| server.api)
+    }
+}

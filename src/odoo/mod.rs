@@ -1,0 +1,23 @@
+//! All that knows Odoo: how to call a server over JSON-2 or JSON-RPC, what to ask it, and what its answers and refusals mean.
+//!
+//! One poll is [`plan::read`]: it asks for counts and sets of ids, never for rows of portal people, and gives [`Facts`] in which
+//! whatever is not proven complete is missing. What is worth keeping between two polls is a [`Session`].
+//!
+//! Invariants: only reading methods are called; `totp_secret` and keys are never asked for, not even in a domain; no request leaves
+//! without the deadline of its poll; no reply is read beyond [`transport::MAX_REPLY`].
+//!
+//! [`Facts`]: crate::domain::Facts
+
+mod call;
+mod error;
+mod groups;
+mod names;
+pub mod plan;
+mod session;
+mod tls;
+mod transport;
+
+pub use error::{Error, Kind};
+pub use names::{Person, names};
+pub use session::Session;
+pub use transport::{Clients, Transport};

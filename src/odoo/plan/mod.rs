@@ -1,0 +1,124 @@
+//! What one poll asks, in which order, and how it knows that the answers are complete.
+//!
+//! Counts, and sets of ids by domain, cost Odoo little whatever the size of the database; rows cost a lot. So portal people are
+//! counted, or found by what they hold; `totp_enabled` is only ever asked as `= True` (19.0 answers `= False` with the people who have
+//! it); groups are only ever asked as `in` (19's `all_group_ids` answers `not in` with nearly everybody).
+
+mod keys;
+mod people;
+mod settings;
+mod users;
+
+use jiff::Timestamp;
+
+use super::error::Error;
+use super::session::Session;
+use super::transport::Transport;
+use crate::config::Target;
+use crate::domain::Facts;
+use crate::domain::facts::Known;
+use crate::domain::posture::Terms;
+use crate::domain::role::Roles;
+use users::Users;
+
+/// What a poll shall find out.
+#[derive(Debug, Clone, Copy)]
+pub struct Question<'a> {
+    /// The target's configuration.
+    pub target: &'a Target,
+    /// Who is privileged.
+    pub roles: &'a Roles,
+    /// Now.
+    pub now: Timestamp,
+    /// Which parts of it.
+    pub parts: Parts,
+}
+
+/// The parts of a poll that can be left out, when no family that needs them is exported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an independent switch"
+)]
+pub struct Parts {
+    /// API keys.
+    pub keys: bool,
+    /// Trusted devices.
+    pub devices: bool,
+    /// Logins.
+    pub logins: bool,
+    /// Links to identity providers.
+    pub sso: bool,
+    /// People in roles.
+    pub roles: bool,
+}
+
+impl<'a> Question<'a> {
+    /// What of the configuration the numbers depend on.
+    pub fn terms(&self) -> Terms<'a> {
+        Terms {
+            accepted: &self.target.accepted_factors,
+            exemptions: &self.target.exemptions,
+        }
+    }
+}
+
+impl Parts {
+    /// Everything.
+    pub const ALL: Self = Self {
+        keys: true,
+        devices: true,
+        logins: true,
+        sso: true,
+        roles: true,
+    };
+}
+
+/// Reads everything that one poll must know. The session is opened, or renewed, on the way.
+///
+/// # Errors
+/// When the server fails, or the account cannot see all users: then nothing is known.
+pub async fn read(
+    transport: &Transport,
+    session: &mut Option<Session>,
+    question: &Question<'_>,
+) -> Result<Facts, Error> {
+    let session = Session::open(transport, session).await?;
+    let users = Users::open(transport, session, question).await?;
+    facts(&users, question).await
+}
+
+async fn facts(users: &Users<'_>, question: &Question<'_>) -> Result<Facts, Error> {
+    let people = users.people().await?;
+    let modules = settings::modules(users).await?;
+    let policy = settings::policy(users, &modules).await?;
+    let exemptions = users.exemptions().await?;
+    let totp = users.totp(&people).await?;
+    let passkey = users.passkey(&modules).await?;
+    let oauth = users.oauth(&modules).await?;
+    let saml = users.saml(&modules).await?;
+    let keys = keys::read(users).await?;
+    let mut facts = Facts {
+        now: question.now,
+        server: users.session.server.clone(),
+        poller: users.session.uid,
+        people,
+        totp,
+        passkey,
+        oauth,
+        saml,
+        recent: users.recent().await?,
+        awake: Known::NotAsked,
+        roles: users.roles().await?,
+        exemptions,
+        poller_key_expiry: keys.poller_expiry,
+        keys: keys.keys,
+        devices: keys.devices,
+        trusted_networks: settings::trusted_networks(users, &modules.known).await?,
+        rpc_module: modules.known.complete().map(|_| modules.rpc),
+        modules: modules.known,
+        policy,
+    };
+    facts.awake = users.awake(&facts).await?;
+    Ok(facts)
+}

@@ -1,0 +1,344 @@
+//! Questions about `res.users`: the vocabulary of domains, and the sets, counts and rows that answer them.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::Question;
+use crate::domain::IdSet;
+use crate::domain::facts::{Gap, Known};
+use crate::odoo::call::Call;
+use crate::odoo::error::{Error, Kind};
+use crate::odoo::groups::{Groups, in_groups};
+use crate::odoo::session::{Session, decode};
+use crate::odoo::transport::Transport;
+
+/// How many ids one request asks for: 700 kB.
+const IDS_PAGE: usize = 100_000;
+
+/// How many rows one request asks for.
+pub(super) const ROWS_PAGE: usize = 20_000;
+
+/// Fields of `res.users` that some version or module lacks. `fields_get` leaves out what it does not know; asking for an unknown field
+/// otherwise writes a traceback into Odoo's log.
+const FIELDS: &[&str] = &[
+    "all_group_ids",
+    "api_key_ids",
+    "auth_passkey_key_ids",
+    "group_ids",
+    "groups_id",
+    "log_ids",
+    "login_date",
+    "oauth_uid",
+    "saml_ids",
+    "totp_enabled",
+    "totp_trusted_device_ids",
+    "website_id",
+];
+
+/// A domain: a list of leaves that must all hold.
+pub(super) type Domain = Vec<Value>;
+
+/// `res.users` as one poll sees it.
+pub(super) struct Users<'a> {
+    pub(super) transport: &'a Transport,
+    pub(super) session: &'a Session,
+    pub(super) question: &'a Question<'a>,
+    pub(super) groups: Groups,
+    /// The field with the groups that somebody was put into.
+    pub(super) group_field: &'static str,
+    fields: BTreeMap<String, Field>,
+    /// Accounts that are nobody, websites' public users included.
+    pub(super) pseudo: Vec<u32>,
+}
+
+#[derive(Deserialize)]
+struct Field {
+    #[serde(default)]
+    searchable: bool,
+}
+
+/// What is read of the polling account itself.
+#[derive(Deserialize)]
+struct Own {
+    company_ids: Vec<u32>,
+    companies_count: usize,
+    #[serde(alias = "group_ids", alias = "groups_id")]
+    groups: Vec<u32>,
+}
+
+impl<'a> Users<'a> {
+    /// Learns what there is to ask, and that the account sees everybody.
+    pub(super) async fn open(
+        transport: &'a Transport,
+        session: &'a mut Session,
+        question: &'a Question<'a>,
+    ) -> Result<Self, Error> {
+        let fields = Call::new("res.users", "fields_get")
+            .arg("allfields", FIELDS)
+            .named("attributes", vec!["searchable"]);
+        let fields: BTreeMap<String, Field> = decode(
+            session.call(transport, fields).await?,
+            "the fields of res.users",
+        )?;
+        // Up to 18 implied groups are written down as members; from 19 on only explicit ones are, and groups know what they imply.
+        let implied = fields.contains_key("all_group_ids");
+        let group_field = if implied { "group_ids" } else { "groups_id" };
+        let groups = session.groups(transport, implied).await.map_err(access)?;
+        let mut users = Self {
+            transport,
+            pseudo: session.pseudo.clone(),
+            session,
+            question,
+            groups,
+            group_field,
+            fields,
+        };
+        users.sees_everybody().await?;
+        if users.has("website_id") {
+            let rows = users
+                .rows::<WebsiteRow>("website", Vec::new(), &["user_id"])
+                .await
+                .map_err(access)?;
+            users.pseudo.extend(rows.iter().map(|row| row.user_id.id()));
+        }
+        Ok(users)
+    }
+
+    /// Fails unless the account sees everybody: Odoo hides, without an error, the portal people of other companies, and everybody else
+    /// from a portal account.
+    async fn sees_everybody(&self) -> Result<(), Error> {
+        let own = Call::new("res.users", "read")
+            .arg("ids", vec![self.session.uid])
+            .arg(
+                "fields",
+                vec!["company_ids", "companies_count", self.group_field],
+            );
+        let own: Vec<Own> = decode(
+            self.session
+                .call(self.transport, own)
+                .await
+                .map_err(access)?,
+            "the polling account",
+        )?;
+        let [own] = own.as_slice() else {
+            return Err(Error::new(
+                Kind::Unexpected,
+                "Odoo does not show the polling account to itself",
+            ));
+        };
+        let internal = self.groups.members_of("base.group_user");
+        if !own.groups.iter().any(|group| internal.contains(group)) {
+            return Err(Error::new(
+                Kind::Incomplete,
+                "the polling account is not an internal user, so it does not see everybody",
+            )
+            .hint("make the account an internal user (base.group_user)"));
+        }
+        if own.company_ids.len() < own.companies_count {
+            return Err(Error::new(
+                Kind::Incomplete,
+                format!(
+                    "the polling account is allowed in {} of {} companies, so people of the others are hidden from it",
+                    own.company_ids.len(),
+                    own.companies_count
+                ),
+            )
+            .hint("add all companies to the account's allowed companies, new ones too"));
+        }
+        Ok(())
+    }
+
+    /// Whether `res.users` has a field.
+    pub(super) fn has(&self, field: &str) -> bool {
+        self.fields.contains_key(field)
+    }
+
+    /// Whether a domain with the field is obeyed. Odoo 14 ignores one with `totp_enabled`, without an error.
+    pub(super) fn can_search(&self, field: &str) -> bool {
+        self.fields.get(field).is_some_and(|field| field.searchable)
+    }
+
+    /// People in one of these groups, or in one that implies one of them.
+    pub(super) fn in_any<'x>(&self, xml_ids: impl IntoIterator<Item = &'x str>) -> Value {
+        in_groups(self.group_field, &self.groups.members_of_any(xml_ids))
+    }
+
+    /// People in none of these groups, nor in one that implies one of them.
+    pub(super) fn not_in_any<'x>(&self, xml_ids: impl IntoIterator<Item = &'x str>) -> Value {
+        json!([
+            self.group_field,
+            "not in",
+            self.groups.members_of_any(xml_ids)
+        ])
+    }
+
+    /// Ids of active people for whom the domain holds.
+    pub(super) async fn active(&self, domain: Domain) -> Result<IdSet, Error> {
+        let mut people = IdSet::new();
+        let mut last = 0;
+        loop {
+            let mut page = self.people_domain(Some(true));
+            page.extend(domain.iter().cloned());
+            if last > 0 {
+                page.push(json!(["id", ">", last]));
+            }
+            let call = Call::new("res.users", "search")
+                .arg("domain", page)
+                .named("order", "id")
+                .named("limit", IDS_PAGE)
+                .with_archived();
+            let ids: Vec<u32> = decode(
+                self.session.call(self.transport, call).await?,
+                "ids of people",
+            )?;
+            people.extend(&ids);
+            match ids.last() {
+                Some(id) if ids.len() >= IDS_PAGE && *id > last => last = *id,
+                _ => return Ok(people),
+            }
+        }
+    }
+
+    /// How many people there are for whom the domain holds, active or archived.
+    pub(super) async fn count(&self, active: bool, domain: Domain) -> Result<u64, Error> {
+        let mut all = self.people_domain(Some(active));
+        all.extend(domain);
+        let call = Call::new("res.users", "search_count")
+            .arg("domain", all)
+            .with_archived();
+        decode(
+            self.session.call(self.transport, call).await?,
+            "a count of people",
+        )
+    }
+
+    /// The leaves that make an account a person: active, archived, or either.
+    pub(super) fn people_domain(&self, active: Option<bool>) -> Domain {
+        let mut domain = vec![json!(["id", "not in", self.pseudo])];
+        domain.extend(active.map(|active| json!(["active", "=", active])));
+        domain
+    }
+
+    /// Rows of any model, all of them, page by page in the order of their ids.
+    pub(super) async fn rows<T: DeserializeOwned + Row>(
+        &self,
+        model: &'static str,
+        domain: Domain,
+        fields: &[&str],
+    ) -> Result<Vec<T>, Error> {
+        let mut rows: Vec<T> = Vec::new();
+        loop {
+            let mut page = domain.clone();
+            if let Some(last) = rows.last() {
+                page.push(json!(["id", ">", last.id()]));
+            }
+            let mut call = Call::new(model, "search_read")
+                .arg("domain", page)
+                .named("fields", fields)
+                .named("order", "id")
+                .named("limit", ROWS_PAGE)
+                .with_archived();
+            // Spares Odoo the names of related records; 14 does not know the argument.
+            if self.session.server.release >= (15, 0) {
+                call = call.named("load", Value::Null);
+            }
+            let mut got: Vec<T> = decode(self.session.call(self.transport, call).await?, model)?;
+            let full = got.len() >= ROWS_PAGE;
+            rows.append(&mut got);
+            if !full {
+                return Ok(rows);
+            }
+        }
+    }
+}
+
+/// A row with an id.
+pub(super) trait Row {
+    /// The id.
+    fn id(&self) -> u32;
+}
+
+/// Implements [`Row`] for rows with a field `id`.
+macro_rules! row {
+    ($($row:ty),+) => {$(
+        impl $crate::odoo::plan::users::Row for $row {
+            fn id(&self) -> u32 {
+                self.id
+            }
+        }
+    )+};
+}
+pub(super) use row;
+
+/// A many2one: an id, or a pair of an id and a name where names were not declined.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(super) enum Many2one {
+    Id(u32),
+    Named(u32, serde::de::IgnoredAny),
+}
+
+impl Many2one {
+    /// The id.
+    pub(super) fn id(&self) -> u32 {
+        match self {
+            Self::Id(id) | Self::Named(id, _) => *id,
+        }
+    }
+}
+
+/// Odoo writes `false` where a field is empty, whatever its type.
+pub(super) fn unless_false<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: DeserializeOwned,
+{
+    match Value::deserialize(deserializer)? {
+        Value::Bool(false) => Ok(None),
+        value => T::deserialize(value)
+            .map(Some)
+            .map_err(serde::de::Error::custom),
+    }
+}
+
+#[derive(Deserialize)]
+struct WebsiteRow {
+    id: u32,
+    user_id: Many2one,
+}
+row!(WebsiteRow);
+
+/// Names the domain's OR of several leaves.
+pub(super) fn any(leaves: Vec<Value>) -> Domain {
+    let mut domain: Domain = vec![json!("|"); leaves.len().saturating_sub(1)];
+    domain.extend(leaves);
+    domain
+}
+
+/// Turns a refusal of what every poll needs into one that says what to grant.
+fn access(error: Error) -> Error {
+    match error.kind {
+        Kind::Forbidden => Error::new(Kind::Incomplete, error.message).hint(
+            "the polling account must be an internal user (base.group_user) in all companies",
+        ),
+        _ => error,
+    }
+}
+
+/// A fact whose question was refused is missing; any other failure fails the poll.
+pub(super) fn unless_forbidden<T>(
+    result: Result<T, Error>,
+    grant: &'static str,
+) -> Result<Known<T>, Error> {
+    match result {
+        Ok(fact) => Ok(Known::Complete(fact)),
+        Err(error) if error.kind == Kind::Forbidden => Ok(Known::Missing(Gap {
+            seen: error.message,
+            grant,
+        })),
+        Err(error) => Err(error),
+    }
+}

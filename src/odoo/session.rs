@@ -1,0 +1,243 @@
+//! What is worth remembering of a server between two polls: its version, the account's id, who is no person, which group is which.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::call::{Call, call, result_of, whoami};
+use super::error::{Error, Kind};
+use super::groups::{GroupRow, Groups};
+use super::transport::Transport;
+use crate::config::ApiChoice;
+use crate::domain::Api;
+use crate::domain::facts::Server;
+
+/// What is remembered of a server. Each poll asks the version again and starts over when it has changed.
+#[derive(Debug, Clone)]
+pub struct Session {
+    pub(super) server: Server,
+    pub(super) uid: u32,
+    /// Ids of accounts that are nobody: `__system__` and the templates.
+    pub(super) pseudo: Vec<u32>,
+    /// Whether keys and trusted devices have an `expiration_date`.
+    pub(super) keys_expire: bool,
+    /// XML ids of the groups that were there last.
+    xml_ids: BTreeMap<u32, String>,
+}
+
+/// The XML ids of accounts that are nobody. Odoo creates them with the database, so their ids are small.
+const PSEUDO_USERS: &[&str] = &[
+    "base.user_root",
+    "base.default_user",
+    "base.public_user",
+    "base.template_portal_user_id",
+];
+
+/// Odoo numbers the accounts that it creates with a database from 1.
+const FIRST_USERS: u32 = 32;
+
+impl Session {
+    /// The session for this poll: the last one if it is still of the same server, a new one otherwise.
+    ///
+    /// # Errors
+    /// When the server cannot be asked, or does not accept the key.
+    pub async fn open<'s>(
+        transport: &Transport,
+        last: &'s mut Option<Self>,
+    ) -> Result<&'s mut Self, Error> {
+        let server = server(transport, last.as_ref().map(|last| last.server.api)).await?;
+        if last.as_ref().is_none_or(|last| last.server != server) {
+            *last = Some(Self::start(transport, server).await?);
+        }
+        Ok(last.as_mut().expect("it was just set if it was not there"))
+    }
+
+    async fn start(transport: &Transport, server: Server) -> Result<Self, Error> {
+        let api = server.api;
+        let uid = whoami(transport, api).await?;
+        let ids: Vec<u32> = (1..=FIRST_USERS).collect();
+        let xml_ids = external_ids(transport, api, uid, "res.users", &ids).await?;
+        let pseudo: Vec<u32> = xml_ids
+            .iter()
+            .filter(|(_, xml_id)| PSEUDO_USERS.contains(&xml_id.as_str()))
+            .map(|(id, _)| *id)
+            .collect();
+        // Without it, accounts that nobody can use would count as people.
+        if !xml_ids.values().any(|xml_id| xml_id == "base.public_user") {
+            return Err(Error::new(
+                Kind::Unexpected,
+                "base.public_user is not among the first accounts of the database",
+            ));
+        }
+        let fields = Call::new("res.users.apikeys", "fields_get")
+            .arg("allfields", vec!["expiration_date"])
+            .named("attributes", vec!["type"]);
+        let fields = call(transport, api, uid, fields).await?;
+        Ok(Self {
+            keys_expire: fields.get("expiration_date").is_some(),
+            server,
+            uid,
+            pseudo,
+            xml_ids: BTreeMap::new(),
+        })
+    }
+
+    /// Calls a method as the polling account.
+    pub(super) async fn call(&self, transport: &Transport, what: Call) -> Result<Value, Error> {
+        call(transport, self.server.api, self.uid, what).await
+    }
+
+    /// The groups of the database. Their XML ids are asked again only when there is another group.
+    pub(super) async fn groups(
+        &mut self,
+        transport: &Transport,
+        implied: bool,
+    ) -> Result<Groups, Error> {
+        let fields = if implied {
+            vec!["all_implied_ids"]
+        } else {
+            vec!["id"]
+        };
+        let rows = Call::new("res.groups", "search_read")
+            .arg("domain", Value::Array(Vec::new()))
+            .named("fields", fields)
+            .named("order", "id")
+            .with_archived();
+        let rows: Vec<GroupRow> = decode(self.call(transport, rows).await?, "res.groups")?;
+        if !rows.iter().all(|row| self.xml_ids.contains_key(&row.id))
+            || rows.len() != self.xml_ids.len()
+        {
+            let ids: Vec<u32> = rows.iter().map(|row| row.id).collect();
+            self.xml_ids =
+                external_ids(transport, self.server.api, self.uid, "res.groups", &ids).await?;
+        }
+        Ok(Groups::new(&rows, &self.xml_ids))
+    }
+}
+
+/// Reads a reply into its type.
+pub(super) fn decode<T: serde::de::DeserializeOwned>(reply: Value, what: &str) -> Result<T, Error> {
+    serde_path_to_error::deserialize(reply).map_err(|error| {
+        Error::new(
+            Kind::Unexpected,
+            format!("the reply on {what} is not as expected: {error}"),
+        )
+    })
+}
+
+/// XML ids of records; an empty one where a record has none.
+async fn external_ids(
+    transport: &Transport,
+    api: Api,
+    uid: u32,
+    model: &'static str,
+    ids: &[u32],
+) -> Result<BTreeMap<u32, String>, Error> {
+    let reply = call(
+        transport,
+        api,
+        uid,
+        Call::new(model, "get_external_id").arg("ids", ids),
+    )
+    .await?;
+    decode(reply, "external ids")
+}
+
+/// A version as the servers tell it: `/web/version` from 19 on, `/web/webclient/version_info` in every version up to then.
+#[derive(Deserialize)]
+struct Version {
+    #[serde(alias = "server_version")]
+    version: String,
+    #[serde(alias = "server_version_info")]
+    version_info: Vec<Value>,
+}
+
+/// Asks which version answers, and decides on the API.
+async fn server(transport: &Transport, last: Option<Api>) -> Result<Server, Error> {
+    let choice = transport.target().api;
+    let modern = async || transport.json(transport.get("/web/version")).await;
+    let legacy = async || {
+        let request = transport
+            .post("/web/webclient/version_info")
+            .json(&serde_json::json!({}));
+        result_of(transport.json(request).await?)
+    };
+    let reply = match (choice, last) {
+        (ApiChoice::JsonRpc, _) | (ApiChoice::Auto, Some(Api::Jsonrpc)) => legacy().await,
+        (ApiChoice::Json2, _) | (ApiChoice::Auto, Some(Api::Json2)) => modern().await,
+        (ApiChoice::Auto, None) => match modern().await {
+            // 14 to 18 have no such path, and answer with a page or, before a database is chosen, in other ways.
+            Err(error)
+                if matches!(
+                    error.kind,
+                    Kind::NoSuchPath | Kind::NotOdoo | Kind::NoSuchName | Kind::NoDatabase
+                ) =>
+            {
+                legacy().await
+            }
+            reply => reply,
+        },
+    };
+    let Version {
+        version,
+        version_info,
+    } = decode(reply?, "the version")?;
+    let release = release(&version_info).ok_or_else(|| {
+        Error::new(
+            Kind::Unexpected,
+            format!("the version '{version}' cannot be read"),
+        )
+    })?;
+    if release < (14, 0) {
+        return Err(Error::new(
+            Kind::Unexpected,
+            format!("Odoo {version} has no second factor"),
+        )
+        .hint("second factors exist from Odoo 14 on"));
+    }
+    let api = match choice {
+        ApiChoice::Json2 => Api::Json2,
+        ApiChoice::JsonRpc => Api::Jsonrpc,
+        ApiChoice::Auto if release >= (19, 0) => Api::Json2,
+        ApiChoice::Auto => Api::Jsonrpc,
+    };
+    Ok(Server {
+        version,
+        release,
+        api,
+    })
+}
+
+/// The first two parts of a `server_version_info`: `[19, 0, 0, "final", 0, ""]`, or `["saas~18", 2, ...]` on Odoo's own platform.
+fn release(version_info: &[Value]) -> Option<(u32, u32)> {
+    let part = |value: &Value| match value {
+        Value::Number(number) => number
+            .as_u64()
+            .and_then(|number| u32::try_from(number).ok()),
+        Value::String(text) => text
+            .trim_start_matches(|c: char| !c.is_ascii_digit())
+            .parse()
+            .ok(),
+        _ => None,
+    };
+    Some((part(version_info.first()?)?, part(version_info.get(1)?)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn releases_are_read_as_odoo_writes_them() {
+        let read = |value: Value| release(value.as_array().expect("a list"));
+        assert_eq!(read(json!([14, 0, 0, "final", 0, ""])), Some((14, 0)));
+        assert_eq!(
+            read(json!(["saas~18", 2, 0, "final", 0, "e"])),
+            Some((18, 2))
+        );
+        assert_eq!(read(json!([])), None);
+        assert_eq!(read(json!([null, 0])), None);
+    }
+}

@@ -1,0 +1,66 @@
+//! Polling: one poll, and when to poll.
+
+mod backoff;
+mod poller;
+mod scheduler;
+
+pub use scheduler::Scheduler;
+
+use jiff::Timestamp;
+
+use crate::config::Target;
+use crate::domain::posture::Standing;
+use crate::domain::role::Roles;
+use crate::domain::{Facts, Posture};
+use crate::odoo::plan::{self, Parts, Question};
+use crate::odoo::{Error, Kind, Session, Transport};
+
+/// What a successful poll found.
+#[derive(Debug)]
+pub struct Polled {
+    /// What Odoo said.
+    pub facts: Facts,
+    /// Who is what.
+    pub standing: Standing,
+    /// The numbers.
+    pub posture: Posture,
+}
+
+/// Polls a target once.
+///
+/// # Errors
+/// When the server fails, when the account cannot see everybody, or when the numbers contradict each other twice.
+pub async fn once(
+    transport: &Transport,
+    session: &mut Option<Session>,
+    target: &Target,
+    roles: &Roles,
+    parts: Parts,
+    now: Timestamp,
+) -> Result<Polled, Error> {
+    let question = Question {
+        target,
+        roles,
+        now,
+        parts,
+    };
+    let mut again = true;
+    loop {
+        let facts = plan::read(transport, session, &question).await?;
+        let standing = Standing::of(&facts, &question.terms());
+        match Posture::of(&facts, &question.terms(), &standing) {
+            Ok(posture) => {
+                return Ok(Polled {
+                    facts,
+                    standing,
+                    posture,
+                });
+            }
+            // People come and go while a poll reads: what does not fit is read once more.
+            Err(_) if std::mem::take(&mut again) => {}
+            Err(inconsistent) => {
+                return Err(Error::new(Kind::Unexpected, inconsistent.to_string()));
+            }
+        }
+    }
+}
