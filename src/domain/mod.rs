@@ -23,7 +23,7 @@ pub use vocabulary::{
 pub type IdSet = roaring::RoaringBitmap;
 
 /// One value for each [`UserType`], indexed by it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct PerType<T>(pub [T; 4]);
 
 impl<T> PerType<T> {
