@@ -97,41 +97,48 @@ fn optional(value: Option<impl ToString>) -> String {
     value.map(|it| it.to_string()).unwrap_or_default()
 }
 
-/// Columns as wide as their widest cell; numbers to the right; a dash where there is nothing.
+/// Columns as wide as their widest cell, with the words of a name above each other; numbers to the right; a dash where there is nothing.
 fn table<T: Row>(rows: &[T]) -> String {
-    let header: Vec<String> = T::header()
+    let names: Vec<Vec<&str>> = T::header()
         .iter()
-        .map(|name| name.replace('_', " ").to_uppercase())
+        .map(|name| name.split('_').collect())
         .collect();
-    let cells: Vec<Vec<String>> = rows
-        .iter()
-        .map(|row| row.cells().iter().map(|cell| plain(cell)).collect())
+    let height = names.iter().map(Vec::len).max().unwrap_or(0);
+    let header = (0..height).map(|line| {
+        let word = |name: &Vec<&str>| {
+            let first = height - name.len();
+            line.checked_sub(first)
+                .map(|line| name[line].to_uppercase())
+                .unwrap_or_default()
+        };
+        names.iter().map(word).collect::<Vec<String>>()
+    });
+    let lines: Vec<Vec<String>> = header
+        .chain(
+            rows.iter()
+                .map(|row| row.cells().iter().map(|cell| plain(cell)).collect()),
+        )
         .collect();
-    let columns = header.len();
-    let width = |column: usize| {
-        let below = cells.iter().map(|row| row[column].chars().count());
-        below
-            .chain([header[column].chars().count()])
-            .max()
-            .unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..columns).map(width).collect();
-    let number = |cell: &String| cell == "-" || cell.chars().all(|c| c.is_ascii_digit());
-    let right: Vec<bool> = (0..columns)
-        .map(|column| cells.iter().all(|row| number(&row[column])))
+    let cells = &lines[height..];
+    let number = |cell: &str| cell == "-" || cell.bytes().all(|c| c.is_ascii_digit());
+    let columns: Vec<(usize, bool)> = (0..names.len())
+        .map(|column| {
+            let width = lines.iter().map(|line| line[column].chars().count()).max();
+            let right = cells.iter().all(|line| number(&line[column]));
+            (width.unwrap_or(0), right)
+        })
         .collect();
     let mut text = String::new();
-    for row in std::iter::once(&header).chain(&cells) {
-        let mut line = String::new();
-        for (column, cell) in row.iter().enumerate() {
-            let width = widths[column];
-            let _ = if right[column] {
-                write!(line, "{cell:>width$}  ")
+    for line in &lines {
+        let mut out = String::new();
+        for (cell, (width, right)) in line.iter().zip(&columns) {
+            let _ = if *right {
+                write!(out, "{cell:>width$}  ")
             } else {
-                write!(line, "{cell:<width$}  ")
+                write!(out, "{cell:<width$}  ")
             };
         }
-        text.push_str(line.trim_end());
+        text.push_str(out.trim_end());
         text.push('\n');
     }
     text

@@ -334,13 +334,16 @@ async fn the_file_is_read_beside_a_running_daemon() {
         .changes("erp", Range::default(), Page::default())
         .expect("read");
     insta::assert_snapshot!(render(&history, Format::Table), @r#"
-    AT                    INTERNAL ELIGIBLE  INTERNAL PROTECTED  PORTAL ELIGIBLE  PORTAL PROTECTED  EXEMPT  PRIVILEGED  PRIVILEGED WITHOUT MFA  API KEYS  TRUSTED DEVICES  PASSWORD RPC
-    2026-03-01T00:00:00Z                 55                  25             1000                 0       0           2                       1         2                -          1030
-    2026-03-01T00:05:00Z                 55                  24             1000                 0       0           2                       1         2                -          1031
+                                                                                        PRIVILEGED
+                          INTERNAL   INTERNAL    PORTAL     PORTAL                         WITHOUT   API  TRUSTED  PASSWORD
+    AT                    ELIGIBLE  PROTECTED  ELIGIBLE  PROTECTED  EXEMPT  PRIVILEGED         MFA  KEYS  DEVICES       RPC
+    2026-03-01T00:00:00Z        55         25      1000          0       0           2           1     2        -      1030
+    2026-03-01T00:05:00Z        55         24      1000          0       0           2           1     2        -      1031
     "#);
     insta::assert_snapshot!(render(&changes, Format::Table), @r#"
-    SEQ  AFTER                 BEFORE                KIND          PERSON  USER TYPE  LOGIN  API KEY  DETAIL
-      1  2026-03-01T00:00:00Z  2026-03-01T00:05:00Z  mfa_disabled      10  internal       -        -  totp
+                                                                           USER             API
+    SEQ  AFTER                 BEFORE                KIND          PERSON  TYPE      LOGIN  KEY  DETAIL
+      1  2026-03-01T00:00:00Z  2026-03-01T00:05:00Z  mfa_disabled      10  internal      -    -  totp
     "#);
     insta::assert_snapshot!(render(&changes, Format::Csv), @r#"
     seq,after,before,kind,person,user_type,login,api_key,detail
