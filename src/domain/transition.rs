@@ -53,8 +53,8 @@ pub struct Answers {
 pub struct Person {
     /// `active`.
     pub active: bool,
-    /// `create_date`.
-    pub created: Timestamp,
+    /// `create_date`, where Odoo has one.
+    pub created: Option<Timestamp>,
     /// `login`, only where the configuration allows to keep it.
     pub login: Option<String>,
 }
@@ -322,10 +322,8 @@ fn answered_break(previous: &Baseline, current: &Baseline, answers: &Answers) ->
         return None;
     }
     let reused = previous.witnesses.iter().find(|(id, created)| {
-        answers
-            .people
-            .get(id)
-            .is_some_and(|person| person.created.as_second() != created.as_second())
+        let now = answers.people.get(id).and_then(|person| person.created);
+        now.is_some_and(|now| now.as_second() != created.as_second())
     });
     if let Some((id, _)) = reused {
         return Some(Break::Reused(Subject::Person(*id)));

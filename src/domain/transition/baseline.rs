@@ -267,7 +267,7 @@ impl Baseline {
     fn answered_witnesses(&self, answers: &Answers) -> BTreeMap<u32, Timestamp> {
         self.witness_candidates()
             .iter()
-            .filter_map(|id| Some((id, answers.people.get(&id)?.created)))
+            .filter_map(|id| Some((id, answers.people.get(&id)?.created?)))
             .collect()
     }
 }

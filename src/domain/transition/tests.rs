@@ -172,7 +172,7 @@ impl World {
                     let somebody = self.people.get(&id)?;
                     let person = Person {
                         active: somebody.active,
-                        created: somebody.created,
+                        created: Some(somebody.created),
                         login: None,
                     };
                     Some((id, person))

@@ -150,7 +150,7 @@ async fn the_change_log_is_bounded_and_read_in_pages() {
             let login = Some("kim@example.com".to_owned());
             let row = Person {
                 active: true,
-                created: world.created,
+                created: Some(world.created),
                 login,
             };
             record.answers.people.insert(person, row);

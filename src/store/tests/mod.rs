@@ -110,7 +110,7 @@ impl World {
     fn answer(&self, to: Questions) -> Answers {
         let person = |id: u32| Person {
             active: self.internal.contains(id),
-            created: self.created,
+            created: Some(self.created),
             login: None,
         };
         Answers {
