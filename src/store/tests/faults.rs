@@ -277,3 +277,19 @@ async fn nobody_else_may_read_the_file() {
         .mode();
     assert_eq!(mode & 0o777, 0o700);
 }
+
+#[tokio::test]
+async fn what_is_written_is_on_the_disk_before_it_counts() {
+    let Scene {
+        _directory, path, ..
+    } = Scene::new().await;
+    let store = open(&path);
+    let pragmas = store.call(|connection, _| {
+        let journal: String =
+            connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+        let synchronous: i64 =
+            connection.pragma_query_value(None, "synchronous", |row| row.get(0))?;
+        Ok((journal, synchronous))
+    });
+    assert_eq!(pragmas.await, Ok(("wal".to_owned(), 2)));
+}

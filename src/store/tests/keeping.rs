@@ -72,6 +72,11 @@ async fn a_baseline_is_read_back_as_it_was_written() {
         assert_eq!(now.witnesses.len(), 4);
         assert_ne!(now, previous);
     }
+    // A role that is not there any more leaves nothing behind.
+    world.later().role = "access_rights";
+    world.poll(&store, "erp").await.expect("recorded");
+    let now = store.baseline("erp").await.expect("read").expect("there");
+    assert_eq!(now.roles, world.baseline().roles);
 }
 
 #[tokio::test]

@@ -32,6 +32,8 @@ struct World {
     internal: IdSet,
     totp: IdSet,
     admins: IdSet,
+    /// What the role of the administrators is called.
+    role: &'static str,
     keys: BTreeMap<u32, u32>,
     created: Timestamp,
 }
@@ -43,6 +45,7 @@ impl World {
             internal: (6..=60).collect(),
             totp: (6..=30).collect(),
             admins: [7, 50].into_iter().collect(),
+            role: "settings",
             keys: BTreeMap::from([(1, 6), (2, 7)]),
             created: start() - SignedDuration::from_hours(1000),
         }
@@ -82,7 +85,7 @@ impl World {
             recent: IdSet::new(),
             awake: Known::NotAsked,
             roles: Known::Complete(BTreeMap::from([(
-                "settings".to_owned(),
+                self.role.to_owned(),
                 self.admins.clone(),
             )])),
             exemptions: Vec::new(),
