@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use odoo_mfa_exporter::config::{Config, Env, FileContent};
-use odoo_mfa_exporter::demo::{Demo, Fault, start_demo};
+use odoo_mfa_exporter::demo::{Demo, DemoTarget, Fault, start_demo};
 use odoo_mfa_exporter::exposition::catalogue::{Family, Source, family};
 use odoo_mfa_exporter::runtime::Daemon;
 use odoo_mfa_exporter::web::MetricsPath;
@@ -350,13 +350,15 @@ fn text(value: &Value) -> &str {
 
 /// The demo's targets, polled often, with something to complain about and something that is accepted.
 fn configuration(demo: &Demo) -> Config {
-    let target = |it: &odoo_mfa_exporter::demo::DemoTarget| json!({"name": it.name, "url": it.url, "database": it.database, "login": it.login, "api_key": it.api_key});
-    let configuration = json!({
-        "defaults": {
-            "interval": "2s", "timeout": "10s",
-            "exemptions": [{"login": "mfa-auditor", "reason": "service"}, {"login": "nobody", "reason": "other"}],
+    let target = |it: &DemoTarget| {
+        json!({
+            "name": it.name, "url": it.url, "database": it.database, "login": it.login, "api_key": it.api_key,
+            "exemptions": [{"login": it.login, "reason": "service"}, {"login": "nobody", "reason": "other"}],
             "accept_missing": ["trusted_devices"], "accept_bypasses": ["impersonation"],
-        },
+        })
+    };
+    let configuration = json!({
+        "defaults": {"interval": "4s", "timeout": "3s"},
         "targets": demo.targets.iter().map(target).collect::<Vec<_>>(),
     });
     let env = InMemory(configuration.to_string());
