@@ -9,6 +9,7 @@
 //! [`Facts`]: crate::domain::Facts
 
 mod call;
+mod date;
 mod error;
 mod groups;
 mod names;

@@ -4,14 +4,13 @@
 //! one: when these are not the owners of the rows that were read, the rows are not complete.
 
 use jiff::Timestamp;
-use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::json;
 
 use super::users::{Many2one, Users, any, is_set, row, unless_false, unless_forbidden};
 use crate::domain::IdSet;
 use crate::domain::facts::{ApiKey, Device, Gap, Known, Scope};
+use crate::odoo::date::Date;
 use crate::odoo::error::Error;
 
 /// The field of `res.users` with somebody's API keys.
@@ -44,22 +43,6 @@ struct KeyRow {
     create_date: Option<Date>,
     #[serde(default, deserialize_with = "unless_false")]
     expiration_date: Option<Date>,
-}
-
-/// A date as Odoo writes it: in UTC, without a zone.
-#[derive(Clone, Copy)]
-struct Date(Timestamp);
-
-impl<'de> Deserialize<'de> for Date {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let date =
-            DateTime::strptime("%Y-%m-%d %H:%M:%S", &text).map_err(serde::de::Error::custom)?;
-        let zoned = date
-            .to_zoned(TimeZone::UTC)
-            .map_err(serde::de::Error::custom)?;
-        Ok(Self(zoned.timestamp()))
-    }
 }
 
 row!(KeyRow);
@@ -185,8 +168,8 @@ fn complete_keys(table: &Owned, archived: &IdSet) -> Known<Vec<ApiKey>> {
             owner: row.user_id.id(),
             owner_active: !archived.contains(row.user_id.id()),
             scope: scope(row)?,
-            created: row.create_date?.0,
-            expires: row.expiration_date.map(|date| date.0),
+            created: row.create_date?.into(),
+            expires: row.expiration_date.map(Timestamp::from),
         })
     })
 }
@@ -197,7 +180,7 @@ fn poller_expiry(users: &Users<'_>, rows: &[KeyRow]) -> Option<Timestamp> {
         .filter(|row| {
             row.user_id.id() == users.session.uid && scope(row).is_some_and(Scope::opens_rpc)
         })
-        .filter_map(|row| row.expiration_date.map(|date| date.0))
+        .filter_map(|row| row.expiration_date.map(Timestamp::from))
         .filter(|end| *end > users.question.now)
         .min()
 }
@@ -216,6 +199,6 @@ fn device(row: &KeyRow, archived: &IdSet) -> Device {
     Device {
         owner: row.user_id.id(),
         owner_active: !archived.contains(row.user_id.id()),
-        expires: row.expiration_date.map(|date| date.0),
+        expires: row.expiration_date.map(Timestamp::from),
     }
 }
