@@ -5,10 +5,13 @@
 
 pub mod exemption;
 pub mod facts;
+pub mod finding;
+pub mod grade;
 pub mod health;
 pub mod posture;
 pub mod role;
 pub mod snapshot;
+pub mod surface;
 pub mod vocabulary;
 
 pub use facts::Facts;

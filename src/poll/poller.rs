@@ -237,7 +237,7 @@ fn identity(target: &Target) -> Identity {
             target.coverage_target.get(&user_type).copied()
         }),
         accept_missing: target.accept_missing.iter().copied().collect(),
-        accept_bypasses: Vec::new(),
+        accept_bypasses: target.accept_bypasses.iter().copied().collect(),
     }
 }
 
@@ -268,6 +268,7 @@ const KEY_FAMILIES: &[&str] = &[
     "odoo_api_keys_expired",
     "odoo_api_key_owners",
     "odoo_api_keys_of_privileged_users",
+    "odoo_api_keys_of_privileged_users_without_expiry",
     "odoo_api_keys_of_archived_users",
     "odoo_api_keys_of_unprotected_users",
     "odoo_api_key_oldest_creation_timestamp_seconds",

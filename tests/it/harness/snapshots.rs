@@ -75,18 +75,24 @@ pub fn down(name: &str) -> TargetSnapshot {
 
 /// As [`up`], but the account sees no passkeys, keys, devices, modules, policy, groups and logins.
 pub fn partly_blind(name: &str) -> TargetSnapshot {
-    let gap = |capability| match capability {
-        Capability::Users | Capability::Totp => None,
-        _ => Some(Gap {
+    let missing = [
+        Capability::Passkeys,
+        Capability::ApiKeys,
+        Capability::TrustedDevices,
+        Capability::Policy,
+        Capability::Modules,
+        Capability::Groups,
+        Capability::Logins,
+    ];
+    let state = |capability: &Capability| {
+        let gap = missing.contains(capability).then(|| Gap {
             seen: "reads some".into(),
             grant: "grant it",
-        }),
+        });
+        (*capability, gap)
     };
     TargetSnapshot {
-        capabilities: Capability::ALL
-            .iter()
-            .map(|capability| (*capability, gap(*capability)))
-            .collect(),
+        capabilities: Capability::ALL.iter().map(state).collect(),
         posture: Some(Arc::new(Posture {
             passkey: None,
             single_factor: None,
@@ -161,6 +167,7 @@ pub fn posture() -> Posture {
             expired: 39,
             owners: per_type(40, 41, 0),
             of_privileged: Some(42),
+            of_privileged_without_expiry: Some(24),
             of_archived: 43,
             of_unprotected: Some(44),
             oldest: Some("2024-01-02T03:04:05Z".parse().expect("a timestamp")),

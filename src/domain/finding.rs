@@ -1,0 +1,270 @@
+//! What is wrong, in the order in which somebody should deal with it: each finding says what, whom it concerns, and what to do in Odoo.
+//!
+//! Nothing is found in what is not known: a missing capability is a finding of its own.
+
+mod keys;
+mod people;
+mod server;
+
+use std::collections::BTreeSet;
+
+use super::facts::{ApiKey, Facts};
+use super::posture::{Posture, Standing, Terms};
+use super::surface::Checked;
+use super::vocabulary::{Capability, vocabulary};
+use super::{IdSet, PerType};
+
+vocabulary! {
+    /// How urgent a finding is, the most urgent first.
+    Severity {
+        /// Deal with it now.
+        Critical = "critical",
+        /// Deal with it.
+        Warning = "warning",
+        /// Know about it.
+        Info = "info",
+    }
+}
+
+vocabulary! {
+    /// What was found. Within one severity, findings are ranked in this order.
+    Kind {
+        /// Administrators without a second factor.
+        AdminWithoutMfa = "admin_without_mfa",
+        /// One password opens every account.
+        MasterPassword = "master_password",
+        /// A network from which nobody needs the second factor, or only some do not.
+        TrustedNetwork = "trusted_network",
+        /// Nobody can enrol.
+        TotpNotInstalled = "totp_not_installed",
+        /// A vantage reaches what it must not.
+        EndpointExposed = "endpoint_exposed",
+        /// The exporter goes blind soon.
+        PollerKeyExpiring = "poller_key_expiring",
+        /// People in a role without a second factor.
+        PrivilegedWithoutMfa = "privileged_without_mfa",
+        /// One lost phone locks the administrators out.
+        AdminLockoutRisk = "admin_lockout_risk",
+        /// Nothing makes a second factor mandatory.
+        EnforcementNone = "enforcement_none",
+        /// A bare password opens RPC.
+        PasswordRpcOpen = "password_rpc_open",
+        /// Administrators act as somebody else.
+        Impersonation = "impersonation",
+        /// Fewer people are protected than wanted.
+        CoverageBelowTarget = "coverage_below_target",
+        /// Exempt people in a role.
+        ExemptPrivileged = "exempt_privileged",
+        /// A shared terminal with an API key.
+        KioskHoldsApiKey = "kiosk_holds_api_key",
+        /// Unexpired keys of archived people.
+        KeysOfArchived = "keys_of_archived",
+        /// API keys stored in clear text.
+        ClearTextApiKeys = "clear_text_api_keys",
+        /// Unprotected people who have not logged in for long.
+        DormantUnprotected = "dormant_unprotected",
+        /// The poller may do more than it must.
+        PollerPrivileged = "poller_privileged",
+        /// An exemption past its date.
+        ExemptionExpired = "exemption_expired",
+        /// An exemption for nobody.
+        ExemptionUnmatched = "exemption_unmatched",
+        /// What the account cannot see.
+        CapabilityMissing = "capability_missing",
+        /// People in a role without a second factor, within the grace period.
+        PrivilegedInGrace = "privileged_in_grace",
+        /// Privileged people's keys without an expiry.
+        PrivilegedKeysWithoutExpiry = "privileged_keys_without_expiry",
+        /// Keys older than a year.
+        KeysOld = "keys_old",
+        /// Keys whose owner has no second factor.
+        KeysOfUnprotected = "keys_of_unprotected",
+        /// Browsers that skip the second factor.
+        TrustedDevices = "trusted_devices",
+        /// People who hold nothing but a passkey, where the password alone still lets them in.
+        PasskeyOnly = "passkey_only",
+        /// People with one method, and no recovery codes.
+        SingleFactor = "single_factor",
+        /// Second factors that Odoo cannot see.
+        SsoUnseen = "sso_unseen",
+        /// The poller counts like a person.
+        PollerNotExempt = "poller_not_exempt",
+        /// What could not be asked from a vantage.
+        SurfaceUnknown = "surface_unknown",
+    }
+}
+
+/// Something that is wrong or worth knowing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finding {
+    /// What.
+    pub kind: Kind,
+    /// Which one, where there may be several of a kind: a role, a type of user, a capability, an endpoint, an exemption.
+    pub subject: Option<String>,
+    /// How urgent.
+    pub severity: Severity,
+    /// One line.
+    pub title: String,
+    /// What it means, and what it does not.
+    pub detail: String,
+    /// What to do about it, and where in Odoo.
+    pub what_to_do: String,
+    /// Whom it concerns, as far as ids are known: portal people are mostly only counted.
+    pub people: IdSet,
+}
+
+/// Everything that findings are judged from.
+#[derive(Debug, Clone, Copy)]
+pub struct Case<'a> {
+    /// What Odoo said.
+    pub facts: &'a Facts,
+    /// Who is what.
+    pub standing: &'a Standing,
+    /// The numbers.
+    pub posture: &'a Posture,
+    /// What counts as protection, and who is exempt.
+    pub terms: Terms<'a>,
+    /// The wanted coverage, 0 to 1.
+    pub coverage_target: PerType<Option<f64>>,
+    /// Capabilities that are known to be missing.
+    pub accept_missing: &'a BTreeSet<Capability>,
+    /// What the vantages reach; empty where none is configured.
+    pub surface: &'a [Checked],
+}
+
+/// Everything that was found, the most urgent first. The order depends on nothing but the case.
+pub fn findings(case: &Case) -> Vec<Finding> {
+    let mut found = Vec::new();
+    people::find(case, &mut found);
+    keys::find(case, &mut found);
+    server::find(case, &mut found);
+    found.sort_by(|a, b| (a.severity, a.kind, &a.subject).cmp(&(b.severity, b.kind, &b.subject)));
+    found
+}
+
+/// Roles whose people can give themselves every other right.
+pub(super) const ADMIN_ROLES: [&str; 2] = ["settings", "access_rights"];
+
+impl Finding {
+    fn new(kind: Kind, severity: Severity, title: impl Into<String>) -> Self {
+        Self {
+            kind,
+            subject: None,
+            severity,
+            title: title.into(),
+            detail: String::new(),
+            what_to_do: String::new(),
+            people: IdSet::new(),
+        }
+    }
+
+    fn about(mut self, subject: impl Into<String>) -> Self {
+        self.subject = Some(subject.into());
+        self
+    }
+
+    fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = detail.into();
+        self
+    }
+
+    fn what_to_do(mut self, what_to_do: impl Into<String>) -> Self {
+        self.what_to_do = what_to_do.into();
+        self
+    }
+
+    fn people(mut self, people: IdSet) -> Self {
+        self.people = people;
+        self
+    }
+}
+
+impl Case<'_> {
+    /// Of active people, those who are eligible and unprotected.
+    fn unprotected(&self, people: &IdSet) -> Option<IdSet> {
+        self.standing.unprotected_of(self.facts, people)
+    }
+
+    /// Everybody active of a role; nobody where roles are not known.
+    fn role(&self, name: &str) -> IdSet {
+        self.facts
+            .roles
+            .complete()
+            .and_then(|roles| roles.get(name))
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    /// People whose administration rights reach everything.
+    pub(super) fn admins(&self) -> IdSet {
+        ADMIN_ROLES
+            .iter()
+            .fold(IdSet::new(), |all, role| all | self.role(role))
+    }
+
+    /// Active people who are no portal people: those whose ids are known.
+    fn named(&self) -> IdSet {
+        let people = &self.facts.people;
+        &people.internal | &people.public | &people.none
+    }
+
+    /// Unexpired keys of active people.
+    fn working_keys(&self) -> impl Iterator<Item = &ApiKey> {
+        self.facts
+            .keys
+            .complete()
+            .into_iter()
+            .flatten()
+            .filter(|key| key.owner_active && key.expires.is_none_or(|end| end > self.facts.now))
+    }
+
+    /// Where somebody finds the own second factor, keys and trusted devices.
+    fn own_security_page(&self) -> &'static str {
+        if self.facts.is_at_least((19, 0)) {
+            "My Preferences > Security"
+        } else {
+            "Preferences (My Profile) > Account Security"
+        }
+    }
+
+    /// Where an administrator finds the same of somebody else.
+    fn security_page_of_others(&self) -> &'static str {
+        if self.facts.is_at_least((19, 0)) {
+            "Settings > Users & Companies > Users > the person > Security"
+        } else {
+            "Settings > Users & Companies > Users > the person > Account Security"
+        }
+    }
+}
+
+/// A count with its noun.
+fn counted(count: u64, one: &str, many: &str) -> String {
+    if count == 1 {
+        format!("1 {one}")
+    } else {
+        format!("{} {many}", grouped(count))
+    }
+}
+
+/// A count of people.
+fn persons(count: u64) -> String {
+    counted(count, "person", "people")
+}
+
+/// A number with its thousands set apart.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Every, such as 'in the roles hr, sales'.
+fn listed<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
+    words.into_iter().collect::<Vec<_>>().join(", ")
+}

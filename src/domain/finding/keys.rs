@@ -1,0 +1,264 @@
+//! Findings about API keys, trusted devices, and the exporter's own account.
+
+use jiff::SignedDuration;
+
+use super::{Case, Finding, Kind, Severity, counted, persons};
+use crate::domain::facts::ApiKey;
+use crate::domain::{IdSet, Module};
+
+pub(super) fn find(case: &Case, found: &mut Vec<Finding>) {
+    of_archived(case, found);
+    without_expiry(case, found);
+    old(case, found);
+    of_unprotected(case, found);
+    clear_text(case, found);
+    trusted_devices(case, found);
+    poller(case, found);
+}
+
+fn where_to_delete(case: &Case) -> String {
+    format!(
+        "{} > API Keys; an administrator deletes other people's in Settings > General Settings > Permissions > Manage API Keys",
+        case.own_security_page()
+    )
+}
+
+fn owners<'a>(keys: impl IntoIterator<Item = &'a ApiKey>) -> (u64, IdSet) {
+    let mut owners = IdSet::new();
+    let mut count = 0;
+    for key in keys {
+        owners.insert(key.owner);
+        count += 1;
+    }
+    (count, owners)
+}
+
+fn of_archived(case: &Case, found: &mut Vec<Finding>) {
+    let now = case.facts.now;
+    let keys = case.facts.keys.complete().into_iter().flatten();
+    let (count, people) =
+        owners(keys.filter(|key| !key.owner_active && key.expires.is_none_or(|end| end > now)));
+    if count > 0 {
+        found.push(
+            Finding::new(
+                Kind::KeysOfArchived,
+                Severity::Warning,
+                format!("{} of archived people", counted(count, "API key", "API keys")),
+            )
+            .detail("They do not work while the owner is archived, and work again, without a word, when somebody unarchives the account.")
+            .what_to_do(format!("Delete them: {}.", where_to_delete(case)))
+            .people(people),
+        );
+    }
+}
+
+/// Up to 17 keys have no date, so that says nothing about anybody's choice.
+fn without_expiry(case: &Case, found: &mut Vec<Finding>) {
+    let Some(privileged) = &case.standing.privileged else {
+        return;
+    };
+    if !case.facts.is_at_least((18, 0)) {
+        return;
+    }
+    let (count, people) = owners(
+        case.working_keys()
+            .filter(|key| key.expires.is_none() && privileged.contains(key.owner)),
+    );
+    if count > 0 {
+        found.push(
+            Finding::new(
+                Kind::PrivilegedKeysWithoutExpiry,
+                Severity::Info,
+                format!("{} of privileged people without an expiry", counted(count, "API key", "API keys")),
+            )
+            .detail("Such a key opens the account for ever, without a second factor. Odoo gives the choice 'Persistent Key' to administrators only.")
+            .what_to_do(format!("Replace them with keys that end, held by accounts with fewer rights: {}.", where_to_delete(case)))
+            .people(people),
+        );
+    }
+}
+
+fn old(case: &Case, found: &mut Vec<Finding>) {
+    let year = SignedDuration::from_hours(24 * 365);
+    let (count, people) = owners(
+        case.working_keys()
+            .filter(|key| case.facts.now.duration_since(key.created) >= year),
+    );
+    if count > 0 {
+        found.push(
+            Finding::new(
+                Kind::KeysOld,
+                Severity::Info,
+                format!(
+                    "{} older than a year",
+                    counted(count, "API key", "API keys")
+                ),
+            )
+            .detail("Odoo does not record whether a key is used.")
+            .what_to_do(format!(
+                "Ask the owners; replace what is used, delete what is not: {}.",
+                where_to_delete(case)
+            ))
+            .people(people),
+        );
+    }
+}
+
+fn of_unprotected(case: &Case, found: &mut Vec<Finding>) {
+    let Some(covered) = &case.standing.covered else {
+        return;
+    };
+    let (count, people) = owners(case.working_keys().filter(|key| {
+        let user_type = case.facts.people.type_of(key.owner);
+        !covered.holders.contains(key.owner) && !covered.types[user_type]
+    }));
+    if count > 0 {
+        found.push(
+            Finding::new(
+                Kind::KeysOfUnprotected,
+                Severity::Info,
+                format!("{} of people without a second factor", counted(count, "API key", "API keys")),
+            )
+            .detail("Exempt people included. Whoever has the owner's password can make further keys, which outlive a change of the password.")
+            .what_to_do(format!("Let the owners enrol; service accounts should have no password that anybody knows. Keys: {}.", where_to_delete(case)))
+            .people(people),
+        );
+    }
+}
+
+fn clear_text(case: &Case, found: &mut Vec<Finding>) {
+    let installed = case
+        .facts
+        .modules
+        .complete()
+        .is_some_and(|modules| modules.contains(&Module::AuthApiKey));
+    if installed {
+        found.push(
+            Finding::new(
+                Kind::ClearTextApiKeys,
+                Severity::Warning,
+                "The module auth_api_key keeps its API keys in clear text",
+            )
+            .about(Module::AuthApiKey.as_str())
+            .detail("They are not among the keys counted here. Every administrator and every backup shows them, and each opens an account without a second factor.")
+            .what_to_do("Look at its list (model auth.api.key). Move the integrations to Odoo's own API keys, then uninstall the module."),
+        );
+    }
+}
+
+fn trusted_devices(case: &Case, found: &mut Vec<Finding>) {
+    let Some(devices) = case.posture.devices.filter(|devices| devices.devices > 0) else {
+        return;
+    };
+    let now = case.facts.now;
+    let people: IdSet = case
+        .facts
+        .devices
+        .complete()
+        .into_iter()
+        .flatten()
+        .filter(|device| device.owner_active && device.expires.is_none_or(|end| end > now))
+        .map(|device| device.owner)
+        .collect();
+    let privileged = case
+        .standing
+        .privileged
+        .as_ref()
+        .map_or(0, |set| set.intersection_len(&people));
+    let mut detail = format!(
+        "{} of {}: there the password alone is enough.",
+        counted(devices.devices, "browser", "browsers"),
+        persons(devices.owners)
+    );
+    if privileged > 0 {
+        detail += &format!(" In a role: {}.", persons(privileged));
+    }
+    if case
+        .facts
+        .devices
+        .complete()
+        .is_some_and(|rows| rows.iter().any(|device| device.expires.is_none()))
+    {
+        detail += " Some of them never expire.";
+    }
+    found.push(
+        Finding::new(
+            Kind::TrustedDevices,
+            Severity::Info,
+            format!("{} skip the second factor", counted(devices.devices, "trusted browser", "trusted browsers")),
+        )
+        .detail(detail)
+        .what_to_do(if case.facts.is_at_least((19, 0)) {
+            "Odoo 19 lists them nowhere. A changed password revokes all of its owner's (My Preferences > Security > Change password), and so does disabling the second factor: ask privileged people, and whoever lost a computer.".to_owned()
+        } else {
+            format!(
+                "Revoke those of privileged people and of lost computers: {} > Trusted Devices > Revoke All.",
+                case.security_page_of_others()
+            )
+        })
+        .people(people),
+    );
+}
+
+fn poller(case: &Case, found: &mut Vec<Finding>) {
+    let me = IdSet::from_iter([case.facts.poller]);
+    if let Some(end) = case.posture.poller_key_expiry {
+        let left = end.duration_since(case.facts.now);
+        if left <= SignedDuration::from_hours(24 * 14) {
+            let severity = if left <= SignedDuration::from_hours(48) {
+                Severity::Critical
+            } else {
+                Severity::Warning
+            };
+            let left = match left.as_hours() {
+                hours @ ..48 => counted(hours.max(0).unsigned_abs(), "hour", "hours"),
+                hours => counted((hours / 24).unsigned_abs(), "day", "days"),
+            };
+            found.push(
+                Finding::new(
+                    Kind::PollerKeyExpiring,
+                    severity,
+                    format!("The exporter's own API key ends in {left}"),
+                )
+                .detail(format!(
+                    "The first of the polling account's keys ends at {}. After that nothing of this server is known.",
+                    end.strftime("%Y-%m-%d %H:%M UTC")
+                ))
+                .what_to_do(format!(
+                    "Log in as the polling account, make a new key ({} > API Keys), put it in the place of the old one, delete the old one. From 18 on a key of somebody who is no administrator lives 90 days, unless a group of the account allows more (api_key_duration).",
+                    case.own_security_page()
+                ))
+                .people(me.clone()),
+            );
+        }
+    }
+    let privileged = case
+        .standing
+        .privileged
+        .as_ref()
+        .is_some_and(|people| people.contains(case.facts.poller));
+    if privileged {
+        found.push(
+            Finding::new(
+                Kind::PollerPrivileged,
+                Severity::Warning,
+                "The polling account has more rights than it needs",
+            )
+            .detail("It is in a privileged role, and its key lies in a file. Reading needs no such role.")
+            .what_to_do("Make the least-privilege account that docs/odoo-account.md describes, and use its key.")
+            .people(me.clone()),
+        );
+    }
+    if !case.standing.exempt.contains(case.facts.poller) {
+        found.push(
+            Finding::new(
+                Kind::PollerNotExempt,
+                Severity::Info,
+                "The polling account counts like a person",
+            )
+            .detail("It is in the numbers, and usually among the unprotected, though nobody logs in with it.")
+            .what_to_do("Exempt it in the configuration: exemptions: [{login: ITS_LOGIN, reason: service}].")
+            .people(me),
+        );
+    }
+}

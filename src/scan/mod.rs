@@ -1,0 +1,368 @@
+//! `scan`: one poll of each target as a report, for a terminal, for machines, and for the file of a security officer.
+//!
+//! [`Report`] is what all three show and, serialized, the JSON itself: docs/scan.md documents its shape, which only grows.
+
+mod build;
+mod text;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::domain::finding::Severity;
+use crate::domain::grade::Letter;
+use crate::domain::{Api, Capability, Endpoint, Factor, Module, Reason, UserType};
+
+pub use build::{failed, people_to_name, target};
+pub use text::{Style, render as render_text};
+
+/// The version of the JSON's shape. It changes only when a field's meaning does or one goes.
+pub const FORMAT: u32 = 1;
+
+/// What was found on every target.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// The exporter's version.
+    pub exporter_version: &'static str,
+    /// When the report was made.
+    pub generated_at: Timestamp,
+    /// In the order in which they were asked for.
+    pub targets: Vec<TargetReport>,
+}
+
+/// One target: either an error or what was found.
+#[derive(Debug, Clone, Serialize)]
+pub struct TargetReport {
+    /// The name in the configuration.
+    pub target: String,
+    /// Where it is.
+    pub url: String,
+    /// The database.
+    pub database: String,
+    /// Why it could not be read.
+    pub error: Option<Failure>,
+    /// What was found.
+    pub scan: Option<Scan>,
+}
+
+/// Why a target could not be read.
+#[derive(Debug, Clone, Serialize)]
+pub struct Failure {
+    /// The kind, as in `odoo_poll_failing`.
+    pub reason: Reason,
+    /// What happened.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<&'static str>,
+}
+
+/// What was found on one target. What is not known is `null`.
+#[derive(Debug, Clone, Serialize)]
+pub struct Scan {
+    /// When the poll began.
+    pub polled_at: Timestamp,
+    /// Odoo's version.
+    pub server_version: String,
+    /// The API that was spoken.
+    pub api: Api,
+    /// What counts as a second factor.
+    pub accepted_factors: Vec<Factor>,
+    /// The letter.
+    pub grade: Grade,
+    /// Each type of user, also those without anybody.
+    pub coverage: Vec<Coverage>,
+    /// People in roles.
+    pub privileged: Option<Privileged>,
+    /// API keys.
+    pub api_keys: Option<ApiKeys>,
+    /// When the first of the polling account's own keys ends; `null` also where none has a date.
+    pub poller_key_expiry: Option<Timestamp>,
+    /// Browsers that skip the second factor.
+    pub trusted_devices: Option<TrustedDevices>,
+    /// What makes a second factor mandatory.
+    pub enforcement: Option<Enforcement>,
+    /// The installed ones of the modules that matter.
+    pub modules: Option<Vec<Module>>,
+    /// What the vantages reach; empty where none is configured.
+    pub surface: Vec<Vantage>,
+    /// What is not known, and what to grant.
+    pub missing: Vec<Missing>,
+    /// The most urgent first.
+    pub findings: Vec<Finding>,
+}
+
+/// The letter, and what keeps it from a better one.
+#[derive(Debug, Clone, Serialize)]
+pub struct Grade {
+    /// With what is not known taken at its worst.
+    pub letter: Letter,
+    /// With what is not known taken at its best.
+    pub at_best: Letter,
+    /// Whether something that it needs is not known.
+    pub incomplete: bool,
+    /// The most limiting first.
+    pub limits: Vec<Limit>,
+}
+
+/// What keeps the grade down.
+#[derive(Debug, Clone, Serialize)]
+pub struct Limit {
+    /// The best letter that it allows.
+    pub at_most: Letter,
+    /// Why.
+    pub because: String,
+    /// Whether that is so because something is not known.
+    pub unknown: bool,
+}
+
+/// One type of user. All numbers are people.
+#[derive(Debug, Clone, Serialize)]
+pub struct Coverage {
+    /// Which type.
+    pub user_type: UserType,
+    /// Active.
+    pub active: u64,
+    /// Archived.
+    pub archived: u64,
+    /// Active and exempt.
+    pub exempt: u64,
+    /// Active and not exempt.
+    pub eligible: u64,
+    /// Eligible with an accepted factor.
+    pub protected: Option<u64>,
+    /// protected / eligible.
+    pub ratio: Option<f64>,
+    /// The wanted coverage.
+    pub target: Option<f64>,
+    /// Active with TOTP.
+    pub totp: Option<u64>,
+    /// Active with a passkey.
+    pub passkey: Option<u64>,
+    /// Unprotected within the grace period.
+    pub grace: Option<u64>,
+    /// Eligible with exactly one method.
+    pub single_factor: Option<u64>,
+    /// Unprotected and dormant.
+    pub dormant_unprotected: Option<u64>,
+    /// Active, whose bare password may open RPC.
+    pub password_rpc: Option<u64>,
+}
+
+/// People in roles.
+#[derive(Debug, Clone, Serialize)]
+pub struct Privileged {
+    /// Distinct eligible people in a role.
+    pub people: u64,
+    /// Of those, unprotected.
+    pub unprotected: Option<u64>,
+    /// Who they are, at most [`build::LISTED`].
+    pub who: Vec<PrivilegedPerson>,
+    /// Each role.
+    pub roles: Vec<Role>,
+}
+
+/// Somebody privileged and unprotected.
+#[derive(Debug, Clone, Serialize)]
+pub struct PrivilegedPerson {
+    /// Who.
+    #[serde(flatten)]
+    pub person: Person,
+    /// In which roles.
+    pub roles: Vec<String>,
+    /// Whether the account is still within the grace period.
+    pub in_grace: bool,
+}
+
+/// Somebody. Name and login are `null` where they were not looked up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Person {
+    /// `res.users` id.
+    pub id: u32,
+    /// What the person is called.
+    pub name: Option<String>,
+    /// What the person logs in with.
+    pub login: Option<String>,
+}
+
+/// One role. All numbers are people.
+#[derive(Debug, Clone, Serialize)]
+pub struct Role {
+    /// Its name in the configuration.
+    pub role: String,
+    /// Eligible.
+    pub people: u64,
+    /// Of those, unprotected.
+    pub unprotected: Option<u64>,
+    /// Of those, past the grace period.
+    pub unprotected_past_grace: Option<u64>,
+    /// Active and exempt.
+    pub exempt: u64,
+}
+
+/// API keys: working ones unless the field says otherwise.
+#[derive(Debug, Clone, Serialize)]
+pub struct ApiKeys {
+    /// All of them.
+    pub working: u64,
+    /// Of no scope.
+    pub unrestricted: u64,
+    /// Of the scope `rpc`.
+    pub rpc: u64,
+    /// Of another scope.
+    pub other: u64,
+    /// How many people own one.
+    pub owners: u64,
+    /// By age in days.
+    pub by_age: Vec<KeyAge>,
+    /// Without a date.
+    pub without_expiry: u64,
+    /// Ending within 30 days.
+    pub expiring_30d: u64,
+    /// Rows past their date.
+    pub expired: u64,
+    /// Of people in a role.
+    pub of_privileged: Option<u64>,
+    /// Of people without an accepted factor.
+    pub of_unprotected: Option<u64>,
+    /// Unexpired ones of archived people.
+    pub of_archived: u64,
+}
+
+/// How many working keys are of an age.
+#[derive(Debug, Clone, Serialize)]
+pub struct KeyAge {
+    /// As the label `age` of `odoo_api_keys_by_age`.
+    pub age: &'static str,
+    /// How many.
+    pub keys: u64,
+}
+
+/// Browsers that skip the second factor.
+#[derive(Debug, Clone, Serialize)]
+pub struct TrustedDevices {
+    /// Unexpired ones of active people.
+    pub devices: u64,
+    /// How many people own one.
+    pub owners: u64,
+}
+
+/// What makes a second factor mandatory.
+#[derive(Debug, Clone, Serialize)]
+pub struct Enforcement {
+    /// As the label `policy` of `odoo_mfa_policy`.
+    pub policy: &'static str,
+    /// For which types.
+    pub covers: Vec<UserType>,
+}
+
+/// What one vantage reaches.
+#[derive(Debug, Clone, Serialize)]
+pub struct Vantage {
+    /// Its name.
+    pub vantage: String,
+    /// When it was checked.
+    pub checked_at: Timestamp,
+    /// Each endpoint.
+    pub endpoints: Vec<EndpointSeen>,
+}
+
+/// One endpoint from one vantage.
+#[derive(Debug, Clone, Serialize)]
+pub struct EndpointSeen {
+    /// Which.
+    pub endpoint: Endpoint,
+    /// Whether Odoo answers; `null` where that is not known.
+    pub exposed: Option<bool>,
+    /// Why it counts as that.
+    pub why: String,
+    /// Whether the configuration says that it must not.
+    pub expected_blocked: bool,
+}
+
+/// A capability that is missing.
+#[derive(Debug, Clone, Serialize)]
+pub struct Missing {
+    /// Which.
+    pub capability: Capability,
+    /// What was seen.
+    pub seen: String,
+    /// What to grant.
+    pub grant: &'static str,
+    /// Whether the configuration accepts that.
+    pub accepted: bool,
+}
+
+/// A finding.
+#[derive(Debug, Clone, Serialize)]
+pub struct Finding {
+    /// What, from a closed set.
+    pub kind: crate::domain::finding::Kind,
+    /// Which one, where there may be several of a kind.
+    pub subject: Option<String>,
+    /// How urgent.
+    pub severity: Severity,
+    /// One line.
+    pub title: String,
+    /// What it means.
+    pub detail: String,
+    /// What to do.
+    pub what_to_do: String,
+    /// Whom it concerns, at most [`build::LISTED`] of them.
+    pub people: Vec<Person>,
+    /// How many more it concerns, as far as ids are known.
+    pub more_people: u64,
+}
+
+impl Report {
+    /// A report of these targets.
+    pub fn new(generated_at: Timestamp, targets: Vec<TargetReport>) -> Self {
+        Self {
+            format: FORMAT,
+            exporter_version: env!("CARGO_PKG_VERSION"),
+            generated_at,
+            targets,
+        }
+    }
+
+    /// The most urgent severity that was found on any target.
+    pub fn worst(&self) -> Option<Severity> {
+        self.findings().map(|(_, finding)| finding.severity).min()
+    }
+
+    /// Whether something was found that is at least as urgent.
+    pub fn has_at_least(&self, severity: Severity) -> bool {
+        self.worst().is_some_and(|worst| worst <= severity)
+    }
+
+    /// Whether a target could not be read, or not completely, though the configuration does not accept that.
+    pub fn is_incomplete(&self) -> bool {
+        self.targets.iter().any(|target| match &target.scan {
+            None => true,
+            Some(scan) => scan.missing.iter().any(|missing| !missing.accepted),
+        })
+    }
+
+    /// All findings with their targets, the most urgent first.
+    pub fn findings(&self) -> impl Iterator<Item = (&TargetReport, &Finding)> {
+        let mut all: Vec<_> = self
+            .targets
+            .iter()
+            .flat_map(|target| {
+                let findings = target.scan.iter().flat_map(|scan| &scan.findings);
+                findings.map(move |finding| (target, finding))
+            })
+            .collect();
+        // Stable: within one kind, targets stay in their order.
+        all.sort_by_key(|(_, finding)| (finding.severity, finding.kind));
+        all.into_iter()
+    }
+}
+
+/// The report as JSON, indented, with a line's end.
+pub fn json(report: &Report) -> String {
+    let mut text = serde_json::to_string_pretty(report)
+        .expect("the report has no maps and no numbers that JSON lacks");
+    text.push('\n');
+    text
+}

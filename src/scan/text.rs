@@ -1,0 +1,498 @@
+//! The report for a terminal: each target in full, and at the end a summary that fits on one screen.
+
+mod layout;
+
+use anstyle::AnsiColor::{Cyan, Green, Red, Yellow};
+
+use super::{Coverage, Finding, Person, Report, Scan, TargetReport};
+use crate::domain::UserType;
+use crate::domain::finding::{Severity, grouped};
+use crate::domain::grade::Letter;
+use layout::{Cell, Paint, Table, wrap};
+
+/// How to write.
+#[derive(Debug, Clone, Copy)]
+pub struct Style {
+    /// With colours, as escape sequences.
+    pub colour: bool,
+    /// How many columns there are; at least 60 are used, and at most 120.
+    pub width: usize,
+}
+
+/// How many people one finding names.
+const NAMES: usize = 8;
+
+/// How many things the summary calls the most urgent.
+const URGENT: usize = 5;
+
+/// How many targets the summary lists.
+const SUMMARY_TARGETS: usize = 10;
+
+/// Writes the report.
+pub fn render(report: &Report, style: Style) -> String {
+    let mut out = Writer {
+        text: String::new(),
+        paint: Paint(style.colour),
+        width: style.width.clamp(60, 120),
+    };
+    for target in &report.targets {
+        out.target(target);
+    }
+    out.summary(report);
+    out.text
+}
+
+struct Writer {
+    text: String,
+    paint: Paint,
+    width: usize,
+}
+
+impl Writer {
+    fn line(&mut self, line: &str) {
+        self.text.push_str(line.trim_end());
+        self.text.push('\n');
+    }
+
+    fn heading(&mut self, title: &str) {
+        self.text.push('\n');
+        let title = self.paint.bold(title);
+        self.line(&title);
+    }
+
+    /// A paragraph, each line behind the same indentation.
+    fn paragraph(&mut self, indent: usize, first: &str, text: &str) {
+        let room = self.width - indent;
+        for (index, line) in wrap(text, room).into_iter().enumerate() {
+            let lead = if index == 0 { first } else { "" };
+            let lead = layout::pad(lead, indent);
+            self.line(&format!("{lead}{line}"));
+        }
+    }
+
+    fn table(&mut self, table: &Table) {
+        let text = table.render(self.paint, self.width);
+        self.text.push_str(&text);
+    }
+
+    fn target(&mut self, target: &TargetReport) {
+        let rule = "─".repeat(self.width);
+        let rule = self.paint.dim(&rule);
+        self.line(&rule);
+        let name = self.paint.bold(&target.target);
+        self.line(&format!("{name}  {} · {}", target.url, target.database));
+        if let Some(error) = &target.error {
+            let word = self.paint.colour(Red, "FAILED");
+            self.line(&format!("{word} ({})", error.reason));
+            self.paragraph(2, "", &error.message);
+            if let Some(hint) = error.hint {
+                self.paragraph(4, "  →", hint);
+            }
+        }
+        if let Some(scan) = &target.scan {
+            self.line(&format!(
+                "Odoo {} over {}, polled {}",
+                scan.server_version,
+                scan.api,
+                scan.polled_at.strftime("%Y-%m-%d %H:%M UTC")
+            ));
+            self.coverage(scan);
+            self.privileged(scan);
+            self.keys(scan);
+            self.server(scan);
+            self.findings(scan);
+        }
+        self.text.push('\n');
+    }
+
+    fn coverage(&mut self, scan: &Scan) {
+        let accepted: Vec<&str> = scan.accepted_factors.iter().map(|it| it.as_str()).collect();
+        self.heading(&format!("Coverage (accepted: {})", accepted.join(", ")));
+        let mut table = Table::new(&[
+            "type",
+            "protected",
+            "",
+            "",
+            "wanted",
+            "exempt",
+            "grace",
+            "totp",
+            "passkey",
+        ]);
+        for row in shown(&scan.coverage) {
+            let under = matches!((row.ratio, row.target), (Some(is), Some(wanted)) if is < wanted);
+            let colour = if under { Red } else { Green };
+            let protected = row.protected.map_or("-".to_owned(), grouped);
+            table.row(vec![
+                Cell::left(row.user_type.as_str()),
+                Cell::right(&format!("{protected} of {}", grouped(row.eligible))),
+                row.ratio
+                    .map_or(Cell::left(""), |ratio| Cell::bar(ratio, colour)),
+                Cell::right(&row.ratio.map_or("-".to_owned(), percent)).coloured(colour),
+                Cell::right(&row.target.map_or("-".to_owned(), percent)),
+                Cell::number(Some(row.exempt)),
+                Cell::number(row.grace),
+                Cell::number(row.totp),
+                Cell::number(row.passkey),
+            ]);
+        }
+        self.table(&table);
+        if scan.coverage.iter().any(|row| row.protected.is_none()) {
+            self.paragraph(
+                2,
+                "",
+                "A dash stands for what is not known; the findings say why.",
+            );
+        }
+    }
+
+    fn privileged(&mut self, scan: &Scan) {
+        let Some(privileged) = &scan.privileged else {
+            return;
+        };
+        self.heading("Roles");
+        let mut table = Table::new(&[
+            "role",
+            "people",
+            "without",
+            "past grace",
+            "protected",
+            "exempt",
+        ]);
+        for role in &privileged.roles {
+            let share = role
+                .unprotected
+                .filter(|_| role.people > 0)
+                .map(|unprotected| (role.people - unprotected) as f64 / role.people as f64);
+            let alarming = role.unprotected_past_grace.unwrap_or(0) > 0;
+            let past = Cell::number(role.unprotected_past_grace);
+            table.row(vec![
+                Cell::left(&role.role),
+                Cell::number(Some(role.people)),
+                Cell::number(role.unprotected),
+                if alarming { past.coloured(Red) } else { past },
+                share.map_or(Cell::left(""), |share| {
+                    Cell::bar(share, if alarming { Red } else { Green })
+                }),
+                Cell::number(Some(role.exempt)),
+            ]);
+        }
+        self.table(&table);
+        let Some(unprotected) = privileged.unprotected.filter(|count| *count > 0) else {
+            return;
+        };
+        self.heading(&format!(
+            "Privileged and unprotected ({})",
+            grouped(unprotected)
+        ));
+        let mut table = Table::new(&["name", "login", "", "roles"]);
+        for person in &privileged.who {
+            table.row(vec![
+                Cell::left(person.person.name.as_deref().unwrap_or("?")),
+                Cell::left(&login(&person.person)),
+                Cell::left(if person.in_grace { "in grace" } else { "" }),
+                Cell::left(&person.roles.join(", ")),
+            ]);
+        }
+        self.table(&table);
+        let more = unprotected.saturating_sub(privileged.who.len() as u64);
+        if more > 0 {
+            self.line(&format!("  and {} more", grouped(more)));
+        }
+    }
+
+    fn keys(&mut self, scan: &Scan) {
+        let Some(keys) = &scan.api_keys else { return };
+        self.heading("API keys and trusted browsers");
+        let ages: Vec<String> = keys
+            .by_age
+            .iter()
+            .zip([
+                "under 30 days",
+                "30 to 90 days",
+                "90 to 365 days",
+                "a year and older",
+            ])
+            .filter(|(age, _)| age.keys > 0)
+            .map(|(age, words)| format!("{} {words}", grouped(age.keys)))
+            .collect();
+        let known = |number: Option<u64>| number.map_or("-".to_owned(), grouped);
+        let mut lines = vec![
+            format!(
+                "{} working keys of {} people: {} unrestricted, {} for RPC, {} other",
+                grouped(keys.working),
+                grouped(keys.owners),
+                grouped(keys.unrestricted),
+                grouped(keys.rpc),
+                grouped(keys.other)
+            ),
+            format!(
+                "{} of privileged people, {} of unprotected people; {} of archived people wait",
+                known(keys.of_privileged),
+                known(keys.of_unprotected),
+                grouped(keys.of_archived)
+            ),
+            format!(
+                "{} without expiry, {} end within 30 days, {} have expired",
+                grouped(keys.without_expiry),
+                grouped(keys.expiring_30d),
+                grouped(keys.expired)
+            ),
+        ];
+        if !ages.is_empty() {
+            lines.push(format!("age: {}", ages.join(", ")));
+        }
+        if let Some(devices) = &scan.trusted_devices {
+            lines.push(format!(
+                "{} trusted browsers of {} people skip the second factor",
+                grouped(devices.devices),
+                grouped(devices.owners)
+            ));
+        }
+        for line in lines {
+            self.paragraph(2, "", &line);
+        }
+    }
+
+    fn server(&mut self, scan: &Scan) {
+        self.heading("Server");
+        let enforced = match &scan.enforcement {
+            None => "mandatory second factor: not known".to_owned(),
+            Some(enforcement) if enforcement.covers.is_empty() => {
+                "mandatory second factor: none".to_owned()
+            }
+            Some(enforcement) => format!(
+                "mandatory second factor: {} for {}",
+                enforcement.policy,
+                words(enforcement.covers.iter().map(|it| it.as_str()))
+            ),
+        };
+        self.paragraph(2, "", &enforced);
+        let modules = match &scan.modules {
+            None => "not known".to_owned(),
+            Some(modules) if modules.is_empty() => "none of those that matter".to_owned(),
+            Some(modules) => words(modules.iter().map(|it| it.as_str())),
+        };
+        self.paragraph(2, "", &format!("modules: {modules}"));
+        let open: Vec<String> = scan
+            .coverage
+            .iter()
+            .filter_map(|row| Some((row.user_type, row.password_rpc?)))
+            .filter(|(_, people)| *people > 0)
+            .map(|(user_type, people)| format!("{} {user_type}", grouped(people)))
+            .collect();
+        if !open.is_empty() {
+            let line = format!("bare password may open RPC: {}", open.join(", "));
+            self.paragraph(2, "", &line);
+        }
+        for vantage in &scan.surface {
+            self.heading(&format!("Reachable from {}", vantage.vantage));
+            let mut table = Table::new(&["endpoint", "", "why"]);
+            for seen in &vantage.endpoints {
+                let state = match (seen.exposed, seen.expected_blocked) {
+                    (Some(true), true) => Cell::left("reachable").coloured(Red),
+                    (Some(true), false) => Cell::left("reachable"),
+                    (Some(false), _) => Cell::left("blocked").coloured(Green),
+                    (None, _) => Cell::left("not known").coloured(Yellow),
+                };
+                table.row(vec![
+                    Cell::left(seen.endpoint.as_str()),
+                    state,
+                    Cell::left(&seen.why),
+                ]);
+            }
+            self.table(&table);
+        }
+    }
+
+    fn findings(&mut self, scan: &Scan) {
+        self.heading(&format!("Findings ({})", scan.findings.len()));
+        if scan.findings.is_empty() {
+            self.line("  none");
+        }
+        for finding in &scan.findings {
+            let tag = self.tag(finding.severity);
+            let mut lines = wrap(&finding.title, self.width - INDENT).into_iter();
+            let first = self.paint.bold(&lines.next().unwrap_or_default());
+            self.line(&format!("{tag}{first}"));
+            for line in lines {
+                let line = self.paint.bold(&line);
+                self.line(&format!("{}{line}", " ".repeat(INDENT)));
+            }
+            self.paragraph(INDENT, "", &finding.detail);
+            self.paragraph(INDENT, "        →", &finding.what_to_do);
+            if let Some(people) = people(finding) {
+                self.paragraph(INDENT, "", &people);
+            }
+        }
+    }
+
+    fn tag(&self, severity: Severity) -> String {
+        let word = layout::pad(&severity.as_str().to_uppercase(), INDENT);
+        let colour = match severity {
+            Severity::Critical => Red,
+            Severity::Warning => Yellow,
+            Severity::Info => Cyan,
+        };
+        self.paint.colour(colour, &word)
+    }
+
+    fn summary(&mut self, report: &Report) {
+        let rule = "═".repeat(self.width);
+        self.line(&rule);
+        let title = self.paint.bold("Summary");
+        self.line(&title);
+        let mut table = Table::new(&[
+            "target",
+            "grade",
+            "internal",
+            "",
+            "privileged without",
+            "critical",
+            "warning",
+            "info",
+        ]);
+        // The worst first, so that what is left out of a long list is the best.
+        let mut targets: Vec<&TargetReport> = report.targets.iter().collect();
+        targets.sort_by_key(|target| match &target.scan {
+            None => (0, std::cmp::Reverse(Letter::F)),
+            Some(scan) => (1, std::cmp::Reverse(scan.grade.letter)),
+        });
+        for target in targets.iter().take(SUMMARY_TARGETS) {
+            table.row(summary_row(target));
+        }
+        self.table(&table);
+        if targets.len() > SUMMARY_TARGETS {
+            self.line(&format!(
+                "  and {} more targets",
+                targets.len() - SUMMARY_TARGETS
+            ));
+        }
+        if let [only] = targets.as_slice()
+            && let Some(scan) = &only.scan
+        {
+            for limit in &scan.grade.limits {
+                let line = format!("at most {}: {}", limit.at_most, limit.because);
+                self.paragraph(2, "", &line);
+            }
+        }
+        let several = report.targets.len() > 1;
+        let urgent: Vec<_> = report.findings().take(URGENT).collect();
+        if !urgent.is_empty() {
+            self.heading("Most urgent");
+        }
+        for (target, finding) in urgent {
+            let tag = self.tag(finding.severity);
+            let what = if several {
+                format!("{}: {}", target.target, finding.title)
+            } else {
+                finding.title.clone()
+            };
+            for (index, line) in wrap(&what, self.width - INDENT).into_iter().enumerate() {
+                let lead = if index == 0 {
+                    tag.clone()
+                } else {
+                    " ".repeat(INDENT)
+                };
+                self.line(&format!("{lead}{line}"));
+            }
+        }
+    }
+}
+
+/// Where the text of a finding begins.
+const INDENT: usize = 10;
+
+fn summary_row(target: &TargetReport) -> Vec<Cell> {
+    let Some(scan) = &target.scan else {
+        let reason = target
+            .error
+            .as_ref()
+            .map_or("failed", |error| error.reason.as_str());
+        return vec![
+            Cell::left(&target.target),
+            Cell::left("-"),
+            Cell::left(&format!("not read: {reason}")).coloured(Red),
+        ];
+    };
+    let colour = match scan.grade.letter {
+        Letter::A | Letter::B => Green,
+        Letter::C | Letter::D => Yellow,
+        Letter::E | Letter::F => Red,
+    };
+    let internal = scan
+        .coverage
+        .iter()
+        .find(|row| row.user_type == UserType::Internal);
+    let ratio = internal.and_then(|row| row.ratio);
+    let count = |severity| {
+        let findings = scan.findings.iter();
+        Cell::number(Some(
+            findings.filter(|it| it.severity == severity).count() as u64
+        ))
+    };
+    vec![
+        Cell::left(&target.target),
+        Cell::left(&grade_text(scan)).coloured(colour),
+        ratio.map_or(Cell::left(""), |ratio| Cell::bar(ratio, colour)),
+        Cell::right(&ratio.map_or("not known".to_owned(), percent)),
+        Cell::number(scan.privileged.as_ref().and_then(|it| it.unprotected)),
+        count(Severity::Critical),
+        count(Severity::Warning),
+        count(Severity::Info),
+    ]
+}
+
+/// The letter, with its range where something is not known.
+pub(super) fn grade_text(scan: &Scan) -> String {
+    let grade = &scan.grade;
+    if !grade.incomplete {
+        grade.letter.to_string()
+    } else if grade.letter == grade.at_best {
+        format!("{} (incomplete)", grade.letter)
+    } else {
+        format!("{} to {} (incomplete)", grade.letter, grade.at_best)
+    }
+}
+
+/// The types that there are people of, and internal people in any case.
+pub(super) fn shown(coverage: &[Coverage]) -> impl Iterator<Item = &Coverage> {
+    coverage.iter().filter(|row| {
+        row.active + row.archived > 0 || row.user_type == UserType::Internal || row.target.is_some()
+    })
+}
+
+/// A share in percent, rounded down to a tenth, so that 100% means everybody.
+pub(super) fn percent(ratio: f64) -> String {
+    // A ten-thousandth of a percent makes up for shares such as 0.9 that binary numbers fall just short of.
+    let tenths = (ratio * 1000.0 + 1e-6).floor();
+    if (tenths % 10.0).abs() < f64::EPSILON {
+        format!("{:.0}%", tenths / 10.0)
+    } else {
+        format!("{:.1}%", tenths / 10.0)
+    }
+}
+
+fn login(person: &Person) -> String {
+    person
+        .login
+        .clone()
+        .unwrap_or_else(|| format!("res.users {}", person.id))
+}
+
+/// Whom a finding concerns, on one line.
+fn people(finding: &Finding) -> Option<String> {
+    if finding.people.is_empty() {
+        return None;
+    }
+    let names: Vec<String> = finding.people.iter().take(NAMES).map(login).collect();
+    let more = finding.people.len().saturating_sub(NAMES) as u64 + finding.more_people;
+    Some(match more {
+        0 => names.join(", "),
+        more => format!("{} and {} more", names.join(", "), grouped(more)),
+    })
+}
+
+fn words<'a>(words: impl Iterator<Item = &'a str>) -> String {
+    words.collect::<Vec<_>>().join(", ")
+}
