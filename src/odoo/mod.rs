@@ -14,6 +14,7 @@ mod groups;
 mod names;
 pub mod plan;
 mod session;
+pub mod surface;
 mod tls;
 mod transport;
 
