@@ -230,20 +230,36 @@ impl Scope {
 }
 
 impl Facts {
-    /// Why each capability that is missing is missing.
-    pub fn gaps(&self) -> impl Iterator<Item = (Capability, &Gap)> {
+    /// The capabilities that were asked for, and why one is missing. That there are facts at all means that all users are seen.
+    pub fn capabilities(&self) -> Vec<(Capability, Option<Gap>)> {
+        fn state<T>(fact: &Known<T>) -> Option<Option<Gap>> {
+            match fact {
+                Known::Complete(_) => Some(None),
+                Known::Missing(gap) => Some(Some(gap.clone())),
+                Known::NotAsked => None,
+            }
+        }
         [
-            (Capability::Totp, self.totp.gap()),
-            (Capability::Passkeys, self.passkey.gap()),
-            (Capability::ApiKeys, self.keys.gap()),
-            (Capability::TrustedDevices, self.devices.gap()),
-            (Capability::Policy, self.policy.gap()),
-            (Capability::Modules, self.modules.gap()),
-            (Capability::Groups, self.roles.gap()),
-            (Capability::Logins, self.awake.gap()),
+            (Capability::Users, Some(None)),
+            (Capability::Totp, state(&self.totp)),
+            (Capability::Passkeys, state(&self.passkey)),
+            (Capability::ApiKeys, state(&self.keys)),
+            (Capability::TrustedDevices, state(&self.devices)),
+            (Capability::Policy, state(&self.policy)),
+            (Capability::Modules, state(&self.modules)),
+            (Capability::Groups, state(&self.roles)),
+            (Capability::Logins, state(&self.awake)),
         ]
         .into_iter()
-        .filter_map(|(capability, gap)| Some((capability, gap?)))
+        .filter_map(|(capability, state)| Some((capability, state?)))
+        .collect()
+    }
+
+    /// Why each capability that is missing is missing.
+    pub fn gaps(&self) -> impl Iterator<Item = (Capability, Gap)> {
+        self.capabilities()
+            .into_iter()
+            .filter_map(|(capability, gap)| Some((capability, gap?)))
     }
 
     /// Whether Odoo is of this release or later: `(19, 0)` for 19.0.

@@ -18,7 +18,7 @@ pub use facts::Facts;
 pub use posture::Posture;
 pub use snapshot::TargetSnapshot;
 pub use vocabulary::{
-    Api, Capability, Endpoint, ExemptReason, Factor, Module, PolicyScope, Reason, UserType,
+    Api, Bypass, Capability, Endpoint, ExemptReason, Factor, Module, PolicyScope, Reason, UserType,
 };
 
 /// Ids of people (`res.users`), sorted and compact.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::facts::{Gap, Server};
 use super::health::{Outcome, PollHealth};
-use super::vocabulary::{Api, Capability, Factor, Reason};
+use super::vocabulary::{Api, Bypass, Capability, Factor, Reason};
 use super::{PerType, Posture};
 
 /// Who a target is and what its configuration says that series repeat.
@@ -26,6 +26,8 @@ pub struct Identity {
     pub coverage_target: PerType<Option<f64>>,
     /// Capabilities that are known to be missing and accepted as such.
     pub accept_missing: Vec<Capability>,
+    /// Ways around the second factor that are known and accepted as such.
+    pub accept_bypasses: Vec<Bypass>,
 }
 
 /// One moment of one target.
@@ -37,8 +39,8 @@ pub struct TargetSnapshot {
     pub health: PollHealth,
     /// The last server that answered a whole poll. Stays while polls fail.
     pub server: Option<Server>,
-    /// What the last poll that could tell found missing; capabilities that are not listed are there. `None` until one could tell.
-    pub gaps: Option<Arc<[(Capability, Gap)]>>,
+    /// Which capabilities the last poll that could tell found, or why they are missing. One that is not listed is not known.
+    pub capabilities: Arc<[(Capability, Option<Gap>)]>,
     /// The numbers, only while they are true: absent when the last poll failed.
     pub posture: Option<Arc<Posture>>,
 }
@@ -50,14 +52,19 @@ impl TargetSnapshot {
             identity,
             health: PollHealth::default(),
             server: None,
-            gaps: None,
+            capabilities: Arc::default(),
             posture: None,
         }
     }
 
-    /// Whether the target is up, `None` while that is not known.
+    /// Whether the target is up: how its last poll ended, or, before the first one has, whether there are numbers of before the start.
+    /// `None` while neither is known.
     pub fn up(&self) -> Option<bool> {
-        self.health.last.map(|outcome| outcome == Outcome::Success)
+        let restored = self.posture.as_ref().map(|_| true);
+        self.health
+            .last
+            .map(|outcome| outcome == Outcome::Success)
+            .or(restored)
     }
 
     /// Why the target is down, if it is.

@@ -20,6 +20,9 @@ macro_rules! vocabulary {
             /// Every value, in the order in which they are exported.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
+            /// The words of [`ALL`](Self::ALL).
+            pub const WORDS: &'static [&'static str] = &[$($word,)+];
+
             /// The word, as it stands in label values and in the configuration.
             pub const fn as_str(self) -> &'static str {
                 match self {
@@ -180,6 +183,18 @@ vocabulary! {
         EmployeeRequired = "employee_required",
         /// Everybody.
         AllRequired = "all_required",
+    }
+}
+
+vocabulary! {
+    /// What lets people around the second factor.
+    Bypass {
+        /// Networks from which nobody is asked for one.
+        TrustedNetwork = "trusted_network",
+        /// One password that opens every account.
+        MasterPassword = "master_password",
+        /// Administrators who act as somebody else.
+        Impersonation = "impersonation",
     }
 }
 

@@ -43,6 +43,8 @@ pub enum Kind {
     Unexpected,
     /// An answer larger than any that is expected.
     TooLarge,
+    /// A defect of this program.
+    Defect,
 }
 
 impl Error {
@@ -69,6 +71,7 @@ impl Error {
                 Some("this may be an Odoo version that is not known yet: please report it")
             }
             Kind::TooLarge => None,
+            Kind::Defect => Some("please report it, with the log"),
         };
         Self {
             kind,
@@ -97,6 +100,7 @@ impl Error {
             Kind::Maintenance => Reason::Maintenance,
             Kind::NoSuchName | Kind::Unexpected => Reason::Protocol,
             Kind::TooLarge => Reason::TooLarge,
+            Kind::Defect => Reason::Internal,
         }
     }
 }

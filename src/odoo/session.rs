@@ -42,12 +42,15 @@ impl Session {
     ///
     /// # Errors
     /// When the server cannot be asked, or does not accept the key.
-    pub async fn open(transport: &Transport, last: Option<Self>) -> Result<Self, Error> {
+    pub async fn open<'s>(
+        transport: &Transport,
+        last: &'s mut Option<Self>,
+    ) -> Result<&'s mut Self, Error> {
         let server = server(transport, last.as_ref().map(|last| last.server.api)).await?;
-        match last {
-            Some(last) if last.server == server => Ok(last),
-            _ => Self::start(transport, server).await,
+        if last.as_ref().is_none_or(|last| last.server != server) {
+            *last = Some(Self::start(transport, server).await?);
         }
+        Ok(last.as_mut().expect("it was just set if it was not there"))
     }
 
     async fn start(transport: &Transport, server: Server) -> Result<Self, Error> {

@@ -25,7 +25,12 @@ const MAX_ANSWER: usize = 256 << 10;
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Asks each endpoint once. `at` is when.
-pub async fn check(clients: &Clients, target: &Target, vantage: &Vantage, at: Timestamp) -> Checked {
+pub async fn check(
+    clients: &Clients,
+    target: &Target,
+    vantage: &Vantage,
+    at: Timestamp,
+) -> Checked {
     let seen = match clients.with(&tls(target, vantage), vantage.proxy.as_ref()) {
         Ok(client) => {
             let asking = Asking {
@@ -92,7 +97,10 @@ impl Asking {
             self.ask(self.jsonrpc()),
             self.ask(self.json2(database)),
             self.ask(self.get("/web/database/manager")),
-            self.ask(self.post("/web/database/list", &json!({"jsonrpc": "2.0", "method": "call", "params": {}}))),
+            self.ask(self.post(
+                "/web/database/list",
+                &json!({"jsonrpc": "2.0", "method": "call", "params": {}})
+            )),
             self.ask(self.get("/web/health")),
         );
         let verdicts = [
@@ -154,9 +162,11 @@ impl Asking {
     /// Odoo 14 has no health page.
     async fn tells_its_version(&self) -> bool {
         let version = self.post("/web/webclient/version_info", &json!({}));
-        self.ask(version)
-            .await
-            .is_ok_and(|reply| reply.json().is_some_and(|body| body.get("result").is_some()))
+        self.ask(version).await.is_ok_and(|reply| {
+            reply
+                .json()
+                .is_some_and(|body| body.get("result").is_some())
+        })
     }
 
     /// Sends, and reads no more than [`MAX_ANSWER`]: the rest of a longer answer changes nothing.
@@ -217,13 +227,16 @@ fn judge(
             let location = reply.location.unwrap_or_default();
             let target = location.split(['?', '#']).next().unwrap_or_default();
             if target.ends_with(path) {
-                Verdict::Silent(format!("answers {status}, to the same path elsewhere: set the vantage's url to that"))
+                Verdict::Silent(format!(
+                    "answers {status}, to the same path elsewhere: set the vantage's url to that"
+                ))
             } else {
                 Verdict::Elsewhere(format!("answers {status}, a redirect"))
             }
         }
         404 if reply.body.contains("No database is selected") => Verdict::Silent(
-            "Odoo answers that it has no such database, so it does not say whether it has the path".to_owned(),
+            "Odoo answers that it has no such database, so it does not say whether it has the path"
+                .to_owned(),
         ),
         404 => Verdict::Elsewhere("answers 404, no such path".to_owned()),
         429 | 500 => Verdict::Silent(format!("answers {status}")),
@@ -285,13 +298,12 @@ fn of_list(reply: &Reply) -> Option<Verdict> {
         if body["error"]["data"]["name"] == "odoo.exceptions.AccessDenied" {
             Verdict::Closed("Odoo refuses to list its databases (list_db = False)".to_owned())
         } else {
-            Verdict::Silent("Odoo answers with an error, such as when PostgreSQL is down".to_owned())
+            Verdict::Silent(
+                "Odoo answers with an error, such as when PostgreSQL is down".to_owned(),
+            )
         },
     )
 }
-
-#[cfg(test)]
-mod tests;
 
 #[cfg(test)]
 mod tests;

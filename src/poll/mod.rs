@@ -1,6 +1,10 @@
 //! Polling: one poll, and when to poll.
 
-use std::sync::Arc;
+mod backoff;
+mod poller;
+mod scheduler;
+
+pub use scheduler::Scheduler;
 
 use jiff::Timestamp;
 
@@ -29,7 +33,7 @@ pub struct Polled {
 pub async fn once(
     transport: &Transport,
     session: &mut Option<Session>,
-    target: &Arc<Target>,
+    target: &Target,
     roles: &Roles,
     parts: Parts,
     now: Timestamp,

@@ -83,11 +83,9 @@ pub async fn read(
     session: &mut Option<Session>,
     question: &Question<'_>,
 ) -> Result<Facts, Error> {
-    let mut open = Session::open(transport, session.take()).await?;
-    let users = Users::open(transport, &mut open, question).await?;
-    let facts = facts(&users, question).await;
-    *session = Some(open);
-    facts
+    let session = Session::open(transport, session).await?;
+    let users = Users::open(transport, session, question).await?;
+    facts(&users, question).await
 }
 
 async fn facts(users: &Users<'_>, question: &Question<'_>) -> Result<Facts, Error> {

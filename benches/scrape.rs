@@ -1,0 +1,191 @@
+//! What a scrape costs: `cargo bench --bench scrape`. Needs wrk (`apt-get install wrk`).
+//!
+//! First the encoding of all targets, as after each change; then scrapes of a board that does not change, against a static axum
+//! server with the same body in the same run: on a shared machine only the ratio of the two means something.
+
+use std::net::SocketAddr;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::routing::get;
+use futures::StreamExt;
+use odoo_mfa_exporter::exposition::{
+    Board, Coding, ExporterState, Exposition, Format, Shard, catalogue,
+};
+use odoo_mfa_exporter::web::{self, App, MetricsPath, Readiness};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+#[path = "../tests/it/harness/snapshots.rs"]
+#[expect(dead_code, reason = "the tests need more states than a bench")]
+mod snapshots;
+
+#[tokio::main]
+async fn main() {
+    println!("targets  format       coding    body kB  encode ms  again ms");
+    for targets in [1, 50, 1_000, 10_000] {
+        for format in [Format::OpenMetrics, Format::Classic] {
+            for coding in [Coding::Identity, Coding::Gzip] {
+                encode(targets, format, coding).await;
+            }
+        }
+    }
+    println!("\ntargets  series  coding    requests/s  static  ratio     p99 us  static  ratio");
+    for targets in [1, 50] {
+        for coding in [Coding::Identity, Coding::Gzip] {
+            scrape(targets, coding).await;
+        }
+    }
+}
+
+fn shown(targets: usize) -> (Arc<Board>, Arc<Exposition>) {
+    let board = Arc::new(Board::new());
+    let slots = (0..targets).map(|number| {
+        let target = snapshots::up(&format!("erp-{number}"));
+        let slot = board.slot(Arc::clone(&target.identity));
+        slot.publish(target);
+        slot
+    });
+    board.show(slots.collect());
+    let exposition = Exposition::new(
+        Arc::clone(&board),
+        ExporterState::new(Shard::WHOLE),
+        catalogue::families().collect(),
+    );
+    (board, exposition)
+}
+
+async fn body(exposition: &Arc<Exposition>, format: Format, coding: Coding) -> Vec<Bytes> {
+    let body = exposition.body(format, coding).await.expect("a body");
+    let pieces = body.into_stream().map(|piece| piece.expect("a piece"));
+    pieces.collect().await
+}
+
+async fn encode(targets: usize, format: Format, coding: Coding) {
+    let (_, exposition) = shown(targets);
+    let started = Instant::now();
+    let pieces = body(&exposition, format, coding).await;
+    let first = started.elapsed();
+    let started = Instant::now();
+    body(&exposition, format, coding).await;
+    let again = started.elapsed();
+    println!(
+        "{targets:<8} {:<12} {:<9} {:>7} {:>10.2} {:>9.3}",
+        format!("{format:?}"),
+        format!("{coding:?}"),
+        pieces.iter().map(Bytes::len).sum::<usize>() / 1000,
+        first.as_secs_f64() * 1e3,
+        again.as_secs_f64() * 1e3,
+    );
+}
+
+async fn scrape(targets: usize, coding: Coding) {
+    let (board, exposition) = shown(targets);
+    let text = body(&exposition, Format::OpenMetrics, Coding::Identity)
+        .await
+        .concat();
+    let series = text
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.starts_with(b"#"))
+        .count();
+    let bytes = Bytes::from(
+        body(&exposition, Format::OpenMetrics, coding)
+            .await
+            .concat(),
+    );
+
+    let shutdown = CancellationToken::new();
+    let (readiness, _latch) = Readiness::new(Arc::clone(&board));
+    let routes = web::router(App {
+        exposition,
+        board,
+        readiness,
+        metrics_path: MetricsPath::default(),
+    });
+    let (listener, ours) = listen().await;
+    let server = tokio::spawn(web::serve(listener, routes, shutdown.clone()));
+    let (listener, theirs) = listen().await;
+    let routes = Router::new().route("/metrics", get(async move || bytes));
+    let rival = tokio::spawn(axum::serve(listener, routes).into_future());
+
+    let (mut rates, mut tails) = ([0.0; 2], [f64::MAX; 2]);
+    // By turns, so that a busy neighbour hits both; the best of each is the least disturbed.
+    for _ in 0..4 {
+        for (index, address) in [ours, theirs].into_iter().enumerate() {
+            let (rate, p99) = wrk(address, coding).await;
+            rates[index] = f64::max(rates[index], rate);
+            tails[index] = f64::min(tails[index], p99);
+        }
+    }
+    println!(
+        "{targets:<8} {series:<7} {:<9} {:>10.0} {:>7.0} {:>6.2} {:>10.0} {:>7.0} {:>6.2}",
+        format!("{coding:?}"),
+        rates[0],
+        rates[1],
+        rates[0] / rates[1],
+        tails[0],
+        tails[1],
+        tails[0] / tails[1],
+    );
+    shutdown.cancel();
+    server.await.expect("no panic").expect("a clean end");
+    rival.abort();
+}
+
+async fn listen() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind(("127.0.0.1", 0))
+        .await
+        .expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    (listener, address)
+}
+
+/// Requests a second, and the 99th percentile of the latency in microseconds.
+async fn wrk(address: SocketAddr, coding: Coding) -> (f64, f64) {
+    let mut wrk = Command::new("wrk");
+    wrk.args([
+        "--threads=1",
+        "--connections=8",
+        "--duration=2s",
+        "--latency",
+    ])
+    .args([
+        "--header",
+        "Accept: application/openmetrics-text;version=1.0.0",
+    ]);
+    if coding == Coding::Gzip {
+        wrk.args(["--header", "Accept-Encoding: gzip"]);
+    }
+    wrk.arg(format!("http://{address}/metrics"));
+    let output = tokio::task::spawn_blocking(move || wrk.output()).await;
+    let output = output
+        .expect("no panic")
+        .expect("wrk is needed: apt-get install wrk");
+    let report = String::from_utf8(output.stdout).expect("a report");
+    let after = |mark: &str| {
+        let line = report
+            .lines()
+            .find_map(|line| line.trim().strip_prefix(mark));
+        line.unwrap_or_else(|| panic!("no {mark} in {report}"))
+            .trim()
+            .to_owned()
+    };
+    assert!(!report.contains("Non-2xx"), "{report}");
+    (
+        after("Requests/sec:").parse().expect("a number"),
+        microseconds(&after("99%")),
+    )
+}
+
+fn microseconds(text: &str) -> f64 {
+    let digits = text.trim_end_matches(char::is_alphabetic);
+    let factor = match &text[digits.len()..] {
+        "us" => 1.0,
+        "ms" => 1e3,
+        _ => 1e6,
+    };
+    digits.parse::<f64>().expect("a number") * factor
+}

@@ -1,0 +1,455 @@
+#!/usr/bin/env python3
+"""The one source of the three Grafana dashboards: `generate.py` writes odoo-mfa-*.json beside it, `generate.py --check` fails where they differ.
+
+Classic dashboard JSON, which file provisioning takes. Only Python's standard library.
+Queries aggregate with max by (target, ...), so that replicas of the exporter do not count twice.
+"""
+import json
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+REPOSITORY = "https://github.com/odoo-mfa-exporter/odoo-mfa-exporter/blob/main/"
+DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
+RED, ORANGE, YELLOW, GREEN, BLUE, GREY = "red", "orange", "yellow", "green", "blue", "text"
+FLEET, TARGET, EXPORTER = "odoo-mfa-fleet", "odoo-mfa-target", "odoo-mfa-exporter"
+COVERAGE_STEPS = ((None, RED), (0.7, ORANGE), (0.9, GREEN))
+BAD_STEPS = ((None, GREEN), (1, RED))
+WARN_STEPS = ((None, GREEN), (1, ORANGE))
+# In tables a 0 is quiet.
+BAD_CELL = ((None, "transparent"), (1, RED))
+WARN_CELL = ((None, GREY), (1, ORANGE))
+UP = {"0": ("down", RED), "1": ("up", GREEN)}
+YES_BAD = {"0": ("no", GREEN), "1": ("yes", RED)}
+YES_GOOD = {"0": ("no", ORANGE), "1": ("yes", GREEN)}
+TO_TARGET = (
+    "Open this target",
+    f"/d/{TARGET}?var-datasource=${{datasource}}&var-target=${{__data.fields.Target}}&${{__url_time_range}}",
+)
+SERIES_TO_TARGET = (
+    "Open this target",
+    f"/d/{TARGET}?var-datasource=${{datasource}}&var-target=${{__field.labels.target}}&${{__url_time_range}}",
+)
+TO_RUNBOOK = ("Open the runbook", REPOSITORY + "docs/runbooks/${__data.fields.Alert}.md")
+
+
+def fleet():
+    sel = 'target=~"$target"'
+    people = sel + ', user_type=~"$user_type"'
+    coverage = f"max by (target) (odoo_mfa_coverage_ratio{{{people}}})"
+    worst = "max by (target) (odoo_mfa_coverage_ratio{%s} @ end())" % people
+    return Dashboard(
+        FLEET, "Odoo MFA / Fleet", "All Odoo targets: worst first, coverage over time, what is down or blind.",
+        variables=[
+            query_variable("target", "Target", "label_values(odoo_poll_interval_seconds, target)", multi=True),
+            query_variable("user_type", "User type", "label_values(odoo_mfa_eligible_users, user_type)", default="internal"),
+        ],
+        annotations=[alert_annotation('severity="critical"')],
+    ).row("Now", [
+        stat("Coverage", 5, "Protected people over eligible ones, of the targets whose figures are known (see the next panel).",
+             f"sum(max by (target) (odoo_mfa_protected_users{{{people}}})) / sum(max by (target) (odoo_mfa_eligible_users{{{people}}}))",
+             unit="percentunit", steps=COVERAGE_STEPS, decimals=1),
+        stat("Figures known", 4, "Targets whose coverage is known now. The others are down, or the polling account does not see everything; they are in no total on this page.",
+             [(f"count({coverage}) or vector(0)", "known"), (f"count(max by (target) (odoo_poll_interval_seconds{{{sel}}}))", "configured")],
+             color="value", steps=((None, BLUE),)),
+        stat("Targets down", 3, "Targets whose last poll failed.",
+             f"count(max by (target) (odoo_up{{{sel}}}) == 0) or 0 * count(odoo_poll_interval_seconds{{{sel}}})", steps=WARN_STEPS),
+        stat("Administrators without MFA", 4, "People in settings or access_rights who are unprotected and past their grace period, summed over the targets whose figures are known. Each is a page.",
+             f'sum(max by (target) (odoo_role_users_without_mfa_past_grace{{{sel}, role=~"settings|access_rights"}}))', steps=BAD_STEPS),
+        stat("Privileged without MFA", 4, "Distinct people in any role who are unprotected, in grace or not, of the targets whose figures are known.",
+             f"sum(max by (target) (odoo_privileged_users_without_mfa{{{sel}}}))", steps=WARN_STEPS),
+        stat("Firing alerts", 4, "Alerts of severity critical or warning that fire in Prometheus.",
+             f'count(ALERTS{{alertname=~"OdooMfa.*", alertstate="firing", severity=~"critical|warning", target=~"$target|"}}) or vector(0)', steps=WARN_STEPS),
+    ], height=4).row("Targets, worst first", [
+        table("Targets, worst coverage first", 24,
+              "One line for each target. An empty cell is a figure that is not known: the target is down, or the polling account does not see everything. Click a target to open it.",
+              {
+                  "Up": f"max by (target) (odoo_up{{{sel}}})",
+                  "Coverage": coverage,
+                  "Wanted": f"max by (target) (odoo_mfa_coverage_target_ratio{{{people}}})",
+                  "Eligible": f"max by (target) (odoo_mfa_eligible_users{{{people}}})",
+                  "Unprotected": f"max by (target) (odoo_mfa_eligible_users{{{people}}}) - max by (target) (odoo_mfa_protected_users{{{people}}})",
+                  "Admins without": f'max by (target) (odoo_role_users_without_mfa_past_grace{{{sel}, role=~"settings|access_rights"}})',
+                  "Privileged without": f"max by (target) (odoo_privileged_users_without_mfa{{{sel}}})",
+                  "Enforced": f"max by (target) (odoo_mfa_enforced{{{people}}})",
+                  "Bypasses": f"sum by (target) (max by (target, mechanism) (odoo_mfa_bypass_present{{{sel}}}))",
+                  "Blind in": f"count by (target) (max by (target, capability) (odoo_capability{{{sel}}}) == 0) or 0 * max by (target) (odoo_capability{{{sel}, capability=\"users\"}})",
+                  "Last success": f"time() - max by (target) (odoo_poll_last_success_timestamp_seconds{{{sel}}})",
+              },
+              rename={"target": "Target"}, sort=("Coverage", False),
+              columns={
+                  "Target": dict(link=TO_TARGET),
+                  "Up": dict(mappings=UP, cell="color-text", width=70),
+                  "Coverage": dict(unit="percentunit", decimals=1, steps=COVERAGE_STEPS, cell="gauge", min=0, max=1, width=260),
+                  "Wanted": dict(unit="percentunit", width=80),
+                  "Eligible": dict(width=85),
+                  "Unprotected": dict(width=105),
+                  "Admins without": dict(steps=BAD_CELL, cell="color-background", width=135),
+                  "Privileged without": dict(steps=WARN_CELL, cell="color-text", width=160),
+                  "Enforced": dict(mappings=YES_GOOD, cell="color-text", width=90),
+                  "Bypasses": dict(steps=WARN_CELL, cell="color-text", width=90),
+                  "Blind in": dict(steps=WARN_CELL, cell="color-text", width=80),
+                  "Last success": dict(unit="s", decimals=0, width=110),
+              }),
+    ], height=14).row("Over time", [
+        series("Coverage of the worst 15", 12, "Coverage of the 15 targets that are worst at the end of the time range. A gap is a time in which a target was dark.",
+               [(f"{coverage} and on (target) bottomk(15, {worst})", "{{target}}")], unit="percentunit", maximum=1, minimum=0, steps=((None, RED), (0.9, GREEN)), line_thresholds=True, link=SERIES_TO_TARGET),
+        series("Privileged without MFA", 12, "Distinct people in a role without an accepted factor, in grace or not.",
+               [(f"max by (target) (odoo_privileged_users_without_mfa{{{sel}}}) > 0", "{{target}}")], minimum=0, stack=True, link=SERIES_TO_TARGET, decimals=0),
+    ], height=9).row("Unprotected people and transitions", [
+        bars("Unprotected people", 12, "Eligible people without an accepted factor, the 15 targets with most of them.",
+             f"topk(15, max by (target) (odoo_mfa_eligible_users{{{people}}}) - max by (target) (odoo_mfa_protected_users{{{people}}}))", "{{target}}", steps=((None, GREEN), (1, ORANGE), (50, RED))),
+        series("Enrolled and disabled", 12, "People who went from no factor to one, and (below zero) from a factor to none, by day-long windows. Leaving and archiving are not counted.",
+               [(f'sum(max by (target, user_type) (increase(odoo_mfa_transitions_total{{{people}, transition="enrolled"}}[1d])))', "enrolled within a day"),
+                (f'-sum(max by (target, user_type) (increase(odoo_mfa_transitions_total{{{people}, transition="disabled"}}[1d])))', "disabled within a day")],
+               colors={"enrolled within a day": GREEN, "disabled within a day": RED}, decimals=0),
+    ], height=9).row("Down, blind and alerting", [
+        table("Down", 6, "Targets whose polls fail, with the reason of the last failure.",
+              {"Value": f"max by (target, reason) (odoo_poll_failing{{{sel}}})"},
+              rename={"target": "Target", "reason": "Reason"}, hide=["Value"], columns={"Target": dict(link=TO_TARGET), "Reason": dict()}, empty="None: every poll succeeds."),
+        table("Blind", 8, "What the polling account does not see completely, and whether the configuration accepts that. What depends on it is not exported.",
+              {"Value": f"max by (target, capability) (odoo_capability{{{sel}}}) == 0",
+               "Accepted": f"max by (target, capability) (odoo_capability_accepted_missing{{{sel}}}) and on (target, capability) max by (target, capability) (odoo_capability{{{sel}}}) == 0"},
+              rename={"target": "Target", "capability": "Capability"}, hide=["Value"],
+              columns={"Target": dict(link=TO_TARGET), "Capability": dict(), "Accepted": dict(mappings={"1": ("yes", GREEN)}, cell="color-text", width=90)}, empty="None: everything can be seen."),
+        table("Firing alerts", 10, "Alerts of severity critical or warning that fire in Prometheus. Click one to open its runbook.",
+              {"Value": 'max by (alertname, severity, target) (ALERTS{alertname=~"OdooMfa.*", alertstate="firing", severity=~"critical|warning", target=~"$target|"})'},
+              rename={"alertname": "Alert", "severity": "Severity", "target": "Target"}, order=["Severity", "Alert", "Target"], hide=["Value"], sort=("Severity", False),
+              columns={"Alert": dict(link=TO_RUNBOOK), "Severity": dict(mappings=SEVERITY, cell="color-text", width=90), "Target": dict(link=TO_TARGET, width=110)}, empty="None."),
+    ], height=9)
+
+
+def target():
+    sel = 'target="$target"'
+
+    def by(labels, family, extra=""):
+        return f"max by ({labels}) ({family}{{{sel}{extra}}})"
+
+    def one(family, extra=""):
+        return f"max({family}{{{sel}{extra}}})"
+
+    return Dashboard(
+        TARGET, "Odoo MFA / Target", "One Odoo: by user type and role, factors, keys, enforcement, exposed surface, polls.",
+        variables=[query_variable("target", "Target", "label_values(odoo_poll_interval_seconds, target)")],
+        annotations=[
+            alert_annotation('target="$target"'),
+            annotation("People disabled their factor", RED, f'sum(max by (user_type) (increase(odoo_mfa_transitions_total{{{sel}, transition="disabled"}}[5m]))) > 0.5', "A second factor was disabled"),
+            annotation("Somebody became privileged", YELLOW, f'max(increase(odoo_privilege_transitions_total{{{sel}, transition="granted"}}[5m])) > 0.5', "Somebody became privileged"),
+        ],
+    ).row("Now", [
+        stat("Polls", 3, "Whether the last poll read everything it must. When it failed, this target's figures are withdrawn: an empty panel means 'not known', never 0.",
+             one("odoo_up"), mappings=UP, steps=((None, RED), (1, GREEN))),
+        stat("Coverage, internal", 4, "Protected over eligible internal people.", one("odoo_mfa_coverage_ratio", INTERNAL),
+             unit="percentunit", decimals=1, steps=COVERAGE_STEPS),
+        stat("Unprotected, internal", 4, "Eligible internal people without an accepted factor, those in grace included.",
+             f'{one("odoo_mfa_eligible_users", INTERNAL)} - {one("odoo_mfa_protected_users", INTERNAL)}', steps=WARN_STEPS),
+        stat("Privileged without MFA", 4, "Distinct people in a role without an accepted factor, in grace or not.", one("odoo_privileged_users_without_mfa"), steps=BAD_STEPS),
+        stat("Protected administrators", 4, "Protected people in settings. With one, who is also the only one in settings, a lost phone locks the administrators out.",
+             one("odoo_admins_with_mfa"), steps=((None, RED), (1, ORANGE), (2, GREEN))),
+        stat("Policy in force", 5, "What makes a second factor mandatory: the parameter, and its module installed.",
+             f"{by('policy', 'odoo_mfa_policy')} == 1", legend="{{policy}}", text="name", steps=((None, BLUE),)),
+    ], height=4).row("Coverage", [
+        series("Coverage by user type", 12, "Protected over eligible people; dashed, the wanted coverage. A gap is a time in which the target was dark.",
+               [(by("user_type", "odoo_mfa_coverage_ratio"), "{{user_type}}"), (by("user_type", "odoo_mfa_coverage_target_ratio"), "{{user_type}}, wanted")],
+               unit="percentunit", minimum=0, maximum=1, dashed="/wanted/"),
+        series("Internal people", 12, "Protected, in grace, and unprotected past grace: together all eligible internal people.",
+               [(one("odoo_mfa_protected_users", INTERNAL), "protected"),
+                (one("odoo_mfa_grace_users", INTERNAL), "in grace"),
+                (f'{one("odoo_mfa_eligible_users", INTERNAL)} - {one("odoo_mfa_protected_users", INTERNAL)} - {one("odoo_mfa_grace_users", INTERNAL)}', "unprotected past grace")],
+               stack=True, minimum=0, decimals=0, colors={"protected": GREEN, "in grace": YELLOW, "unprotected past grace": RED}),
+    ], height=9).row("People and roles", [
+        table("By user type", 15, "People by type. Eligible: active and not exempt. Dormant: unprotected, without a login for the dormancy period. Password RPC: people whose bare password may open XML-RPC or JSON-RPC, an upper bound.",
+              {
+                  "Active": by("user_type", "odoo_users", ', state="active"'),
+                  "Exempt": f"sum by (user_type) ({by('user_type, reason', 'odoo_mfa_exempt_users')})",
+                  "Eligible": by("user_type", "odoo_mfa_eligible_users"),
+                  "Protected": by("user_type", "odoo_mfa_protected_users"),
+                  "In grace": by("user_type", "odoo_mfa_grace_users"),
+                  "Dormant": by("user_type", "odoo_mfa_dormant_unprotected_users"),
+                  "Enforced": by("user_type", "odoo_mfa_enforced"),
+                  "Password RPC": by("user_type", "odoo_password_rpc_users"),
+                  "Archived": by("user_type", "odoo_users", ', state="archived"'),
+              }, rename={"user_type": "User type"},
+              columns={"User type": dict(width=85), "Active": dict(width=70), "Exempt": dict(width=75), "Eligible": dict(width=75), "Protected": dict(width=85), "In grace": dict(width=80),
+                       "Dormant": dict(width=85), "Enforced": dict(mappings=YES_GOOD, cell="color-text", width=85), "Password RPC": dict(width=120), "Archived": dict()}),
+        table("By role", 9, "Eligible people by role; somebody may be in several. 'Past grace' is what alerts.",
+              {
+                  "People": by("role", "odoo_role_users"),
+                  "Without MFA": by("role", "odoo_role_users_without_mfa"),
+                  "Past grace": by("role", "odoo_role_users_without_mfa_past_grace"),
+                  "Exempt": by("role", "odoo_role_exempt_users"),
+              }, rename={"role": "Role"}, sort=("Past grace", True),
+              columns={"Role": dict(), "People": dict(width=75), "Without MFA": dict(width=110, steps=WARN_CELL, cell="color-text"), "Past grace": dict(width=100, steps=BAD_CELL, cell="color-background"), "Exempt": dict(width=75, steps=WARN_CELL, cell="color-text")}),
+    ], height=10).row("Factors", [
+        series("Enrolled factors", 8, "Active people who enrolled a factor, exempt or not. Somebody with both is in both.",
+               [(f"sum by (method) ({by('method, user_type', 'odoo_mfa_enrolled_users')})", "{{method}}")], minimum=0, decimals=0),
+        series("Enrolled and disabled", 8, "People who went from no factor to one, and (below zero) from a factor to none, within the day before.",
+               [(f'sum(max by (user_type) (increase(odoo_mfa_transitions_total{{{sel}, transition="enrolled"}}[1d])))', "enrolled"),
+                (f'-sum(max by (user_type) (increase(odoo_mfa_transitions_total{{{sel}, transition="disabled"}}[1d])))', "disabled")],
+               colors={"enrolled": GREEN, "disabled": RED}, decimals=0),
+        bars("Ways around, and weak spots", 8, "Trusted browsers skip the second factor; people with one method are locked out by a lost phone; of people linked to an identity provider Odoo cannot see the second factor.",
+             [(one("odoo_mfa_trusted_devices"), "Trusted browsers"), (one("odoo_mfa_trusted_device_users"), "Own a trusted browser"),
+              (f"sum({by('user_type', 'odoo_mfa_single_factor_users')})", "With one method"),
+              (f"sum({by('user_type, provider', 'odoo_mfa_sso_users')})", "Linked to SSO"),
+              (f"sum({by('user_type', 'odoo_mfa_dormant_unprotected_users')})", "Dormant, unprotected")], steps=((None, BLUE),)),
+    ], height=9).row("API keys", [
+        bars("Keys that want a look", 8, "Working keys, except those of archived people, which work again when the owner is unarchived.",
+             [(f"sum({by('scope', 'odoo_api_keys')})", "Working keys"), (one("odoo_api_keys_of_privileged_users"), "Of privileged people"),
+              (one("odoo_api_keys_of_unprotected_users"), "Of unprotected people"), (one("odoo_api_keys_of_archived_users"), "Of archived people"),
+              (one("odoo_api_keys_without_expiry"), "Without expiry"), (f"sum({by('due', 'odoo_api_keys_expiring')})", "Expire within 30 days")], steps=((None, BLUE),)),
+        series("Working keys by age", 8, "Working keys by age: together all of them.",
+               [(by("age", "odoo_api_keys_by_age"), "{{age}}")], stack=True, minimum=0, decimals=0),
+        series("Keys made and ended", 8, "Keys created, revoked and expired within the day before.",
+               [(f"max by (transition) (increase(odoo_api_key_transitions_total{{{sel}}}[1d]))", "{{transition}}")], minimum=0, decimals=0),
+    ], height=8).row("Enforcement and surface", [
+        table("Ways around the second factor", 7, "Mechanisms that let people around the second factor, and whether the configuration accepts them.",
+              {"Present": by("mechanism", "odoo_mfa_bypass_present"), "Accepted": by("mechanism", "odoo_mfa_bypass_accepted")}, rename={"mechanism": "Mechanism"},
+              columns={"Mechanism": dict(), "Present": dict(mappings=YES_BAD, cell="color-text", width=90), "Accepted": dict(mappings=YES_GOOD, cell="color-text", width=90)}),
+        table("Reachable endpoints", 10, "What Odoo answers when asked without credentials, by vantage. Red: reachable though it must be blocked. Empty until a vantage is configured.",
+              {"Reachable": by("vantage, endpoint", "odoo_endpoint_exposed"),
+               "Must be blocked": by("vantage, endpoint", "odoo_endpoint_expected_blocked"),
+               "Verdict": f"{by('vantage, endpoint', 'odoo_endpoint_exposed')} == 1 and on (vantage, endpoint) {by('vantage, endpoint', 'odoo_endpoint_expected_blocked')} == 1"},
+              rename={"vantage": "Vantage", "endpoint": "Endpoint"}, sort=("Verdict", True), empty="No vantage is configured.",
+              columns={"Vantage": dict(), "Endpoint": dict(), "Reachable": dict(mappings={"0": ("no", GREEN), "1": ("yes", YELLOW)}, cell="color-text", width=95),
+                       "Must be blocked": dict(mappings={"1": ("yes", GREY)}, width=140), "Verdict": dict(mappings={"1": ("exposed", RED)}, steps=BAD_CELL, cell="color-background", width=90)}),
+        table("Modules", 7, "Installed modules that have to do with authentication.",
+              {"Value": by("module", "odoo_mfa_module_installed")}, rename={"module": "Module"}, hide=["Value"], columns={"Module": dict()}, empty="None is installed, or the modules cannot be seen."),
+    ], height=9).row("Polls of this target", [
+        series("Duration of polls", 8, "How long the last poll took.", [(one("odoo_poll_last_duration_seconds"), "duration")], unit="s", minimum=0),
+        series("Failures by reason", 8, "Failed polls by reason.", [(f"max by (reason) (increase(odoo_poll_failures_total{{{sel}}}[$__rate_interval])) > 0", "{{reason}}")], minimum=0, decimals=0, draw="bars"),
+        table("What can be seen", 8, "Capabilities of the polling account. What depends on one that is missing is not exported.",
+              {"Seen": by("capability", "odoo_capability"), "Accepted": by("capability", "odoo_capability_accepted_missing")}, rename={"capability": "Capability"}, sort=("Seen", False),
+              columns={"Capability": dict(), "Seen": dict(mappings={"0": ("missing", RED), "1": ("yes", GREEN)}, cell="color-text", width=90), "Accepted": dict(mappings={"1": ("yes", GREEN)}, cell="color-text", width=90)}),
+    ], height=11).row("This target's Odoo", [
+        table("Server", 14, "What is polled, and by which protocol.",
+              {"Value": f"max by (url, database, server_version, api) (odoo_target_info{{{sel}}})"},
+              rename={"url": "URL", "database": "Database", "server_version": "Odoo", "api": "Protocol"}, order=["URL", "Database", "Odoo", "Protocol"], hide=["Value"],
+              columns={"URL": dict(), "Database": dict(width=110), "Odoo": dict(width=100), "Protocol": dict(width=100)}),
+        stat("Last success", 5, "Time since the last poll that read everything.", f"time() - {one('odoo_poll_last_success_timestamp_seconds')}", unit="s", decimals=0, steps=((None, GREEN), (750, ORANGE), (3600, RED))),
+        stat("Poller's key ends in", 5, "Time until the exporter's own API key expires; empty where it has no date.", f"min(odoo_poller_key_expiry_timestamp_seconds{{{sel}}}) - time()", unit="s", decimals=0,
+             steps=((None, RED), (2 * 86400, ORANGE), (14 * 86400, GREEN))),
+    ], height=4)
+
+
+def exporter():
+    sel = 'job=~"$job", instance=~"$instance"'
+
+    def p(name, extra=""):
+        return f"odoo_mfa_exporter_{name}{{{sel}{extra}}}"
+
+    def quantile(q, name, labels=""):
+        return f"histogram_quantile({q}, sum by (le{labels}) (rate({p(name + '_bucket')}[$__rate_interval])))"
+
+    return Dashboard(
+        EXPORTER, "Odoo MFA / Exporter", "The exporter itself: polls, lag, failures, notifications, process.",
+        variables=[
+            query_variable("job", "Job", "label_values(odoo_mfa_exporter_build_info, job)", multi=True),
+            query_variable("instance", "Instance", 'label_values(odoo_mfa_exporter_build_info{job=~"$job"}, instance)', multi=True),
+        ],
+        annotations=[
+            alert_annotation('target=""'),
+            annotation("Exporter started", BLUE, f"changes(process_start_time_seconds{{{sel}}}[5m]) > 0", "{{instance}} started"),
+        ],
+    ).row("Now", [
+        stat("Instances up", 3, "Instances that Prometheus can scrape.", f"sum(up{{{sel}}})", steps=((None, RED), (1, GREEN))),
+        stat("Targets", 6, "Targets by state; pending ones have not been polled since the start.", [(f"sum by (state) ({p('targets')})", "{{state}}")], color="value", steps=((None, BLUE),)),
+        stat("Configuration", 4, "Whether the last reload succeeded. If not, the exporter goes on with the old configuration.", f"min({p('config_last_reload_successful')})",
+             mappings={"0": ("reload failed", RED), "1": ("current", GREEN)}, steps=((None, RED), (1, GREEN))),
+        stat("Failed polls, last hour", 4, "Polls that failed within an hour.", f'sum(increase(odoo_polls_total{{{sel}, result="failure"}}[1h]))', decimals=0, steps=WARN_STEPS),
+        stat("Store errors, last day", 4, "Errors of the store within a day.", f"sum(increase({p('store_errors_total')}[1d]))", decimals=0, steps=WARN_STEPS),
+        stat("Queued notifications", 3, "Alerts that wait to be sent to an Alertmanager.", f"sum({p('notification_queue_length')})", steps=((None, GREEN), (50, ORANGE))),
+    ], height=4).row("Polls", [
+        series("Polls a minute", 8, "Polls a minute by result.", [(f"60 * sum by (result) (rate(odoo_polls_total{{{sel}}}[$__rate_interval]))", "{{result}}")], unit="short", minimum=0, colors={"success": GREEN, "failure": RED}, stack=True),
+        series("Failures by reason", 8, "Failed polls by reason.", [(f"sum by (reason) (increase(odoo_poll_failures_total{{{sel}}}[$__rate_interval])) > 0", "{{reason}}")], minimum=0, decimals=0, draw="bars", stack=True),
+        series("Duration of the slowest 10", 8, "Duration of the last poll of the 10 targets that are slowest at the end of the time range.",
+               [(f"max by (target) (odoo_poll_last_duration_seconds{{{sel}}}) and on (target) topk(10, max by (target) (odoo_poll_last_duration_seconds{{{sel}}} @ end()))", "{{target}}")], unit="s", minimum=0, link=SERIES_TO_TARGET),
+    ], height=8).row("Schedule", [
+        series("Lag of polls", 8, "Time from when a poll was due to when it started. It grows when the permits or the processor do not suffice.",
+               [(quantile(0.5, "poll_lag_seconds"), "median"), (quantile(0.99, "poll_lag_seconds"), "99th percentile")], unit="s", minimum=0),
+        series("In flight and skipped", 8, "Polls that run now, and polls that were due while the previous one still ran or the breaker was open.",
+               [(f"sum({p('polls_in_flight')})", "in flight"), (f"sum(increase(odoo_poll_skipped_total{{{sel}}}[$__rate_interval]))", "skipped")], minimum=0, decimals=0),
+        series("Requests to Odoo", 8, "Requests that polls cost the targets.", [(f"sum by (outcome) (rate(odoo_poll_requests_total{{{sel}}}[$__rate_interval]))", "{{outcome}}")], unit="reqps", minimum=0, colors={"ok": GREEN, "error": RED}),
+    ], height=8).row("Alerts and notifications", [
+        series("The daemon's own alerts", 8, "Alerts that the exporter itself holds, by severity and state.", [(f"sum by (severity, state) ({p('alerts')})", "{{severity}} {{state}}")], minimum=0, decimals=0, stack=True),
+        series("Notifications a minute", 8, "Alerts sent, failed and dropped, a minute.",
+               [(f"60 * sum(rate({p('notifications_sent_total')}[$__rate_interval]))", "sent"), (f"60 * sum(rate({p('notifications_failed_total')}[$__rate_interval]))", "failed"),
+                (f"60 * sum(rate({p('notifications_dropped_total')}[$__rate_interval]))", "dropped")], unit="short", minimum=0, colors={"sent": GREEN, "failed": ORANGE, "dropped": RED}),
+        series("Latency of notifications", 8, "99th percentile of the time that an Alertmanager takes to accept a batch.", [(quantile(0.99, "notification_latency_seconds", ", alertmanager"), "{{alertmanager}}")], unit="s", minimum=0),
+    ], height=8).row("Process", [
+        series("CPU", 6, "Processor time, as a share of one core.", [(f"rate(process_cpu_seconds_total{{{sel}}}[$__rate_interval])", "{{instance}}")], unit="percentunit", minimum=0),
+        series("Memory", 6, "Resident memory.", [(f"process_resident_memory_bytes{{{sel}}}", "{{instance}}")], unit="bytes", minimum=0),
+        series("Open file descriptors", 6, "Open file descriptors, as a share of the limit.", [(f"process_open_fds{{{sel}}} / process_max_fds{{{sel}}}", "{{instance}}")], unit="percentunit", minimum=0),
+        series("Scrapes", 6, "How long a scrape of the exporter takes.", [(f"scrape_duration_seconds{{{sel}}}", "{{instance}}")], unit="s", minimum=0),
+    ], height=7).row("Instances", [
+        table("Instances", 24, "Versions, shards, sizes and ages of the running instances.",
+              {"Up for": f"time() - max by (instance, version, revision) (process_start_time_seconds{{{sel}}} * on (job, instance) group_left (version, revision) {p('build_info')})",
+               "Configuration loaded": f"time() - max by (instance, version, revision) ({p('config_last_reload_success_timestamp_seconds')} * on (job, instance) group_left (version, revision) {p('build_info')})",
+               "Samples a scrape": f"max by (instance, version, revision) (scrape_samples_scraped{{{sel}}} * on (job, instance) group_left (version, revision) {p('build_info')})",
+               "Series dropped": f"max by (instance, version, revision) ({p('series_dropped_total')} * on (job, instance) group_left (version, revision) {p('build_info')})"},
+              rename={"instance": "Instance", "version": "Version", "revision": "Revision"},
+              columns={"Instance": dict(), "Version": dict(), "Revision": dict(), "Up for": dict(unit="s", decimals=0), "Configuration loaded": dict(unit="s", decimals=0), "Samples a scrape": dict(), "Series dropped": dict(steps=WARN_CELL, cell="color-text")}),
+    ], height=5)
+
+
+INTERNAL = ', user_type="internal"'
+SEVERITY = {"critical": ("critical", RED), "warning": ("warning", ORANGE), "info": ("info", BLUE)}
+
+
+class Dashboard:
+    """A dashboard that is laid out row by row, on Grafana's 24 columns."""
+
+    def __init__(self, uid, title, description, variables, annotations):
+        self.uid, self.title, self.description = uid, title, description
+        self.variables, self.annotations = variables, annotations
+        self.panels, self.y = [], 0
+
+    def row(self, title, panels, height):
+        self._add({"type": "row", "title": title, "collapsed": False, "panels": []}, 0, 24, 1)
+        self.y += 1
+        x = 0
+        for width, panel in panels:
+            self._add(panel, x, width, height)
+            x += width
+        assert x == 24, f"{self.title}: row {title} is {x} wide"
+        self.y += height
+        return self
+
+    def _add(self, panel, x, width, height):
+        panel["id"] = len(self.panels) + 1
+        panel["gridPos"] = {"h": height, "w": width, "x": x, "y": self.y}
+        self.panels.append(panel)
+
+    def json(self):
+        datasource = {"type": "datasource", "name": "datasource", "label": "Data source", "query": "prometheus", "current": {}, "hide": 0, "includeAll": False, "multi": False, "options": [], "refresh": 1, "regex": ""}
+        links = [
+            {"type": "dashboards", "title": "Odoo MFA", "tags": ["odoo-mfa"], "asDropdown": False, "includeVars": True, "keepTime": True, "targetBlank": False, "icon": "external link", "tooltip": "", "url": ""},
+            {"type": "link", "title": "Runbooks", "url": REPOSITORY + "docs/runbooks/README.md", "asDropdown": False, "includeVars": False, "keepTime": False, "targetBlank": True, "icon": "doc", "tooltip": "What each alert means and what to do", "tags": []},
+        ]
+        return {
+            "uid": self.uid, "title": self.title, "description": self.description, "tags": ["odoo-mfa"], "schemaVersion": 39, "version": 1,
+            "editable": True, "graphTooltip": 1, "refresh": "1m", "timezone": "", "weekStart": "", "fiscalYearStartMonth": 0, "liveNow": False,
+            "time": {"from": "now-7d", "to": "now"}, "timepicker": {}, "links": links,
+            "templating": {"list": [datasource, *self.variables]},
+            "annotations": {"list": self.annotations},
+            "panels": self.panels,
+        }
+
+
+def query_variable(name, label, query, multi=False, default=None):
+    current = {"selected": True, "text": ["All"], "value": ["$__all"]} if multi else {"selected": True, "text": default, "value": default} if default else {}
+    return {"type": "query", "name": name, "label": label, "datasource": DATASOURCE, "definition": query, "query": {"query": query, "refId": "variable"},
+            "refresh": 2, "sort": 1, "multi": multi, "includeAll": multi, "allValue": ".*" if multi else None, "current": current, "hide": 0, "options": [], "regex": ""}
+
+
+def annotation(name, color, expr, title):
+    return {"name": name, "datasource": DATASOURCE, "enable": True, "hide": False, "iconColor": color, "expr": expr, "step": "60s", "titleFormat": title, "textFormat": "", "tagKeys": "", "useValueForTime": False}
+
+
+def alert_annotation(selector):
+    return annotation("Alerts", ORANGE, f'max by (alertname, severity, target) (ALERTS{{alertname=~"OdooMfa.*", alertname!="OdooMfaWatchdog", alertstate="firing", {selector}}})', "{{alertname}} {{target}}")
+
+
+def queries(expr, legend, instant, table_format=False):
+    pairs = expr if isinstance(expr, list) else [(expr, legend)]
+    return [
+        {"refId": chr(ord("A") + i), "datasource": DATASOURCE, "expr": e, "legendFormat": name or "__auto", "instant": instant, "range": not instant, "format": "table" if table_format else "time_series", "editorMode": "code"}
+        for i, (e, name) in enumerate(pairs)
+    ]
+
+
+def thresholds(steps):
+    return {"mode": "absolute", "steps": [{"value": value, "color": color} for value, color in steps]}
+
+
+def value_mappings(mappings):
+    return [{"type": "value", "options": {value: {"text": text, "color": color, "index": i} for i, (value, (text, color)) in enumerate(mappings.items())}}] if mappings else []
+
+
+def panel(kind, title, description, targets, defaults, options, overrides=(), transformations=()):
+    return {"type": kind, "title": title, "description": description, "datasource": DATASOURCE, "targets": targets, "transformations": list(transformations),
+            "fieldConfig": {"defaults": defaults, "overrides": list(overrides)}, "options": options}
+
+
+def stat(title, width, description, expr, legend=None, unit="none", steps=BAD_STEPS, decimals=None, mappings=None, text="auto", color="background"):
+    # Instant, without a sparkline: the last point of a range may be hours old, and what is not known now must not be shown as it was.
+    defaults = {"unit": unit, "color": {"mode": "thresholds"}, "thresholds": thresholds(steps), "mappings": value_mappings(mappings), "noValue": "not known"}
+    if decimals is not None:
+        defaults["decimals"] = decimals
+    options = {"colorMode": color, "graphMode": "none", "justifyMode": "auto", "orientation": "auto", "reduceOptions": {"calcs": ["last"], "fields": "", "values": False}, "textMode": text, "wideLayout": True}
+    return width, panel("stat", title, description, queries(expr, legend, True), defaults, options)
+
+
+def bars(title, width, description, expr, legend=None, unit="none", steps=((None, BLUE),)):
+    defaults = {"unit": unit, "min": 0, "color": {"mode": "thresholds"}, "thresholds": thresholds(steps), "mappings": [], "noValue": "not known"}
+    options = {"displayMode": "basic", "orientation": "horizontal", "showUnfilled": True, "valueMode": "color", "namePlacement": "auto", "sizing": "auto", "minVizHeight": 16, "minVizWidth": 8, "maxVizHeight": 300,
+               "reduceOptions": {"calcs": ["last"], "fields": "", "values": False}, "legend": {"showLegend": False, "displayMode": "list", "placement": "bottom", "calcs": []}}
+    return width, panel("bargauge", title, description, queries(expr, legend, True), defaults, options)
+
+
+def series(title, width, description, pairs, unit="none", minimum=None, maximum=None, decimals=None, stack=False, steps=((None, GREEN),), line_thresholds=False, colors=None, dashed=None, link=None, draw="line"):
+    custom = {"drawStyle": draw, "lineWidth": 0 if draw == "bars" else 2, "lineInterpolation": "linear", "fillOpacity": 60 if draw == "bars" else 25 if stack else 0, "gradientMode": "none", "showPoints": "never", "pointSize": 5,
+              "spanNulls": False, "insertNulls": False, "axisPlacement": "auto", "axisLabel": "", "axisColorMode": "text", "axisBorderShow": False, "axisCenteredZero": False, "barAlignment": 0, "barWidthFactor": 0.6, "scaleDistribution": {"type": "linear"},
+              "stacking": {"mode": "normal" if stack else "none", "group": "A"}, "thresholdsStyle": {"mode": "dashed" if line_thresholds else "off"}, "hideFrom": {"legend": False, "tooltip": False, "viz": False}}
+    defaults = {"unit": unit, "color": {"mode": "palette-classic"}, "thresholds": thresholds(steps), "mappings": [], "custom": custom}
+    for key, value in (("min", minimum), ("max", maximum), ("decimals", decimals)):
+        if value is not None:
+            defaults[key] = value
+    if link:
+        defaults["links"] = [{"title": link[0], "url": link[1], "targetBlank": False}]
+    overrides = [{"matcher": {"id": "byName", "options": name}, "properties": [{"id": "color", "value": {"mode": "fixed", "fixedColor": color}}]} for name, color in (colors or {}).items()]
+    if dashed:
+        overrides.append({"matcher": {"id": "byRegexp", "options": dashed}, "properties": [{"id": "custom.lineStyle", "value": {"fill": "dash", "dash": [8, 6]}}, {"id": "custom.lineWidth", "value": 1}, {"id": "color", "value": {"mode": "fixed", "fixedColor": GREY}}]})
+    options = {"legend": {"displayMode": "list", "placement": "bottom", "showLegend": True, "calcs": []}, "tooltip": {"mode": "multi", "sort": "desc"}}
+    return width, panel("timeseries", title, description, queries(pairs, None, False), defaults, options, overrides)
+
+
+def table(title, width, description, values, rename, columns, sort=None, hide=(), order=None, empty="not known"):
+    """Instant queries, one for each value column, merged on their labels."""
+    names = list(values)
+    targets = queries([(values[n], "") for n in names], None, True, table_format=True)
+    renames = {**rename, **({"Value": names[0]} if len(names) == 1 else {f"Value #{t['refId']}": n for t, n in zip(targets, names)})}
+    shown = [n for n in renames.values() if n not in hide]
+    shown = [*order, *(n for n in shown if n not in order)] if order else shown
+    inverse = {new: old for old, new in renames.items()}
+    organize = {"excludeByName": {"Time": True, **{inverse[n]: True for n in hide}}, "indexByName": {inverse[n]: i for i, n in enumerate(shown)}, "renameByName": {o: n for o, n in renames.items() if o != n}, "includeByName": {}}
+    overrides = []
+    for name, column in columns.items():
+        properties = []
+        if "cell" in column:
+            mode = {"gauge": {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"}, "color-text": {"type": "color-text"}, "color-background": {"type": "color-background", "mode": "basic"}}[column["cell"]]
+            properties.append({"id": "custom.cellOptions", "value": mode})
+            properties.append({"id": "color", "value": {"mode": "thresholds"}})
+        if "width" in column:
+            properties.append({"id": "custom.width", "value": column["width"]})
+        if "steps" in column:
+            properties.append({"id": "thresholds", "value": thresholds(column["steps"])})
+        if "mappings" in column:
+            properties.append({"id": "mappings", "value": value_mappings(column["mappings"])})
+        if "link" in column:
+            properties.append({"id": "links", "value": [{"title": column["link"][0], "url": column["link"][1], "targetBlank": column["link"][1].startswith("https:")}]})
+        properties += [{"id": key, "value": column[key]} for key in ("unit", "decimals", "min", "max") if key in column]
+        # A label that looks like a number, a version say, must not be shown as one; the panel's noValue is its message, not a cell's.
+        properties.append({"id": "unit", "value": "string"} if name in rename.values() else {"id": "noValue", "value": "–"})
+        overrides.append({"matcher": {"id": "byName", "options": name}, "properties": properties})
+    defaults = {"unit": "none", "color": {"mode": "thresholds"}, "thresholds": thresholds(((None, GREY),)), "mappings": [], "noValue": empty, "custom": {"align": "auto", "cellOptions": {"type": "auto"}, "filterable": False, "inspect": False}}
+    options = {"showHeader": True, "cellHeight": "sm", "footer": {"show": False, "reducer": ["sum"], "countRows": False, "fields": ""}, "sortBy": [{"displayName": sort[0], "desc": sort[1]}] if sort else []}
+    return width, panel("table", title, description, targets, defaults, options, overrides, [{"id": "merge", "options": {}}, {"id": "organize", "options": organize}])
+
+
+def main():
+    differ = []
+    for dashboard in (fleet(), target(), exporter()):
+        file = HERE / f"{dashboard.uid}.json"
+        text = json.dumps(dashboard.json(), indent=1, ensure_ascii=False) + "\n"
+        if "--check" in sys.argv[1:]:
+            if not file.exists() or file.read_text() != text:
+                differ.append(file.name)
+        else:
+            file.write_text(text)
+    if differ:
+        print(f"{', '.join(differ)}: not what generate.py makes; run it", file=sys.stderr)
+    return 1 if differ else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,149 @@
+//! The command line: what each command prints, and with which code it leaves.
+//!
+//! 0: good. 1: findings, or something failed. 2: the configuration or the command line is wrong. 3: a target is unreachable, or shows
+//! less than it must.
+
+mod check;
+mod serve;
+mod table;
+
+use std::io::{IsTerminal, stdout};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Config, Diagnostic, ProcessEnv};
+use crate::runtime::{Listen, LogFormat, install_crypto, start_logging};
+use crate::web::MetricsPath;
+
+/// Findings, or something failed.
+const FAILED: u8 = 1;
+/// The configuration or the command line is wrong.
+const MISCONFIGURED: u8 = 2;
+/// A target is unreachable, or shows less than it must.
+const UNREACHABLE: u8 = 3;
+
+/// Whether the people who log in to your Odoo servers hold a second factor, as Prometheus metrics.
+///
+/// Polls any number of Odoo servers (14 to 20) read-only with a least-privilege account, and exports who of them is protected by a second
+/// factor, by user type and by privileged role. What the account cannot see completely is absent, and says so.
+#[derive(Debug, Parser)]
+#[command(version, about, long_about, after_help = AFTER_HELP, propagate_version = true)]
+struct Cli {
+    #[command(flatten)]
+    options: Options,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+const AFTER_HELP: &str = "\
+Try it without an Odoo:      odoo-mfa-exporter demo
+Check a new configuration:   odoo-mfa-exporter --config.file my.yml check --connect
+A report, now:               odoo-mfa-exporter --config.file my.yml scan
+
+Exit codes: 0 good, 1 findings or failed, 2 wrong configuration, 3 a target is unreachable or incomplete.";
+
+/// Options of every command. Each can be given by an environment variable as well.
+#[derive(Debug, Args)]
+struct Options {
+    /// The configuration file (YAML).
+    #[arg(
+        long = "config.file",
+        env = "ODOO_MFA_EXPORTER_CONFIG_FILE",
+        value_name = "FILE",
+        default_value = "/etc/odoo-mfa-exporter/config.yml",
+        global = true
+    )]
+    config_file: PathBuf,
+    /// Where to serve: `:9893` is every address of this host.
+    #[arg(
+        long = "web.listen-address",
+        env = "ODOO_MFA_EXPORTER_WEB_LISTEN_ADDRESS",
+        value_name = "ADDRESS",
+        default_value = ":9893",
+        global = true
+    )]
+    listen: Listen,
+    /// The path of the metrics.
+    #[arg(
+        long = "web.telemetry-path",
+        env = "ODOO_MFA_EXPORTER_WEB_TELEMETRY_PATH",
+        value_name = "PATH",
+        default_value = "/metrics",
+        global = true
+    )]
+    metrics_path: MetricsPath,
+    /// What to log: error, warn, info, debug or trace.
+    #[arg(
+        long = "log.level",
+        env = "ODOO_MFA_EXPORTER_LOG_LEVEL",
+        value_name = "LEVEL",
+        default_value = "info",
+        global = true
+    )]
+    log_level: String,
+    /// How log lines look.
+    #[arg(
+        long = "log.format",
+        env = "ODOO_MFA_EXPORTER_LOG_FORMAT",
+        value_enum,
+        default_value_t,
+        global = true
+    )]
+    log_format: LogFormat,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Poll, and serve metrics (the default).
+    Serve,
+    /// Try the exporter on simulated Odoo servers: no set-up, no Odoo, nothing is written.
+    Demo(serve::Demo),
+    /// Check the configuration; with --connect also what each target's account may see.
+    Check(check::Check),
+}
+
+/// Runs the program.
+pub fn run() -> ExitCode {
+    let Cli { options, command } = Cli::parse();
+    if let Err(error) = start_logging(&options.log_level, options.log_format) {
+        eprintln!("error: --log.level: {error}");
+        return ExitCode::from(MISCONFIGURED);
+    }
+    install_crypto();
+    match command.unwrap_or(Command::Serve) {
+        Command::Serve => serve::serve(&options),
+        Command::Demo(demo) => serve::demo(&options, &demo),
+        Command::Check(check) => check::check(&options, &check),
+    }
+}
+
+/// Loads the configuration and prints what is wrong with it, on standard error.
+fn load(path: &Path) -> Result<Config, ExitCode> {
+    let (config, diagnostics) = match Config::load(path, &ProcessEnv) {
+        Ok((config, warnings)) => (Some(config), warnings),
+        Err(diagnostics) => (None, diagnostics),
+    };
+    print_diagnostics(&diagnostics);
+    config.ok_or_else(|| ExitCode::from(MISCONFIGURED))
+}
+
+fn print_diagnostics(diagnostics: &[Diagnostic]) {
+    let colour = std::io::stderr().is_terminal();
+    for diagnostic in diagnostics {
+        eprintln!("{}", diagnostic.render(colour));
+    }
+}
+
+/// Whether standard output wants colours.
+fn colour() -> bool {
+    stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Runs a future to its end, on as many threads as there are cores.
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Runtime::new()
+        .expect("the system gives a process its threads and its epoll")
+        .block_on(future)
+}

@@ -1,0 +1,120 @@
+//! `serve`, `demo` and `simulate`: what runs until it is stopped.
+
+use std::io;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+use super::{FAILED, Options, block_on, load, print_diagnostics};
+use crate::config::{Config, Env, FileContent};
+use crate::demo::{DemoTarget, start_demo};
+use crate::runtime::{Daemon, stop_on_signals};
+
+/// Options of `demo`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Demo {
+    /// The same seed gives the same people.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+pub(super) fn serve(options: &Options) -> ExitCode {
+    let config = match load(&options.config_file) {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    finish(block_on(run(&config, options)))
+}
+
+async fn run(config: &Config, options: &Options) -> anyhow::Result<()> {
+    let stop = CancellationToken::new();
+    stop_on_signals(stop.clone()).context("cannot listen to signals")?;
+    let daemon = Daemon::prepare(config, &options.listen, options.metrics_path.clone()).await?;
+    info!(address = %daemon.address()?, targets = config.targets.len(), "listening");
+    daemon.run(stop).await?;
+    info!("stopped");
+    Ok(())
+}
+
+pub(super) fn demo(options: &Options, demo: &Demo) -> ExitCode {
+    finish(block_on(async {
+        let simulated = start_demo(demo.seed)
+            .await
+            .context("cannot start the simulated servers")?;
+        let env = DemoEnv {
+            configuration: demo_configuration(&simulated.targets),
+        };
+        let (config, _) = Config::load(Path::new("demo.yml"), &env).map_err(|diagnostics| {
+            print_diagnostics(&diagnostics);
+            anyhow::anyhow!("the demo's configuration is wrong: a defect of this program")
+        })?;
+        let stop = CancellationToken::new();
+        stop_on_signals(stop.clone()).context("cannot listen to signals")?;
+        let daemon =
+            Daemon::prepare(&config, &options.listen, options.metrics_path.clone()).await?;
+        println!("Simulated Odoo servers, changing while you watch:");
+        for target in &simulated.targets {
+            println!(
+                "  {:<10} Odoo {:<3} {}",
+                target.name, target.version, target.url
+            );
+        }
+        let address = daemon.address()?;
+        println!(
+            "\nThe exporter:\n  http://localhost:{}/\n  http://localhost:{}{}\n\nCtrl-C ends it.",
+            address.port(),
+            address.port(),
+            options.metrics_path
+        );
+        daemon.run(stop).await?;
+        Ok(())
+    }))
+}
+
+fn finish(result: anyhow::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error!("{error:#}");
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+/// Polls every two seconds, so that one sees something happen.
+fn demo_configuration(targets: &[DemoTarget]) -> String {
+    let targets: Vec<_> = targets
+        .iter()
+        .map(|target| {
+            serde_json::json!({
+                "name": target.name, "url": target.url, "database": target.database,
+                "login": target.login, "api_key": target.api_key,
+                "exemptions": [{"login": target.login, "reason": "service"}],
+            })
+        })
+        .collect();
+    // JSON is YAML.
+    serde_json::json!({"defaults": {"interval": "2s", "timeout": "1500ms"}, "targets": targets})
+        .to_string()
+}
+
+/// The demo's configuration exists in memory only.
+struct DemoEnv {
+    configuration: String,
+}
+
+impl Env for DemoEnv {
+    fn file(&self, _: &Path) -> io::Result<FileContent> {
+        Ok(FileContent {
+            bytes: self.configuration.clone().into_bytes(),
+            mode: 0o600,
+        })
+    }
+
+    fn var(&self, _: &str) -> Option<String> {
+        None
+    }
+}

@@ -1,0 +1,484 @@
+//! The methods that may be called: their signatures by version, and what they do. Everything that writes is refused and marked.
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    access::View,
+    fail::Fail,
+    fields::{Field, Model},
+    query::domain_of,
+    world::World,
+};
+
+/// A call as a protocol delivers it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Call {
+    pub(super) model: String,
+    pub(super) method: String,
+    /// Positional arguments; JSON-2 has none.
+    pub(super) args: Vec<Value>,
+    /// Named arguments, without `context`.
+    pub(super) kwargs: Map<String, Value>,
+    /// The `ids` of JSON-2.
+    pub(super) ids: Option<Value>,
+    pub(super) context: Map<String, Value>,
+}
+
+/// What a call did that a client of a read-only exporter must never do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Sins {
+    /// It would have written.
+    pub(super) write: bool,
+    /// It named `totp_secret`, an API key's text or another secret.
+    pub(super) secret: bool,
+}
+
+/// Starts the message with which a write is refused.
+pub(super) const WRITE_MARKER: &str = "the simulated Odoo refuses to write:";
+
+/// What is wrong with a call, whatever comes of it.
+pub(super) fn sins(call: &Call) -> Sins {
+    let text = json!([call.args, call.kwargs]).to_string();
+    let secret_param = call.method.starts_with("get_") && text.contains("database.secret");
+    let key_text = matches!(call.model.as_str(), "auth.api.key" | "res.users.apikeys")
+        && text.contains("\"key\"");
+    Sins {
+        write: writes(&call.method),
+        secret: text.contains("totp_secret") || secret_param || key_text,
+    }
+}
+
+/// Runs a call for a user. `None` is Python's: no result at all.
+pub(super) fn run(world: &World, uid: u32, call: &Call) -> Result<Option<Value>, Fail> {
+    let version = world.version;
+    let model = Model::find(world, &call.model).ok_or_else(|| Fail::NoModel(call.model.clone()))?;
+    let method = call.method.as_str();
+    if method.starts_with('_') || (version >= 19 && method == "search_fetch") {
+        let what = if version >= 19 {
+            format!("'{}.{method}'", call.model)
+        } else {
+            method.into()
+        };
+        return Err(Fail::Access(format!(
+            "Private methods (such as {what}) cannot be called remotely."
+        )));
+    }
+    if writes(method) {
+        return Err(Fail::Access(format!(
+            "{WRITE_MARKER} {}.{method}",
+            call.model
+        )));
+    }
+    let signature = Signature::find(version, model, method).ok_or_else(|| Fail::NoMethod {
+        model: call.model.clone(),
+        method: method.into(),
+    })?;
+    let (ids, args) = signature.bind(call)?;
+    let user = world.person(uid).ok_or_else(Fail::access_denied)?;
+    let view = View::new(world, user, &call.context)?;
+    let fields = |name: &str| -> Result<Vec<Field>, Fail> { view.readable(model, args.get(name)) };
+    let text = |name: &str| args.get(name).and_then(Value::as_str).unwrap_or_default();
+    Ok(Some(match method {
+        "search" => json!(
+            view.search(model, &args)?
+                .iter()
+                .map(super::records::Row::id)
+                .collect::<Vec<_>>()
+        ),
+        "search_count" => {
+            let count = view.find(model, domain_of(&args))?.len();
+            let limit = args
+                .get("limit")
+                .and_then(Value::as_u64)
+                .and_then(|it| usize::try_from(it).ok())
+                .unwrap_or(usize::MAX);
+            json!(count.min(limit))
+        }
+        "search_read" => {
+            view.check_read(model)?;
+            let fields = fields("fields")?;
+            let rows = view.search(model, &args)?;
+            view.read(&rows, &fields, args.get("load"))
+        }
+        "read" => {
+            view.check_read(model)?;
+            view.read_ids(model, &ids, &fields("fields")?, args.get("load"))?
+        }
+        "fields_get" => view.fields_get(model, args.get("allfields"), args.get("attributes")),
+        "read_group" => view.read_group(model, &args)?,
+        "formatted_read_group" => view.formatted_read_group(model, &args)?,
+        "context_get" => {
+            let mut context = json!({"lang": "en_US", "tz": false});
+            if version >= 17 {
+                context["uid"] = json!(uid);
+            }
+            context
+        }
+        "has_group" => {
+            let of = if version >= 18 {
+                ids.first().copied().unwrap_or(uid)
+            } else {
+                uid
+            };
+            let group = world.groups.id(text("group_ext_id"));
+            json!(
+                world
+                    .person(of)
+                    .zip(group)
+                    .is_some_and(|(person, group)| world.set(person).all.contains(&group))
+            )
+        }
+        "get_external_id" => {
+            view.check_read(model)?;
+            let xml_id = |id: u32| match model {
+                Model::Groups => world
+                    .groups
+                    .list
+                    .iter()
+                    .find(|group| group.id == id)
+                    .map(|group| group.xml_id()),
+                _ => world
+                    .references
+                    .iter()
+                    .find(|it| it.model == model.name() && it.id == id)
+                    .map(|it| format!("base.{}", it.name)),
+            };
+            Value::Object(
+                ids.iter()
+                    .map(|id| (id.to_string(), json!(xml_id(*id).unwrap_or_default())))
+                    .collect(),
+            )
+        }
+        "check_object_reference" => {
+            let (module, name) = (text("module"), text("xml_id"));
+            let (model, id) = world.reference(module, name).ok_or_else(|| {
+                Fail::value(format!(
+                    "External ID not found in the system: {module}.{name}"
+                ))
+            })?;
+            json!([model, id])
+        }
+        "get_param" | "get_str" => {
+            view.check_read(model)?;
+            match world.param(text("key")) {
+                Some(value) => json!(value),
+                None => args.get("default").cloned().unwrap_or(json!(false)),
+            }
+        }
+        "default_get" => settings(&view, args.get("fields"))?,
+        "check_access_rights" | "has_access" => {
+            let may = text("operation") == "read" && view.may_read(model);
+            let raise = method == "check_access_rights"
+                && args
+                    .get("raise_exception")
+                    .and_then(Value::as_bool)
+                    .unwrap_or(true);
+            match (may, raise) {
+                (false, true) => return Err(view.refusal(model)),
+                (true, true) if version >= 19 => return Ok(None),
+                (may, _) => json!(may),
+            }
+        }
+        "exists" => json!(
+            ids.iter()
+                .filter(|id| view.row(model, **id).is_some())
+                .collect::<Vec<_>>()
+        ),
+        _ => {
+            return Err(Fail::NoMethod {
+                model: call.model.clone(),
+                method: method.into(),
+            });
+        }
+    }))
+}
+
+fn writes(method: &str) -> bool {
+    const NAMES: &[&str] = &[
+        "create",
+        "write",
+        "unlink",
+        "copy",
+        "web_save",
+        "load",
+        "name_create",
+        "toggle_active",
+        "remove",
+        "generate",
+        "change_password",
+        "execute",
+        "unarchive",
+        "flush_model",
+        "init",
+        "invite",
+        "signup",
+        "reset_password",
+        "make_key",
+    ];
+    const PREFIXES: &[&str] = &[
+        "action_",
+        "button_",
+        "set_",
+        "totp_",
+        "revoke_",
+        "api_key_",
+        "preference_",
+        "auth_passkey_",
+        "update_",
+        "delete_",
+        "import_",
+        "web_save",
+    ];
+    NAMES.contains(&method) || PREFIXES.iter().any(|prefix| method.starts_with(prefix))
+}
+
+/// `res.config.settings default_get`: in 17 and later anybody internal is told the policy.
+fn settings(view: &View<'_>, fields: Option<&Value>) -> Result<Value, Fail> {
+    let world = view.world;
+    if world.version <= 16 && !view.is_system() {
+        return Err(view.refusal(Model::Settings));
+    }
+    view.check_read(Model::Settings)?;
+    let module = if world.version >= 19 {
+        "auth_totp_mail"
+    } else {
+        "auth_totp_mail_enforce"
+    };
+    let mut values = Map::new();
+    for name in fields
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+    {
+        match name {
+            "auth_totp_policy" if world.installed(module) => {
+                values.insert(
+                    name.into(),
+                    world
+                        .param("auth_totp.policy")
+                        .map_or(json!(false), |policy| json!(policy)),
+                );
+            }
+            "auth_totp_enforce" if world.installed(module) => {
+                values.insert(
+                    name.into(),
+                    json!(world.param("auth_totp.policy").is_some()),
+                );
+            }
+            _ => return Err(Fail::Other("builtins.KeyError", name.into())),
+        }
+    }
+    if world.version >= 19 {
+        values.insert("portal_allow_api_keys".into(), json!(false));
+        values.insert("is_installed_sale".into(), json!(false));
+    }
+    Ok(Value::Object(values))
+}
+
+/// A parameter and whether it must be given.
+type Parameter = (&'static str, bool);
+
+struct Signature {
+    function: &'static str,
+    /// Is it called on records?
+    on_records: bool,
+    parameters: Vec<Parameter>,
+}
+
+impl Signature {
+    fn find(version: u8, model: Model, method: &str) -> Option<Self> {
+        let domain = if version <= 16 { "args" } else { "domain" };
+        let (on_records, function, parameters): (bool, &'static str, Vec<Parameter>) = match method
+        {
+            "search" => {
+                let mut parameters = vec![
+                    (domain, true),
+                    ("offset", false),
+                    ("limit", false),
+                    ("order", false),
+                ];
+                if version <= 16 {
+                    parameters.push(("count", false));
+                }
+                (false, "BaseModel.search()", parameters)
+            }
+            "search_count" if version <= 15 => {
+                (false, "BaseModel.search_count()", vec![(domain, true)])
+            }
+            "search_count" => (
+                false,
+                "BaseModel.search_count()",
+                vec![(domain, true), ("limit", false)],
+            ),
+            "search_read" => {
+                let mut parameters = vec![
+                    ("domain", false),
+                    ("fields", false),
+                    ("offset", false),
+                    ("limit", false),
+                    ("order", false),
+                ];
+                if version >= 15 {
+                    parameters.push(("load", false));
+                }
+                let function = match version {
+                    ..=14 => "BaseModel.search_read()",
+                    15..=16 => "UsersView.read()",
+                    _ => "UsersView._read_format()",
+                };
+                (false, function, parameters)
+            }
+            "read" => (
+                true,
+                "BaseModel.read()",
+                vec![("fields", false), ("load", false)],
+            ),
+            "fields_get" => (
+                false,
+                "BaseModel.fields_get()",
+                vec![("allfields", false), ("attributes", false)],
+            ),
+            "read_group" if version <= 19 => (
+                false,
+                "BaseModel.read_group()",
+                vec![
+                    ("domain", true),
+                    ("fields", true),
+                    ("groupby", true),
+                    ("offset", false),
+                    ("limit", false),
+                    ("orderby", false),
+                    ("lazy", false),
+                ],
+            ),
+            "formatted_read_group" if version >= 19 => (
+                false,
+                "BaseModel.formatted_read_group()",
+                vec![
+                    ("domain", true),
+                    ("groupby", false),
+                    ("aggregates", false),
+                    ("having", false),
+                    ("offset", false),
+                    ("limit", false),
+                    ("order", false),
+                ],
+            ),
+            "context_get" if model == Model::Users => (false, "Users.context_get()", vec![]),
+            "has_group" if model == Model::Users => (
+                version >= 18,
+                "Users.has_group()",
+                vec![("group_ext_id", true)],
+            ),
+            "get_external_id" => (true, "BaseModel.get_external_id()", vec![]),
+            "exists" => (true, "BaseModel.exists()", vec![]),
+            "check_object_reference" if model == Model::Data => (
+                false,
+                "IrModelData.check_object_reference()",
+                vec![
+                    ("module", true),
+                    ("xml_id", true),
+                    ("raise_on_access_error", false),
+                ],
+            ),
+            "get_param" if model == Model::Parameters && version <= 19 => (
+                false,
+                "IrConfigParameter.get_param()",
+                vec![("key", true), ("default", false)],
+            ),
+            "get_str" if model == Model::Parameters && version >= 20 => (
+                false,
+                "IrConfigParameter.get_str()",
+                vec![("key", true), ("default", false)],
+            ),
+            "default_get" if model == Model::Settings => (
+                false,
+                "ResConfigSettings.default_get()",
+                vec![("fields", true)],
+            ),
+            "check_access_rights" if version <= 19 => (
+                false,
+                "BaseModel.check_access_rights()",
+                vec![("operation", true), ("raise_exception", false)],
+            ),
+            "has_access" if version >= 18 => {
+                (true, "BaseModel.has_access()", vec![("operation", true)])
+            }
+            _ => return None,
+        };
+        Some(Self {
+            function,
+            on_records,
+            parameters,
+        })
+    }
+
+    /// The ids and the arguments by name.
+    fn bind(&self, call: &Call) -> Result<(Vec<u32>, Map<String, Value>), Fail> {
+        let wrong = |message: String| Fail::Argument {
+            function: self.function.into(),
+            message,
+        };
+        let mut positional = call.args.iter();
+        let ids = match (&call.ids, self.on_records) {
+            (Some(_), false) => {
+                return Err(wrong(format!(
+                    "cannot call {}.{} with ids",
+                    call.model, call.method
+                )));
+            }
+            (Some(ids), true) => id_list(ids),
+            (None, true) => positional.next().map(id_list).unwrap_or_default(),
+            (None, false) => Vec::new(),
+        };
+        let mut bound = Map::new();
+        for ((name, required), value) in self.parameters.iter().map(|it| (it, positional.next())) {
+            match value.or_else(|| call.kwargs.get(*name)) {
+                Some(value) => drop(bound.insert((*name).into(), value.clone())),
+                None if *required && call.args.is_empty() => {
+                    return Err(wrong(format!("missing a required argument: '{name}'")));
+                }
+                None if *required => {
+                    return Err(wrong(format!(
+                        "missing 1 required positional argument: '{name}'"
+                    )));
+                }
+                None => {}
+            }
+        }
+        if positional.next().is_some() {
+            return Err(wrong(format!(
+                "takes {} positional arguments but {} were given",
+                self.parameters.len() + 1,
+                call.args.len() + 1
+            )));
+        }
+        match call
+            .kwargs
+            .keys()
+            .find(|name| !self.parameters.iter().any(|(it, _)| it == name))
+        {
+            Some(name) => Err(wrong(format!(
+                "got an unexpected keyword argument '{name}'"
+            ))),
+            None => Ok((ids, bound)),
+        }
+    }
+}
+
+fn id_list(value: &Value) -> Vec<u32> {
+    match value {
+        Value::Array(list) => list
+            .iter()
+            .filter_map(Value::as_u64)
+            .filter_map(|id| id.try_into().ok())
+            .collect(),
+        Value::Number(one) => one
+            .as_u64()
+            .and_then(|id| id.try_into().ok())
+            .into_iter()
+            .collect(),
+        _ => Vec::new(),
+    }
+}

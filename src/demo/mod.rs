@@ -1,0 +1,44 @@
+//! A simulated Odoo: stateful, several versions, several databases, wrong in the ways in which real servers are wrong.
+//!
+//! It speaks JSON-2 (19 and later) and JSON-RPC (14 and later) over real sockets, keeps people, groups, keys and devices that can be changed
+//! while it runs, obeys access rights and record rules (silently leaving rows out, as Odoo does), and fails on demand.
+//! It serves the `demo` command, load tests (`simulate`) and, as the fake Odoo, the integration tests. It knows nothing of the rest of the crate.
+//!
+//! * [`World`]: what one database holds, and the calls that change it.
+//! * [`SimServer`]: one Odoo version on one address, with any number of databases, [`Fault`]s and a [`RequestLog`].
+//! * [`Life`]: people come, go, enrol and switch off, seeded and at a chosen pace.
+//! * [`start_demo`] and [`simulate`]: ready-made fleets.
+//!
+//! It never writes on behalf of a caller: each write method is refused and counted, so that a test can prove that a client only reads.
+
+mod access;
+mod clock;
+mod conn;
+mod domain;
+mod fail;
+mod fault;
+mod fields;
+mod json2;
+mod jsonrpc;
+mod life;
+mod methods;
+mod pages;
+mod query;
+mod read_group;
+mod records;
+mod rng;
+pub mod scenarios;
+mod server;
+mod simulate;
+mod world;
+
+pub use clock::{Clock, Time};
+pub use fault::{Fault, LogEntry, RequestLog};
+pub use life::{Life, Pace};
+pub use scenarios::{Demo, DemoTarget, start_demo};
+pub use server::{Database, Endpoint, ServerOptions, SimServer};
+pub use simulate::{Fleet, SimulateOptions, simulate};
+pub use world::{Account, AccountKind, Credential, Kind, PersonView, Quirks, Recipe, Scope, World};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,357 @@
+//! Rows and the values of their fields, as one account may read them.
+
+use std::borrow::Cow;
+
+use serde_json::{Value, json};
+
+use super::{
+    access::View,
+    clock::{self, Time},
+    fields::Model,
+    world::{
+        ACTIVE, Credential, GroupSet, Kind, Module, Network, OAUTH, Parameter, Person, SAML, TOTP,
+        Website, World,
+    },
+};
+
+/// A row of some model.
+#[derive(Debug, Clone)]
+pub(super) enum Row<'w> {
+    User(&'w Person),
+    Group(&'w super::world::Group),
+    Key(&'w Credential),
+    Passkey(&'w Credential),
+    Module(&'w Module),
+    Parameter(&'w str, &'w Parameter),
+    Data {
+        id: u32,
+        module: Cow<'w, str>,
+        name: Cow<'w, str>,
+        model: &'static str,
+        res: u32,
+    },
+    Company(u32, &'w str),
+    Website(u32, &'w Website),
+    Network(u32, &'w Network),
+    Log {
+        id: u32,
+        user: u32,
+        date: Time,
+    },
+}
+
+/// The value of a field.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Val<'a> {
+    Null,
+    Bool(bool),
+    Int(u32),
+    Text(Cow<'a, str>),
+    Date(Time),
+    /// A many2one; 0: none.
+    One(Model, u32),
+    Many(Vec<u32>),
+}
+
+impl Val<'_> {
+    fn date(time: Time) -> Self {
+        if time == 0 {
+            Self::Null
+        } else {
+            Self::Date(time)
+        }
+    }
+}
+
+impl Row<'_> {
+    pub(super) fn id(&self) -> u32 {
+        match self {
+            Self::User(person) => person.id,
+            Self::Group(group) => group.id,
+            Self::Key(key) | Self::Passkey(key) => key.id,
+            Self::Module(module) => module.id,
+            Self::Parameter(_, parameter) => parameter.id,
+            Self::Data { id, .. }
+            | Self::Company(id, _)
+            | Self::Website(id, _)
+            | Self::Network(id, _)
+            | Self::Log { id, .. } => *id,
+        }
+    }
+}
+
+/// Every row of a model, whoever asks.
+pub(super) fn all(world: &World, model: Model) -> Box<dyn Iterator<Item = Row<'_>> + '_> {
+    match model {
+        Model::Users => Box::new(world.people.iter().map(Row::User)),
+        Model::Groups => Box::new(world.groups.list.iter().map(Row::Group)),
+        Model::Keys if world.version <= 14 => {
+            Box::new(world.keys().chain(world.devices()).map(Row::Key))
+        }
+        Model::Keys => Box::new(world.keys().map(Row::Key)),
+        Model::Devices => Box::new(world.devices().map(Row::Key)),
+        Model::Passkeys => Box::new(world.passkeys().map(Row::Passkey)),
+        Model::Modules => Box::new(world.modules.iter().map(Row::Module)),
+        Model::Parameters => Box::new(
+            world
+                .parameters
+                .iter()
+                .map(|(key, parameter)| Row::Parameter(key, parameter)),
+        ),
+        Model::Data => Box::new(data(world).into_iter()),
+        Model::Companies => Box::new(
+            world
+                .companies
+                .iter()
+                .zip(1..)
+                .map(|(name, id)| Row::Company(id, name)),
+        ),
+        Model::Websites => Box::new(
+            world
+                .websites
+                .iter()
+                .zip(1..)
+                .map(|(website, id)| Row::Website(id, website)),
+        ),
+        Model::Networks => Box::new(
+            world
+                .networks
+                .iter()
+                .zip(1..)
+                .map(|(network, id)| Row::Network(id, network)),
+        ),
+        Model::Log => Box::new(world.people.iter().flat_map(log_rows)),
+        Model::StoredKeys | Model::Settings => Box::new(std::iter::empty()),
+    }
+}
+
+fn data(world: &World) -> Vec<Row<'_>> {
+    let groups = world.groups.list.iter().map(|group| {
+        (
+            Cow::from(&*group.module),
+            Cow::from(&*group.name),
+            "res.groups",
+            group.id,
+        )
+    });
+    let others = world
+        .references
+        .iter()
+        .map(|it| (Cow::from("base"), Cow::from(it.name), it.model, it.id));
+    let rows = groups.chain(others).zip(1..);
+    rows.map(|((module, name, model, res), id)| Row::Data {
+        id,
+        module,
+        name,
+        model,
+        res,
+    })
+    .collect()
+}
+
+fn log_rows(person: &Person) -> impl Iterator<Item = Row<'_>> {
+    let rows = [
+        (person.id * 2, person.other_row),
+        (person.id * 2 + 1, person.last_row),
+    ];
+    rows.into_iter()
+        .filter(|(_, date)| *date != 0)
+        .map(|(id, date)| Row::Log {
+            id,
+            user: person.id,
+            date,
+        })
+}
+
+impl<'w> View<'w> {
+    /// Does a record rule let this account see the row?
+    pub(super) fn sees(&self, row: &Row<'w>) -> bool {
+        match row {
+            Row::User(person) => self.sees_user(person),
+            Row::Key(key) => key.owner == self.uid || self.sees_all(Model::Keys),
+            Row::Passkey(key) => key.owner == self.uid || self.sees_all(Model::Passkeys),
+            Row::Company(id, _) => self.companies & (1 << (id - 1)) != 0 || self.is_erp_manager(),
+            _ => true,
+        }
+    }
+
+    /// The value of a field that exists.
+    pub(super) fn value(&self, row: &Row<'w>, field: &str) -> Val<'w> {
+        if field == "id" {
+            return Val::Int(row.id());
+        }
+        if field == "display_name" {
+            return Val::Text(self.display(row).into());
+        }
+        let world = self.world;
+        match row {
+            Row::User(person) => self.user_value(person, field),
+            Row::Group(group) => match field {
+                "name" => Val::Text(group.label.rsplit(" / ").next().unwrap_or_default().into()),
+                "full_name" => Val::Text((&*group.label).into()),
+                "implied_ids" => Val::Many(group.implied.clone()),
+                "all_implied_ids" => {
+                    let mut groups = world.groups.clone();
+                    let set = groups.intern(vec![group.id]);
+                    Val::Many(groups.sets[usize::from(set)].all.clone())
+                }
+                // As in Odoo, archived people are left out of these lists even when a search would find them.
+                "user_ids" => Val::Many(self.members(|set| set.explicit.contains(&group.id))),
+                _ => Val::Many(self.members(|set| set.all.contains(&group.id))),
+            },
+            Row::Key(key) | Row::Passkey(key) => match field {
+                "user_id" | "create_uid" => Val::One(Model::Users, key.owner),
+                "scope" => key
+                    .scope
+                    .text()
+                    .map_or(Val::Null, |text| Val::Text(text.into())),
+                "create_date" | "write_date" => Val::date(key.created),
+                "expiration_date" => Val::date(key.expires),
+                _ => Val::Text(format!("credential {}", key.id).into()),
+            },
+            Row::Module(module) => match field {
+                "name" => Val::Text((&*module.name).into()),
+                "state" => Val::Text(
+                    if module.installed {
+                        "installed"
+                    } else {
+                        "uninstalled"
+                    }
+                    .into(),
+                ),
+                "latest_version" if !module.installed => Val::Null,
+                _ => Val::Text(format!("{}.0.1.0", world.version).into()),
+            },
+            Row::Parameter(key, parameter) => match field {
+                "key" => Val::Text((*key).into()),
+                _ => Val::Text((&*parameter.value).into()),
+            },
+            Row::Data {
+                module,
+                name,
+                model,
+                res,
+                ..
+            } => match field {
+                "module" => Val::Text(module.clone()),
+                "name" => Val::Text(name.clone()),
+                "model" => Val::Text((*model).into()),
+                _ => Val::Int(*res),
+            },
+            Row::Company(_, name) => match field {
+                "active" => Val::Bool(true),
+                _ => Val::Text((*name).into()),
+            },
+            Row::Website(_, website) => match field {
+                "name" => Val::Text((&*website.name).into()),
+                "company_id" => Val::One(Model::Companies, 1),
+                _ => Val::One(Model::Users, website.user),
+            },
+            Row::Network(_, network) => match field {
+                "cidr" => Val::Text((&*network.cidr).into()),
+                _ => Val::Many(network.users.clone()),
+            },
+            Row::Log { user, date, .. } => match field {
+                "create_uid" => Val::One(Model::Users, *user),
+                _ => Val::date(*date),
+            },
+        }
+    }
+
+    fn user_value(&self, person: &'w Person, field: &str) -> Val<'w> {
+        let world = self.world;
+        match field {
+            "login" | "email" => Val::Text(world.login(person).into()),
+            "name" => Val::Text(world.name(person).into()),
+            "active" => Val::Bool(person.has(ACTIVE)),
+            "share" => Val::Bool(world.set(person).kind != Kind::Internal),
+            "create_date" | "write_date" | "password_write_date" => Val::date(person.created),
+            "login_date" => Val::date(person.last_row),
+            "log_ids" => Val::Many(log_rows(person).map(|row| row.id()).collect()),
+            "company_id" => Val::One(Model::Companies, person.company.into()),
+            "company_ids" => Val::Many(
+                (1..=8)
+                    .filter(|id| person.companies & (1 << (id - 1)) != 0)
+                    .collect(),
+            ),
+            "companies_count" => Val::Int(u32::try_from(world.companies.len()).unwrap_or(0)),
+            "groups_id" | "all_group_ids" => Val::Many(world.set(person).all.clone()),
+            "group_ids" => Val::Many(world.set(person).explicit.clone()),
+            "totp_enabled" => {
+                let hidden =
+                    world.quirks.totp_hidden && person.id != self.uid && !self.is_erp_manager();
+                Val::Bool(person.has(TOTP) && !hidden)
+            }
+            "oauth_uid" if person.has(OAUTH) => Val::Text(format!("oauth-{}", person.id).into()),
+            "saml_ids" => Val::Many(if person.has(SAML) {
+                vec![person.id]
+            } else {
+                Vec::new()
+            }),
+            "api_key_ids" => Val::Many(self.own(all(world, Model::Keys), person.id)),
+            "totp_trusted_device_ids" => {
+                Val::Many(self.own(Box::new(world.devices().map(Row::Key)), person.id))
+            }
+            "auth_passkey_key_ids" => Val::Many(self.own(all(world, Model::Passkeys), person.id)),
+            _ => Val::Null,
+        }
+    }
+
+    /// Ids of somebody's credentials, as far as the rules show them.
+    fn own(&self, rows: Box<dyn Iterator<Item = Row<'w>> + 'w>, owner: u32) -> Vec<u32> {
+        rows.filter(|row| {
+            matches!(row, Row::Key(key) | Row::Passkey(key) if key.owner == owner) && self.sees(row)
+        })
+        .map(|row| row.id())
+        .collect()
+    }
+
+    fn members(&self, is_in: impl Fn(&GroupSet) -> bool) -> Vec<u32> {
+        let sets: Vec<bool> = self.world.groups.sets.iter().map(is_in).collect();
+        let there = self.world.people.iter().filter(|person| {
+            person.has(ACTIVE) && sets[usize::from(person.set)] && self.sees_user(person)
+        });
+        there.map(|person| person.id).collect()
+    }
+
+    fn display(&self, row: &Row<'w>) -> String {
+        let world = self.world;
+        match row {
+            Row::User(person) => world.name(person),
+            Row::Group(group) => group.label.clone(),
+            Row::Key(key) | Row::Passkey(key) => format!("credential {}", key.id),
+            Row::Module(module) => module.name.clone(),
+            Row::Parameter(key, _) => (*key).into(),
+            Row::Data { module, name, .. } => format!("{module}.{name}"),
+            Row::Company(_, name) => (*name).into(),
+            Row::Website(_, website) => website.name.clone(),
+            Row::Network(_, network) => network.cidr.clone(),
+            Row::Log { id, .. } => format!("res.users.log,{id}"),
+        }
+    }
+
+    /// The row behind a many2one or an id.
+    pub(super) fn row(&self, model: Model, id: u32) -> Option<Row<'w>> {
+        match model {
+            Model::Users => self.world.person(id).map(Row::User),
+            _ => all(self.world, model).find(|row| row.id() == id),
+        }
+    }
+
+    /// A value as JSON; `names`: a many2one as `[id, name]`.
+    pub(super) fn json(&self, value: Val<'w>, names: bool) -> Value {
+        match value {
+            Val::Null | Val::One(_, 0) => json!(false),
+            Val::Bool(it) => json!(it),
+            Val::Int(it) => json!(it),
+            Val::Text(it) => json!(it),
+            Val::Date(it) => json!(clock::format(it)),
+            Val::One(_, id) if !names => json!(id),
+            Val::One(model, id) => match self.row(model, id) {
+                Some(row) => json!([id, self.display(&row)]),
+                None => json!(false),
+            },
+            Val::Many(ids) => json!(ids),
+        }
+    }
+}

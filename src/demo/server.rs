@@ -1,0 +1,501 @@
+//! One simulated Odoo server: a version, an address, any number of databases.
+//!
+//! Routes: `/json/2/MODEL/METHOD`, `/jsonrpc`, `/xmlrpc/2/common`, `/web/version`, `/json/version`, `/web/webclient/version_info`,
+//! `/web/health`, `/web/database/manager`, `/web/database/list`; which of them exist, and their errors, depend on the version.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt, io,
+    net::{Ipv4Addr, SocketAddr},
+    sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    extract::{ConnectInfo, State},
+    http::{HeaderMap, HeaderValue, Method, Response, Uri, header},
+};
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    conn::{Door, Hangup},
+    fault::{Fault, Faults, RequestLog},
+    json2, jsonrpc, pages,
+    rng::Rng,
+    world::World,
+};
+
+/// What can be asked of a server, and can be blocked as a reverse proxy does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Endpoint {
+    /// `/xmlrpc/...`
+    Xmlrpc,
+    /// `/jsonrpc`
+    Jsonrpc,
+    /// `/json/2/...`
+    Json2,
+    /// `/web/database/manager`
+    DatabaseManager,
+    /// `/web/database/list`
+    DatabaseList,
+    /// `/web/health`
+    Health,
+    /// `/web/version`, `/json/version`, `/web/webclient/version_info`
+    Version,
+}
+
+/// How a server runs.
+#[derive(Debug, Clone)]
+pub struct ServerOptions {
+    /// 14 to 20.
+    pub version: u8,
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Odoo closes each connection; a reverse proxy in front keeps them.
+    pub keep_alive: bool,
+    /// How long each answer takes, from and to.
+    pub latency: Option<(Duration, Duration)>,
+    /// Odoo's `list_db`: databases may be listed and managed.
+    pub list_databases: bool,
+    /// How many requests the logs keep whole, for each database; counts are always kept.
+    pub keep_requests: usize,
+    /// Seeds the latencies.
+    pub seed: u64,
+}
+
+impl ServerOptions {
+    /// A quick server of a version on a free port of 127.0.0.1.
+    pub fn new(version: u8) -> Self {
+        Self {
+            version,
+            listen: (Ipv4Addr::LOCALHOST, 0).into(),
+            keep_alive: false,
+            latency: None,
+            list_databases: true,
+            keep_requests: 1_000,
+            seed: 0,
+        }
+    }
+}
+
+/// A running server; it stops when it is dropped.
+pub struct SimServer {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    task: JoinHandle<()>,
+}
+
+/// A database of a server.
+pub struct Database {
+    /// Its name.
+    pub name: String,
+    world: RwLock<World>,
+    pub(super) faults: Faults,
+    log: RequestLog,
+}
+
+pub(super) struct Shared {
+    pub(super) options: ServerOptions,
+    pub(super) databases: RwLock<BTreeMap<String, Arc<Database>>>,
+    blocked: RwLock<BTreeSet<Endpoint>>,
+    pub(super) faults: Faults,
+    pub(super) log: RequestLog,
+    rng: Mutex<Rng>,
+    /// Ends every request in flight when the server is dropped.
+    stopped: CancellationToken,
+}
+
+impl SimServer {
+    /// Starts a server. An error is the socket's.
+    pub async fn start(options: ServerOptions) -> io::Result<Self> {
+        let listener = TcpListener::bind(options.listen).await?;
+        let address = listener.local_addr()?;
+        let rng = Mutex::new(Rng::new(options.seed));
+        let log = RequestLog::keeping(options.keep_requests);
+        let shared = Arc::new(Shared {
+            options,
+            databases: RwLock::default(),
+            blocked: RwLock::default(),
+            faults: Faults::default(),
+            log,
+            rng,
+            stopped: CancellationToken::new(),
+        });
+        let app = Router::new()
+            .fallback(handle)
+            .with_state(shared.clone())
+            .into_make_service_with_connect_info::<Hangup>();
+        let task = tokio::spawn(async move {
+            // It ends only with the task.
+            let _ = axum::serve(Door(listener), app).await;
+        });
+        Ok(Self {
+            address,
+            shared,
+            task,
+        })
+    }
+
+    /// The address as a URL, without a slash at the end.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The address.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The version.
+    pub fn version(&self) -> u8 {
+        self.shared.options.version
+    }
+
+    /// Adds or replaces a database. The world should be of the server's version.
+    pub fn add_database(&self, name: &str, world: World) -> Arc<Database> {
+        let database = Arc::new(Database {
+            name: name.into(),
+            world: RwLock::new(world),
+            faults: Faults::default(),
+            log: RequestLog::keeping(self.shared.options.keep_requests),
+        });
+        write(&self.shared.databases).insert(name.into(), database.clone());
+        database
+    }
+
+    /// Drops a database.
+    pub fn drop_database(&self, name: &str) {
+        write(&self.shared.databases).remove(name);
+    }
+
+    /// All its databases.
+    pub fn databases(&self) -> Vec<Arc<Database>> {
+        read(&self.shared.databases).values().cloned().collect()
+    }
+
+    /// Every request to this server goes wrong from now on.
+    pub fn fail(&self, fault: Fault) {
+        self.shared.faults.set(fault);
+    }
+
+    /// Ends the faults of the server; those of databases stay.
+    pub fn heal(&self) {
+        self.shared.faults.clear();
+    }
+
+    /// A handle that sets and ends faults of this server from another task.
+    pub(super) fn switch(&self) -> Switch {
+        Switch(self.shared.clone())
+    }
+
+    /// A proxy blocks the endpoint: an HTML 403.
+    pub fn block(&self, endpoint: Endpoint) {
+        write(&self.shared.blocked).insert(endpoint);
+    }
+
+    /// The endpoint answers again.
+    pub fn unblock(&self, endpoint: Endpoint) {
+        write(&self.shared.blocked).remove(&endpoint);
+    }
+
+    /// What was asked outside the databases: pages, `common.version`, calls of unknown databases.
+    pub fn log(&self) -> &RequestLog {
+        &self.shared.log
+    }
+}
+
+/// Sets and ends faults of a server.
+pub(super) struct Switch(Arc<Shared>);
+
+impl Switch {
+    pub(super) fn set(&self, fault: Option<Fault>) {
+        match fault {
+            Some(fault) => self.0.faults.set(fault),
+            None => self.0.faults.clear(),
+        }
+    }
+}
+
+impl Drop for SimServer {
+    fn drop(&mut self) {
+        self.task.abort();
+        self.shared.stopped.cancel();
+    }
+}
+
+impl fmt::Debug for SimServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "SimServer({}, Odoo {})",
+            self.address, self.shared.options.version
+        )
+    }
+}
+
+impl Database {
+    /// The world, to read the truth from. Drop it before awaiting anything.
+    pub fn world(&self) -> RwLockReadGuard<'_, World> {
+        read(&self.world)
+    }
+
+    /// The world, to change it. Drop it before awaiting anything.
+    pub fn world_mut(&self) -> RwLockWriteGuard<'_, World> {
+        write(&self.world)
+    }
+
+    /// Every call of this database goes wrong from now on.
+    pub fn fail(&self, fault: Fault) {
+        self.faults.set(fault);
+    }
+
+    /// Calls of a model and method (`None`: any) go wrong, the given number of times (`None`: until healed).
+    pub fn fail_when(
+        &self,
+        model: Option<&str>,
+        method: Option<&str>,
+        times: Option<u32>,
+        fault: Fault,
+    ) {
+        self.faults.add(model, method, times, fault);
+    }
+
+    /// Ends the faults.
+    pub fn heal(&self) {
+        self.faults.clear();
+    }
+
+    /// What was asked of this database.
+    pub fn log(&self) -> &RequestLog {
+        &self.log
+    }
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Database({})", self.name)
+    }
+}
+
+impl Shared {
+    pub(super) fn database(&self, name: &str) -> Option<Arc<Database>> {
+        read(&self.databases).get(name).cloned()
+    }
+
+    /// The only database, where there is only one.
+    pub(super) fn single(&self) -> Option<Arc<Database>> {
+        let databases = read(&self.databases);
+        if databases.len() == 1 {
+            databases.values().next().cloned()
+        } else {
+            None
+        }
+    }
+
+    fn blocks(&self, path: &str) -> bool {
+        let endpoint = match path {
+            "/jsonrpc" => Endpoint::Jsonrpc,
+            "/web/database/manager" => Endpoint::DatabaseManager,
+            "/web/database/list" => Endpoint::DatabaseList,
+            "/web/health" => Endpoint::Health,
+            "/web/version" | "/json/version" | "/web/webclient/version_info" => Endpoint::Version,
+            _ if path.starts_with("/xmlrpc") => Endpoint::Xmlrpc,
+            _ if path.starts_with("/json/2") => Endpoint::Json2,
+            _ => return false,
+        };
+        read(&self.blocked).contains(&endpoint)
+    }
+
+    fn delay(&self) -> Option<Duration> {
+        let (from, to) = self.options.latency?;
+        let unit = self
+            .rng
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .unit();
+        Some(from + to.saturating_sub(from).mul_f64(unit))
+    }
+}
+
+/// A request, taken apart.
+pub(super) struct Request {
+    pub(super) method: Method,
+    pub(super) path: String,
+    pub(super) query: String,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+impl Request {
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    pub(super) fn is_json(&self) -> bool {
+        let kind = self.header("content-type").unwrap_or_default();
+        matches!(
+            kind.split(';').next().unwrap_or_default().trim(),
+            "application/json" | "application/json-rpc"
+        )
+    }
+}
+
+/// What goes back.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) status: u16,
+    pub(super) kind: &'static str,
+    pub(super) body: String,
+    /// Further headers.
+    pub(super) more: Vec<(&'static str, &'static str)>,
+}
+
+impl Reply {
+    pub(super) fn json(status: u16, version: u8, body: &serde_json::Value) -> Self {
+        let kind = if version <= 16 {
+            "application/json"
+        } else {
+            "application/json; charset=utf-8"
+        };
+        Self {
+            status,
+            kind,
+            body: body.to_string(),
+            more: Vec::new(),
+        }
+    }
+
+    pub(super) fn html(status: u16, body: impl Into<String>) -> Self {
+        Self {
+            status,
+            kind: "text/html; charset=utf-8",
+            body: body.into(),
+            more: Vec::new(),
+        }
+    }
+}
+
+/// What a handler wants done.
+pub(super) enum Outcome {
+    Answer(Reply),
+    /// A fault strikes, and this is what would have been said without it.
+    Struck(Fault, Reply),
+}
+
+impl From<Reply> for Outcome {
+    fn from(reply: Reply) -> Self {
+        Self::Answer(reply)
+    }
+}
+
+async fn handle(
+    State(shared): State<Arc<Shared>>,
+    ConnectInfo(hangup): ConnectInfo<Hangup>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response<Body> {
+    let request = Request {
+        method,
+        path: uri.path().into(),
+        query: uri.query().unwrap_or_default().into(),
+        headers,
+        body,
+    };
+    let stopped = shared.stopped.clone();
+    let reply = tokio::select! {
+        biased;
+        () = stopped.cancelled() => {
+            hangup.now();
+            Reply::html(503, "")
+        }
+        reply = act(&shared, request, &hangup) => reply,
+    };
+    respond(reply, shared.options.keep_alive)
+}
+
+/// The answer, after its latency and what a fault makes of it.
+async fn act(shared: &Shared, request: Request, hangup: &Hangup) -> Reply {
+    if let Some(delay) = shared.delay() {
+        tokio::time::sleep(delay).await;
+    }
+    let outcome = if shared.blocks(&request.path) {
+        Outcome::Answer(Reply::html(
+            403,
+            "<html>\r\n<head><title>403 Forbidden</title></head>\r\n<body>\r\n<center><h1>403 Forbidden</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n",
+        ))
+    } else {
+        let reply = answer(shared, &request);
+        match (shared.faults.strike(None, None), reply) {
+            (Some(fault), Outcome::Answer(reply) | Outcome::Struck(_, reply)) => {
+                Outcome::Struck(fault, reply)
+            }
+            (None, reply) => reply,
+        }
+    };
+    match outcome {
+        Outcome::Answer(reply) => reply,
+        Outcome::Struck(fault, reply) => match fault {
+            Fault::Down => {
+                hangup.now();
+                reply
+            }
+            Fault::Slow(time) => {
+                tokio::time::sleep(time).await;
+                reply
+            }
+            Fault::Forever => std::future::pending().await,
+            Fault::PostgresDown => pages::postgres_down(shared, &request, reply),
+            Fault::Http(status, body) => Reply::html(status, body),
+            Fault::Reply(body) => Reply {
+                status: 200,
+                kind: "application/json",
+                body,
+                more: Vec::new(),
+            },
+            Fault::AccessDenied => pages::denied(shared, &request),
+            Fault::Raise(name, message) => pages::raised(shared, &request, name, &message),
+        },
+    }
+}
+
+fn answer(shared: &Shared, request: &Request) -> Outcome {
+    let version = shared.options.version;
+    match request.path.as_str() {
+        "/jsonrpc" => jsonrpc::answer(shared, request),
+        path if path.starts_with("/json/2") && version >= 19 => json2::answer(shared, request),
+        _ => pages::answer(shared, request).into(),
+    }
+}
+
+fn respond(reply: Reply, keep_alive: bool) -> Response<Body> {
+    let mut response = Response::new(Body::from(reply.body));
+    if let Ok(status) = reply.status.try_into() {
+        *response.status_mut() = status;
+    }
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(reply.kind));
+    headers.insert(
+        header::SERVER,
+        HeaderValue::from_static("Werkzeug/2.2.2 Python/3.11.7"),
+    );
+    for (name, value) in reply.more {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    if !keep_alive {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+pub(super) fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,193 @@
+//! Big databases, life, and ready-made fleets.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::*;
+
+/// Id, login, active, TOTP, passkeys, last login.
+type Row = (u32, String, bool, bool, usize, Option<Time>);
+
+fn snapshot(world: &World) -> Vec<Row> {
+    world
+        .people()
+        .map(|it| {
+            (
+                it.id(),
+                it.login(),
+                it.active(),
+                it.totp(),
+                it.passkeys(),
+                it.last_login(),
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn the_same_seed_gives_the_same_world_and_the_same_life() {
+    let build = |seed| {
+        let mut world = World::build(&Recipe::new(19, seed), Clock::fixed(NOW));
+        let account = world.add_account(AccountKind::Full, "auditor");
+        let born = snapshot(&world);
+        Life::skip(&mut world, 400);
+        (born, snapshot(&world), account.api_key)
+    };
+    assert_eq!(build(5), build(5));
+    let (born, lived, _) = build(5);
+    assert_ne!(born, build(6).0);
+    let enrolled = |people: &[Row]| {
+        people
+            .iter()
+            .filter(|it| it.3)
+            .map(|it| it.0)
+            .collect::<Vec<_>>()
+    };
+    assert_ne!(enrolled(&born), enrolled(&lived));
+    assert!(lived.len() > born.len(), "people joined");
+    assert!(
+        lived.iter().any(|it| it.1 == "auditor" && it.2),
+        "the account that polls stays"
+    );
+}
+
+#[tokio::test]
+async fn a_hundred_thousand_portal_people_are_searched_quickly() {
+    let recipe = Recipe {
+        internal: 5_000,
+        portal: 100_000,
+        ..Recipe::new(19, 2)
+    };
+    let stage = Stage::with(&recipe).await;
+    let truth = stage
+        .database
+        .world()
+        .users()
+        .filter(|it| it.totp())
+        .count();
+    let before = Instant::now();
+    assert_eq!(
+        stage
+            .count(&stage.least, json!([["totp_enabled", "=", true]]))
+            .await,
+        Ok(truth)
+    );
+    let body = json!({"domain": [["totp_enabled", "=", true], ["share", "=", false]], "order": "id", "context": {"active_test": false}});
+    let ids = stage
+        .json2(&stage.least, "res.users", "search", body)
+        .await
+        .expect("ids");
+    assert!(ids.as_array().expect("ids").len() > 2_000);
+    let groups = json!({"domain": [], "groupby": ["share", "active"], "aggregates": ["__count"], "context": {"active_test": false}});
+    assert_eq!(
+        stage
+            .json2(&stage.least, "res.users", "formatted_read_group", groups)
+            .await
+            .expect("groups")
+            .as_array()
+            .map(Vec::len),
+        Some(4)
+    );
+    let took = before.elapsed();
+    // Some ten milliseconds each in a release build.
+    assert!(took < Duration::from_secs(5), "{took:?}");
+}
+
+#[tokio::test]
+async fn the_demo_has_four_servers_that_answer_their_accounts() {
+    let demo = start_demo(1).await.expect("free ports");
+    let names: Vec<_> = demo
+        .targets
+        .iter()
+        .map(|target| (&*target.name, target.version))
+        .collect();
+    assert_eq!(
+        names,
+        [
+            ("healthy19", 19),
+            ("healthy17", 17),
+            ("blind18", 18),
+            ("flaky15", 15)
+        ]
+    );
+    for (target, server) in demo.targets.iter().zip(&demo.servers) {
+        let args = json!([target.database, target.login, target.api_key, {}]);
+        let body = json!({"jsonrpc": "2.0", "params": {"service": "common", "method": "authenticate", "args": args}});
+        let answer = ask(
+            server.address(),
+            "POST",
+            "/jsonrpc",
+            &[("Content-Type", "application/json")],
+            &body.to_string(),
+        )
+        .await
+        .expect("an answer");
+        assert!(
+            answer.json()["result"].is_number(),
+            "{target:?}: {}",
+            answer.body
+        );
+        assert!(!format!("{target:?}").contains(&target.api_key));
+    }
+}
+
+#[tokio::test]
+async fn a_fleet_writes_the_configuration_that_polls_it() {
+    let options = SimulateOptions {
+        targets: 30,
+        per_server: 7,
+        latency: (Duration::ZERO, Duration::ZERO),
+        share_down: 0.3,
+        ..SimulateOptions::default()
+    };
+    let fleet = Fleet::start(&options).await.expect("free ports");
+    assert_eq!(fleet.servers.len(), 5);
+    let text = fleet.configuration(&options);
+    assert_eq!(text.matches("\n- name: sim-").count(), 30);
+    assert!(!text.contains(&fleet.targets[0].api_key));
+    let mut up = 0;
+    for target in &fleet.targets {
+        let server = fleet
+            .servers
+            .iter()
+            .find(|it| it.url() == target.url)
+            .expect("its server");
+        let args = json!([target.database, target.login, target.api_key, {}]);
+        let body = json!({"jsonrpc": "2.0", "params": {"service": "common", "method": "authenticate", "args": args}});
+        let headers = [
+            ("Content-Type", "application/json"),
+            ("Connection", "close"),
+        ];
+        if let Some(answer) = ask(
+            server.address(),
+            "POST",
+            "/jsonrpc",
+            &headers,
+            &body.to_string(),
+        )
+        .await
+        {
+            assert!(
+                answer.json()["result"].is_number(),
+                "{target:?}: {}",
+                answer.body
+            );
+            up += 1;
+        }
+    }
+    assert!((10..30).contains(&up), "{up} of 30 are up");
+}
+
+#[tokio::test]
+async fn a_dropped_server_answers_nobody() {
+    let stage = Stage::new(18).await;
+    let address = stage.server.address();
+    drop(stage);
+    let refused = || std::net::TcpStream::connect(address).is_err();
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while !refused() {
+        assert!(Instant::now() < deadline, "the port is closed soon");
+        tokio::task::yield_now().await;
+    }
+}

@@ -1,0 +1,478 @@
+//! Populates a world from a recipe and a seed, and adds accounts that poll.
+
+use super::{
+    super::clock::{Clock, DAY},
+    *,
+};
+
+/// What a new world is made of. Shares are 0..1.
+#[derive(Debug, Clone)]
+pub struct Recipe {
+    /// The Odoo version, 14 to 20.
+    pub version: u8,
+    /// The same seed gives the same world.
+    pub seed: u64,
+    /// The mail domain of internal logins.
+    pub host: String,
+    /// Internal people, archived ones and the administrator included, polling accounts not.
+    pub internal: u32,
+    /// Portal people.
+    pub portal: u32,
+    /// Companies, one to eight; people of the first see the share users of the others only if they may work there.
+    pub companies: u8,
+    /// Websites, each but the first with a public user of its own; 0: the module is not installed.
+    pub websites: u8,
+    /// Share of people who are archived.
+    pub archived: f64,
+    /// Share of internal people with TOTP.
+    pub totp_internal: f64,
+    /// Share of portal people with TOTP.
+    pub totp_portal: f64,
+    /// Share of people with a passkey, where passkeys exist.
+    pub passkeys: f64,
+    /// Share of people linked to OAuth; 0: the module is not installed.
+    pub oauth: f64,
+    /// Keys for every hundred people.
+    pub keys_per_hundred: u32,
+    /// `auth_totp.policy`, with its module.
+    pub policy: Option<&'static str>,
+    /// Modules installed beyond the usual ones.
+    pub modules: Vec<&'static str>,
+    /// Usual modules that are not installed.
+    pub without: Vec<&'static str>,
+}
+
+impl Recipe {
+    /// A middling company: 60 internal and 120 portal people.
+    pub fn new(version: u8, seed: u64) -> Self {
+        Self {
+            version,
+            seed,
+            host: "company.example".into(),
+            internal: 60,
+            portal: 120,
+            companies: 2,
+            websites: 2,
+            archived: 0.12,
+            totp_internal: 0.6,
+            totp_portal: 0.15,
+            passkeys: 0.08,
+            oauth: 0.0,
+            keys_per_hundred: 14,
+            policy: None,
+            modules: Vec::new(),
+            without: Vec::new(),
+        }
+    }
+}
+
+/// What an account that polls may see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccountKind {
+    /// `base.group_system`: everything.
+    Full,
+    /// Internal, in all companies, in a group with read access to all keys, devices and passkeys: all but the parameters.
+    Least,
+    /// A plain internal user in all companies: only its own keys, devices, passkeys.
+    Plain,
+    /// `base.group_erp_manager`: all passkeys, but only its own keys and devices.
+    ErpManager,
+    /// A portal user: sees itself.
+    Portal,
+    /// As [`AccountKind::Least`], but only in the first company: misses the share users of the others.
+    OneCompany,
+}
+
+/// An account and what opens RPC for it.
+#[derive(Debug, Clone)]
+pub struct Account {
+    /// User id.
+    pub uid: u32,
+    /// Login.
+    pub login: String,
+    /// The secret of an unrestricted key without a date up to 18, with a year or ninety days left later.
+    pub api_key: String,
+    /// Its password.
+    pub password: String,
+}
+
+/// Modules of a usual installation, and the version in which they begin.
+const USUAL: &[(&str, u8)] = &[
+    ("base", 14),
+    ("web", 14),
+    ("mail", 14),
+    ("auth_signup", 14),
+    ("auth_totp", 14),
+    ("auth_totp_portal", 14),
+    ("auth_totp_mail", 15),
+    ("auth_passkey", 18),
+    ("auth_passkey_portal", 19),
+    ("rpc", 19),
+    ("account", 14),
+    ("hr", 14),
+    ("sales_team", 14),
+    ("purchase", 14),
+    ("stock", 14),
+];
+
+/// Modules that are there to be installed.
+const AVAILABLE: &[(&str, u8, u8)] = &[
+    ("auth_totp_mail_enforce", 15, 18),
+    ("auth_ldap", 14, 99),
+    ("auth_oauth", 14, 99),
+    ("auth_password_policy", 14, 99),
+    ("auth_timeout", 19, 99),
+    ("website", 14, 99),
+    ("project", 14, 99),
+    ("mrp", 14, 99),
+];
+
+impl World {
+    /// A world from a recipe.
+    pub fn build(recipe: &Recipe, clock: Clock) -> Self {
+        let version = recipe.version;
+        let mut rng = Rng::new(recipe.seed ^ 0x0D00);
+        let mut world = Self {
+            version,
+            quirks: Quirks {
+                totp_domain_broken: version == 19,
+                totp_hidden: false,
+                modules_open: version >= 17,
+            },
+            seed: recipe.seed,
+            host: recipe.host.clone(),
+            people: Vec::new(),
+            logins: HashMap::new(),
+            names: HashMap::new(),
+            next_user: 1,
+            groups: Groups::default(),
+            keys: Vec::new(),
+            devices: Vec::new(),
+            passkeys: Vec::new(),
+            next_key: 1,
+            next_device: 1,
+            next_passkey: 1,
+            secrets: HashMap::new(),
+            passwords: HashMap::new(),
+            modules: modules(recipe),
+            parameters: BTreeMap::new(),
+            companies: Vec::new(),
+            websites: Vec::new(),
+            networks: Vec::new(),
+            references: Vec::new(),
+            rng: Rng::new(rng.next()),
+            clock,
+        };
+        world.groups = Groups::of(version, |name| world.installed(name));
+        for number in 1..=recipe.companies.clamp(1, 8) {
+            world.add_company(&if number == 1 {
+                "My Company".into()
+            } else {
+                format!("Subsidiary {number}")
+            });
+        }
+        world.set_param("web.base.url", Some("https://odoo.example"));
+        world.set_param("database.secret", Some("simulated-database-secret"));
+        world.set_param("auth_totp.policy", recipe.policy);
+        world.pseudo_users();
+        world.populate(recipe, &mut rng);
+        for number in 0..recipe.websites {
+            if number == 0 {
+                let user = world
+                    .references
+                    .iter()
+                    .find(|it| it.name == "public_user")
+                    .map_or(0, |it| it.id);
+                world.websites.push(Website {
+                    name: "My Website".into(),
+                    user,
+                });
+            } else {
+                world.add_website(&format!("Shop {number}"));
+            }
+        }
+        world
+    }
+
+    /// Adds an account that polls.
+    pub fn add_account(&mut self, kind: AccountKind, login: &str) -> Account {
+        let now = self.now();
+        let portal = kind == AccountKind::Portal;
+        let uid = self.hire_at(
+            if portal { Kind::Portal } else { Kind::Internal },
+            now.saturating_sub(30 * DAY),
+        );
+        self.rename(uid, login, "MFA auditor");
+        if !portal && kind != AccountKind::OneCompany {
+            let all: Vec<u8> =
+                (1..=u8::try_from(self.companies.len()).expect("few companies")).collect();
+            self.set_companies(uid, 1, &all);
+        }
+        match kind {
+            AccountKind::Full => drop(self.grant(uid, "base.group_system")),
+            AccountKind::Least | AccountKind::OneCompany => drop(self.grant(uid, super::AUDITOR)),
+            AccountKind::ErpManager => drop(self.grant(uid, "base.group_erp_manager")),
+            AccountKind::Plain | AccountKind::Portal => {}
+        }
+        let days = if kind == AccountKind::Full { 365 } else { 90 };
+        let expires = Some(now + days * DAY).filter(|_| self.version >= 18);
+        let api_key = self.add_secret_key(uid, Scope::Unrestricted, now, expires);
+        let password = format!("pw-{uid}-{login}");
+        self.set_password(uid, &password);
+        Account {
+            uid,
+            login: login.into(),
+            api_key,
+            password,
+        }
+    }
+
+    fn pseudo_users(&mut self) {
+        let born = self.now().saturating_sub(900 * DAY);
+        let add = |world: &mut Self, name: &'static str, login: &str, label: &str, kind, active| {
+            let id = world.hire_at(kind, born);
+            world.rename(id, login, label);
+            world.change(id, |person| {
+                person.set_flag(ACTIVE, active);
+                person.set_flag(PSEUDO, name != "user_admin");
+            });
+            world.references.push(Reference {
+                name,
+                model: "res.users",
+                id,
+            });
+            id
+        };
+        let root = add(
+            self,
+            "user_root",
+            "__system__",
+            "OdooBot",
+            Kind::Internal,
+            false,
+        );
+        let admin = add(
+            self,
+            "user_admin",
+            "admin",
+            "Administrator",
+            Kind::Internal,
+            true,
+        );
+        if self.version <= 18 {
+            add(
+                self,
+                "default_user",
+                "default",
+                "Default User Template",
+                Kind::Internal,
+                false,
+            );
+        }
+        add(
+            self,
+            "public_user",
+            "public",
+            "Public user",
+            Kind::Public,
+            false,
+        );
+        add(
+            self,
+            "template_portal_user_id",
+            "portaltemplate",
+            "Portal User Template",
+            Kind::Portal,
+            false,
+        );
+        self.references.push(Reference {
+            name: "main_company",
+            model: "res.company",
+            id: 1,
+        });
+        for id in [root, admin] {
+            for group in [
+                "base.group_system",
+                "base.group_erp_manager",
+                "account.group_account_manager",
+                "hr.group_hr_manager",
+                "sales_team.group_sale_manager",
+                "website.group_website_designer",
+            ] {
+                self.grant(id, group);
+            }
+        }
+        // An import wrote the administrator's old login after the recent one.
+        let now = self.now();
+        self.log_in(admin, now.saturating_sub(2 * DAY));
+        self.log_in(admin, now.saturating_sub(200 * DAY));
+    }
+
+    fn populate(&mut self, recipe: &Recipe, rng: &mut Rng) {
+        let now = self.now();
+        self.people
+            .reserve_exact(usize::try_from(recipe.internal + recipe.portal).unwrap_or(0) + 16);
+        for number in 0..recipe.internal.saturating_sub(1) + recipe.portal {
+            let internal = number < recipe.internal.saturating_sub(1);
+            let created = now.saturating_sub(DAY + rng.below(900) * DAY + rng.below(DAY));
+            let id = self.hire_at(
+                if internal {
+                    Kind::Internal
+                } else {
+                    Kind::Portal
+                },
+                created,
+            );
+            let archived = number >= 12 && rng.chance(recipe.archived);
+            let totp = rng.chance(if internal {
+                recipe.totp_internal
+            } else {
+                recipe.totp_portal
+            });
+            let oauth = rng.chance(recipe.oauth);
+            self.history(id, created, rng);
+            self.change(id, |person| {
+                person.set_flag(ACTIVE, !archived);
+                person.set_flag(TOTP, totp);
+                person.set_flag(OAUTH, oauth);
+            });
+            if recipe.companies > 1 && rng.chance(0.15) {
+                let other = 2 + u8::try_from(rng.below(u32::from(recipe.companies) - 1))
+                    .expect("few companies");
+                self.set_companies(id, other, &[]);
+            }
+            if internal {
+                self.give_role(id, number, rng);
+            }
+            if totp && rng.chance(0.4) {
+                for _ in 0..=rng.below(2) {
+                    let made = now.saturating_sub(rng.below(100) * DAY + 60);
+                    self.add_device(id, made, Some(made + 90 * DAY));
+                }
+            }
+            let has_passkeys = self.version >= 18 && (internal || self.version >= 19);
+            if has_passkeys && rng.chance(recipe.passkeys) {
+                for _ in 0..=rng.below(2) {
+                    self.add_passkey(id, now.saturating_sub(rng.below(300) * DAY + 60));
+                }
+            }
+        }
+        self.hand_out_keys(recipe, rng);
+    }
+
+    fn history(&mut self, id: u32, created: Time, rng: &mut Rng) {
+        let now = self.now();
+        let age = now.saturating_sub(created).max(1);
+        let reach = if rng.chance(0.8) { 60 * DAY } else { 400 * DAY };
+        let recent = now.saturating_sub(rng.below(age.min(reach)));
+        if rng.chance(0.8) {
+            if rng.chance(0.5) {
+                let older = created + rng.below(recent.saturating_sub(created).max(1));
+                self.log_in(id, older);
+            }
+            self.log_in(id, recent);
+        }
+    }
+
+    /// The first dozen get the roles that every company has; then one in eight gets one.
+    fn give_role(&mut self, id: u32, number: u32, rng: &mut Rng) {
+        const ROLES: &[&str] = &[
+            "base.group_system",
+            "base.group_erp_manager",
+            "account.group_account_manager",
+            "account.group_account_user",
+            "hr.group_hr_manager",
+            "hr.group_hr_user",
+            "sales_team.group_sale_manager",
+            "purchase.group_purchase_manager",
+            "stock.group_stock_manager",
+            "website.group_website_designer",
+            "base.group_system",
+            "account.group_account_user",
+        ];
+        let role = match ROLES.get(usize::try_from(number).unwrap_or(usize::MAX)) {
+            Some(role) => role,
+            // Administrators stay few however big the company is.
+            None if rng.chance(0.12) => ROLES[2 + usize::try_from(rng.below(8)).unwrap_or(0)],
+            None => return,
+        };
+        self.grant(id, role);
+        if self.version < 19 && rng.chance(0.9) {
+            self.grant(id, "base.group_allow_export");
+        }
+    }
+
+    fn hand_out_keys(&mut self, recipe: &Recipe, rng: &mut Rng) {
+        let now = self.now();
+        let people: Vec<u32> = self
+            .people
+            .iter()
+            .filter(|person| !person.has(PSEUDO))
+            .map(|person| person.id)
+            .collect();
+        // Keys are an internal habit: those of a big portal do not grow with it.
+        let base = recipe.internal + recipe.portal.min(recipe.internal * 4);
+        for _ in 0..(base * recipe.keys_per_hundred).div_ceil(100) {
+            let internal_end = usize::try_from(recipe.internal)
+                .unwrap_or(0)
+                .clamp(1, people.len());
+            let among = if rng.chance(0.85) {
+                internal_end
+            } else {
+                people.len()
+            };
+            let owner =
+                people[usize::try_from(rng.below(u32::try_from(among).unwrap_or(1))).unwrap_or(0)];
+            let scope = match rng.below(10) {
+                0 => Scope::Rpc,
+                1 => Scope::Other("odoo.plugin.outlook"),
+                2 => Scope::Other("odoo.plugin.gmail"),
+                _ => Scope::Unrestricted,
+            };
+            let created = now.saturating_sub(rng.below(700) * DAY + rng.below(DAY) + 60);
+            let expires = rng.chance(0.7).then(|| now + rng.below(120) * DAY + 3_600);
+            self.add_key(owner, scope, created, expires);
+        }
+    }
+}
+
+fn modules(recipe: &Recipe) -> Vec<Module> {
+    let version = recipe.version;
+    let mut names: Vec<(String, bool)> = USUAL
+        .iter()
+        .filter(|(_, first)| version >= *first)
+        .map(|(name, _)| ((*name).into(), !recipe.without.contains(name)))
+        .collect();
+    names.extend(
+        AVAILABLE
+            .iter()
+            .filter(|(_, first, last)| (*first..=*last).contains(&version))
+            .map(|(name, ..)| ((*name).into(), false)),
+    );
+    let mut wanted = recipe.modules.clone();
+    if recipe.websites > 0 {
+        wanted.push("website");
+    }
+    if recipe.oauth > 0.0 {
+        wanted.push("auth_oauth");
+    }
+    if recipe.policy.is_some() && version < 19 {
+        wanted.push("auth_totp_mail_enforce");
+    }
+    for name in wanted {
+        match names.iter_mut().find(|(it, _)| it == name) {
+            Some(found) => found.1 = true,
+            None => names.push((name.into(), true)),
+        }
+    }
+    names.sort();
+    names
+        .into_iter()
+        .zip(1..)
+        .map(|((name, installed), id)| Module {
+            id,
+            name,
+            installed,
+        })
+        .collect()
+}

@@ -1,0 +1,467 @@
+//! What one simulated database holds, and the calls that change it.
+//!
+//! People are 24 bytes each: names and logins are derived from the id unless somebody gave them one, groups are interned sets.
+
+mod build;
+mod changes;
+mod groups;
+
+use std::collections::{BTreeMap, HashMap};
+
+pub use build::{Account, AccountKind, Recipe};
+pub(super) use groups::{AUDITOR, Group, GroupSet, Groups};
+
+use super::{
+    clock::{Clock, Time},
+    rng::{Rng, mix},
+};
+
+/// What a person is, by group membership.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// In `base.group_user`.
+    Internal,
+    /// In `base.group_portal`.
+    Portal,
+    /// In `base.group_public`.
+    Public,
+    /// In none of the three.
+    None,
+}
+
+/// A key's scope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// `false`: opens everything. What the user interface makes.
+    Unrestricted,
+    /// `rpc`.
+    Rpc,
+    /// Another one, which does not open RPC.
+    Other(&'static str),
+}
+
+impl Scope {
+    pub(super) fn text(self) -> Option<&'static str> {
+        match self {
+            Self::Unrestricted => None,
+            Self::Rpc => Some("rpc"),
+            Self::Other(name) => Some(name),
+        }
+    }
+}
+
+/// An API key, a trusted device or a passkey.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Credential {
+    /// Its database id.
+    pub id: u32,
+    /// Whose it is.
+    pub owner: u32,
+    /// When it was made.
+    pub created: Time,
+    /// When it ends; 0: never.
+    pub expires: Time,
+    /// Of a key; `Other("browser")` or `Other("2fa_trusted_device")` of a device.
+    pub scope: Scope,
+}
+
+impl Credential {
+    /// Its date has passed.
+    pub fn expired(&self, now: Time) -> bool {
+        self.expires != 0 && self.expires <= now
+    }
+}
+
+/// Departures of one build or database from its version's usual behaviour.
+#[derive(Debug, Clone, Copy)]
+pub struct Quirks {
+    /// 19.0: any domain on `totp_enabled`, `= False` too, gives the people who have it.
+    pub totp_domain_broken: bool,
+    /// Late 19 and 20: `totp_enabled` reads False of everybody but oneself without `base.group_erp_manager`.
+    pub totp_hidden: bool,
+    /// Some installed application lets internal users read the list of modules.
+    pub modules_open: bool,
+}
+
+/// One database.
+#[derive(Debug, Clone)]
+pub struct World {
+    pub(super) version: u8,
+    pub(super) clock: Clock,
+    /// What this build or database does differently.
+    pub quirks: Quirks,
+    seed: u64,
+    host: String,
+    pub(super) people: Vec<Person>,
+    logins: HashMap<u32, String>,
+    names: HashMap<u32, String>,
+    next_user: u32,
+    pub(super) groups: Groups,
+    pub(super) keys: Vec<Credential>,
+    pub(super) devices: Vec<Credential>,
+    pub(super) passkeys: Vec<Credential>,
+    next_key: u32,
+    next_device: u32,
+    next_passkey: u32,
+    secrets: HashMap<String, u32>,
+    passwords: HashMap<u32, String>,
+    pub(super) modules: Vec<Module>,
+    pub(super) parameters: BTreeMap<String, Parameter>,
+    pub(super) companies: Vec<String>,
+    pub(super) websites: Vec<Website>,
+    pub(super) networks: Vec<Network>,
+    pub(super) references: Vec<Reference>,
+    rng: Rng,
+}
+
+/// A user's row.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Person {
+    pub(super) id: u32,
+    pub(super) created: Time,
+    /// Date of the log row with the highest id: what reading `login_date` gives. 0: no rows.
+    pub(super) last_row: Time,
+    /// Date of an earlier row, which an import may have made the later one. 0: none.
+    pub(super) other_row: Time,
+    pub(super) set: u16,
+    /// Number of the main company, from 1.
+    pub(super) company: u8,
+    /// Bit n: may work in company n + 1.
+    pub(super) companies: u8,
+    pub(super) flags: u8,
+}
+
+pub(super) const ACTIVE: u8 = 1;
+pub(super) const TOTP: u8 = 2;
+pub(super) const OAUTH: u8 = 4;
+pub(super) const SAML: u8 = 8;
+pub(super) const PSEUDO: u8 = 16;
+/// The derived login is a customer's.
+const CUSTOMER: u8 = 32;
+
+impl Person {
+    pub(super) fn has(&self, flag: u8) -> bool {
+        self.flags & flag != 0
+    }
+
+    fn set_flag(&mut self, flag: u8, on: bool) {
+        if on {
+            self.flags |= flag;
+        } else {
+            self.flags &= !flag;
+        }
+    }
+
+    /// The newest login by date; 0: never.
+    pub(super) fn last_login(&self) -> Time {
+        self.last_row.max(self.other_row)
+    }
+}
+
+/// A module and whether it is installed.
+#[derive(Debug, Clone)]
+pub(super) struct Module {
+    pub(super) id: u32,
+    pub(super) name: String,
+    pub(super) installed: bool,
+}
+
+/// A row of `ir.config_parameter`; its key is the map's.
+#[derive(Debug, Clone)]
+pub(super) struct Parameter {
+    pub(super) id: u32,
+    pub(super) value: String,
+}
+
+/// A website and its public user.
+#[derive(Debug, Clone)]
+pub(super) struct Website {
+    pub(super) name: String,
+    pub(super) user: u32,
+}
+
+/// A trusted network of auth_totp_ip_check.
+#[derive(Debug, Clone)]
+pub(super) struct Network {
+    pub(super) cidr: String,
+    /// Empty: for everybody.
+    pub(super) users: Vec<u32>,
+}
+
+/// An XML id of something that is not a group.
+#[derive(Debug, Clone)]
+pub(super) struct Reference {
+    pub(super) name: &'static str,
+    pub(super) model: &'static str,
+    pub(super) id: u32,
+}
+
+/// A person as a test sees it: the truth, whatever an account may read of it.
+#[derive(Debug, Clone)]
+pub struct PersonView<'w> {
+    world: &'w World,
+    person: Person,
+}
+
+impl PersonView<'_> {
+    /// The user id.
+    pub fn id(&self) -> u32 {
+        self.person.id
+    }
+    /// The login.
+    pub fn login(&self) -> String {
+        self.world.login(&self.person)
+    }
+    /// The name.
+    pub fn name(&self) -> String {
+        self.world.name(&self.person)
+    }
+    /// By group membership.
+    pub fn kind(&self) -> Kind {
+        self.world.set(&self.person).kind
+    }
+    /// Not archived.
+    pub fn active(&self) -> bool {
+        self.person.has(ACTIVE)
+    }
+    /// `__system__`, `default`, `public`, `portaltemplate` or a website's public user: not a person.
+    pub fn pseudo(&self) -> bool {
+        self.person.has(PSEUDO)
+    }
+    /// TOTP is enabled.
+    pub fn totp(&self) -> bool {
+        self.world.installed("auth_totp") && self.person.has(TOTP)
+    }
+    /// The number of passkeys.
+    pub fn passkeys(&self) -> usize {
+        self.world
+            .passkeys()
+            .filter(|key| key.owner == self.person.id)
+            .count()
+    }
+    /// Linked to an OAuth provider.
+    pub fn oauth(&self) -> bool {
+        self.world.installed("auth_oauth") && self.person.has(OAUTH)
+    }
+    /// Linked to a SAML provider.
+    pub fn saml(&self) -> bool {
+        self.world.installed("auth_saml") && self.person.has(SAML)
+    }
+    /// When the account was made.
+    pub fn created(&self) -> Time {
+        self.person.created
+    }
+    /// The newest login by date.
+    pub fn last_login(&self) -> Option<Time> {
+        Some(self.person.last_login()).filter(|time| *time != 0)
+    }
+    /// Number of the main company, from 1.
+    pub fn company(&self) -> u8 {
+        self.person.company
+    }
+    /// In this group, implied ones included.
+    pub fn in_group(&self, xml_id: &str) -> bool {
+        self.world
+            .groups
+            .id(xml_id)
+            .is_some_and(|id| self.world.set(&self.person).all.contains(&id))
+    }
+}
+
+impl World {
+    /// The Odoo version, 14 to 20.
+    pub fn version(&self) -> u8 {
+        self.version
+    }
+
+    /// The time in this database.
+    pub fn now(&self) -> Time {
+        self.clock.now()
+    }
+
+    /// Everybody, pseudo users included, by id.
+    pub fn users(&self) -> impl Iterator<Item = PersonView<'_>> {
+        self.people.iter().map(|person| PersonView {
+            world: self,
+            person: *person,
+        })
+    }
+
+    /// Everybody who is a person, by id.
+    pub fn people(&self) -> impl Iterator<Item = PersonView<'_>> {
+        self.users().filter(|person| !person.pseudo())
+    }
+
+    /// One user.
+    pub fn user(&self, id: u32) -> Option<PersonView<'_>> {
+        self.person(id).map(|person| PersonView {
+            world: self,
+            person: *person,
+        })
+    }
+
+    /// All API keys, expired ones too; trusted devices are never among them.
+    pub fn keys(&self) -> impl Iterator<Item = &Credential> {
+        self.keys.iter()
+    }
+
+    /// All trusted devices, expired ones too; none where TOTP is not installed.
+    pub fn devices(&self) -> impl Iterator<Item = &Credential> {
+        self.devices.iter().filter(|_| self.installed("auth_totp"))
+    }
+
+    /// All passkeys; none where they are not installed.
+    pub fn passkeys(&self) -> impl Iterator<Item = &Credential> {
+        self.passkeys
+            .iter()
+            .filter(|_| self.installed("auth_passkey"))
+    }
+
+    /// Whether a module is installed.
+    pub fn installed(&self, module: &str) -> bool {
+        self.modules
+            .iter()
+            .any(|it| it.installed && it.name == module)
+    }
+
+    /// A system parameter.
+    pub fn param(&self, key: &str) -> Option<&str> {
+        self.parameters
+            .get(key)
+            .map(|parameter| parameter.value.as_str())
+    }
+
+    /// The e-mail code policy in force: the parameter, where the module that obeys it is installed.
+    pub fn policy_in_force(&self) -> Option<&str> {
+        let module = if self.version >= 19 {
+            "auth_totp_mail"
+        } else {
+            "auth_totp_mail_enforce"
+        };
+        self.param("auth_totp.policy")
+            .filter(|_| self.installed(module))
+    }
+
+    pub(super) fn person(&self, id: u32) -> Option<&Person> {
+        self.people
+            .binary_search_by_key(&id, |person| person.id)
+            .ok()
+            .map(|index| &self.people[index])
+    }
+
+    fn person_mut(&mut self, id: u32) -> Option<&mut Person> {
+        self.people
+            .binary_search_by_key(&id, |person| person.id)
+            .ok()
+            .map(|index| &mut self.people[index])
+    }
+
+    pub(super) fn set(&self, person: &Person) -> &GroupSet {
+        &self.groups.sets[usize::from(person.set)]
+    }
+
+    pub(super) fn login(&self, person: &Person) -> String {
+        if let Some(login) = self.logins.get(&person.id) {
+            return login.clone();
+        }
+        let (first, last) = self.derived_name(person.id);
+        let (first, last) = (first.to_lowercase(), last.to_lowercase());
+        let host = if person.has(CUSTOMER) {
+            "mail.example"
+        } else {
+            &self.host
+        };
+        format!("{first}.{last}{}@{host}", person.id)
+    }
+
+    pub(super) fn name(&self, person: &Person) -> String {
+        match self.names.get(&person.id) {
+            Some(name) => name.clone(),
+            None => {
+                let (first, last) = self.derived_name(person.id);
+                format!("{first} {last}")
+            }
+        }
+    }
+
+    /// The user with this login. Derived logins end in their id, so nothing is searched.
+    pub(super) fn by_login(&self, login: &str) -> Option<&Person> {
+        if let Some((id, _)) = self.logins.iter().find(|(_, it)| *it == login) {
+            return self.person(*id);
+        }
+        let (local, _) = login.split_once('@')?;
+        let digits = local.len() - local.trim_end_matches(|c: char| c.is_ascii_digit()).len();
+        let person = self.person(local[local.len() - digits..].parse().ok()?)?;
+        (self.login(person) == login).then_some(person)
+    }
+
+    /// The working key that opens RPC with this secret.
+    pub(super) fn key_of(&self, secret: &str) -> Option<&Credential> {
+        let id = self.secrets.get(secret)?;
+        let key = self.keys.iter().find(|key| key.id == *id)?;
+        let opens =
+            matches!(key.scope, Scope::Unrestricted | Scope::Rpc) && !key.expired(self.now());
+        let owner = self.person(key.owner)?;
+        (opens && owner.has(ACTIVE)).then_some(key)
+    }
+
+    /// A bare password opens RPC only for somebody without TOTP and, from 19 on, not covered by the policy.
+    pub(super) fn password_opens(&self, id: u32, password: &str) -> bool {
+        let Some(person) = self.person(id) else {
+            return false;
+        };
+        let covered = self.version >= 19
+            && match self.policy_in_force() {
+                Some("all_required") => true,
+                Some("employee_required") => self.set(person).kind == Kind::Internal,
+                _ => false,
+            };
+        let second = self.installed("auth_totp") && person.has(TOTP);
+        person.has(ACTIVE)
+            && !second
+            && !covered
+            && self.passwords.get(&id).is_some_and(|it| it == password)
+    }
+
+    /// The group of an XML id.
+    pub fn group_id(&self, xml_id: &str) -> Option<u32> {
+        self.groups.id(xml_id)
+    }
+
+    /// What an XML id stands for: model and id.
+    pub(super) fn reference(&self, module: &str, name: &str) -> Option<(&'static str, u32)> {
+        if let Some(id) = self.groups.id(&format!("{module}.{name}")) {
+            return Some(("res.groups", id));
+        }
+        let found = self
+            .references
+            .iter()
+            .find(|it| module == "base" && it.name == name)?;
+        Some((found.model, found.id))
+    }
+
+    fn derived_name(&self, id: u32) -> (&'static str, &'static str) {
+        let hash = mix(self.seed ^ u64::from(id).wrapping_mul(0x2545_F491_4F6C_DD1D));
+        let pick = |list: &[&'static str], bits: u64| {
+            list[usize::try_from(bits % list.len() as u64).expect("a short list")]
+        };
+        (pick(FIRST, hash), pick(LAST, hash >> 32))
+    }
+}
+
+const FIRST: &[&str] = &[
+    "Ada", "Amir", "Anna", "Aya", "Ben", "Bianca", "Bruno", "Carla", "Chen", "Clara", "Dario",
+    "Diana", "Elif", "Emil", "Emma", "Eva", "Farid", "Felix", "Greta", "Hana", "Hugo", "Ida",
+    "Ines", "Ivan", "Jana", "Jonas", "Karim", "Kira", "Lea", "Leon", "Lina", "Luca", "Maja",
+    "Marc", "Mei", "Mila", "Nadia", "Nico", "Nina", "Noah", "Olga", "Omar", "Paul", "Petra",
+    "Rosa", "Samir", "Sara", "Sven", "Tara", "Theo", "Tina", "Uma", "Vera", "Viktor", "Wanda",
+    "Yara", "Yusuf", "Zoe",
+];
+
+const LAST: &[&str] = &[
+    "Adler", "Bauer", "Becker", "Bianchi", "Blanc", "Brandt", "Castro", "Costa", "Demir", "Dubois",
+    "Evans", "Farkas", "Fischer", "Garcia", "Haas", "Hansen", "Ivanov", "Jansen", "Kaya", "Keller",
+    "Klein", "Kowalski", "Lang", "Lopez", "Maier", "Martin", "Meyer", "Moreau", "Nagy", "Novak",
+    "Olsen", "Park", "Peeters", "Petrov", "Ricci", "Rossi", "Sato", "Schmidt", "Silva", "Smith",
+    "Sousa", "Tanaka", "Vogel", "Wagner", "Weber", "Winter", "Wolf", "Zhang",
+];

@@ -1,0 +1,172 @@
+//! Families about the exporter itself and its process.
+
+use super::{Family, Label, Section};
+use crate::exposition::process::Process;
+use crate::exposition::state::{BuildInfo, ExporterState};
+
+/// What one moment shows of the exporter.
+#[derive(Debug)]
+pub struct ExporterReading {
+    /// What it counts while it runs.
+    pub state: std::sync::Arc<ExporterState>,
+    /// How many targets there are, by state.
+    pub targets: TargetStates,
+    /// What the kernel knows of its process; `None` where that cannot be read.
+    pub process: Option<Process>,
+}
+
+/// How many targets there are, by state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TargetStates {
+    /// The last poll succeeded.
+    pub up: u64,
+    /// The last poll failed.
+    pub down: u64,
+    /// No poll has ended yet.
+    pub pending: u64,
+}
+
+const ALERTMANAGER: Label = Label::open("alertmanager");
+
+pub const SECTION: Section = Section {
+    title: "The exporter itself",
+    intro: "These have no label `target`.",
+    families: &[
+        Family::gauge("odoo_mfa_exporter_build_info", "What is running; always 1.")
+            .labels(&[
+                Label::open("version"),
+                Label::open("revision"),
+                Label::open("rustc"),
+            ])
+            .exporter(|_, samples| {
+                let build = BuildInfo::THIS;
+                samples.add(&[build.version, build.revision, build.rustc], true);
+            }),
+        Family::gauge(
+            "odoo_mfa_exporter_config_last_reload_successful",
+            "Whether the last attempt to load the configuration succeeded.",
+        )
+        .exporter(|exporter, samples| samples.add(&[], exporter.state.config().last_successful)),
+        Family::gauge(
+            "odoo_mfa_exporter_config_last_reload_success_timestamp_seconds",
+            "When the configuration was last loaded.",
+        )
+        .exporter(|exporter, samples| samples.add_known(exporter.state.config().loaded_at)),
+        Family::gauge(
+            "odoo_mfa_exporter_config_hash",
+            "A hash of the configuration in force.",
+        )
+        .notes("Replicas with the same configuration have the same.")
+        .exporter(|exporter, samples| samples.add_known(exporter.state.config().hash)),
+        Family::gauge("odoo_mfa_exporter_targets", "Configured targets, by state.")
+            .labels(&[Label::closed("state", &["up", "down", "pending"])])
+            .exporter(|exporter, samples| {
+                samples.add(&["up"], exporter.targets.up);
+                samples.add(&["down"], exporter.targets.down);
+                samples.add(&["pending"], exporter.targets.pending);
+            }),
+        Family::gauge(
+            "odoo_mfa_exporter_polls_in_flight",
+            "Polls that run right now.",
+        )
+        .exporter(|exporter, samples| samples.add(&[], exporter.state.polls_in_flight())),
+        Family::histogram(
+            "odoo_mfa_exporter_poll_lag_seconds",
+            "Time from when a poll was due until it started.",
+        )
+        .exporter(|exporter, samples| samples.add(&[], exporter.state.poll_lag())),
+        Family::gauge(
+            "odoo_mfa_exporter_shard",
+            "Which part of the targets this process polls; always 1.",
+        )
+        .labels(&[Label::open("shard"), Label::open("total_shards")])
+        .exporter(|exporter, samples| {
+            let shard = exporter.state.shard();
+            samples.add(&[&shard.index.to_string(), &shard.total.to_string()], true);
+        }),
+        Family::gauge(
+            "odoo_mfa_exporter_alerts",
+            "Alerts of the exporter's own rules, by state.",
+        )
+        .labels(&[
+            Label::open("alertname"),
+            Label::closed("severity", &["critical", "warning", "info", "none"]),
+            Label::closed("state", &["pending", "firing"]),
+        ])
+        .exporter_later(),
+        Family::counter(
+            "odoo_mfa_exporter_notifications_sent_total",
+            "Alerts that an Alertmanager took.",
+        )
+        .labels(&[ALERTMANAGER])
+        .exporter_later(),
+        Family::counter(
+            "odoo_mfa_exporter_notifications_failed_total",
+            "Alerts that an Alertmanager did not take.",
+        )
+        .labels(&[ALERTMANAGER])
+        .exporter_later(),
+        Family::counter(
+            "odoo_mfa_exporter_notifications_dropped_total",
+            "Alerts that were given up.",
+        )
+        .labels(&[ALERTMANAGER])
+        .exporter_later(),
+        Family::gauge(
+            "odoo_mfa_exporter_notification_queue_length",
+            "Alerts that wait for an Alertmanager.",
+        )
+        .labels(&[ALERTMANAGER])
+        .exporter_later(),
+        Family::histogram(
+            "odoo_mfa_exporter_notification_latency_seconds",
+            "How long an Alertmanager took to answer.",
+        )
+        .labels(&[ALERTMANAGER])
+        .exporter_later(),
+        Family::counter(
+            "odoo_mfa_exporter_store_errors_total",
+            "Operations of the store that failed.",
+        )
+        .exporter_later(),
+        Family::counter(
+            "odoo_mfa_exporter_series_dropped_total",
+            "Series that were not exported because of a limit.",
+        )
+        .exporter_later(),
+    ],
+};
+
+pub const PROCESS: Section = Section {
+    title: "The process",
+    intro: "As every Prometheus client has them; at most a second old. What the system does not limit has no `max`.",
+    families: &[
+        Family::counter(
+            "process_cpu_seconds_total",
+            "User and system CPU time spent.",
+        )
+        .exporter(|exporter, samples| samples.add_known(exporter.process.map(|p| p.cpu_seconds))),
+        Family::gauge("process_open_fds", "Open file descriptors.")
+            .exporter(|exporter, samples| samples.add_known(exporter.process.map(|p| p.open_fds))),
+        Family::gauge("process_max_fds", "Most open file descriptors allowed.").exporter(
+            |exporter, samples| samples.add_known(exporter.process.and_then(|p| p.max_fds)),
+        ),
+        Family::gauge("process_virtual_memory_bytes", "Virtual memory.").exporter(
+            |exporter, samples| samples.add_known(exporter.process.map(|p| p.virtual_memory)),
+        ),
+        Family::gauge(
+            "process_virtual_memory_max_bytes",
+            "Most virtual memory allowed.",
+        )
+        .exporter(|exporter, samples| {
+            samples.add_known(exporter.process.and_then(|p| p.max_virtual_memory));
+        }),
+        Family::gauge("process_resident_memory_bytes", "Resident memory.").exporter(
+            |exporter, samples| samples.add_known(exporter.process.map(|p| p.resident_memory)),
+        ),
+        Family::gauge("process_threads", "Threads.")
+            .exporter(|exporter, samples| samples.add_known(exporter.process.map(|p| p.threads))),
+        Family::gauge("process_start_time_seconds", "When the process started.")
+            .exporter(|exporter, samples| samples.add_known(exporter.process.map(|p| p.started))),
+    ],
+};

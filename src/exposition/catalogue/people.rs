@@ -1,0 +1,178 @@
+//! Families about people and their second factors.
+
+use super::samples::user_types;
+use super::{Family, Label, Section, USER_TYPE};
+use crate::domain::{ExemptReason, Factor};
+
+const TRANSITION: Label = Label::closed("transition", &["enrolled", "disabled"]);
+
+pub const SECTION: Section = Section {
+    title: "People and second factors",
+    intro: "",
+    families: &[
+        Family::gauge("odoo_users", "All people.")
+            .labels(&[USER_TYPE, Label::closed("state", &["active", "archived"])])
+            .posture(|posture, samples| {
+                for user_type in user_types(Some(posture)) {
+                    let word = user_type.as_str();
+                    samples.add(&[word, "active"], posture.active[user_type]);
+                    samples.add(&[word, "archived"], posture.archived[user_type]);
+                }
+            }),
+        Family::gauge(
+            "odoo_mfa_accepted_factor",
+            "Whether this counts as a second factor, as configured.",
+        )
+        .notes("1 or 0, also while the target is down.")
+        .labels(&[Label::closed("factor", Factor::WORDS)])
+        .target(|target, samples| {
+            for factor in Factor::ALL {
+                samples.add(
+                    &[factor.as_str()],
+                    target.identity.accepted.contains(factor),
+                );
+            }
+        }),
+        Family::gauge(
+            "odoo_mfa_eligible_users",
+            "Active people who are not exempt: the denominator of the coverage.",
+        )
+        .labels(&[USER_TYPE])
+        .posture(|posture, samples| samples.add_per_type(posture, Some(posture.eligible))),
+        Family::gauge(
+            "odoo_mfa_protected_users",
+            "Eligible people with at least one accepted factor.",
+        )
+        .labels(&[USER_TYPE])
+        .posture(|posture, samples| samples.add_per_type(posture, posture.protected)),
+        Family::gauge(
+            "odoo_mfa_coverage_ratio",
+            "Protected people divided by eligible people.",
+        )
+        .notes("Absent where nobody is eligible.")
+        .labels(&[USER_TYPE])
+        .posture(|posture, samples| {
+            let Some(protected) = posture.protected else {
+                return;
+            };
+            for user_type in user_types(Some(posture)) {
+                let eligible = posture.eligible[user_type];
+                if eligible > 0 {
+                    let ratio = protected[user_type] as f64 / eligible as f64;
+                    samples.add(&[user_type.as_str()], ratio);
+                }
+            }
+        }),
+        Family::gauge(
+            "odoo_mfa_coverage_target_ratio",
+            "The wanted coverage, as configured.",
+        )
+        .notes("Absent where none is wanted. Stays while the target is down.")
+        .labels(&[USER_TYPE])
+        .target(|target, samples| {
+            for user_type in user_types(target.posture.as_deref()) {
+                if let Some(wanted) = target.identity.coverage_target[user_type] {
+                    samples.add(&[user_type.as_str()], wanted);
+                }
+            }
+        }),
+        Family::gauge(
+            "odoo_mfa_enrolled_users",
+            "Active people, exempt or not, who enrolled this method.",
+        )
+        .notes("Somebody with both is in both: the one set that overlaps.")
+        .labels(&[USER_TYPE, Label::closed("method", &["totp", "passkey"])])
+        .posture(|posture, samples| {
+            for user_type in user_types(Some(posture)) {
+                for (method, enrolled) in [("totp", posture.totp), ("passkey", posture.passkey)] {
+                    if let Some(enrolled) = enrolled {
+                        samples.add(&[user_type.as_str(), method], enrolled[user_type]);
+                    }
+                }
+            }
+        }),
+        Family::gauge(
+            "odoo_mfa_single_factor_users",
+            "Eligible people with exactly one enrolled method.",
+        )
+        .notes("Several passkeys are one. Odoo has no recovery codes, so a lost phone locks them out.")
+        .labels(&[USER_TYPE])
+        .posture(|posture, samples| samples.add_per_type(posture, posture.single_factor)),
+        Family::gauge(
+            "odoo_mfa_grace_users",
+            "Unprotected people whose account is younger than the grace period.",
+        )
+        .labels(&[USER_TYPE])
+        .posture(|posture, samples| samples.add_per_type(posture, posture.grace)),
+        Family::gauge(
+            "odoo_mfa_exempt_users",
+            "Active people whom the configuration exempts.",
+        )
+        .notes("For example shared terminals that cannot hold an authenticator.")
+        .labels(&[USER_TYPE, Label::closed("reason", ExemptReason::WORDS)])
+        .posture(|posture, samples| {
+            for user_type in user_types(Some(posture)) {
+                for reason in ExemptReason::ALL {
+                    samples.add(
+                        &[user_type.as_str(), reason.as_str()],
+                        posture.exempt[user_type][*reason as usize],
+                    );
+                }
+            }
+        }),
+        Family::gauge(
+            "odoo_mfa_exemptions",
+            "Exemptions of the configuration, by what became of them.",
+        )
+        .labels(&[Label::closed("state", &["valid", "expired", "unmatched"])])
+        .posture(|posture, samples| {
+            samples.add(&["valid"], posture.exemptions.valid);
+            samples.add(&["expired"], posture.exemptions.expired);
+            samples.add(&["unmatched"], posture.exemptions.unmatched);
+        }),
+        Family::gauge(
+            "odoo_mfa_sso_users",
+            "Active people, exempt or not, linked to an identity provider.",
+        )
+        .notes("Odoo cannot see their second factor.")
+        .labels(&[USER_TYPE, Label::closed("provider", &["oauth", "saml"])])
+        .posture(|posture, samples| {
+            for user_type in user_types(Some(posture)) {
+                for (provider, linked) in [("oauth", posture.oauth), ("saml", posture.saml)] {
+                    if let Some(linked) = linked {
+                        samples.add(&[user_type.as_str(), provider], linked[user_type]);
+                    }
+                }
+            }
+        }),
+        Family::gauge(
+            "odoo_mfa_dormant_unprotected_users",
+            "Unprotected people without a login for the dormancy period.",
+        )
+        .notes("Somebody who never logged in counts once the account is that old. Needs `logins`.")
+        .labels(&[USER_TYPE])
+        .posture(|posture, samples| samples.add_per_type(posture, posture.dormant_unprotected)),
+        Family::gauge(
+            "odoo_mfa_trusted_devices",
+            "Browsers that skip the second factor.",
+        )
+        .posture(|posture, samples| samples.add_known(posture.devices.map(|all| all.devices))),
+        Family::gauge(
+            "odoo_mfa_trusted_device_users",
+            "People who own a browser that skips the second factor.",
+        )
+        .posture(|posture, samples| samples.add_known(posture.devices.map(|all| all.owners))),
+        Family::counter(
+            "odoo_mfa_transitions_total",
+            "People who enrolled a first factor, or went from a factor to none.",
+        )
+        .notes("Net between two polls, by user id, restarts included. `disabled`: active in both, had TOTP or a passkey, now neither. Leaving, archiving, changes of type, exemption or configuration are no transition.")
+        .labels(&[USER_TYPE, TRANSITION]),
+        Family::counter(
+            "odoo_privileged_mfa_transitions_total",
+            "People in a role who enrolled a first factor, or went from a factor to none.",
+        )
+        .notes("As `odoo_mfa_transitions_total`.")
+        .labels(&[TRANSITION]),
+    ],
+};

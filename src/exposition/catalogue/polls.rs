@@ -1,0 +1,128 @@
+//! Families about the polls of a target, which stay while it is down.
+
+use super::{Family, Label, Section};
+use crate::domain::{Api, Capability, Reason};
+
+const REASON: Label = Label::closed("reason", Reason::WORDS);
+const CAPABILITY: Label = Label::closed("capability", Capability::WORDS);
+
+pub const SECTION: Section = Section {
+    title: "Poll health",
+    intro: "These stay while a target is down; so do its counters.",
+    families: &[
+        Family::gauge(
+            "odoo_up",
+            "Whether the last poll read everything it must.",
+        )
+        .notes("1: it did; 0: it failed. Absent until the first poll after a start has ended, unless values were restored (then 1).")
+        .target(|target, samples| samples.add_known(target.up())),
+        Family::gauge(
+            "odoo_poll_failing",
+            "1 for the reason of the last failure while the target is down.",
+        )
+        .notes("Also while backed off. Absent while the target is not down.")
+        .labels(&[REASON])
+        .target(|target, samples| {
+            if let Some(reason) = target.failing() {
+                samples.add(&[reason.as_str()], true);
+            }
+        }),
+        Family::gauge(
+            "odoo_poll_last_success_timestamp_seconds",
+            "When the last successful poll ended.",
+        )
+        .notes("Absent until the first success.")
+        .target(|target, samples| samples.add_known(target.health.last_success)),
+        Family::gauge(
+            "odoo_poll_last_attempt_timestamp_seconds",
+            "When the last poll began.",
+        )
+        .target(|target, samples| samples.add_known(target.health.last_attempt)),
+        Family::gauge(
+            "odoo_poll_last_duration_seconds",
+            "How long the last poll took.",
+        )
+        .target(|target, samples| {
+            samples.add_known(target.health.last_duration.map(|took| took.as_secs_f64()));
+        }),
+        Family::gauge(
+            "odoo_poll_interval_seconds",
+            "Time between two polls, as configured.",
+        )
+        .target(|target, samples| samples.add(&[], target.identity.interval)),
+        Family::counter("odoo_polls_total", "Polls that ended, by result.")
+            .labels(&[Label::closed("result", &["success", "failure"])])
+            .target(|target, samples| {
+                samples.add(&["success"], target.health.successes);
+                samples.add(&["failure"], target.health.failed());
+            }),
+        Family::counter("odoo_poll_failures_total", "Polls that failed, by reason.")
+            .labels(&[REASON])
+            .target(|target, samples| samples.add_each(Reason::WORDS, &target.health.failures)),
+        Family::counter(
+            "odoo_poll_skipped_total",
+            "Polls that were due and did not start.",
+        )
+        .notes("The previous one still ran, or the breaker was open.")
+        .target(|target, samples| samples.add(&[], target.health.skipped)),
+        Family::counter(
+            "odoo_poll_requests_total",
+            "Requests that polls cost the target, by outcome.",
+        )
+        .labels(&[Label::closed("outcome", &["ok", "error"])])
+        .target(|target, samples| {
+            samples.add(&["ok"], target.health.requests_ok);
+            samples.add(&["error"], target.health.requests_error);
+        }),
+        Family::gauge("odoo_target_info", "Which server answers; always 1.")
+            .notes("The url without credentials. Absent until a poll has succeeded.")
+            .labels(&[
+                Label::open("url"),
+                Label::open("database"),
+                Label::open("server_version"),
+                Label::closed("api", Api::WORDS),
+            ])
+            .target(|target, samples| {
+                if let Some(server) = &target.server {
+                    let identity = &target.identity;
+                    samples.add(
+                        &[
+                            &identity.url,
+                            &identity.database,
+                            &server.version,
+                            server.api.as_str(),
+                        ],
+                        true,
+                    );
+                }
+            }),
+        Family::gauge(
+            "odoo_poller_key_expiry_timestamp_seconds",
+            "When the first of the polling account's own working keys that open RPC expires.",
+        )
+        .notes("Absent where none has a date.")
+        .posture(|posture, samples| samples.add_known(posture.poller_key_expiry)),
+        Family::gauge(
+            "odoo_capability",
+            "Whether this account and this Odoo version give this completely.",
+        )
+        .notes("0: it exists, but cannot be given completely; the families that need it are absent. Absent until a poll could tell.")
+        .labels(&[CAPABILITY])
+        .target(|target, samples| {
+            for (capability, gap) in target.capabilities.iter() {
+                samples.add(&[capability.as_str()], gap.is_none());
+            }
+        }),
+        Family::gauge(
+            "odoo_capability_accepted_missing",
+            "1 where the configuration accepts that a capability is missing.",
+        )
+        .notes("Only the accepted ones.")
+        .labels(&[CAPABILITY])
+        .target(|target, samples| {
+            for capability in &target.identity.accept_missing {
+                samples.add(&[capability.as_str()], true);
+            }
+        }),
+    ],
+};

@@ -1,0 +1,152 @@
+//! What the exporter counts about itself.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use prometheus_client::metrics::histogram::Histogram;
+
+/// What the exporter counts about itself while it runs.
+#[derive(Debug)]
+pub struct ExporterState {
+    shard: Shard,
+    polls_in_flight: AtomicU64,
+    poll_lag: Histogram,
+    config: Mutex<ConfigState>,
+    changes: AtomicU64,
+}
+
+/// Which part of the targets this process polls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shard {
+    /// From 0.
+    pub index: u32,
+    /// How many there are.
+    pub total: u32,
+}
+
+/// How the loading of the configuration went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ConfigState {
+    /// Whether the last attempt succeeded.
+    pub last_successful: bool,
+    /// When the configuration in force was loaded.
+    pub loaded_at: Option<Timestamp>,
+    /// Its hash, of 48 bits: a float holds them exactly.
+    pub hash: Option<u64>,
+}
+
+/// What was built.
+#[derive(Debug, Clone, Copy)]
+pub struct BuildInfo {
+    /// Of this crate.
+    pub version: &'static str,
+    /// The commit; `development` in debug builds, `unknown` where nobody said.
+    pub revision: &'static str,
+    /// The compiler's version.
+    pub rustc: &'static str,
+}
+
+/// A poll that runs: counted until it is dropped.
+#[derive(Debug)]
+pub struct PollInFlight(Arc<ExporterState>);
+
+const POLL_LAG_SECONDS: [f64; 12] = [
+    0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0,
+];
+
+impl BuildInfo {
+    /// This program.
+    pub const THIS: Self = Self {
+        version: env!("CARGO_PKG_VERSION"),
+        revision: env!("BUILD_REVISION"),
+        rustc: env!("BUILD_RUSTC"),
+    };
+}
+
+impl Shard {
+    /// All targets.
+    pub const WHOLE: Self = Self { index: 0, total: 1 };
+}
+
+impl ExporterState {
+    /// Before the configuration is loaded.
+    pub fn new(shard: Shard) -> Arc<Self> {
+        Arc::new(Self {
+            shard,
+            polls_in_flight: AtomicU64::new(0),
+            poll_lag: Histogram::new(POLL_LAG_SECONDS),
+            config: Mutex::default(),
+            changes: AtomicU64::new(0),
+        })
+    }
+
+    /// A poll started, this long after it was due.
+    pub fn poll_started(self: &Arc<Self>, lag: Duration) -> PollInFlight {
+        self.poll_lag.observe(lag.as_secs_f64());
+        self.polls_in_flight.fetch_add(1, Ordering::Relaxed);
+        self.changed();
+        PollInFlight(Arc::clone(self))
+    }
+
+    /// A configuration was loaded and is in force. Of the hash, the lower 48 bits are exported.
+    pub fn config_loaded(&self, at: Timestamp, hash: u64) {
+        self.set_config(|_| ConfigState {
+            last_successful: true,
+            loaded_at: Some(at),
+            hash: Some(hash & ((1 << 48) - 1)),
+        });
+    }
+
+    /// A configuration was not accepted: the old one stays in force.
+    pub fn config_rejected(&self) {
+        self.set_config(|config| ConfigState {
+            last_successful: false,
+            ..config
+        });
+    }
+
+    /// How the loading of the configuration went.
+    pub fn config(&self) -> ConfigState {
+        *self.config.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Polls that run.
+    pub fn polls_in_flight(&self) -> u64 {
+        self.polls_in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Time from when a poll was due until it started, in seconds.
+    pub fn poll_lag(&self) -> &Histogram {
+        &self.poll_lag
+    }
+
+    /// Which part of the targets this process polls.
+    pub fn shard(&self) -> Shard {
+        self.shard
+    }
+
+    /// Moves with each change. What was read after it is at least as new as it says.
+    pub fn generation(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    fn set_config(&self, next: impl FnOnce(ConfigState) -> ConfigState) {
+        let mut config = self.config.lock().unwrap_or_else(PoisonError::into_inner);
+        *config = next(*config);
+        drop(config);
+        self.changed();
+    }
+
+    fn changed(&self) {
+        self.changes.fetch_add(1, Ordering::Release);
+    }
+}
+
+impl Drop for PollInFlight {
+    fn drop(&mut self) {
+        self.0.polls_in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.0.changed();
+    }
+}

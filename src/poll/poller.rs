@@ -1,0 +1,309 @@
+//! One target: polls it when it is due, remembers what the next poll needs, and publishes what it found.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use jiff::Timestamp;
+use tokio::sync::{Mutex, Semaphore};
+use tokio::time::{Instant, timeout};
+use tracing::{debug, info, warn};
+
+use super::backoff::Backoff;
+use super::{Polled, once};
+use crate::config::{Metrics, Target};
+use crate::domain::facts::Gap;
+use crate::domain::health::Outcome;
+use crate::domain::role::Roles;
+use crate::domain::snapshot::Identity;
+use crate::domain::{Capability, PerType, Reason, TargetSnapshot};
+use crate::exposition::{Board, ExporterState, Slot};
+use crate::odoo::plan::Parts;
+use crate::odoo::{Clients, Error, Kind, Session, Transport};
+
+/// One target.
+#[derive(Debug)]
+pub(super) struct Poller {
+    target: Arc<Target>,
+    roles: Arc<Roles>,
+    parts: Parts,
+    slot: Arc<Slot>,
+    clients: Arc<Clients>,
+    exporter: Arc<ExporterState>,
+    host: Arc<Semaphore>,
+    /// Held while a poll runs.
+    memory: Mutex<Memory>,
+}
+
+/// What one poll leaves for the next.
+#[derive(Debug, Default)]
+struct Memory {
+    session: Option<Session>,
+    backoff: Backoff,
+    /// No poll starts before.
+    not_before: Option<Instant>,
+    /// What was logged last: a failure or a gap is logged when it begins, changes or ends, not at every poll.
+    failing: Option<Reason>,
+    missing: Vec<Capability>,
+}
+
+impl Poller {
+    pub(super) fn new(
+        target: &Arc<Target>,
+        roles: &Arc<Roles>,
+        metrics: &Metrics,
+        board: &Board,
+        exporter: &Arc<ExporterState>,
+        clients: &Arc<Clients>,
+        host: &Arc<Semaphore>,
+    ) -> Self {
+        Self {
+            slot: board.slot(Arc::new(identity(target))),
+            target: Arc::clone(target),
+            roles: Arc::clone(roles),
+            parts: parts(metrics, target),
+            clients: Arc::clone(clients),
+            exporter: Arc::clone(exporter),
+            host: Arc::clone(host),
+            memory: Mutex::default(),
+        }
+    }
+
+    pub(super) fn slot(&self) -> &Arc<Slot> {
+        &self.slot
+    }
+
+    pub(super) fn interval(&self) -> Duration {
+        self.target.interval
+    }
+
+    /// Where in each interval the target is due: from 0 to 1, by its name.
+    pub(super) fn place(&self) -> f64 {
+        let mut hasher = DefaultHasher::new();
+        self.target.name.hash(&mut hasher);
+        f64::from(u32::try_from(hasher.finish() >> 32).unwrap_or(u32::MAX)) / f64::from(u32::MAX)
+    }
+
+    /// Polls, unless the poll before still runs or the target is to be left alone.
+    pub(super) async fn tick(&self, due: Instant, everywhere: &Semaphore) {
+        let Ok(mut memory) = self.memory.try_lock() else {
+            return self.skip();
+        };
+        if memory
+            .not_before
+            .is_some_and(|moment| Instant::now() < moment)
+        {
+            return self.skip();
+        }
+        let (Ok(_host), Ok(_everywhere)) = (self.host.acquire().await, everywhere.acquire().await)
+        else {
+            return;
+        };
+        let _in_flight = self.exporter.poll_started(due.elapsed());
+        self.poll(&mut memory).await;
+    }
+
+    fn skip(&self) {
+        debug!(target_name = self.target.name, "poll skipped");
+        let mut snapshot = TargetSnapshot::clone(&self.slot.load());
+        snapshot.health.skipped += 1;
+        self.slot.publish(snapshot);
+    }
+
+    async fn poll(&self, memory: &mut Memory) {
+        let (began, attempt) = (Instant::now(), Timestamp::now());
+        let (result, requests) = self.ask(memory, attempt).await;
+        let mut snapshot = TargetSnapshot::clone(&self.slot.load());
+        let health = &mut snapshot.health;
+        health.last_attempt = Some(attempt);
+        health.last_duration = Some(began.elapsed());
+        health.requests_ok += requests.0;
+        health.requests_error += requests.1;
+        match result {
+            Ok(polled) => {
+                self.log_success(memory, &polled);
+                memory.backoff.succeeded();
+                memory.not_before = None;
+                health.last = Some(Outcome::Success);
+                health.last_success = Some(Timestamp::now());
+                health.successes += 1;
+                snapshot.capabilities = polled.facts.capabilities().into();
+                snapshot.server = Some(polled.facts.server);
+                snapshot.posture = Some(Arc::new(polled.posture));
+            }
+            Err(error) => {
+                let reason = error.reason();
+                self.log_failure(memory, &error);
+                let delay = memory
+                    .backoff
+                    .failed(reason, self.target.interval, self.place());
+                memory.not_before = Some(began + delay);
+                if matches!(error.kind, Kind::NoSuchName | Kind::Unexpected) {
+                    // Perhaps the server is not what it was: learn it anew.
+                    memory.session = None;
+                }
+                health.last = Some(Outcome::Failure(reason));
+                health.failures[reason as usize] += 1;
+                if error.kind == Kind::Incomplete {
+                    snapshot.capabilities = with_users_missing(&snapshot.capabilities, &error);
+                }
+                snapshot.posture = None;
+            }
+        }
+        self.slot.publish(snapshot);
+    }
+
+    /// One poll within its deadline, and how many requests were answered and how many failed.
+    async fn ask(
+        &self,
+        memory: &mut Memory,
+        now: Timestamp,
+    ) -> (Result<Polled, Error>, (u64, u64)) {
+        let transport = match Transport::new(&self.clients, Arc::clone(&self.target)) {
+            Ok(transport) => transport,
+            Err(error) => return (Err(error), (0, 0)),
+        };
+        let poll = once(
+            &transport,
+            &mut memory.session,
+            &self.target,
+            &self.roles,
+            self.parts,
+            now,
+        );
+        let poll = AssertUnwindSafe(timeout(self.target.timeout, poll)).catch_unwind();
+        let result = match poll.await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_elapsed)) => Err(Error::new(
+                Kind::TimedOut,
+                format!("the poll was not done within {:?}", self.target.timeout),
+            )),
+            Err(_panic) => Err(Error::new(
+                Kind::Defect,
+                "a defect of this program stopped the poll",
+            )),
+        };
+        (result, transport.take_counts())
+    }
+
+    fn log_success(&self, memory: &mut Memory, polled: &Polled) {
+        let name = &self.target.name;
+        if memory.failing.take().is_some() {
+            info!(target_name = name, "polls succeed again");
+        }
+        let accepted = &self.target.accept_missing;
+        let missing: Vec<Capability> = polled
+            .facts
+            .gaps()
+            .map(|(capability, _)| capability)
+            .collect();
+        if missing != memory.missing {
+            for (capability, gap) in polled
+                .facts
+                .gaps()
+                .filter(|(capability, _)| !accepted.contains(capability))
+            {
+                warn!(target_name = name, %capability, seen = gap.seen, grant = gap.grant, "figures are withheld: the account cannot see all of it");
+            }
+            memory.missing = missing;
+        }
+        debug!(target_name = name, "poll succeeded");
+    }
+
+    fn log_failure(&self, memory: &mut Memory, error: &Error) {
+        let (name, reason) = (&self.target.name, error.reason());
+        let hint = error.hint.unwrap_or_default();
+        if memory.failing == Some(reason) {
+            debug!(target_name = name, %reason, %error, hint, "poll failed again");
+        } else {
+            warn!(target_name = name, %reason, %error, hint, "poll failed");
+            memory.failing = Some(reason);
+        }
+    }
+}
+
+/// What series repeat of a target's configuration.
+fn identity(target: &Target) -> Identity {
+    Identity {
+        name: target.name.clone(),
+        labels: target.labels.clone(),
+        url: target.url.as_str().trim_end_matches('/').to_owned(),
+        database: target.database.clone(),
+        interval: target.interval.as_secs_f64(),
+        accepted: target.accepted_factors.iter().copied().collect(),
+        coverage_target: PerType::from_fn(|user_type| {
+            target.coverage_target.get(&user_type).copied()
+        }),
+        accept_missing: target.accept_missing.iter().copied().collect(),
+        accept_bypasses: Vec::new(),
+    }
+}
+
+/// The parts of a poll that some exported family, or an accepted factor, needs.
+fn parts(metrics: &Metrics, target: &Target) -> Parts {
+    let any = |families: &[&str]| families.iter().any(|family| metrics.is_enabled(family));
+    Parts {
+        keys: KEY_FAMILIES.iter().any(|family| metrics.is_enabled(family)),
+        devices: any(&["odoo_mfa_trusted_devices", "odoo_mfa_trusted_device_users"]),
+        logins: any(&["odoo_mfa_dormant_unprotected_users"]),
+        sso: any(&["odoo_mfa_sso_users"])
+            || target
+                .accepted_factors
+                .contains(&crate::domain::Factor::Sso),
+        roles: ROLE_FAMILIES
+            .iter()
+            .any(|family| metrics.is_enabled(family)),
+    }
+}
+
+/// Families that need all API keys.
+const KEY_FAMILIES: &[&str] = &[
+    "odoo_poller_key_expiry_timestamp_seconds",
+    "odoo_api_keys",
+    "odoo_api_keys_by_age",
+    "odoo_api_keys_without_expiry",
+    "odoo_api_keys_expiring",
+    "odoo_api_keys_expired",
+    "odoo_api_key_owners",
+    "odoo_api_keys_of_privileged_users",
+    "odoo_api_keys_of_archived_users",
+    "odoo_api_keys_of_unprotected_users",
+    "odoo_api_key_oldest_creation_timestamp_seconds",
+    "odoo_api_key_next_expiry_timestamp_seconds",
+    "odoo_api_key_transitions_total",
+];
+
+/// Families that need to know who is in a role.
+const ROLE_FAMILIES: &[&str] = &[
+    "odoo_privileged_users",
+    "odoo_privileged_users_without_mfa",
+    "odoo_role_users",
+    "odoo_role_users_without_mfa",
+    "odoo_role_users_without_mfa_past_grace",
+    "odoo_role_exempt_users",
+    "odoo_admins_with_mfa",
+    "odoo_privilege_transitions_total",
+    "odoo_privileged_mfa_transitions_total",
+    "odoo_api_keys_of_privileged_users",
+];
+
+/// What was known of capabilities, and that the account does not see all users.
+fn with_users_missing(
+    known: &[(Capability, Option<Gap>)],
+    error: &Error,
+) -> Arc<[(Capability, Option<Gap>)]> {
+    let gap = Gap {
+        seen: error.message.clone(),
+        grant: error.hint.unwrap_or_default(),
+    };
+    std::iter::once((Capability::Users, Some(gap)))
+        .chain(
+            known
+                .iter()
+                .filter(|(capability, _)| *capability != Capability::Users)
+                .cloned(),
+        )
+        .collect()
+}

@@ -1,0 +1,165 @@
+//! When to poll which target.
+//!
+//! Each target is due once an interval, at an offset that its name decides, so that a fleet is spread evenly and keeps its places over
+//! restarts. A poll that is due while the one before still runs, or while the target is left alone after failures, is skipped. A target
+//! waits for a place among all polls, and among those of its host: a slow or dead host never delays another.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tokio_util::time::DelayQueue;
+
+use super::poller::Poller;
+use crate::config::Config;
+use crate::exposition::{Board, ExporterState};
+use crate::odoo::Clients;
+
+/// Polls that run at the same time: each holds a socket and the replies that it reads.
+const ALL_HOSTS: usize = 256;
+
+/// Polls of one host that run at the same time.
+const ONE_HOST: usize = 4;
+
+/// How far apart the first polls after a start are: soon, and still no herd.
+const BETWEEN_FIRST_POLLS: Duration = Duration::from_millis(50);
+
+/// Polls targets until it is told to stop.
+#[derive(Debug)]
+pub struct Scheduler {
+    pollers: Vec<Arc<Poller>>,
+    everywhere: Arc<Semaphore>,
+}
+
+impl Scheduler {
+    /// Prepares a poller for each target and shows the targets on the board.
+    pub fn new(
+        config: &Config,
+        board: &Board,
+        exporter: &Arc<ExporterState>,
+        clients: &Arc<Clients>,
+    ) -> Self {
+        let roles = Arc::new(config.roles.clone());
+        let mut hosts: HashMap<String, Arc<Semaphore>> = HashMap::new();
+        let pollers: Vec<Arc<Poller>> = config
+            .targets
+            .iter()
+            .map(|target| {
+                let host = target.url.host_str().unwrap_or_default().to_owned();
+                let host = hosts
+                    .entry(host)
+                    .or_insert_with(|| Arc::new(Semaphore::new(ONE_HOST)));
+                Arc::new(Poller::new(
+                    target,
+                    &roles,
+                    &config.metrics,
+                    board,
+                    exporter,
+                    clients,
+                    host,
+                ))
+            })
+            .collect();
+        board.show(
+            pollers
+                .iter()
+                .map(|poller| Arc::clone(poller.slot()))
+                .collect(),
+        );
+        Self {
+            pollers,
+            everywhere: Arc::new(Semaphore::new(ALL_HOSTS)),
+        }
+    }
+
+    /// Polls until `stop`, which ends the polls that run too.
+    pub async fn run(self, stop: CancellationToken) {
+        let start = Instant::now();
+        let first_polls = BETWEEN_FIRST_POLLS
+            .saturating_mul(u32::try_from(self.pollers.len()).unwrap_or(u32::MAX));
+        let polls = TaskTracker::new();
+        let mut due: DelayQueue<Tick> = DelayQueue::new();
+        for (index, poller) in self.pollers.iter().enumerate() {
+            let window = first_polls.min(poller.interval());
+            due.insert(Tick { index, first: true }, window.mul_f64(poller.place()));
+        }
+        loop {
+            let expired = tokio::select! {
+                () = stop.cancelled() => break,
+                Some(expired) = due.next() => expired,
+            };
+            let when = expired.deadline();
+            let tick = expired.into_inner();
+            let poller = &self.pollers[tick.index];
+            let interval = poller.interval();
+            // After its first poll a target takes its place in the interval, at least half an interval later.
+            let after = if tick.first {
+                when + interval / 2
+            } else {
+                when.max(Instant::now())
+            };
+            let next = next_place(start + interval.mul_f64(poller.place()), interval, after);
+            due.insert_at(
+                Tick {
+                    first: false,
+                    ..tick
+                },
+                next,
+            );
+            let (poller, everywhere, stop) = (
+                Arc::clone(poller),
+                Arc::clone(&self.everywhere),
+                stop.clone(),
+            );
+            polls.spawn(async move {
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = poller.tick(when, &everywhere) => {}
+                }
+            });
+        }
+        polls.close();
+        polls.wait().await;
+    }
+}
+
+/// A target is due.
+#[derive(Debug, Clone, Copy)]
+struct Tick {
+    index: usize,
+    first: bool,
+}
+
+/// The first of `origin`, `origin + interval`, ... that lies after a moment.
+fn next_place(origin: Instant, interval: Duration, after: Instant) -> Instant {
+    let since = after.saturating_duration_since(origin).as_nanos();
+    let interval = interval.as_nanos().max(1);
+    let passed = if after < origin {
+        0
+    } else {
+        since / interval + 1
+    };
+    let nanos = u64::try_from(passed * interval).unwrap_or(u64::MAX);
+    origin + Duration::from_nanos(nanos)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_kept_whatever_was_missed() {
+        let origin = Instant::now();
+        let interval = Duration::from_secs(10);
+        let at = |seconds: u64| origin + Duration::from_secs(seconds);
+        assert_eq!(next_place(at(3), interval, at(0)), at(3));
+        assert_eq!(next_place(at(3), interval, at(3)), at(13));
+        assert_eq!(next_place(at(3), interval, at(12)), at(13));
+        assert_eq!(next_place(at(3), interval, at(3600)), at(3603));
+    }
+}

@@ -1,0 +1,167 @@
+//! The daemon: polls on one side, HTTP on the other, the board between them.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::exposition::catalogue::families;
+use crate::exposition::{Board, ExporterState, Exposition, Shard};
+use crate::odoo::Clients;
+use crate::poll::Scheduler;
+use crate::web::{self, MetricsPath, Readiness};
+
+/// After this time the daemon is ready even if some targets have not ended their first poll: one slow target must not keep the others
+/// from being scraped.
+const READY_AFTER: Duration = Duration::from_secs(60);
+
+/// A daemon that is about to run: its port is bound and its configuration resolved.
+#[derive(Debug)]
+pub struct Daemon {
+    listener: TcpListener,
+    scheduler: Scheduler,
+    app: web::App,
+    latch: web::ReadinessLatch,
+}
+
+impl Daemon {
+    /// Binds the port and prepares everything. Nothing is polled yet.
+    ///
+    /// # Errors
+    /// When the address cannot be bound.
+    pub async fn prepare(
+        config: &Config,
+        listen: &Listen,
+        metrics_path: MetricsPath,
+    ) -> io::Result<Self> {
+        let listener = listen.bind().await?;
+        let board = Arc::new(Board::new());
+        let exporter = ExporterState::new(Shard::WHOLE);
+        exporter.config_loaded(Timestamp::now(), config.hash);
+        let scheduler = Scheduler::new(config, &board, &exporter, &Arc::new(Clients::default()));
+        let families = families()
+            .filter(|family| config.metrics.is_enabled(family.name))
+            .collect();
+        let (readiness, latch) = Readiness::new(Arc::clone(&board));
+        Ok(Self {
+            listener,
+            scheduler,
+            app: web::App {
+                exposition: Exposition::new(Arc::clone(&board), exporter, families),
+                board,
+                readiness,
+                metrics_path,
+            },
+            latch,
+        })
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// The targets and what is known of them.
+    pub fn board(&self) -> Arc<Board> {
+        Arc::clone(&self.app.board)
+    }
+
+    /// Runs until it is told to stop.
+    ///
+    /// # Errors
+    /// When the listener fails.
+    pub async fn run(self, stop: CancellationToken) -> io::Result<()> {
+        let latch = self.latch;
+        tokio::spawn(async move {
+            tokio::time::sleep(READY_AFTER).await;
+            drop(latch);
+        });
+        let polls = tokio::spawn(self.scheduler.run(stop.clone()));
+        let served = web::serve(self.listener, web::router(self.app), stop.clone()).await;
+        stop.cancel();
+        // The scheduler does not panic: its polls catch their own.
+        let _ = polls.await;
+        served
+    }
+}
+
+/// An address to listen on, as Prometheus writes it: `:9893` for all addresses, or `HOST:PORT`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listen {
+    host: Option<String>,
+    port: u16,
+}
+
+/// An address that cannot be listened on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("an address such as :9893, 127.0.0.1:9893 or [::1]:9893 is wanted")]
+pub struct UnusableAddress;
+
+impl FromStr for Listen {
+    type Err = UnusableAddress;
+
+    fn from_str(text: &str) -> Result<Self, UnusableAddress> {
+        let (host, port) = text.rsplit_once(':').ok_or(UnusableAddress)?;
+        let host = host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'))
+            .unwrap_or(host);
+        Ok(Self {
+            host: (!host.is_empty()).then(|| host.to_owned()),
+            port: port.parse().map_err(|_| UnusableAddress)?,
+        })
+    }
+}
+
+impl Listen {
+    async fn bind(&self) -> io::Result<TcpListener> {
+        let explained = |error: io::Error| {
+            let host = self.host.as_deref().unwrap_or_default();
+            io::Error::new(
+                error.kind(),
+                format!("cannot listen on {host}:{}: {error}", self.port),
+            )
+        };
+        if let Some(host) = &self.host {
+            return TcpListener::bind((host.as_str(), self.port))
+                .await
+                .map_err(explained);
+        }
+        // [::] takes IPv4 too, but a host may have no IPv6 at all.
+        match TcpListener::bind((Ipv6Addr::UNSPECIFIED, self.port)).await {
+            Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
+                TcpListener::bind((Ipv4Addr::UNSPECIFIED, self.port))
+                    .await
+                    .map_err(explained)
+            }
+            bound => bound.map_err(explained),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_as_prometheus_writes_them() {
+        let read = |text: &str| {
+            text.parse::<Listen>()
+                .map(|listen| (listen.host, listen.port))
+        };
+        assert_eq!(read(":9893"), Ok((None, 9893)));
+        assert_eq!(read("127.0.0.1:0"), Ok((Some("127.0.0.1".into()), 0)));
+        assert_eq!(read("[::1]:80"), Ok((Some("::1".into()), 80)));
+        assert_eq!(read("9893"), Err(UnusableAddress));
+        assert_eq!(read("localhost:http"), Err(UnusableAddress));
+    }
+}

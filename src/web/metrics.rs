@@ -1,0 +1,97 @@
+//! The scrape.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use axum::response::{IntoResponse, Response};
+
+use super::negotiate::{ContentType, coding, content_type};
+use super::{App, internal_error};
+use crate::exposition::Coding;
+
+/// Where the metrics are: a path that no other route has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MetricsPath(String);
+
+/// A path that metrics cannot be served under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a path such as /metrics is wanted: letters, digits and -._ between slashes, and not under /-/"
+)]
+pub struct UnusablePath;
+
+impl Default for MetricsPath {
+    fn default() -> Self {
+        Self("/metrics".into())
+    }
+}
+
+impl FromStr for MetricsPath {
+    type Err = UnusablePath;
+
+    fn from_str(path: &str) -> Result<Self, UnusablePath> {
+        let usable = |segment: &str| {
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+            !segment.is_empty() && segment.bytes().all(plain)
+        };
+        let (root, segments) = path.split_once('/').ok_or(UnusablePath)?;
+        if root.is_empty() && segments.split('/').all(usable) && !segments.starts_with("-/") {
+            Ok(Self(path.into()))
+        } else {
+            Err(UnusablePath)
+        }
+    }
+}
+
+impl fmt::Display for MetricsPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+pub async fn scrape(State(app): State<Arc<App>>, request: HeaderMap) -> Response {
+    let content_type: ContentType = content_type(&request);
+    let coding = coding(&request);
+    let Ok(body) = app.exposition.body(content_type.format, coding).await else {
+        return internal_error();
+    };
+    let length = body.length();
+    let mut response = Body::from_stream(body.into_stream()).into_response();
+    let headers = response.headers_mut();
+    let mut set = |name: HeaderName, value: &'static str| {
+        headers.insert(name, HeaderValue::from_static(value));
+    };
+    set(header::CONTENT_TYPE, content_type.name);
+    set(header::VARY, "accept, accept-encoding");
+    if coding == Coding::Gzip {
+        set(header::CONTENT_ENCODING, "gzip");
+    }
+    if let Some(length) = length {
+        headers.insert(header::CONTENT_LENGTH, length.into());
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_that_is_no_route_of_its_own_is_refused() {
+        for path in ["/metrics", "/probe/erp.1", "/a-b_c"] {
+            assert_eq!(
+                path.parse::<MetricsPath>().map(|path| path.to_string()),
+                Ok(path.into())
+            );
+        }
+        for path in [
+            "", "/", "metrics", "/a//b", "/a/", "/{x}", "/a b", "/-/ready", "/-/x", "x/y", "/%41",
+        ] {
+            assert_eq!(path.parse::<MetricsPath>(), Err(UnusablePath), "{path}");
+        }
+    }
+}

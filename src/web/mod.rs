@@ -1,0 +1,80 @@
+//! What the exporter serves over HTTP. Everything is read-only: GET and HEAD.
+//!
+//! - `/` names the version, the links and the targets with their state
+//! - `/metrics` (the path is configurable) in the format and coding that the client prefers
+//! - `/-/healthy` answers while the process does
+//! - `/-/ready` answers 200 once every target's first poll has ended, or its deadline has passed
+
+mod landing;
+mod metrics;
+mod negotiate;
+mod readiness;
+mod server;
+
+pub use metrics::{MetricsPath, UnusablePath};
+pub use readiness::{Readiness, ReadinessLatch, Unpolled};
+pub use server::{Limits, serve, serve_within};
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::http::header::{self, HeaderName, HeaderValue};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+use crate::exposition::{Board, Exposition};
+
+/// What the routes read.
+#[derive(Debug)]
+pub struct App {
+    /// Answers scrapes.
+    pub exposition: Arc<Exposition>,
+    /// The targets.
+    pub board: Arc<Board>,
+    /// Whether the first polls have ended.
+    pub readiness: Readiness,
+    /// Where the metrics are.
+    pub metrics_path: MetricsPath,
+}
+
+/// All routes.
+pub fn router(app: App) -> Router {
+    let metrics_path = app.metrics_path.to_string();
+    Router::new()
+        .route("/", get(landing::page))
+        .route(&metrics_path, get(metrics::scrape))
+        .route("/-/healthy", get("healthy\n"))
+        .route("/-/ready", get(readiness::answer))
+        .fallback((StatusCode::NOT_FOUND, "not found\n"))
+        .method_not_allowed_fallback(async || {
+            (StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n")
+        })
+        .layer(axum::middleware::map_response(with_security_headers))
+        .with_state(Arc::new(app))
+}
+
+/// Nothing that is served runs scripts, loads anything, is framed, or may be kept by a cache.
+const SECURITY_HEADERS: [(HeaderName, &str); 4] = [
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (header::CACHE_CONTROL, "no-store"),
+];
+
+async fn with_security_headers(mut response: Response) -> Response {
+    for (name, value) in SECURITY_HEADERS {
+        response
+            .headers_mut()
+            .insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// A defect: nothing about it is told to the client.
+fn internal_error() -> Response {
+    (StatusCode::INTERNAL_SERVER_ERROR, "internal error\n").into_response()
+}

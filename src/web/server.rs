@@ -1,0 +1,115 @@
+//! Serves the routes, within limits.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Extension;
+use axum::middleware::AddExtension;
+use axum_server::Handle;
+use axum_server::accept::Accept;
+use tokio::net::TcpListener;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tower_layer::Layer;
+
+/// What a client may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Connections at one time: each costs a file descriptor and some 10 kB. One too many is closed at once.
+    pub connections: usize,
+    /// A connection that has not sent a whole first request by then is closed.
+    pub first_request: Duration,
+    /// So is one that has not sent a whole next request after this time, idle or not.
+    pub next_request: Duration,
+    /// Bytes of a request's head; longer ones are answered with 431. hyper allows no less than 8 kB.
+    pub head: usize,
+    /// Requests that run at shutdown are given this time to end.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 512,
+            first_request: Duration::from_secs(10),
+            // Prometheus keeps its connection at the usual intervals, of up to a minute.
+            next_request: Duration::from_secs(75),
+            head: 16 << 10,
+            drain: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Serves the routes until it is told to stop; then lets running requests end, for a few seconds at most.
+///
+/// # Errors
+/// When the listener cannot be used.
+pub async fn serve(
+    listener: TcpListener,
+    routes: Router,
+    shutdown: CancellationToken,
+) -> io::Result<()> {
+    serve_within(Limits::default(), listener, routes, shutdown).await
+}
+
+/// As [`serve`], within limits that somebody else set.
+///
+/// # Errors
+/// When the listener cannot be used.
+pub async fn serve_within(
+    limits: Limits,
+    listener: TcpListener,
+    routes: Router,
+    shutdown: CancellationToken,
+) -> io::Result<()> {
+    let handle = Handle::new();
+    let mut server = axum_server::Server::<SocketAddr>::from_listener(listener)
+        .acceptor(Limit(Arc::new(Semaphore::new(limits.connections))))
+        .handle(handle.clone())
+        .http1_only()
+        .first_request_timeout(limits.first_request)
+        .accept_error_handler(|peer, error| match error.kind() {
+            // One line for each would help whoever opens them.
+            io::ErrorKind::QuotaExceeded => tracing::debug!(?peer, %error),
+            _ => tracing::warn!(?peer, %error, "connection not accepted"),
+        });
+    server
+        .http_builder()
+        .http1()
+        .header_read_timeout(limits.next_request)
+        .max_buf_size(limits.head);
+    let stop = async {
+        shutdown.cancelled().await;
+        handle.graceful_shutdown(Some(limits.drain));
+        std::future::pending().await
+    };
+    tokio::select! {
+        ended = server.serve(routes.into_make_service()) => ended,
+        never = stop => never,
+    }
+}
+
+/// Closes connections that are too many, rather than letting them wait.
+#[derive(Debug, Clone)]
+struct Limit(Arc<Semaphore>);
+
+impl<I, S> Accept<I, S> for Limit {
+    type Stream = I;
+    /// The service lives as long as its connection, and so does the permit in it.
+    type Service = AddExtension<S, Arc<OwnedSemaphorePermit>>;
+    type Future = std::future::Ready<io::Result<(I, Self::Service)>>;
+
+    fn accept(&self, stream: I, service: S) -> Self::Future {
+        let permit = Arc::clone(&self.0).try_acquire_owned();
+        std::future::ready(match permit {
+            Ok(permit) => Ok((stream, Extension(Arc::new(permit)).layer(service))),
+            Err(_) => Err(io::Error::new(
+                io::ErrorKind::QuotaExceeded,
+                "too many connections",
+            )),
+        })
+    }
+}

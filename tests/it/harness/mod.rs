@@ -1,0 +1,23 @@
+//! What the tests share.
+
+pub mod exporter;
+pub mod prometheus;
+pub mod snapshots;
+pub mod text;
+
+use std::time::{Duration, Instant};
+
+/// Waits until a condition gives something, for ten seconds at most.
+pub async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(value) = condition().await {
+            return value;
+        }
+        assert!(
+            started.elapsed() < Duration::from_secs(10),
+            "not within ten seconds: {what}"
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

@@ -1,0 +1,279 @@
+//! What the exporter serves, and to whom it does not.
+
+use std::io::Read;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use odoo_mfa_exporter::web::Limits;
+use reqwest::Method;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::harness::exporter::{Server, Shown, client};
+use crate::harness::snapshots::{down, pending, up};
+
+#[tokio::test]
+async fn a_client_gets_the_format_and_coding_that_it_prefers() {
+    let server = Server::start(Shown::new([up("erp")]).routes().0).await;
+    let get = |accept: &str| {
+        client()
+            .get(server.url("/metrics"))
+            .header("accept", accept)
+    };
+
+    let response = get("application/openmetrics-text; version=1.0.0")
+        .send()
+        .await
+        .expect("an answer");
+    let headers = response.headers().clone();
+    let openmetrics = response.text().await.expect("text");
+    assert_eq!(
+        headers["content-type"],
+        "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    );
+    assert_eq!(headers["content-length"], openmetrics.len().to_string());
+    assert_eq!(headers["vary"], "accept, accept-encoding");
+    assert!(openmetrics.ends_with("# EOF\n"));
+
+    let response = get("*/*")
+        .header("accept-encoding", "gzip")
+        .send()
+        .await
+        .expect("an answer");
+    let headers = response.headers().clone();
+    let zipped = response.bytes().await.expect("bytes");
+    assert_eq!(
+        headers["content-type"],
+        "text/plain; version=0.0.4; charset=utf-8"
+    );
+    assert_eq!(headers["content-encoding"], "gzip");
+    assert_eq!(headers["content-length"], zipped.len().to_string());
+    let mut classic = String::new();
+    flate2::read::GzDecoder::new(&zipped[..])
+        .read_to_string(&mut classic)
+        .expect("gzip");
+    assert!(
+        classic.contains("# TYPE odoo_polls_total counter\n"),
+        "{classic}"
+    );
+    assert!(!classic.contains("# EOF"));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn only_get_and_head_of_what_there_is() {
+    let server = Server::start(Shown::new([up("erp")]).routes().0).await;
+    for path in ["/", "/metrics", "/-/healthy", "/-/ready"] {
+        for method in [Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS] {
+            let response = client()
+                .request(method, server.url(path))
+                .send()
+                .await
+                .expect("an answer");
+            assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
+            assert_eq!(response.headers()["allow"], "GET,HEAD");
+        }
+        let got = client()
+            .get(server.url(path))
+            .send()
+            .await
+            .expect("an answer");
+        let head = client()
+            .head(server.url(path))
+            .send()
+            .await
+            .expect("an answer");
+        assert_eq!(head.status(), StatusCode::OK, "{path}");
+        for header in ["content-type", "content-length"] {
+            assert!(head.headers().contains_key(header), "{path} {header}");
+        }
+        assert_eq!(
+            head.headers()["content-type"],
+            got.headers()["content-type"]
+        );
+        assert_eq!(head.text().await.expect("text"), "");
+    }
+    let response = client()
+        .get(server.url("/metrics/x"))
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(response.status(), StatusCode::NOT_FOUND);
+    assert_eq!(
+        response.headers()["content-type"],
+        "text/plain; charset=utf-8"
+    );
+    assert_eq!(response.headers()["x-content-type-options"], "nosniff");
+    assert_eq!(response.headers()["cache-control"], "no-store");
+    let policy = response.headers()["content-security-policy"]
+        .to_str()
+        .expect("text");
+    assert!(policy.starts_with("default-src 'none'"), "{policy}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn ready_once_every_first_poll_has_ended_and_then_for_good() {
+    let shown = Shown::new([up("erp"), pending("crm")]);
+    let (routes, latch) = shown.routes();
+    let server = Server::start(routes).await;
+    let ready = async || {
+        let response = client()
+            .get(server.url("/-/ready"))
+            .send()
+            .await
+            .expect("an answer");
+        (response.status(), response.text().await.expect("text"))
+    };
+    assert_eq!(
+        ready().await,
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "waiting for the first poll of 1 of 2 targets\n".into()
+        )
+    );
+    shown.board.slots()[1].publish(down("crm"));
+    assert_eq!(ready().await, (StatusCode::OK, "ready\n".into()));
+    shown.board.slots()[1].publish(pending("crm"));
+    assert_eq!(ready().await.0, StatusCode::OK);
+    drop(latch);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn ready_once_the_latch_is_dropped() {
+    let (routes, latch) = Shown::new([pending("erp")]).routes();
+    let server = Server::start(routes).await;
+    let ready = async || {
+        client()
+            .get(server.url("/-/ready"))
+            .send()
+            .await
+            .expect("an answer")
+            .status()
+    };
+    assert_eq!(ready().await, StatusCode::SERVICE_UNAVAILABLE);
+    drop(latch);
+    assert_eq!(ready().await, StatusCode::OK);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_landing_page_names_targets_and_escapes_them() {
+    let targets = [up("<script>alert(1)</script>"), down("crm"), pending("new")];
+    let server = Server::start(Shown::new(targets).routes().0).await;
+    let response = client()
+        .get(server.url("/"))
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(
+        response.headers()["content-type"],
+        "text/html; charset=utf-8"
+    );
+    let page = response.text().await.expect("text");
+    for expected in [
+        "<a href=\"/metrics\">",
+        "1 up, 1 down, 1 pending",
+        "&#60;script&#62;alert(1)&#60;/script&#62;<td>up",
+        "crm<td>down: auth",
+        "new<td>pending",
+    ] {
+        assert!(page.contains(expected), "{expected} is not in {page}");
+    }
+    server.stop().await;
+}
+
+/// Sends what is given and returns what comes back until the server closes the connection.
+async fn raw(server: &Server, request: &str) -> String {
+    let mut connection = TcpStream::connect(server.address)
+        .await
+        .expect("a connection");
+    connection
+        .write_all(request.as_bytes())
+        .await
+        .expect("sent");
+    let mut answer = String::new();
+    // A reset is an end, too.
+    let _ = connection.read_to_string(&mut answer).await;
+    answer
+}
+
+#[tokio::test]
+async fn a_head_that_is_too_long_or_too_slow_is_not_waited_for() {
+    let limits = Limits {
+        first_request: Duration::from_millis(100),
+        ..Limits::default()
+    };
+    let server = Server::start_within(limits, Shown::new([up("erp")]).routes().0).await;
+    let long = format!(
+        "GET / HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n",
+        "x".repeat(limits.head)
+    );
+    assert!(raw(&server, &long).await.starts_with("HTTP/1.1 431 "));
+    assert_eq!(raw(&server, "GET / HTTP/1.1\r\nhost:").await, "");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn one_connection_too_many_is_closed() {
+    let limits = Limits {
+        connections: 1,
+        ..Limits::default()
+    };
+    let server = Server::start_within(limits, Shown::new([up("erp")]).routes().0).await;
+    let mut first = TcpStream::connect(server.address)
+        .await
+        .expect("a connection");
+    let request = "GET /-/healthy HTTP/1.1\r\nhost: x\r\n\r\n";
+    first.write_all(request.as_bytes()).await.expect("sent");
+    first.read_u8().await.expect("an answer");
+    assert_eq!(raw(&server, request).await, "");
+    drop(first);
+    crate::harness::eventually("the place is free again", async || {
+        let closing = "GET /-/healthy HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+        raw(&server, closing)
+            .await
+            .starts_with("HTTP/1.1 200")
+            .then_some(())
+    })
+    .await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn shutdown_lets_a_request_end_but_does_not_wait_for_ever() {
+    let limits = Limits {
+        drain: Duration::from_millis(200),
+        ..Limits::default()
+    };
+    let (entered, release) = (
+        Arc::new(tokio::sync::Notify::new()),
+        Arc::new(tokio::sync::Notify::new()),
+    );
+    let slow = {
+        let (entered, release) = (Arc::clone(&entered), Arc::clone(&release));
+        async move || {
+            entered.notify_one();
+            release.notified().await;
+            "done"
+        }
+    };
+    let routes = || axum::Router::new().route("/slow", axum::routing::get(slow.clone()));
+
+    let server = Server::start(routes()).await;
+    let request = tokio::spawn(client().get(server.url("/slow")).send());
+    entered.notified().await;
+    let stopped = tokio::spawn(server.stop());
+    release.notify_one();
+    let answer = request.await.expect("no panic").expect("an answer");
+    assert_eq!(answer.text().await.expect("text"), "done");
+    stopped.await.expect("it stopped");
+
+    let server = Server::start_within(limits, routes()).await;
+    let request = tokio::spawn(client().get(server.url("/slow")).send());
+    entered.notified().await;
+    server.stop().await;
+    assert!(request.await.expect("no panic").is_err());
+}
