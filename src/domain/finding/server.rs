@@ -187,7 +187,7 @@ fn surface(case: &Case, found: &mut Vec<Finding>) {
                         } else {
                             Severity::Info
                         },
-                        format!("{} is reachable from {}", name(*endpoint), checked.vantage),
+                        format!("Vantage {} reaches {}", checked.vantage, name(*endpoint)),
                     )
                     .about(subject)
                     .detail(format!("Without credentials: {}.", seen.why))
@@ -198,9 +198,9 @@ fn surface(case: &Case, found: &mut Vec<Finding>) {
                         Kind::SurfaceUnknown,
                         Severity::Info,
                         format!(
-                            "Whether {} is reachable from {} is not known",
-                            name(*endpoint),
-                            checked.vantage
+                            "Whether vantage {} reaches {} is not known",
+                            checked.vantage,
+                            name(*endpoint)
                         ),
                     )
                     .about(subject)
