@@ -1,18 +1,11 @@
 //! `check`: is the configuration right, and what may each target's account see?
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
-use futures::StreamExt;
-use jiff::Timestamp;
-
+use super::ask::{Answer, ask};
 use super::table::Table;
 use super::{Options, UNREACHABLE, block_on, colour, load};
-use crate::config::{Config, Target};
 use crate::domain::Capability;
-use crate::odoo::plan::Parts;
-use crate::odoo::{Clients, Error, Kind, Transport};
-use crate::poll::{Polled, once};
 
 /// Options of `check`.
 #[derive(Debug, clap::Args)]
@@ -21,9 +14,6 @@ pub(super) struct Check {
     #[arg(long)]
     connect: bool,
 }
-
-/// Targets that are asked at the same time.
-const AT_ONCE: usize = 8;
 
 pub(super) fn check(options: &Options, check: &Check) -> ExitCode {
     let config = match load(&options.config_file) {
@@ -39,17 +29,17 @@ pub(super) fn check(options: &Options, check: &Check) -> ExitCode {
     if !check.connect {
         return ExitCode::SUCCESS;
     }
-    let answers = block_on(ask(&config));
+    let answers = block_on(ask(&config, &config.targets, async |_, _| Ok(())));
     print!("{}", table(&answers).render(colour()));
     let advice = advice(&answers);
     if !advice.is_empty() {
         println!("\n{}", advice.join("\n"));
     }
-    let complete = answers.iter().all(|(target, answer)| match answer {
-        Ok(polled) => polled
+    let complete = answers.iter().all(|answer| match &answer.result {
+        Ok((polled, ())) => polled
             .facts
             .gaps()
-            .all(|(capability, _)| target.accept_missing.contains(&capability)),
+            .all(|(capability, _)| answer.target.accept_missing.contains(&capability)),
         Err(_) => false,
     });
     if complete {
@@ -59,48 +49,14 @@ pub(super) fn check(options: &Options, check: &Check) -> ExitCode {
     }
 }
 
-type Answer = (Arc<Target>, Result<Polled, Error>);
-
-/// Polls every target once, several at a time, and gives the answers in the configuration's order.
-async fn ask(config: &Config) -> Vec<Answer> {
-    let clients = Clients::default();
-    futures::stream::iter(&config.targets)
-        .map(async |target| {
-            let answer = async {
-                let transport = Transport::new(&clients, Arc::clone(target))?;
-                let mut session = None;
-                let poll = once(
-                    &transport,
-                    &mut session,
-                    target,
-                    &config.roles,
-                    Parts::ALL,
-                    Timestamp::now(),
-                );
-                tokio::time::timeout(target.timeout, poll)
-                    .await
-                    .unwrap_or_else(|_| {
-                        Err(Error::new(
-                            Kind::TimedOut,
-                            format!("no answer within {:?}", target.timeout),
-                        ))
-                    })
-            };
-            (Arc::clone(target), answer.await)
-        })
-        .buffered(AT_ONCE)
-        .collect()
-        .await
-}
-
-fn table(answers: &[Answer]) -> Table {
+fn table(answers: &[Answer<()>]) -> Table {
     let mut header = vec!["TARGET", "STATE", "ODOO", "API"];
     header.extend(Capability::ALL.iter().map(|capability| capability.as_str()));
     let mut table = Table::new(header);
-    for (target, answer) in answers {
+    for Answer { target, result } in answers {
         let mut row = vec![target.name.clone()];
-        match answer {
-            Ok(polled) => {
+        match result {
+            Ok((polled, ())) => {
                 let gaps: Vec<Capability> = polled
                     .facts
                     .gaps()
@@ -126,16 +82,16 @@ fn table(answers: &[Answer]) -> Table {
 }
 
 /// What to do, target by target.
-fn advice(answers: &[Answer]) -> Vec<String> {
+fn advice(answers: &[Answer<()>]) -> Vec<String> {
     let mut lines = Vec::new();
-    for (target, answer) in answers {
+    for Answer { target, result } in answers {
         let name = &target.name;
-        match answer {
+        match result {
             Err(error) => {
                 lines.push(format!("{name}: {error}"));
                 lines.extend(error.hint.map(|hint| format!("  to do: {hint}")));
             }
-            Ok(polled) => {
+            Ok((polled, ())) => {
                 for (capability, gap) in polled.facts.gaps() {
                     let accepted = if target.accept_missing.contains(&capability) {
                         " (accepted)"

@@ -3,7 +3,9 @@
 //! 0: good. 1: findings, or something failed. 2: the configuration or the command line is wrong. 3: a target is unreachable, or shows
 //! less than it must.
 
+mod ask;
 mod check;
+mod scan;
 mod serve;
 mod table;
 
@@ -102,6 +104,11 @@ enum Command {
     Demo(serve::Demo),
     /// Check the configuration; with --connect also what each target's account may see.
     Check(check::Check),
+    /// Poll once, now, and print a report.
+    Scan(scan::Scan),
+    /// Run simulated Odoo servers as a process of their own, for load tests.
+    #[command(hide = true)]
+    Simulate(serve::Simulate),
 }
 
 /// Runs the program.
@@ -115,6 +122,8 @@ pub fn run() -> ExitCode {
     match command.unwrap_or(Command::Serve) {
         Command::Serve => serve::serve(&options),
         Command::Demo(demo) => serve::demo(&options, &demo),
+        Command::Scan(scan) => scan::scan(&options, &scan),
+        Command::Simulate(simulate) => serve::simulate(simulate),
         Command::Check(check) => check::check(&options, &check),
     }
 }

@@ -1,8 +1,9 @@
 //! `serve`, `demo` and `simulate`: what runs until it is stopped.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use tokio_util::sync::CancellationToken;
@@ -10,7 +11,7 @@ use tracing::{error, info};
 
 use super::{FAILED, Options, block_on, load, print_diagnostics};
 use crate::config::{Config, Env, FileContent};
-use crate::demo::{DemoTarget, start_demo};
+use crate::demo::{DemoTarget, SimulateOptions, start_demo};
 use crate::runtime::{Daemon, stop_on_signals};
 
 /// Options of `demo`.
@@ -19,6 +20,32 @@ pub(super) struct Demo {
     /// The same seed gives the same people.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+}
+
+/// Options of `simulate`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Simulate {
+    /// How many databases.
+    #[arg(long, default_value_t = 100)]
+    targets: usize,
+    /// The same seed gives the same fleet.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Shortest and longest time that an answer takes, in milliseconds.
+    #[arg(long, num_args = 2, value_names = ["FROM", "TO"], default_values_t = [20, 500])]
+    latency: Vec<u64>,
+    /// Share of databases that close every connection, 0 to 1.
+    #[arg(long, default_value_t = 0.0)]
+    down: f64,
+    /// Share of databases that answer after 10 seconds, 0 to 1.
+    #[arg(long, default_value_t = 0.0)]
+    slow: f64,
+    /// Where the configuration goes that polls them; standard output if not given.
+    #[arg(long, value_name = "FILE")]
+    configuration: Option<PathBuf>,
+    /// Where the key goes that opens every simulated database.
+    #[arg(long, value_name = "FILE", default_value = "simulated.key")]
+    key_file: PathBuf,
 }
 
 pub(super) fn serve(options: &Options) -> ExitCode {
@@ -74,6 +101,23 @@ pub(super) fn demo(options: &Options, demo: &Demo) -> ExitCode {
     }))
 }
 
+pub(super) fn simulate(simulate: Simulate) -> ExitCode {
+    let milliseconds = |index: usize| {
+        Duration::from_millis(simulate.latency.get(index).copied().unwrap_or_default())
+    };
+    let options = SimulateOptions {
+        targets: simulate.targets,
+        seed: simulate.seed,
+        latency: (milliseconds(0), milliseconds(1)),
+        share_down: simulate.down,
+        share_slow: simulate.slow,
+        configuration: simulate.configuration,
+        key_file: simulate.key_file,
+        ..SimulateOptions::default()
+    };
+    finish(block_on(crate::demo::simulate(options)).map_err(Into::into))
+}
+
 fn finish(result: anyhow::Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -84,7 +128,7 @@ fn finish(result: anyhow::Result<()>) -> ExitCode {
     }
 }
 
-/// Polls every two seconds, so that one sees something happen.
+/// Polls often, so that one sees something happen.
 fn demo_configuration(targets: &[DemoTarget]) -> String {
     let targets: Vec<_> = targets
         .iter()
@@ -97,7 +141,7 @@ fn demo_configuration(targets: &[DemoTarget]) -> String {
         })
         .collect();
     // JSON is YAML.
-    serde_json::json!({"defaults": {"interval": "2s", "timeout": "1500ms"}, "targets": targets})
+    serde_json::json!({"defaults": {"interval": "5s", "timeout": "4s"}, "targets": targets})
         .to_string()
 }
 

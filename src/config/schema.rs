@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn the_declared_words_are_the_vocabularys() {
         use crate::config::{ApiChoice, Severity};
-        use crate::domain::vocabulary::{Capability, Endpoint, ExemptReason, Factor};
+        use crate::domain::vocabulary::{Bypass, Capability, Endpoint, ExemptReason, Factor};
         fn words(section: &Section, name: &str) -> Vec<&'static str> {
             match &section.field(name).expect("declared").kind {
                 Kind::Word(words) | Kind::List(Kind::Word(words)) => words.to_vec(),
@@ -187,6 +187,7 @@ mod tests {
         }
         assert_eq!(words(&DEFAULTS, "accepted_factors"), all(Factor::ALL));
         assert_eq!(words(&TARGET, "accept_missing"), all(Capability::ALL));
+        assert_eq!(words(&TARGET, "accept_bypasses"), all(Bypass::ALL));
         assert_eq!(words(&TARGET, "api"), all(ApiChoice::ALL));
         assert_eq!(words(&EXEMPTION, "reason"), all(ExemptReason::ALL));
         assert_eq!(words(&VANTAGE, "expect_blocked"), all(Endpoint::ALL));

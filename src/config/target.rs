@@ -9,7 +9,7 @@ use secrecy::SecretString;
 
 use super::secret::{KeySource, ProxyUrl};
 use crate::domain::exemption::Exemption;
-use crate::domain::vocabulary::{Capability, Endpoint, Factor, UserType, vocabulary};
+use crate::domain::vocabulary::{Bypass, Capability, Endpoint, Factor, UserType, vocabulary};
 
 vocabulary! {
     /// How to talk to Odoo.
@@ -60,6 +60,8 @@ pub struct Target {
     pub proxy: Option<ProxyUrl>,
     /// Capabilities that are meant to be missing.
     pub accept_missing: BTreeSet<Capability>,
+    /// Ways around the second factor whose presence is no alert.
+    pub accept_bypasses: BTreeSet<Bypass>,
     /// Who is exempt, in the configuration's order.
     pub exemptions: Vec<Exemption>,
     /// What to ask without credentials.

@@ -237,7 +237,7 @@ fn identity(target: &Target) -> Identity {
             target.coverage_target.get(&user_type).copied()
         }),
         accept_missing: target.accept_missing.iter().copied().collect(),
-        accept_bypasses: Vec::new(),
+        accept_bypasses: target.accept_bypasses.iter().copied().collect(),
     }
 }
 

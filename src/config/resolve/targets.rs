@@ -162,6 +162,11 @@ fn target(fields: &Fields<'_>, defaults: &Settings, context: &Context<'_>) -> Op
         .and_then(|item| item.list())
         .map(|list| words(&list))
         .unwrap_or_default();
+    let accept_bypasses = fields
+        .get("accept_bypasses")
+        .and_then(|item| item.list())
+        .map(|list| words(&list))
+        .unwrap_or_default();
     let exemptions = fields
         .get("exemptions")
         .and_then(|item| item.list())
@@ -199,6 +204,7 @@ fn target(fields: &Fields<'_>, defaults: &Settings, context: &Context<'_>) -> Op
         tls,
         proxy,
         accept_missing,
+        accept_bypasses,
         exemptions,
         surface,
         fingerprint: 0,

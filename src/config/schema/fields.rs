@@ -217,6 +217,16 @@ pub(in crate::config) static TARGET: Section = Section {
             "Capabilities that the account is known and meant to lack: their absence is no finding and no alert.",
         ),
         field(
+            "accept_bypasses",
+            Kind::List(&Kind::Word(&[
+                "trusted_network",
+                "master_password",
+                "impersonation",
+            ])),
+            "`[]`",
+            "Ways around the second factor that are known and meant to be there: their presence is no alert.",
+        ),
+        field(
             "exemptions",
             Kind::List(&Kind::Section(&EXEMPTION)),
             "`[]`",

@@ -55,7 +55,10 @@ pub fn up(name: &str) -> TargetSnapshot {
             release: (19, 0),
             api: Api::Json2,
         }),
-        gaps: Some(Arc::default()),
+        capabilities: Capability::ALL
+            .iter()
+            .map(|capability| (*capability, None))
+            .collect(),
         posture: Some(Arc::new(posture())),
         ..pending(name)
     }
@@ -72,27 +75,24 @@ pub fn down(name: &str) -> TargetSnapshot {
 
 /// As [`up`], but the account sees no passkeys, keys, devices, modules, policy, groups and logins.
 pub fn partly_blind(name: &str) -> TargetSnapshot {
-    let gap = |capability| {
-        let gap = Gap {
+    let missing = [
+        Capability::Passkeys,
+        Capability::ApiKeys,
+        Capability::TrustedDevices,
+        Capability::Policy,
+        Capability::Modules,
+        Capability::Groups,
+        Capability::Logins,
+    ];
+    let state = |capability: &Capability| {
+        let gap = missing.contains(capability).then(|| Gap {
             seen: "reads some".into(),
             grant: "grant it",
-        };
-        (capability, gap)
+        });
+        (*capability, gap)
     };
     TargetSnapshot {
-        gaps: Some(
-            [
-                Capability::Passkeys,
-                Capability::ApiKeys,
-                Capability::TrustedDevices,
-                Capability::Policy,
-                Capability::Modules,
-                Capability::Groups,
-                Capability::Logins,
-            ]
-            .map(gap)
-            .into(),
-        ),
+        capabilities: Capability::ALL.iter().map(state).collect(),
         posture: Some(Arc::new(Posture {
             passkey: None,
             single_factor: None,
