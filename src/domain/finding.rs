@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use super::facts::{ApiKey, Facts};
 use super::posture::{Posture, Standing, Terms};
 use super::surface::Checked;
-use super::vocabulary::{Capability, vocabulary};
+use super::vocabulary::{Bypass, Capability, vocabulary};
 use super::{IdSet, PerType};
 
 vocabulary! {
@@ -128,6 +128,8 @@ pub struct Case<'a> {
     pub coverage_target: PerType<Option<f64>>,
     /// Capabilities that are known to be missing.
     pub accept_missing: &'a BTreeSet<Capability>,
+    /// Bypasses that are known and meant: a finding still, but none to act on.
+    pub accept_bypasses: &'a BTreeSet<Bypass>,
     /// What the vantages reach; empty where none is configured.
     pub surface: &'a [Checked],
 }

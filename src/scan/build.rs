@@ -86,6 +86,7 @@ fn case<'a>(target: &'a Target, polled: &'a Polled, surface: &'a [Checked]) -> C
             target.coverage_target.get(&user_type).copied()
         }),
         accept_missing: &target.accept_missing,
+        accept_bypasses: &target.accept_bypasses,
         surface,
     }
 }

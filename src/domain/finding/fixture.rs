@@ -9,6 +9,7 @@ use crate::domain::exemption::{Exemption, Matcher};
 use crate::domain::facts::{ApiKey, Awake, Device, Facts, Gap, Known, People, Scope, Server};
 use crate::domain::posture::{Posture, Standing, Terms};
 use crate::domain::surface::Checked;
+use crate::domain::vocabulary::Bypass;
 use crate::domain::{Api, Capability, ExemptReason, Factor, IdSet, Module, PerType, PolicyScope};
 
 /// Everything that a [`Case`] borrows.
@@ -19,6 +20,7 @@ pub(crate) struct Fixture {
     pub(crate) exemptions: Vec<Exemption>,
     pub(crate) coverage_target: PerType<Option<f64>>,
     pub(crate) accept_missing: BTreeSet<Capability>,
+    pub(crate) accept_bypasses: BTreeSet<Bypass>,
     pub(crate) surface: Vec<Checked>,
 }
 
@@ -116,6 +118,7 @@ impl Fixture {
             exemptions: vec![exempt("mfa-exporter", ExemptReason::Service)],
             coverage_target: PerType([Some(0.9), None, None, None]),
             accept_missing: BTreeSet::new(),
+            accept_bypasses: BTreeSet::new(),
             surface: Vec::new(),
         }
     }
@@ -157,6 +160,7 @@ impl Fixture {
             terms,
             coverage_target: self.coverage_target,
             accept_missing: &self.accept_missing,
+            accept_bypasses: &self.accept_bypasses,
             surface: &self.surface,
         })
     }

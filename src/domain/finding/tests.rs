@@ -172,6 +172,13 @@ fn each_situation_is_found() {
             ),
         ),
         (
+            |it| {
+                it.install(Module::AuthAdminPasskey);
+                it.accept_bypasses.insert(Bypass::MasterPassword);
+            },
+            only(Kind::MasterPassword, Some("auth_admin_passkey"), Info, &[]),
+        ),
+        (
             |it| it.install(Module::ImpersonateLogin),
             only(Kind::Impersonation, Some("impersonate_login"), Warning, &[]),
         ),
