@@ -91,7 +91,7 @@ fn case<'a>(target: &'a Target, polled: &'a Polled, surface: &'a [Checked]) -> C
     }
 }
 
-fn scan(case: &Case, people: &BTreeMap<u32, odoo::Person>) -> Scan {
+pub(super) fn scan(case: &Case, people: &BTreeMap<u32, odoo::Person>) -> Scan {
     let posture = case.posture;
     Scan {
         polled_at: case.facts.now,

@@ -101,8 +101,20 @@ impl Page<'_> {
         Some((role.people - unprotected) as f64 / role.people as f64)
     }
 
-    /// Whether coverage is under what is wanted.
-    fn is_under(&self, row: &Coverage) -> bool {
-        matches!((row.ratio, row.target), (Some(is), Some(wanted)) if is < wanted)
+    /// How a bar is coloured: by what is wanted, where something is.
+    fn class_of(&self, row: &Coverage) -> &'static str {
+        match (row.ratio, row.target) {
+            (Some(is), Some(wanted)) if is < wanted => "low",
+            (Some(_), Some(_)) => "full",
+            _ => "some",
+        }
+    }
+
+    fn class_of_role(&self, role: &Role) -> &'static str {
+        match (role.unprotected, role.unprotected_past_grace) {
+            (_, Some(1..)) => "low",
+            (Some(0), _) => "full",
+            _ => "some",
+        }
     }
 }

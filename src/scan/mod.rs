@@ -368,3 +368,6 @@ pub fn json(report: &Report) -> String {
     text.push('\n');
     text
 }
+
+#[cfg(test)]
+mod tests;

@@ -120,8 +120,11 @@ impl Writer {
             "passkey",
         ]);
         for row in shown(&scan.coverage) {
-            let under = matches!((row.ratio, row.target), (Some(is), Some(wanted)) if is < wanted);
-            let colour = if under { Red } else { Green };
+            let colour = match (row.ratio, row.target) {
+                (Some(is), Some(wanted)) if is < wanted => Red,
+                (Some(_), Some(_)) => Green,
+                _ => Cyan,
+            };
             let protected = row.protected.map_or("-".to_owned(), grouped);
             table.row(vec![
                 Cell::left(row.user_type.as_str()),
@@ -164,16 +167,17 @@ impl Writer {
                 .unprotected
                 .filter(|_| role.people > 0)
                 .map(|unprotected| (role.people - unprotected) as f64 / role.people as f64);
-            let alarming = role.unprotected_past_grace.unwrap_or(0) > 0;
-            let past = Cell::number(role.unprotected_past_grace);
+            let colour = match (role.unprotected, role.unprotected_past_grace) {
+                (_, Some(1..)) => Red,
+                (Some(0), _) => Green,
+                _ => Cyan,
+            };
             table.row(vec![
                 Cell::left(&role.role),
                 Cell::number(Some(role.people)),
                 Cell::number(role.unprotected),
-                if alarming { past.coloured(Red) } else { past },
-                share.map_or(Cell::left(""), |share| {
-                    Cell::bar(share, if alarming { Red } else { Green })
-                }),
+                Cell::number(role.unprotected_past_grace).coloured(colour),
+                share.map_or(Cell::left(""), |share| Cell::bar(share, colour)),
                 Cell::number(Some(role.exempt)),
             ]);
         }
