@@ -240,7 +240,7 @@ impl Case<'_> {
 }
 
 /// A count with its noun.
-fn counted(count: u64, one: &str, many: &str) -> String {
+pub(crate) fn counted(count: u64, one: &str, many: &str) -> String {
     if count == 1 {
         format!("1 {one}")
     } else {
@@ -249,7 +249,7 @@ fn counted(count: u64, one: &str, many: &str) -> String {
 }
 
 /// A count of people.
-fn persons(count: u64) -> String {
+pub(crate) fn persons(count: u64) -> String {
     counted(count, "person", "people")
 }
 

@@ -156,7 +156,7 @@ fn privileged(case: &Case, limits: &mut Vec<Limit>) {
     let Some(covered) = &case.standing.covered else {
         return;
     };
-    let bare = (privileged & &case.standing.exempt - &covered.holders)
+    let bare = (privileged & (&case.standing.exempt - &covered.holders))
         .iter()
         .filter(|id| !covered.types[case.facts.people.type_of(*id)])
         .count();

@@ -221,13 +221,10 @@ fn the_page_is_well_formed_and_loads_nothing() {
         } else if !tag.ends_with('/') && !VOID.contains(&name) {
             open.push(name);
         }
-        for (attribute, into) in [(" id=\"", &mut ids)] {
-            into.extend(
-                tag.split_once(attribute)
-                    .and_then(|(_, rest)| rest.split_once('"'))
-                    .map(|(id, _)| id),
-            );
-        }
+        let id = tag
+            .split_once(" id=\"")
+            .and_then(|(_, rest)| rest.split_once('"'));
+        ids.extend(id.map(|(id, _)| id));
     }
     assert_eq!(open, Vec::<&str>::new());
     let count = ids.len();

@@ -6,7 +6,7 @@ use anstyle::AnsiColor::{Cyan, Green, Red, Yellow};
 
 use super::{Coverage, Finding, Person, Report, Scan, TargetReport};
 use crate::domain::UserType;
-use crate::domain::finding::{Severity, grouped};
+use crate::domain::finding::{Severity, counted, grouped, persons};
 use crate::domain::grade::Letter;
 use layout::{Cell, Paint, Table, wrap};
 
@@ -223,9 +223,9 @@ impl Writer {
         let known = |number: Option<u64>| number.map_or("-".to_owned(), grouped);
         let mut lines = vec![
             format!(
-                "{} working keys of {} people: {} unrestricted, {} for RPC, {} other",
-                grouped(keys.working),
-                grouped(keys.owners),
+                "{} of {}: {} unrestricted, {} for RPC, {} other",
+                counted(keys.working, "working key", "working keys"),
+                persons(keys.owners),
                 grouped(keys.unrestricted),
                 grouped(keys.rpc),
                 grouped(keys.other)
@@ -248,9 +248,9 @@ impl Writer {
         }
         if let Some(devices) = &scan.trusted_devices {
             lines.push(format!(
-                "{} trusted browsers of {} people skip the second factor",
-                grouped(devices.devices),
-                grouped(devices.owners)
+                "without the second factor: {} of {}",
+                counted(devices.devices, "trusted browser", "trusted browsers"),
+                persons(devices.owners)
             ));
         }
         for line in lines {
