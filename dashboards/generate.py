@@ -243,7 +243,8 @@ def exporter():
     return Dashboard(
         EXPORTER, "Odoo MFA / Exporter", "The exporter itself: polls, lag, failures, notifications, process.",
         variables=[
-            query_variable("job", "Job", "label_values(odoo_mfa_exporter_build_info, job)", multi=True),
+            # All means the exporter's jobs, not every job that has up and process_*.
+            query_variable("job", "Job", "label_values(odoo_mfa_exporter_build_info, job)", multi=True, all_value=None),
             query_variable("instance", "Instance", 'label_values(odoo_mfa_exporter_build_info{job=~"$job"}, instance)', multi=True),
         ],
         annotations=[
@@ -257,7 +258,7 @@ def exporter():
              mappings={"0": ("reload failed", RED), "1": ("current", GREEN)}, steps=((None, RED), (1, GREEN))),
         stat("Failed polls, last hour", 4, "Polls that failed within an hour.", f'sum(increase(odoo_polls_total{{{sel}, result="failure"}}[1h]))', decimals=0, steps=WARN_STEPS),
         stat("Store errors, last day", 4, "Errors of the store within a day.", f"sum(increase({p('store_errors_total')}[1d]))", decimals=0, steps=WARN_STEPS),
-        stat("Queued notifications", 3, "Alerts that wait to be sent to an Alertmanager.", f"sum({p('notification_queue_length')})", steps=((None, GREEN), (50, ORANGE))),
+        stat("Queued", 3, "Alerts that wait to be sent to an Alertmanager.", f"sum({p('notification_queue_length')})", steps=((None, GREEN), (50, ORANGE))),
     ], height=4).row("Polls", [
         series("Polls a minute", 8, "Polls a minute by result.", [(f"60 * sum by (result) (rate(odoo_polls_total{{{sel}}}[$__rate_interval]))", "{{result}}")], unit="short", minimum=0, colors={"success": GREEN, "failure": RED}, stack=True),
         series("Failures by reason", 8, "Failed polls by reason.", [(f"sum by (reason) (increase(odoo_poll_failures_total{{{sel}}}[$__rate_interval])) > 0", "{{reason}}")], minimum=0, decimals=0, draw="bars", stack=True),
@@ -335,10 +336,10 @@ class Dashboard:
         }
 
 
-def query_variable(name, label, query, multi=False, default=None):
+def query_variable(name, label, query, multi=False, default=None, all_value=".*"):
     current = {"selected": True, "text": ["All"], "value": ["$__all"]} if multi else {"selected": True, "text": default, "value": default} if default else {}
     return {"type": "query", "name": name, "label": label, "datasource": DATASOURCE, "definition": query, "query": {"query": query, "refId": "variable"},
-            "refresh": 2, "sort": 1, "multi": multi, "includeAll": multi, "allValue": ".*" if multi else None, "current": current, "hide": 0, "options": [], "regex": ""}
+            "refresh": 2, "sort": 1, "multi": multi, "includeAll": multi, "allValue": all_value if multi else None, "current": current, "hide": 0, "options": [], "regex": ""}
 
 
 def annotation(name, color, expr, title):

@@ -34,7 +34,7 @@ await new Promise((done) => server.listen(0, '127.0.0.1', done));
 let failed = 0;
 for (const name of names) {
   const dashboard = JSON.parse(readFileSync(join(here, '..', `${name}.json`)));
-  const variables = { target: name.endsWith('-target') ? (flags.target ?? (await firstTarget())) : '.*', user_type: 'internal', job: '.*', instance: '.*' };
+  const variables = { target: name.endsWith('-target') ? (flags.target ?? (await firstTarget())) : '.*', user_type: 'internal', job: 'odoo-mfa-exporter', instance: '.*' };
   const answers = {};
   for (const panel of dashboard.panels) {
     answers[panel.id] = await Promise.all((panel.targets ?? []).map((t) => ask(panel, t, variables)));

@@ -1,12 +1,12 @@
 //! Failures on demand, and the record of what was asked.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, HashSet, VecDeque},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use super::methods::Sins;
+use super::{clock::Time, methods::Sins};
 
 /// How a request goes wrong.
 #[derive(Debug, Clone, PartialEq)]
@@ -183,6 +183,41 @@ impl RequestLog {
             inner.entries.pop_front();
         }
         inner.entries.push_back(entry);
+    }
+}
+
+/// Failed logins, and the checks that Odoo remembers. All callers count as one address.
+#[derive(Debug, Default)]
+pub(super) struct Logins(Mutex<LoginState>);
+
+#[derive(Debug, Default)]
+struct LoginState {
+    failures: u32,
+    last: Time,
+    known: HashSet<(u32, String)>,
+}
+
+impl Logins {
+    /// Ten failures shut out for a minute after the last.
+    pub(super) fn cools_down(&self, now: Time) -> bool {
+        let state = lock(&self.0);
+        state.failures >= 10 && now < state.last.saturating_add(60)
+    }
+
+    pub(super) fn failed(&self, now: Time) {
+        let mut state = lock(&self.0);
+        state.failures += 1;
+        state.last = now;
+    }
+
+    pub(super) fn succeeded(&self, uid: u32, secret: &str) {
+        let mut state = lock(&self.0);
+        state.failures = 0;
+        state.known.insert((uid, secret.into()));
+    }
+
+    pub(super) fn knows(&self, uid: u32, secret: &str) -> bool {
+        lock(&self.0).known.contains(&(uid, secret.into()))
     }
 }
 

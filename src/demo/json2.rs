@@ -6,9 +6,10 @@ use serde_json::{Map, Value};
 use super::{
     fail::werkzeug,
     fault::LogEntry,
+    http::{Outcome, Reply, Request},
     methods::{self, Call, Sins},
     pages,
-    server::{Outcome, Reply, Request, Shared},
+    server::Shared,
 };
 
 pub(super) fn answer(shared: &Shared, request: &Request) -> Outcome {

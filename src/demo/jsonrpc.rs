@@ -6,9 +6,10 @@ use serde_json::{Map, Value, json};
 use super::{
     fail::Fail,
     fault::{Fault, LogEntry},
+    http::{Outcome, Reply, Request},
     methods::{self, Call, Sins},
     pages,
-    server::{Database, Outcome, Reply, Request, Shared, read},
+    server::{Database, Shared, read},
     world::{ACTIVE, World},
 };
 
@@ -172,24 +173,31 @@ fn open(shared: &Shared, name: Option<&Value>) -> Result<std::sync::Arc<Database
 
 /// A login with a key or a password, which writes a row of the log; `false` where it fails.
 fn authenticate(database: &Database, login: &str, password: &str) -> Value {
-    let uid = {
+    let (uid, now, version) = {
         let world = database.world();
-        world
+        let uid = world
             .by_login(login)
             .filter(|person| person.has(ACTIVE))
             .map(|person| person.id)
-            .filter(|uid| opens(&world, *uid, password))
+            .filter(|uid| opens(&world, *uid, password));
+        (uid, world.now(), world.version)
     };
+    let cools_down = version <= LAST_COOLDOWN && database.logins.cools_down(now);
     match uid {
-        None => json!(false),
-        Some(uid) => {
-            let mut world = database.world_mut();
-            let now = world.now();
-            world.log_in(uid, now);
+        Some(uid) if !cools_down => {
+            database.logins.succeeded(uid, password);
+            database.world_mut().log_in(uid, now);
             json!(uid)
+        }
+        _ => {
+            database.logins.failed(now);
+            json!(false)
         }
     }
 }
+
+/// The last version in which failed logins over RPC shut out their source address for a minute.
+const LAST_COOLDOWN: u8 = 16;
 
 fn opens(world: &World, uid: u32, password: &str) -> bool {
     !password.is_empty()
@@ -275,6 +283,14 @@ fn execute(
     }
     if !opens(&world, uid, text(2)) {
         return Err(Fail::access_denied());
+    }
+    // What was checked before the failures is remembered, and goes on.
+    if !database.logins.knows(uid, text(2)) {
+        if world.version <= LAST_COOLDOWN && database.logins.cools_down(world.now()) {
+            let message = "Too many login failures, please wait a bit before trying again.";
+            return Err(Fail::Denied(message.into()));
+        }
+        database.logins.succeeded(uid, text(2));
     }
     methods::run(&world, uid, &call)
 }

@@ -18,6 +18,7 @@ mod domain;
 mod fail;
 mod fault;
 mod fields;
+mod http;
 mod json2;
 mod jsonrpc;
 mod life;
@@ -29,7 +30,10 @@ mod records;
 mod rng;
 pub mod scenarios;
 mod server;
+mod signature;
 mod simulate;
+mod term;
+mod wanted;
 mod world;
 
 pub use clock::{Clock, Time};

@@ -6,9 +6,10 @@ use serde_json::{Value, json};
 use super::{
     fail::{Fail, werkzeug},
     fault::LogEntry,
+    http::{Reply, Request},
     jsonrpc,
     methods::Sins,
-    server::{Reply, Request, Shared, read},
+    server::{Shared, read},
 };
 
 /// JSON-2 without a database that answers: there is none of that name, or PostgreSQL is down.

@@ -15,7 +15,11 @@ use super::{
 
 impl<'w> View<'w> {
     /// The rows that a domain finds for this account, in table order.
-    pub(super) fn find(&self, model: Model, domain: &Value) -> Result<Vec<Row<'w>>, Fail> {
+    pub(super) fn find(
+        &self,
+        model: Model,
+        domain: &Value,
+    ) -> Result<impl Iterator<Item = Row<'w>>, Fail> {
         let node = match domain {
             Value::Null => Node::All,
             other => domain::parse(other, self.world.version)?,
@@ -23,12 +27,11 @@ impl<'w> View<'w> {
         self.check_read(model)?;
         let test = domain::compile(self, model, &node, false)?;
         let hide_archived = model == Model::Users && self.active_test && !node.names("active");
-        let there = |row: &Row<'w>| {
+        let there = move |row: &Row<'w>| {
             !hide_archived || matches!(row, Row::User(person) if person.has(ACTIVE))
         };
         Ok(records::all(self.world, model)
-            .filter(|row| there(row) && test(row) && self.sees(row))
-            .collect())
+            .filter(move |row| there(row) && test(row) && self.sees(row)))
     }
 
     /// As `find`, ordered and cut.
@@ -37,7 +40,7 @@ impl<'w> View<'w> {
         model: Model,
         args: &Map<String, Value>,
     ) -> Result<Vec<Row<'w>>, Fail> {
-        let mut rows = self.find(model, domain_of(args))?;
+        let mut rows: Vec<Row<'w>> = self.find(model, domain_of(args))?.collect();
         self.sort(model, &mut rows, args.get("order").and_then(Value::as_str))?;
         let number = |name: &str| {
             args.get(name)

@@ -1,5 +1,7 @@
 //! Grouping: the legacy `read_group` and, from 19 on, `formatted_read_group`. Groups without rows are not in the answer.
 
+use std::cmp::Ordering;
+
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -101,7 +103,7 @@ impl<'w> View<'w> {
             }
             by_fields.push(field);
         }
-        let mut buckets: Vec<Bucket<'w>> = Vec::new();
+        let mut keyed: Vec<(Vec<Val<'w>>, Row<'w>)> = Vec::new();
         for row in self.find(model, domain)? {
             // Somebody in several groups is counted in each.
             let mut keys: Vec<Vec<Val<'w>>> = vec![Vec::new()];
@@ -123,23 +125,25 @@ impl<'w> View<'w> {
                     })
                     .collect();
             }
-            for key in keys {
-                match buckets.iter_mut().find(|(it, _)| *it == key) {
-                    Some((_, rows)) => rows.push(row.clone()),
-                    None => buckets.push((key, vec![row.clone()])),
-                }
+            keyed.extend(keys.into_iter().map(|key| (key, row.clone())));
+        }
+        keyed.sort_by(|(left, _), (right, _)| {
+            let orders = left
+                .iter()
+                .zip(right)
+                .map(|(left, right)| compare(left, right));
+            orders.fold(Ordering::Equal, Ordering::then)
+        });
+        let mut buckets: Vec<Bucket<'w>> = Vec::new();
+        for (key, row) in keyed {
+            match buckets.last_mut() {
+                Some((last, rows)) if *last == key => rows.push(row),
+                _ => buckets.push((key, vec![row])),
             }
         }
         if by.is_empty() && buckets.is_empty() {
             buckets.push((Vec::new(), Vec::new()));
         }
-        buckets.sort_by(|(left, _), (right, _)| {
-            left.iter()
-                .zip(right)
-                .map(|(left, right)| compare(left, right))
-                .find(|order| order.is_ne())
-                .unwrap_or(std::cmp::Ordering::Equal)
-        });
         Ok((by_fields, buckets))
     }
 

@@ -23,21 +23,21 @@ pub(super) enum Row<'w> {
     Passkey(&'w Credential),
     Module(&'w Module),
     Parameter(&'w str, &'w Parameter),
-    Data {
-        id: u32,
-        module: Cow<'w, str>,
-        name: Cow<'w, str>,
-        model: &'static str,
-        res: u32,
-    },
+    Data(Box<DataRow<'w>>),
     Company(u32, &'w str),
     Website(u32, &'w Website),
     Network(u32, &'w Network),
-    Log {
-        id: u32,
-        user: u32,
-        date: Time,
-    },
+    Log { id: u32, user: u32, date: Time },
+}
+
+/// An XML id. In a box: rows are made by the hundred thousand, and these are few.
+#[derive(Debug, Clone)]
+pub(super) struct DataRow<'w> {
+    id: u32,
+    module: Cow<'w, str>,
+    name: Cow<'w, str>,
+    model: &'static str,
+    res: u32,
 }
 
 /// The value of a field.
@@ -71,8 +71,8 @@ impl Row<'_> {
             Self::Key(key) | Self::Passkey(key) => key.id,
             Self::Module(module) => module.id,
             Self::Parameter(_, parameter) => parameter.id,
-            Self::Data { id, .. }
-            | Self::Company(id, _)
+            Self::Data(row) => row.id,
+            Self::Company(id, _)
             | Self::Website(id, _)
             | Self::Network(id, _)
             | Self::Log { id, .. } => *id,
@@ -139,12 +139,14 @@ fn data(world: &World) -> Vec<Row<'_>> {
         .iter()
         .map(|it| (Cow::from("base"), Cow::from(it.name), it.model, it.id));
     let rows = groups.chain(others).zip(1..);
-    rows.map(|((module, name, model, res), id)| Row::Data {
-        id,
-        module,
-        name,
-        model,
-        res,
+    rows.map(|((module, name, model, res), id)| {
+        Row::Data(Box::new(DataRow {
+            id,
+            module,
+            name,
+            model,
+            res,
+        }))
     })
     .collect()
 }
@@ -226,17 +228,11 @@ impl<'w> View<'w> {
                 "key" => Val::Text((*key).into()),
                 _ => Val::Text((&*parameter.value).into()),
             },
-            Row::Data {
-                module,
-                name,
-                model,
-                res,
-                ..
-            } => match field {
-                "module" => Val::Text(module.clone()),
-                "name" => Val::Text(name.clone()),
-                "model" => Val::Text((*model).into()),
-                _ => Val::Int(*res),
+            Row::Data(data) => match field {
+                "module" => Val::Text(data.module.clone()),
+                "name" => Val::Text(data.name.clone()),
+                "model" => Val::Text(data.model.into()),
+                _ => Val::Int(data.res),
             },
             Row::Company(_, name) => match field {
                 "active" => Val::Bool(true),
@@ -322,7 +318,7 @@ impl<'w> View<'w> {
             Row::Key(key) | Row::Passkey(key) => format!("credential {}", key.id),
             Row::Module(module) => module.name.clone(),
             Row::Parameter(key, _) => (*key).into(),
-            Row::Data { module, name, .. } => format!("{module}.{name}"),
+            Row::Data(data) => format!("{}.{}", data.module, data.name),
             Row::Company(_, name) => (*name).into(),
             Row::Website(_, website) => website.name.clone(),
             Row::Network(_, network) => network.cidr.clone(),

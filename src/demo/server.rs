@@ -15,14 +15,15 @@ use axum::{
     Router,
     body::{Body, Bytes},
     extract::{ConnectInfo, State},
-    http::{HeaderMap, HeaderValue, Method, Response, Uri, header},
+    http::{HeaderMap, Method, Response, Uri},
 };
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     conn::{Door, Hangup},
-    fault::{Fault, Faults, RequestLog},
+    fault::{Fault, Faults, Logins, RequestLog},
+    http::{Outcome, Reply, Request, respond},
     json2, jsonrpc, pages,
     rng::Rng,
     world::World,
@@ -94,6 +95,7 @@ pub struct Database {
     pub name: String,
     world: RwLock<World>,
     pub(super) faults: Faults,
+    pub(super) logins: Logins,
     log: RequestLog,
 }
 
@@ -160,6 +162,7 @@ impl SimServer {
             name: name.into(),
             world: RwLock::new(world),
             faults: Faults::default(),
+            logins: Logins::default(),
             log: RequestLog::keeping(self.shared.options.keep_requests),
         });
         write(&self.shared.databases).insert(name.into(), database.clone());
@@ -320,77 +323,6 @@ impl Shared {
     }
 }
 
-/// A request, taken apart.
-pub(super) struct Request {
-    pub(super) method: Method,
-    pub(super) path: String,
-    pub(super) query: String,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Bytes,
-}
-
-impl Request {
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).and_then(|value| value.to_str().ok())
-    }
-
-    pub(super) fn is_json(&self) -> bool {
-        let kind = self.header("content-type").unwrap_or_default();
-        matches!(
-            kind.split(';').next().unwrap_or_default().trim(),
-            "application/json" | "application/json-rpc"
-        )
-    }
-}
-
-/// What goes back.
-#[derive(Debug)]
-pub(super) struct Reply {
-    pub(super) status: u16,
-    pub(super) kind: &'static str,
-    pub(super) body: String,
-    /// Further headers.
-    pub(super) more: Vec<(&'static str, &'static str)>,
-}
-
-impl Reply {
-    pub(super) fn json(status: u16, version: u8, body: &serde_json::Value) -> Self {
-        let kind = if version <= 16 {
-            "application/json"
-        } else {
-            "application/json; charset=utf-8"
-        };
-        Self {
-            status,
-            kind,
-            body: body.to_string(),
-            more: Vec::new(),
-        }
-    }
-
-    pub(super) fn html(status: u16, body: impl Into<String>) -> Self {
-        Self {
-            status,
-            kind: "text/html; charset=utf-8",
-            body: body.into(),
-            more: Vec::new(),
-        }
-    }
-}
-
-/// What a handler wants done.
-pub(super) enum Outcome {
-    Answer(Reply),
-    /// A fault strikes, and this is what would have been said without it.
-    Struck(Fault, Reply),
-}
-
-impl From<Reply> for Outcome {
-    fn from(reply: Reply) -> Self {
-        Self::Answer(reply)
-    }
-}
-
 async fn handle(
     State(shared): State<Arc<Shared>>,
     ConnectInfo(hangup): ConnectInfo<Hangup>,
@@ -470,26 +402,6 @@ fn answer(shared: &Shared, request: &Request) -> Outcome {
         path if path.starts_with("/json/2") && version >= 19 => json2::answer(shared, request),
         _ => pages::answer(shared, request).into(),
     }
-}
-
-fn respond(reply: Reply, keep_alive: bool) -> Response<Body> {
-    let mut response = Response::new(Body::from(reply.body));
-    if let Ok(status) = reply.status.try_into() {
-        *response.status_mut() = status;
-    }
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(reply.kind));
-    headers.insert(
-        header::SERVER,
-        HeaderValue::from_static("Werkzeug/2.2.2 Python/3.11.7"),
-    );
-    for (name, value) in reply.more {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
-    if !keep_alive {
-        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-    }
-    response
 }
 
 pub(super) fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {

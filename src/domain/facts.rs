@@ -78,8 +78,8 @@ pub struct Facts {
     pub saml: Known<IdSet>,
     /// Active people whose account is younger than the grace period (`create_date`).
     pub recent: IdSet,
-    /// Active people who are not dormant.
-    pub awake: Known<Awake>,
+    /// Active people who are not dormant: a login within the period (`login_date`), or none yet and an account younger than it.
+    pub awake: Known<IdSet>,
     /// Active people by configured role; a role whose groups do not exist has nobody.
     pub roles: Known<BTreeMap<String, IdSet>>,
     /// Active people whom each entry of the configured exemptions matches, in its order. Expiry is not looked at here.
@@ -98,15 +98,6 @@ pub struct Facts {
     pub policy: Known<Option<PolicyScope>>,
     /// Networks that skip the second factor (`auth_totp.cidr`), where that module is installed.
     pub trusted_networks: Option<TrustedNetworks>,
-}
-
-/// Active people who are not dormant: a login within the period (`login_date`), or none yet and an account that is younger than it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Awake {
-    /// Those of any type but portal.
-    pub named: IdSet,
-    /// How many portal people are awake, eligible and unprotected. Means nothing where protection is not known.
-    pub portal_unprotected: u64,
 }
 
 /// What `auth_totp.cidr` says.
@@ -134,7 +125,7 @@ pub struct Server {
     pub api: Api,
 }
 
-/// Who there is. Portal people are only counted: somebody active who is in none of the sets is one of them.
+/// Who there is. Portal people, who are many, are only counted: somebody active who is in none of the sets is one of them.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct People {
     /// Active people in `base.group_user`.

@@ -70,12 +70,22 @@ impl Session {
                 "base.public_user is not among the first accounts of the database",
             ));
         }
-        let fields = Call::new("res.users.apikeys", "fields_get")
-            .arg("allfields", vec!["expiration_date"])
-            .named("attributes", vec!["type"]);
-        let fields = call(transport, api, uid, fields).await?;
+        let keys_expire = match server.release {
+            release if release >= (18, 0) => true,
+            // Odoo's own platform had it somewhere between 17 and 18.
+            (17, 1..) => {
+                let fields = Call::new("res.users.apikeys", "fields_get")
+                    .arg("allfields", vec!["expiration_date"])
+                    .named("attributes", vec!["type"]);
+                call(transport, api, uid, fields)
+                    .await?
+                    .get("expiration_date")
+                    .is_some()
+            }
+            _ => false,
+        };
         Ok(Self {
-            keys_expire: fields.get("expiration_date").is_some(),
+            keys_expire,
             server,
             uid,
             pseudo,

@@ -3,5 +3,7 @@
 mod exposition;
 mod harness;
 mod metrics_reference;
+mod oracle;
 mod prometheus;
+mod refusals;
 mod web;

@@ -14,11 +14,8 @@ fn found(world: &World, domain: Value) -> Result<Vec<u32>, Fail> {
         admin,
         &serde_json::from_value(json!({"active_test": false})).expect("a context"),
     )?;
-    Ok(view
-        .find(Model::Users, &domain)?
-        .iter()
-        .map(Row::id)
-        .collect())
+    let rows = view.find(Model::Users, &domain)?;
+    Ok(rows.map(|row| Row::id(&row)).collect())
 }
 
 #[test]

@@ -670,3 +670,31 @@ async fn hidden_totp_reads_false_of_others() {
         "builtins.KeyError"
     );
 }
+
+#[tokio::test]
+async fn ten_bad_logins_shut_out_the_next_good_one() {
+    for (version, shut_out) in [(15, true), (18, false)] {
+        let stage = Stage::new(version).await;
+        let login = |key: String| {
+            let stage = &stage;
+            async move {
+                let args = json!(["prod", "svc-least", key, {}]);
+                stage.service("common", "authenticate", args).await["result"].clone()
+            }
+        };
+        let count = |who: Account| {
+            let stage = &stage;
+            async move { stage.count(&who, json!([])).await }
+        };
+        assert!(count(stage.plain.clone()).await.is_ok());
+        for _ in 0..10 {
+            assert_eq!(login("wrong".into()).await, false);
+        }
+        // A key that was checked before goes on, another does not.
+        assert!(count(stage.plain.clone()).await.is_ok(), "{version}");
+        let denied = count(stage.full.clone()).await.is_err();
+        assert_eq!(denied, shut_out, "{version}");
+        let uid = login(stage.least.api_key.clone()).await;
+        assert_eq!(uid == false, shut_out, "{version}");
+    }
+}

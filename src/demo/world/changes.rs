@@ -213,7 +213,7 @@ impl World {
         self.devices.retain(|device| !device.expired(now));
     }
 
-    /// Adds a trusted device. Up to 14 it never ends and is a row of `res.users.apikeys`.
+    /// Adds a trusted device. Up to 17 it has no date; up to 14 it is a row of `res.users.apikeys`.
     pub fn add_device(&mut self, owner: u32, created: Time, expires: Option<Time>) -> u32 {
         let old = self.version <= 14;
         let sequence = if old {
@@ -224,7 +224,7 @@ impl World {
         let id = *sequence;
         *sequence += 1;
         let scope = Scope::Other(if old { "2fa_trusted_device" } else { "browser" });
-        let expires = expires.filter(|_| !old).unwrap_or(0);
+        let expires = expires.filter(|_| self.version >= 18).unwrap_or(0);
         self.devices.push(Credential {
             id,
             owner,

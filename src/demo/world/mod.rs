@@ -2,14 +2,22 @@
 //!
 //! People are 24 bytes each: names and logins are derived from the id unless somebody gave them one, groups are interned sets.
 
+mod account;
 mod build;
 mod changes;
+mod group_table;
 mod groups;
+mod person;
 
 use std::collections::{BTreeMap, HashMap};
 
-pub use build::{Account, AccountKind, Recipe};
-pub(super) use groups::{AUDITOR, Group, GroupSet, Groups};
+pub use account::{Account, AccountKind};
+pub use build::Recipe;
+pub(super) use group_table::AUDITOR;
+pub(super) use groups::{Group, GroupSet, Groups};
+use person::CUSTOMER;
+pub use person::PersonView;
+pub(super) use person::{ACTIVE, OAUTH, PSEUDO, Person, SAML, TOTP};
 
 use super::{
     clock::{Clock, Time},
@@ -114,50 +122,6 @@ pub struct World {
     rng: Rng,
 }
 
-/// A user's row.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Person {
-    pub(super) id: u32,
-    pub(super) created: Time,
-    /// Date of the log row with the highest id: what reading `login_date` gives. 0: no rows.
-    pub(super) last_row: Time,
-    /// Date of an earlier row, which an import may have made the later one. 0: none.
-    pub(super) other_row: Time,
-    pub(super) set: u16,
-    /// Number of the main company, from 1.
-    pub(super) company: u8,
-    /// Bit n: may work in company n + 1.
-    pub(super) companies: u8,
-    pub(super) flags: u8,
-}
-
-pub(super) const ACTIVE: u8 = 1;
-pub(super) const TOTP: u8 = 2;
-pub(super) const OAUTH: u8 = 4;
-pub(super) const SAML: u8 = 8;
-pub(super) const PSEUDO: u8 = 16;
-/// The derived login is a customer's.
-const CUSTOMER: u8 = 32;
-
-impl Person {
-    pub(super) fn has(&self, flag: u8) -> bool {
-        self.flags & flag != 0
-    }
-
-    fn set_flag(&mut self, flag: u8, on: bool) {
-        if on {
-            self.flags |= flag;
-        } else {
-            self.flags &= !flag;
-        }
-    }
-
-    /// The newest login by date; 0: never.
-    pub(super) fn last_login(&self) -> Time {
-        self.last_row.max(self.other_row)
-    }
-}
-
 /// A module and whether it is installed.
 #[derive(Debug, Clone)]
 pub(super) struct Module {
@@ -196,78 +160,6 @@ pub(super) struct Reference {
     pub(super) id: u32,
 }
 
-/// A person as a test sees it: the truth, whatever an account may read of it.
-#[derive(Debug, Clone)]
-pub struct PersonView<'w> {
-    world: &'w World,
-    person: Person,
-}
-
-impl PersonView<'_> {
-    /// The user id.
-    pub fn id(&self) -> u32 {
-        self.person.id
-    }
-    /// The login.
-    pub fn login(&self) -> String {
-        self.world.login(&self.person)
-    }
-    /// The name.
-    pub fn name(&self) -> String {
-        self.world.name(&self.person)
-    }
-    /// By group membership.
-    pub fn kind(&self) -> Kind {
-        self.world.set(&self.person).kind
-    }
-    /// Not archived.
-    pub fn active(&self) -> bool {
-        self.person.has(ACTIVE)
-    }
-    /// `__system__`, `default`, `public`, `portaltemplate` or a website's public user: not a person.
-    pub fn pseudo(&self) -> bool {
-        self.person.has(PSEUDO)
-    }
-    /// TOTP is enabled.
-    pub fn totp(&self) -> bool {
-        self.world.installed("auth_totp") && self.person.has(TOTP)
-    }
-    /// The number of passkeys.
-    pub fn passkeys(&self) -> usize {
-        self.world
-            .passkeys()
-            .filter(|key| key.owner == self.person.id)
-            .count()
-    }
-    /// Linked to an OAuth provider.
-    pub fn oauth(&self) -> bool {
-        self.world.installed("auth_oauth") && self.person.has(OAUTH)
-    }
-    /// Linked to a SAML provider.
-    pub fn saml(&self) -> bool {
-        self.world.installed("auth_saml") && self.person.has(SAML)
-    }
-    /// When the account was made.
-    pub fn created(&self) -> Time {
-        self.person.created
-    }
-    /// The newest login by date.
-    pub fn last_login(&self) -> Option<Time> {
-        Some(self.person.last_login()).filter(|time| *time != 0)
-    }
-    /// Number of the main company, from 1.
-    pub fn company(&self) -> u8 {
-        self.person.company
-    }
-    /// In this group, implied ones included.
-    pub fn in_group(&self, xml_id: &str) -> bool {
-        self.world
-            .groups
-            .id(xml_id)
-            .is_some_and(|id| self.world.set(&self.person).all.contains(&id))
-    }
-}
-
 impl World {
     /// The Odoo version, 14 to 20.
     pub fn version(&self) -> u8 {
@@ -281,10 +173,9 @@ impl World {
 
     /// Everybody, pseudo users included, by id.
     pub fn users(&self) -> impl Iterator<Item = PersonView<'_>> {
-        self.people.iter().map(|person| PersonView {
-            world: self,
-            person: *person,
-        })
+        self.people
+            .iter()
+            .map(|person| PersonView::new(self, *person))
     }
 
     /// Everybody who is a person, by id.
@@ -294,10 +185,7 @@ impl World {
 
     /// One user.
     pub fn user(&self, id: u32) -> Option<PersonView<'_>> {
-        self.person(id).map(|person| PersonView {
-            world: self,
-            person: *person,
-        })
+        self.person(id).map(|person| PersonView::new(self, *person))
     }
 
     /// All API keys, expired ones too; trusted devices are never among them.

@@ -330,7 +330,7 @@ fn dormant(case: &Case, found: &mut Vec<Finding>) {
     };
     let people = case
         .unprotected(&case.named())
-        .map(|people| people - &awake.named)
+        .map(|people| people - awake)
         .unwrap_or_default();
     found.push(
         Finding::new(

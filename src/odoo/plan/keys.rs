@@ -9,10 +9,16 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Deserializer};
 use serde_json::json;
 
-use super::users::{Many2one, Users, row, unless_false, unless_forbidden};
+use super::users::{Many2one, Users, any, is_set, row, unless_false, unless_forbidden};
 use crate::domain::IdSet;
 use crate::domain::facts::{ApiKey, Device, Gap, Known, Scope};
 use crate::odoo::error::Error;
+
+/// The field of `res.users` with somebody's API keys.
+const KEYS: &str = "api_key_ids";
+
+/// The field of `res.users` with somebody's trusted devices.
+const DEVICES: &str = "totp_trusted_device_ids";
 
 const GRANT: &str =
     "a group with read access and a record rule [(1, '=', 1)] on the model, or base.group_system";
@@ -56,41 +62,39 @@ impl<'de> Deserialize<'de> for Date {
     }
 }
 
-/// Somebody who owns something.
-#[derive(Deserialize)]
-struct OwnerRow {
-    id: u32,
-    active: bool,
-}
-
-row!(KeyRow, OwnerRow);
+row!(KeyRow);
 
 /// Reads keys and devices.
 pub(super) async fn read(users: &Users<'_>) -> Result<KeysAndDevices, Error> {
     let parts = users.question.parts;
-    let has_devices = users.has("totp_trusted_device_ids");
+    let has_devices = users.has(DEVICES);
     let in_one_table = users.session.server.release < (15, 0);
     let keys = if parts.keys || (parts.devices && has_devices && in_one_table) {
-        Some(owned(users, "res.users.apikeys", "api_key_ids").await?)
+        Some(owned(users, "res.users.apikeys", KEYS).await?)
     } else {
         None
     };
-    let devices = match &keys {
+    let devices = if parts.devices && has_devices && !in_one_table {
+        Some(owned(users, "auth_totp.device", DEVICES).await?)
+    } else {
+        None
+    };
+    let archived = archived_owners(users, keys.is_some(), devices.is_some()).await?;
+    let is_device = |row: &KeyRow| scope(row).is_none();
+    let devices = match (&keys, &devices) {
         _ if !parts.devices => Known::NotAsked,
-        _ if !has_devices => Known::Complete(Vec::new()),
-        Some(table) if in_one_table => {
-            table.all(|row, active| scope(row).is_none().then(|| device(row, active)))
+        (_, Some(devices)) => devices.all(|row| Some(device(row, &archived))),
+        (Some(table), None) if has_devices => {
+            table.all(|row| is_device(row).then(|| device(row, &archived)))
         }
-        _ => owned(users, "auth_totp.device", "totp_trusted_device_ids")
-            .await?
-            .all(|row, active| Some(device(row, active))),
+        _ => Known::Complete(Vec::new()),
     };
     Ok(KeysAndDevices {
         poller_expiry: keys
             .as_ref()
             .and_then(|keys| poller_expiry(users, &keys.rows)),
         keys: match &keys {
-            Some(keys) if parts.keys => complete_keys(keys),
+            Some(keys) if parts.keys => complete_keys(keys, &archived),
             _ => Known::NotAsked,
         },
         devices,
@@ -100,23 +104,16 @@ pub(super) async fn read(users: &Users<'_>) -> Result<KeysAndDevices, Error> {
 /// What the account saw of the rows of a model that people own.
 struct Owned {
     rows: Vec<KeyRow>,
-    /// The owners who are active.
-    active: IdSet,
     /// Why the rows are not all there are, if they are not.
     gap: Option<Gap>,
 }
 
 impl Owned {
-    /// All rows, each with whether its owner is active.
-    fn all<T>(&self, item: impl Fn(&KeyRow, bool) -> Option<T>) -> Known<Vec<T>> {
+    /// All rows, turned into something.
+    fn all<T>(&self, item: impl Fn(&KeyRow) -> Option<T>) -> Known<Vec<T>> {
         match &self.gap {
             Some(gap) => Known::Missing(gap.clone()),
-            None => Known::Complete(
-                self.rows
-                    .iter()
-                    .filter_map(|row| item(row, self.active.contains(row.user_id.id())))
-                    .collect(),
-            ),
+            None => Known::Complete(self.rows.iter().filter_map(item).collect()),
         }
     }
 }
@@ -141,49 +138,52 @@ async fn owned(
                     let gap = refused.gap().cloned();
                     return Ok(Owned {
                         rows: Vec::new(),
-                        active: IdSet::new(),
                         gap,
                     });
                 }
             };
-        let mut domain = users.people_domain(None);
-        domain.push(json!([one2many, "!=", false]));
-        let owners = users
-            .rows::<OwnerRow>("res.users", domain, &["active"])
-            .await?;
-        let seen: IdSet = rows.iter().map(|row| row.user_id.id()).collect();
-        let real: IdSet = owners.iter().map(|owner| owner.id).collect();
-        let gap = (seen != real).then(|| Gap {
-            seen: format!(
-                "sees {model} of {} of {} people who own one",
-                seen.len(),
-                real.len()
-            ),
+        let owners = users.count(None, vec![is_set(one2many)]).await?;
+        let seen = rows
+            .iter()
+            .map(|row| row.user_id.id())
+            .collect::<IdSet>()
+            .len();
+        let gap = (seen != owners).then(|| Gap {
+            seen: format!("sees rows of {model} of {seen} of the {owners} people who own one"),
             grant: GRANT,
         });
         if gap.is_none() || !std::mem::take(&mut again) {
-            let active = owners
-                .iter()
-                .filter(|owner| owner.active)
-                .map(|owner| owner.id)
-                .collect();
-            return Ok(Owned { rows, active, gap });
+            return Ok(Owned { rows, gap });
         }
     }
 }
 
-fn complete_keys(table: &Owned) -> Known<Vec<ApiKey>> {
+/// Archived people who own a key or a device: all other owners are active.
+async fn archived_owners(users: &Users<'_>, keys: bool, devices: bool) -> Result<IdSet, Error> {
+    let owned = [(keys, KEYS), (devices, DEVICES)];
+    let leaves: Vec<_> = owned
+        .into_iter()
+        .filter(|(asked, _)| *asked)
+        .map(|(_, field)| is_set(field))
+        .collect();
+    if leaves.is_empty() {
+        return Ok(IdSet::new());
+    }
+    users.ids(Some(false), any(leaves)).await
+}
+
+fn complete_keys(table: &Owned, archived: &IdSet) -> Known<Vec<ApiKey>> {
     if table.gap.is_none() && table.rows.iter().any(|row| row.create_date.is_none()) {
         return Known::Missing(Gap {
             seen: "Odoo does not say when some of the API keys were made".to_owned(),
             grant: "nothing: give those rows of res_users_apikeys a create_date, or revoke the keys",
         });
     }
-    table.all(|row, owner_active| {
+    table.all(|row| {
         Some(ApiKey {
             id: row.id,
             owner: row.user_id.id(),
-            owner_active,
+            owner_active: !archived.contains(row.user_id.id()),
             scope: scope(row)?,
             created: row.create_date?.0,
             expires: row.expiration_date.map(|date| date.0),
@@ -212,10 +212,10 @@ fn scope(row: &KeyRow) -> Option<Scope> {
     }
 }
 
-fn device(row: &KeyRow, owner_active: bool) -> Device {
+fn device(row: &KeyRow, archived: &IdSet) -> Device {
     Device {
         owner: row.user_id.id(),
-        owner_active,
+        owner_active: !archived.contains(row.user_id.id()),
         expires: row.expiration_date.map(|date| date.0),
     }
 }

@@ -16,7 +16,6 @@ use super::session::Session;
 use super::transport::Transport;
 use crate::config::Target;
 use crate::domain::Facts;
-use crate::domain::facts::Known;
 use crate::domain::posture::Terms;
 use crate::domain::role::Roles;
 use users::Users;
@@ -98,7 +97,7 @@ async fn facts(users: &Users<'_>, question: &Question<'_>) -> Result<Facts, Erro
     let oauth = users.oauth(&modules).await?;
     let saml = users.saml(&modules).await?;
     let keys = keys::read(users).await?;
-    let mut facts = Facts {
+    Ok(Facts {
         now: question.now,
         server: users.session.server.clone(),
         poller: users.session.uid,
@@ -108,7 +107,7 @@ async fn facts(users: &Users<'_>, question: &Question<'_>) -> Result<Facts, Erro
         oauth,
         saml,
         recent: users.recent().await?,
-        awake: Known::NotAsked,
+        awake: users.awake().await?,
         roles: users.roles().await?,
         exemptions,
         poller_key_expiry: keys.poller_expiry,
@@ -118,7 +117,5 @@ async fn facts(users: &Users<'_>, question: &Question<'_>) -> Result<Facts, Erro
         rpc_module: modules.known.complete().map(|_| modules.rpc),
         modules: modules.known,
         policy,
-    };
-    facts.awake = users.awake(&facts).await?;
-    Ok(facts)
+    })
 }

@@ -177,10 +177,15 @@ impl<'a> Users<'a> {
 
     /// Ids of active people for whom the domain holds.
     pub(super) async fn active(&self, domain: Domain) -> Result<IdSet, Error> {
+        self.ids(Some(true), domain).await
+    }
+
+    /// Ids of people for whom the domain holds: active, archived, or either.
+    pub(super) async fn ids(&self, active: Option<bool>, domain: Domain) -> Result<IdSet, Error> {
         let mut people = IdSet::new();
         let mut last = 0;
         loop {
-            let mut page = self.people_domain(Some(true));
+            let mut page = self.people_domain(active);
             page.extend(domain.iter().cloned());
             if last > 0 {
                 page.push(json!(["id", ">", last]));
@@ -202,9 +207,9 @@ impl<'a> Users<'a> {
         }
     }
 
-    /// How many people there are for whom the domain holds, active or archived.
-    pub(super) async fn count(&self, active: bool, domain: Domain) -> Result<u64, Error> {
-        let mut all = self.people_domain(Some(active));
+    /// How many people there are for whom the domain holds: active, archived, or either.
+    pub(super) async fn count(&self, active: Option<bool>, domain: Domain) -> Result<u64, Error> {
+        let mut all = self.people_domain(active);
         all.extend(domain);
         let call = Call::new("res.users", "search_count")
             .arg("domain", all)
@@ -311,7 +316,12 @@ struct WebsiteRow {
 }
 row!(WebsiteRow);
 
-/// Names the domain's OR of several leaves.
+/// A leaf that holds where a field is set. On a one2many it is not filtered by record rules.
+pub(super) fn is_set(field: &str) -> Value {
+    json!([field, "!=", false])
+}
+
+/// A domain that holds where one of several leaves does.
 pub(super) fn any(leaves: Vec<Value>) -> Domain {
     let mut domain: Domain = vec![json!("|"); leaves.len().saturating_sub(1)];
     domain.extend(leaves);

@@ -1,0 +1,123 @@
+//! A user: the row, and the truth about the person as a test sees it.
+
+use super::{super::clock::Time, Kind, World};
+
+/// A user's row.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::demo) struct Person {
+    pub(in crate::demo) id: u32,
+    pub(in crate::demo) created: Time,
+    /// Date of the log row with the highest id: what reading `login_date` gives. 0: no rows.
+    pub(in crate::demo) last_row: Time,
+    /// Date of an earlier row, which an import may have made the later one. 0: none.
+    pub(in crate::demo) other_row: Time,
+    pub(in crate::demo) set: u16,
+    /// Number of the main company, from 1.
+    pub(in crate::demo) company: u8,
+    /// Bit n: may work in company n + 1.
+    pub(in crate::demo) companies: u8,
+    pub(in crate::demo) flags: u8,
+}
+
+pub(in crate::demo) const ACTIVE: u8 = 1;
+pub(in crate::demo) const TOTP: u8 = 2;
+pub(in crate::demo) const OAUTH: u8 = 4;
+pub(in crate::demo) const SAML: u8 = 8;
+pub(in crate::demo) const PSEUDO: u8 = 16;
+/// The derived login is a customer's.
+pub(super) const CUSTOMER: u8 = 32;
+
+impl Person {
+    pub(in crate::demo) fn has(&self, flag: u8) -> bool {
+        self.flags & flag != 0
+    }
+
+    pub(super) fn set_flag(&mut self, flag: u8, on: bool) {
+        if on {
+            self.flags |= flag;
+        } else {
+            self.flags &= !flag;
+        }
+    }
+
+    /// The newest login by date; 0: never.
+    pub(in crate::demo) fn last_login(&self) -> Time {
+        self.last_row.max(self.other_row)
+    }
+}
+
+/// A person as a test sees it: the truth, whatever an account may read of it.
+#[derive(Debug, Clone)]
+pub struct PersonView<'w> {
+    world: &'w World,
+    person: Person,
+}
+
+impl<'w> PersonView<'w> {
+    pub(super) fn new(world: &'w World, person: Person) -> Self {
+        Self { world, person }
+    }
+
+    /// The user id.
+    pub fn id(&self) -> u32 {
+        self.person.id
+    }
+    /// The login.
+    pub fn login(&self) -> String {
+        self.world.login(&self.person)
+    }
+    /// The name.
+    pub fn name(&self) -> String {
+        self.world.name(&self.person)
+    }
+    /// By group membership.
+    pub fn kind(&self) -> Kind {
+        self.world.set(&self.person).kind
+    }
+    /// Not archived.
+    pub fn active(&self) -> bool {
+        self.person.has(ACTIVE)
+    }
+    /// `__system__`, `default`, `public`, `portaltemplate` or a website's public user: not a person.
+    pub fn pseudo(&self) -> bool {
+        self.person.has(PSEUDO)
+    }
+    /// TOTP is enabled.
+    pub fn totp(&self) -> bool {
+        self.world.installed("auth_totp") && self.person.has(TOTP)
+    }
+    /// The number of passkeys.
+    pub fn passkeys(&self) -> usize {
+        self.world
+            .passkeys()
+            .filter(|key| key.owner == self.person.id)
+            .count()
+    }
+    /// Linked to an OAuth provider.
+    pub fn oauth(&self) -> bool {
+        self.world.installed("auth_oauth") && self.person.has(OAUTH)
+    }
+    /// Linked to a SAML provider.
+    pub fn saml(&self) -> bool {
+        self.world.installed("auth_saml") && self.person.has(SAML)
+    }
+    /// When the account was made.
+    pub fn created(&self) -> Time {
+        self.person.created
+    }
+    /// The newest login by date.
+    pub fn last_login(&self) -> Option<Time> {
+        Some(self.person.last_login()).filter(|time| *time != 0)
+    }
+    /// Number of the main company, from 1.
+    pub fn company(&self) -> u8 {
+        self.person.company
+    }
+    /// In this group, implied ones included.
+    pub fn in_group(&self, xml_id: &str) -> bool {
+        self.world
+            .groups
+            .id(xml_id)
+            .is_some_and(|id| self.world.set(&self.person).all.contains(&id))
+    }
+}

@@ -1,0 +1,390 @@
+//! The numbers that a poll gives against the truth of the simulated database: every number that is given must be right, whatever the
+//! version, the installed modules and the account; and an account that sees everything must be given every number.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use odoo_mfa_exporter::config::{Config, ProcessEnv};
+use odoo_mfa_exporter::demo::{
+    AccountKind, Clock, Database, Kind, Life, PersonView, Recipe, Scope, ServerOptions, SimServer,
+    Time, World,
+};
+use odoo_mfa_exporter::domain::posture::Posture;
+use odoo_mfa_exporter::odoo::plan::Parts;
+use odoo_mfa_exporter::odoo::{Clients, Transport};
+use odoo_mfa_exporter::poll;
+
+/// 2026-11-24 02:30:00.
+const NOW: Time = 1_795_487_400;
+const DAY: Time = 86_400;
+
+/// The default roles, in the order of their names.
+const ROLES: &[(&str, &[&str])] = &[
+    ("access_rights", &["base.group_erp_manager"]),
+    (
+        "accounting",
+        &[
+            "account.group_account_manager",
+            "account.group_account_user",
+        ],
+    ),
+    ("hr", &["hr.group_hr_manager", "hr.group_hr_user"]),
+    ("purchase", &["purchase.group_purchase_manager"]),
+    ("sales", &["sales_team.group_sale_manager"]),
+    ("settings", &["base.group_system"]),
+    ("stock", &["stock.group_stock_manager"]),
+    ("website", &["website.group_website_designer"]),
+];
+
+type Numbers = BTreeMap<String, String>;
+
+#[tokio::test]
+async fn every_number_given_is_the_truth() {
+    let clients = Clients::default();
+    for version in 14..=20 {
+        for seed in 1..=4_u64 {
+            for kind in [AccountKind::Full, AccountKind::Least, AccountKind::Plain] {
+                if kind != AccountKind::Full && seed.is_multiple_of(2) {
+                    continue;
+                }
+                let (server, database) = stage(version, seed, kind).await;
+                let said = said(&poll_once(&clients, &server, &database).await);
+                let truth = truth(&database.world());
+                let tag = format!("Odoo {version}, seed {seed}, {kind:?}");
+                for (name, number) in &said {
+                    assert_eq!(Some(number), truth.get(name), "{tag}: {name}");
+                }
+                let missing: Vec<_> = truth.keys().filter(|it| !said.contains_key(*it)).collect();
+                match kind {
+                    AccountKind::Full => assert!(missing.is_empty(), "{tag}: {missing:?}"),
+                    AccountKind::Plain => {
+                        assert!(!said.contains_key("keys: scopes"), "{tag}: own keys only");
+                    }
+                    _ => {}
+                }
+                let log = database.log();
+                assert_eq!((log.writes(), log.secrets()), (0, 0), "{tag}");
+            }
+        }
+    }
+}
+
+/// A lived-in database with one thing of everything, and the account that polls it.
+async fn stage(version: u8, seed: u64, kind: AccountKind) -> (SimServer, Arc<Database>) {
+    let recipe = Recipe {
+        internal: 30 + 7 * u32::try_from(seed).expect("small"),
+        portal: 60,
+        companies: 1 + u8::try_from(seed % 3).expect("small"),
+        websites: u8::try_from(seed % 3).expect("small"),
+        oauth: if seed.is_multiple_of(2) { 0.3 } else { 0.0 },
+        policy: [None, Some("employee_required"), Some("all_required")]
+            [usize::try_from(seed % 3).expect("small")]
+        .filter(|_| version >= 15),
+        modules: if seed == 3 && version < 20 {
+            vec!["auth_saml"]
+        } else {
+            vec![]
+        },
+        without: match seed {
+            2 => vec!["auth_totp", "auth_totp_mail", "auth_totp_portal"],
+            4 => vec!["hr", "auth_passkey", "auth_passkey_portal"],
+            _ => vec![],
+        },
+        ..Recipe::new(version, seed)
+    };
+    let mut world = World::build(&recipe, Clock::fixed(NOW));
+    Life::skip(&mut world, 300);
+    for kind in [Kind::None, Kind::Public] {
+        let person = world.hire(kind);
+        world.enrol(person);
+    }
+    let archived = world.hire(Kind::Internal);
+    world.add_key(archived, Scope::Rpc, NOW - DAY, Some(NOW + DAY));
+    world.add_device(archived, NOW - DAY, Some(NOW + DAY));
+    world.set_active(archived, false);
+    let account = world.add_account(kind, "auditor");
+    let options = ServerOptions {
+        keep_alive: true,
+        ..ServerOptions::new(version)
+    };
+    let server = SimServer::start(options).await.expect("a free port");
+    let database = server.add_database(&account.api_key, world);
+    (server, database)
+}
+
+async fn poll_once(clients: &Clients, server: &SimServer, database: &Database) -> Posture {
+    // The provider is the process's; another test may have installed it.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("config.yaml");
+    let url = server.url();
+    // The database bears the name of the key, so that one string is enough.
+    let text = format!(
+        "targets:\n- {{name: t, url: {url}, database: '{0}', login: auditor, api_key_file: {1}, allow_plain_http: true}}\n",
+        database.name,
+        folder.path().join("key").display()
+    );
+    std::fs::write(&path, text).expect("a file");
+    let key = folder.path().join("key");
+    std::fs::write(&key, &database.name).expect("a file");
+    std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600))
+        .expect("permissions");
+    let (config, _) = Config::load(&path, &ProcessEnv).expect("a good configuration");
+    let target = &config.targets[0];
+    let transport = Transport::new(clients, Arc::clone(target)).expect("a client");
+    let now = Timestamp::from_second(NOW.into()).expect("a time");
+    let mut session = None;
+    let polled = poll::once(
+        &transport,
+        &mut session,
+        target,
+        &config.roles,
+        Parts::ALL,
+        now,
+    )
+    .await;
+    polled.expect("the poll succeeds").posture
+}
+
+/// What the poll says, as far as it says it.
+fn said(posture: &Posture) -> Numbers {
+    let mut numbers = Numbers::new();
+    let mut put = |name: &str, value: Option<String>| {
+        if let Some(value) = value {
+            numbers.insert(name.into(), value);
+        }
+    };
+    let p = posture;
+    put("active", text(&p.active.0));
+    put("archived", text(&p.archived.0));
+    put("protected", p.protected.as_ref().and_then(|it| text(&it.0)));
+    put("totp", p.totp.as_ref().and_then(|it| text(&it.0)));
+    put("passkey", p.passkey.as_ref().and_then(|it| text(&it.0)));
+    put(
+        "single factor",
+        p.single_factor.as_ref().and_then(|it| text(&it.0)),
+    );
+    put("grace", p.grace.as_ref().and_then(|it| text(&it.0)));
+    put(
+        "dormant",
+        p.dormant_unprotected.as_ref().and_then(|it| text(&it.0)),
+    );
+    put("oauth", p.oauth.as_ref().and_then(|it| text(&it.0)));
+    put("saml", p.saml.as_ref().and_then(|it| text(&it.0)));
+    put(
+        "password",
+        p.password_rpc.as_ref().and_then(|it| text(&it.0)),
+    );
+    put(
+        "devices",
+        p.devices
+            .as_ref()
+            .and_then(|it| text(&(it.devices, it.owners))),
+    );
+    put(
+        "policy",
+        p.enforcement.as_ref().map(|it| format!("{:?}", it.by)),
+    );
+    if let Some(privileged) = &p.privileged {
+        put(
+            "privileged",
+            text(&(privileged.people, privileged.unprotected)),
+        );
+        for role in &privileged.roles {
+            let name = format!("role {}", role.name);
+            put(
+                &name,
+                text(&(role.people, role.unprotected, role.unprotected_past_grace)),
+            );
+        }
+    }
+    if let Some(keys) = &p.keys {
+        put(
+            "keys: scopes",
+            text(&(keys.unrestricted, keys.rpc, keys.other)),
+        );
+        put("keys: ages", text(&keys.by_age));
+        put(
+            "keys: dates",
+            text(&(keys.without_expiry, keys.expiring, keys.expired)),
+        );
+        put("keys: owners", text(&keys.owners.0));
+        put(
+            "keys: whose",
+            text(&(keys.of_privileged, keys.of_archived, keys.of_unprotected)),
+        );
+        let times = (
+            keys.oldest.map(Timestamp::as_second),
+            keys.next_expiry.map(Timestamp::as_second),
+        );
+        put("keys: times", text(&times));
+    }
+    numbers
+}
+
+/// What is true, for the default configuration: TOTP is the one accepted factor, 14 days of grace, 90 days to dormancy.
+fn truth(world: &World) -> Numbers {
+    let mut numbers = Numbers::new();
+    let mut put = |name: &str, value: Option<String>| {
+        drop(numbers.insert(name.into(), value.expect("a text")))
+    };
+    let per_type = |is: &dyn Fn(&PersonView<'_>) -> bool| {
+        [Kind::Internal, Kind::Portal, Kind::Public, Kind::None].map(|kind| {
+            world
+                .people()
+                .filter(|it| it.kind() == kind && is(it))
+                .count()
+        })
+    };
+    let young = |it: &PersonView<'_>| NOW - it.created() < 14 * DAY;
+    let asleep = |it: &PersonView<'_>| NOW - it.last_login().unwrap_or(it.created()) >= 90 * DAY;
+    put("active", text(&per_type(&|it| it.active())));
+    put("archived", text(&per_type(&|it| !it.active())));
+    put("protected", text(&per_type(&|it| it.active() && it.totp())));
+    put("totp", text(&per_type(&|it| it.active() && it.totp())));
+    put(
+        "passkey",
+        text(&per_type(&|it| it.active() && it.passkeys() > 0)),
+    );
+    put(
+        "single factor",
+        text(&per_type(&|it| {
+            it.active() && it.totp() != (it.passkeys() > 0)
+        })),
+    );
+    put(
+        "grace",
+        text(&per_type(&|it| it.active() && !it.totp() && young(it))),
+    );
+    put(
+        "dormant",
+        text(&per_type(&|it| it.active() && !it.totp() && asleep(it))),
+    );
+    put("oauth", text(&per_type(&|it| it.active() && it.oauth())));
+    put("saml", text(&per_type(&|it| it.active() && it.saml())));
+
+    let policy = world.policy_in_force();
+    let covered = |it: &PersonView<'_>| match policy {
+        Some("all_required") => true,
+        Some(_) => it.kind() == Kind::Internal,
+        None => false,
+    };
+    let modern = world.version() >= 19;
+    let open = |it: &PersonView<'_>| !modern || (world.installed("rpc") && !covered(it));
+    put(
+        "password",
+        text(&per_type(&|it| it.active() && !it.totp() && open(it))),
+    );
+    put(
+        "policy",
+        Some(
+            match policy {
+                None => "None",
+                Some("all_required") => "Policy(AllRequired)",
+                Some(_) => "Policy(EmployeeRequired)",
+            }
+            .into(),
+        ),
+    );
+
+    let active = |id: u32| world.user(id).is_some_and(|it| it.active() && !it.pseudo());
+    let devices: Vec<u32> = world
+        .devices()
+        .filter(|it| !it.expired(NOW) && active(it.owner))
+        .map(|it| it.owner)
+        .collect();
+    put(
+        "devices",
+        text(&(devices.len(), devices.iter().collect::<BTreeSet<_>>().len())),
+    );
+
+    let in_role =
+        |it: &PersonView<'_>, groups: &[&str]| groups.iter().any(|group| it.in_group(group));
+    let privileged = |it: &PersonView<'_>| ROLES.iter().any(|(_, groups)| in_role(it, groups));
+    let count = |is: &dyn Fn(&PersonView<'_>) -> bool| {
+        world.people().filter(|it| it.active() && is(it)).count()
+    };
+    put(
+        "privileged",
+        text(&(
+            count(&privileged),
+            Some(count(&|it| privileged(it) && !it.totp())),
+        )),
+    );
+    for (name, groups) in ROLES {
+        let bare = |it: &PersonView<'_>| in_role(it, groups) && !it.totp();
+        let numbers = (
+            count(&|it| in_role(it, groups)),
+            Some(count(&bare)),
+            Some(count(&|it| bare(it) && !young(it))),
+        );
+        put(&format!("role {name}"), text(&numbers));
+    }
+
+    let working: Vec<_> = world
+        .keys()
+        .filter(|it| !it.expired(NOW) && active(it.owner))
+        .collect();
+    let scope = |is: fn(Scope) -> bool| working.iter().filter(|it| is(it.scope)).count();
+    let scopes = (
+        scope(|it| it == Scope::Unrestricted),
+        scope(|it| it == Scope::Rpc),
+        scope(|it| matches!(it, Scope::Other(_))),
+    );
+    put("keys: scopes", text(&scopes));
+    let age = |from: Time, to: Time| {
+        working
+            .iter()
+            .filter(|it| (from..to).contains(&((NOW - it.created) / DAY)))
+            .count()
+    };
+    put(
+        "keys: ages",
+        text(&[age(0, 30), age(30, 90), age(90, 365), age(365, Time::MAX)]),
+    );
+    let ends = |from: Time, to: Time| {
+        working
+            .iter()
+            .filter(|it| it.expires != 0 && (from * DAY..to * DAY).contains(&(it.expires - NOW)))
+            .count()
+    };
+    let endless = working.iter().filter(|it| it.expires == 0).count();
+    let expired = world.keys().filter(|it| it.expired(NOW)).count();
+    put(
+        "keys: dates",
+        text(&(endless, [ends(0, 7), ends(7, 30)], expired)),
+    );
+    let owners: BTreeSet<u32> = working.iter().map(|it| it.owner).collect();
+    put(
+        "keys: owners",
+        text(&per_type(&|it| owners.contains(&it.id()))),
+    );
+    let of = |is: &dyn Fn(&PersonView<'_>) -> bool| {
+        working
+            .iter()
+            .filter(|key| world.user(key.owner).is_some_and(|it| is(&it)))
+            .count()
+    };
+    let archived = world
+        .keys()
+        .filter(|key| !key.expired(NOW) && world.user(key.owner).is_some_and(|it| !it.active()))
+        .count();
+    put(
+        "keys: whose",
+        text(&(Some(of(&privileged)), archived, Some(of(&|it| !it.totp())))),
+    );
+    let oldest = working.iter().map(|it| i64::from(it.created)).min();
+    let next = working
+        .iter()
+        .filter(|it| it.expires != 0)
+        .map(|it| i64::from(it.expires))
+        .min();
+    put("keys: times", text(&(oldest, next)));
+    numbers
+}
+
+fn text(value: &dyn Debug) -> Option<String> {
+    Some(format!("{value:?}"))
+}
