@@ -8,6 +8,7 @@
 
 use std::time::Duration;
 
+use futures::StreamExt;
 use jiff::Timestamp;
 use reqwest::header::{CONTENT_TYPE, LOCATION};
 use reqwest::{RequestBuilder, StatusCode, Url};
@@ -24,7 +25,22 @@ const MAX_ANSWER: usize = 256 << 10;
 /// No single question waits longer, however long a poll may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Asks each endpoint once. `at` is when.
+/// Vantages that ask at the same time.
+const AT_ONCE: usize = 4;
+
+/// Asks from every configured vantage at the same time, in the configuration's order; from none where none is configured. `at` is when.
+///
+/// It takes up to twice [`TIMEOUT`], whatever the target's own deadline.
+pub async fn check_all(clients: &Clients, target: &Target, at: Timestamp) -> Vec<Checked> {
+    let vantages = target.surface.iter().flat_map(|surface| &surface.vantages);
+    futures::stream::iter(vantages)
+        .map(|vantage| check(clients, target, vantage, at))
+        .buffered(AT_ONCE)
+        .collect()
+        .await
+}
+
+/// Asks each endpoint once from one vantage. `at` is when.
 pub async fn check(
     clients: &Clients,
     target: &Target,

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Case;
 use crate::domain::exemption::{Exemption, Matcher};
-use crate::domain::facts::{ApiKey, Awake, Device, Facts, Gap, Known, People, Scope, Server};
+use crate::domain::facts::{ApiKey, Device, Facts, Gap, Known, People, Scope, Server};
 use crate::domain::posture::{Posture, Standing, Terms};
 use crate::domain::surface::Checked;
 use crate::domain::vocabulary::Bypass;
@@ -96,10 +96,7 @@ impl Fixture {
                 oauth: Known::Complete(IdSet::new()),
                 saml: Known::Complete(IdSet::new()),
                 recent: IdSet::new(),
-                awake: Known::Complete(Awake {
-                    named: people,
-                    portal_unprotected: 0,
-                }),
+                awake: Known::Complete(&people | &ids(100..105)),
                 roles: Known::Complete(BTreeMap::from([
                     ("settings".to_owned(), ids([10, 11])),
                     ("access_rights".to_owned(), ids([10, 11, 12])),

@@ -1,6 +1,6 @@
 use super::fixture::{Fixture, NOW, day, device, exempt, ids, key, missing};
 use super::*;
-use crate::domain::facts::{Awake, Known, TrustedNetworks};
+use crate::domain::facts::{Known, TrustedNetworks};
 use crate::domain::role::XmlId;
 use crate::domain::surface::{Exposure, Seen};
 use crate::domain::{Endpoint, ExemptReason, Factor, Module, PolicyScope, UserType};
@@ -123,15 +123,15 @@ fn each_situation_is_found() {
         (
             |it| {
                 it.unenrol([20]);
-                it.facts.awake = Known::Complete(Awake {
-                    named: ids(10..20),
-                    portal_unprotected: 0,
-                });
+                it.facts.awake = Known::Complete(ids((10..20).chain(100..105)));
             },
             only(Kind::DormantUnprotected, None, Warning, &[20]),
         ),
         (
-            |it| it.unenrol([104]),
+            |it| {
+                it.unenrol([104]);
+                it.facts.awake = Known::Complete(ids((10..30).chain(100..104)));
+            },
             only(Kind::DormantUnprotected, None, Info, &[]),
         ),
         (
@@ -237,7 +237,7 @@ fn each_situation_is_found() {
                 it.facts.rpc_module = Some(true);
                 it.facts.people.none = ids([40]);
                 if let Known::Complete(awake) = &mut it.facts.awake {
-                    awake.named.insert(40);
+                    awake.insert(40);
                 }
             },
             only(Kind::PasswordRpcOpen, None, Warning, &[40]),
