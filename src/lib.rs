@@ -1,7 +1,8 @@
 //! odoo-mfa-exporter: whether the people who log in to Odoo servers hold a second factor, as Prometheus metrics.
 //!
 //! Modules depend on each other in one direction only (a test holds it):
-//! `domain` ← `config` ← {`odoo`, `exposition`} ← {`poll`, `web`} ← {`runtime`, `scan`} ← `cli`. `demo` depends on none of them.
+//! `domain` ← `config` ← {`odoo`, `store`, `exposition`} ← {`poll`, `web`} ← {`runtime`, `scan`} ← `cli`. `demo` depends on none of
+//! them.
 
 pub mod cli;
 pub mod config;
@@ -12,4 +13,5 @@ pub mod odoo;
 pub mod poll;
 pub mod runtime;
 pub mod scan;
+pub mod store;
 pub mod web;
