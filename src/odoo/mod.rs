@@ -15,6 +15,7 @@ mod groups;
 mod names;
 pub mod plan;
 mod session;
+pub mod surface;
 mod tls;
 mod transport;
 
