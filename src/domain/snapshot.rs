@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::facts::{Gap, Server};
 use super::health::{Outcome, PollHealth};
+use super::transition::Counters;
 use super::vocabulary::{Api, Bypass, Capability, Factor, Reason};
 use super::{PerType, Posture};
 
@@ -41,6 +44,10 @@ pub struct TargetSnapshot {
     pub server: Option<Server>,
     /// Which capabilities the last poll that could tell found, or why they are missing. One that is not listed is not known.
     pub capabilities: Arc<[(Capability, Option<Gap>)]>,
+    /// Transitions since the first baseline. `None` until there is one, and without a store. Stays while polls fail.
+    pub counters: Option<Arc<Counters>>,
+    /// When the first of the polling account's own keys ends, as the last good poll saw it. Stays while polls fail: it may be why.
+    pub poller_key_expiry: Option<Timestamp>,
     /// The numbers, only while they are true: absent when the last poll failed.
     pub posture: Option<Arc<Posture>>,
 }
@@ -53,6 +60,8 @@ impl TargetSnapshot {
             health: PollHealth::default(),
             server: None,
             capabilities: Arc::default(),
+            counters: None,
+            poller_key_expiry: None,
             posture: None,
         }
     }

@@ -14,6 +14,7 @@ pub struct ExporterState {
     polls_in_flight: AtomicU64,
     poll_lag: Histogram,
     config: Mutex<ConfigState>,
+    store_errors: AtomicU64,
     changes: AtomicU64,
 }
 
@@ -78,6 +79,7 @@ impl ExporterState {
             polls_in_flight: AtomicU64::new(0),
             poll_lag: Histogram::new(POLL_LAG_SECONDS),
             config: Mutex::default(),
+            store_errors: AtomicU64::new(0),
             changes: AtomicU64::new(0),
         })
     }
@@ -105,6 +107,18 @@ impl ExporterState {
             last_successful: false,
             ..config
         });
+    }
+
+    /// How many operations of the store have failed by now.
+    pub fn set_store_errors(&self, errors: u64) {
+        if self.store_errors.swap(errors, Ordering::Relaxed) != errors {
+            self.changed();
+        }
+    }
+
+    /// Operations of the store that failed.
+    pub fn store_errors(&self) -> u64 {
+        self.store_errors.load(Ordering::Relaxed)
     }
 
     /// How the loading of the configuration went.

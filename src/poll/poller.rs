@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout};
 use tracing::{debug, info, warn};
 
 use super::backoff::Backoff;
+use super::memory::{Comparable, Remembered, show};
 use super::{Polled, once};
 use crate::config::{Metrics, Target};
 use crate::domain::facts::Gap;
@@ -27,11 +28,9 @@ use crate::odoo::{Clients, Error, Kind, Session, Transport};
 #[derive(Debug)]
 pub(super) struct Poller {
     target: Arc<Target>,
-    roles: Arc<Roles>,
     parts: Parts,
     slot: Arc<Slot>,
-    clients: Arc<Clients>,
-    exporter: Arc<ExporterState>,
+    shared: Arc<Shared>,
     host: Arc<Semaphore>,
     /// Held while a poll runs.
     memory: Mutex<Memory>,
@@ -49,23 +48,30 @@ struct Memory {
     missing: Vec<Capability>,
 }
 
+/// What pollers share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) roles: Roles,
+    pub(super) metrics: Metrics,
+    pub(super) clients: Arc<Clients>,
+    pub(super) exporter: Arc<ExporterState>,
+    /// Polls that may run at the same time.
+    pub(super) everywhere: Semaphore,
+    pub(super) store: Option<Remembered>,
+}
+
 impl Poller {
     pub(super) fn new(
         target: &Arc<Target>,
-        roles: &Arc<Roles>,
-        metrics: &Metrics,
+        shared: &Arc<Shared>,
         board: &Board,
-        exporter: &Arc<ExporterState>,
-        clients: &Arc<Clients>,
         host: &Arc<Semaphore>,
     ) -> Self {
         Self {
             slot: board.slot(Arc::new(identity(target))),
+            parts: parts(&shared.metrics, target),
             target: Arc::clone(target),
-            roles: Arc::clone(roles),
-            parts: parts(metrics, target),
-            clients: Arc::clone(clients),
-            exporter: Arc::clone(exporter),
+            shared: Arc::clone(shared),
             host: Arc::clone(host),
             memory: Mutex::default(),
         }
@@ -86,8 +92,21 @@ impl Poller {
         f64::from(u32::try_from(hasher.finish() >> 32).unwrap_or(u32::MAX)) / f64::from(u32::MAX)
     }
 
+    /// Shows what is known of before the start: counters, and the numbers of the last poll if they are still good.
+    pub(super) async fn resume(&self) {
+        if let Some(store) = &self.shared.store {
+            let resumed = store.resume(&self.target).await;
+            let mut snapshot = TargetSnapshot::clone(&self.slot.load());
+            snapshot.counters = resumed.counters.map(Arc::new);
+            if let Some(last_poll) = resumed.last_poll {
+                show(last_poll, &mut snapshot);
+            }
+            self.slot.publish(snapshot);
+        }
+    }
+
     /// Polls, unless the poll before still runs or the target is to be left alone.
-    pub(super) async fn tick(&self, due: Instant, everywhere: &Semaphore) {
+    pub(super) async fn tick(&self, due: Instant) {
         let Ok(mut memory) = self.memory.try_lock() else {
             return self.skip();
         };
@@ -97,11 +116,13 @@ impl Poller {
         {
             return self.skip();
         }
-        let (Ok(_host), Ok(_everywhere)) = (self.host.acquire().await, everywhere.acquire().await)
-        else {
+        let (Ok(_host), Ok(_everywhere)) = (
+            self.host.acquire().await,
+            self.shared.everywhere.acquire().await,
+        ) else {
             return;
         };
-        let _in_flight = self.exporter.poll_started(due.elapsed());
+        let _in_flight = self.shared.exporter.poll_started(due.elapsed());
         self.poll(&mut memory).await;
     }
 
@@ -115,6 +136,7 @@ impl Poller {
     async fn poll(&self, memory: &mut Memory) {
         let (began, attempt) = (Instant::now(), Timestamp::now());
         let (result, requests) = self.ask(memory, attempt).await;
+        let ended = Timestamp::now();
         let mut snapshot = TargetSnapshot::clone(&self.slot.load());
         let health = &mut snapshot.health;
         health.last_attempt = Some(attempt);
@@ -122,16 +144,23 @@ impl Poller {
         health.requests_ok += requests.0;
         health.requests_error += requests.1;
         match result {
-            Ok(polled) => {
+            Ok((polled, comparable)) => {
                 self.log_success(memory, &polled);
                 memory.backoff.succeeded();
                 memory.not_before = None;
                 health.last = Some(Outcome::Success);
-                health.last_success = Some(Timestamp::now());
+                health.last_success = Some(ended);
                 health.successes += 1;
+                if let (Some(store), Some(comparable)) = (&self.shared.store, comparable)
+                    && let Some(recorded) =
+                        store.record(&self.target, comparable, &polled, ended).await
+                {
+                    snapshot.counters = Some(Arc::new(recorded.counters));
+                }
                 snapshot.capabilities = polled.facts.capabilities().into();
                 snapshot.server = Some(polled.facts.server);
-                snapshot.posture = Some(Arc::new(polled.posture));
+                snapshot.poller_key_expiry = polled.posture.poller_key_expiry;
+                snapshot.posture = Some(polled.posture);
             }
             Err(error) => {
                 let reason = error.reason();
@@ -150,7 +179,13 @@ impl Poller {
                     snapshot.capabilities = with_users_missing(&snapshot.capabilities, &error);
                 }
                 snapshot.posture = None;
+                if let Some(store) = &self.shared.store {
+                    store.record_failure(&self.target).await;
+                }
             }
+        }
+        if let Some(store) = &self.shared.store {
+            self.shared.exporter.set_store_errors(store.errors());
         }
         self.slot.publish(snapshot);
     }
@@ -160,21 +195,26 @@ impl Poller {
         &self,
         memory: &mut Memory,
         now: Timestamp,
-    ) -> (Result<Polled, Error>, (u64, u64)) {
-        let transport = match Transport::new(&self.clients, Arc::clone(&self.target)) {
+    ) -> (Result<(Polled, Option<Comparable>), Error>, (u64, u64)) {
+        let transport = match Transport::new(&self.shared.clients, Arc::clone(&self.target)) {
             Ok(transport) => transport,
             Err(error) => return (Err(error), (0, 0)),
         };
-        let poll = once(
-            &transport,
-            &mut memory.session,
-            &self.target,
-            &self.roles,
-            self.parts,
-            now,
-        );
-        let poll = AssertUnwindSafe(timeout(self.target.timeout, poll)).catch_unwind();
-        let result = match poll.await {
+        let (roles, session) = (&self.shared.roles, &mut memory.session);
+        let poll = async {
+            let polled = once(&transport, session, &self.target, roles, self.parts, now).await?;
+            let comparable = match (&self.shared.store, session.as_ref()) {
+                (Some(store), Some(session)) => {
+                    store.compare(&transport, session, roles, &polled).await?
+                }
+                _ => None,
+            };
+            Ok((polled, comparable))
+        };
+        let result = match AssertUnwindSafe(timeout(self.target.timeout, poll))
+            .catch_unwind()
+            .await
+        {
             Ok(Ok(result)) => result,
             Ok(Err(_elapsed)) => Err(Error::new(
                 Kind::TimedOut,

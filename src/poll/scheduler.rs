@@ -15,10 +15,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::time::DelayQueue;
 
-use super::poller::Poller;
+use super::memory::Remembered;
+use super::poller::{Poller, Shared};
 use crate::config::Config;
 use crate::exposition::{Board, ExporterState};
-use crate::odoo::Clients;
+use crate::store::Store;
 
 /// Polls that run at the same time: each holds a socket and the replies that it reads.
 const ALL_HOSTS: usize = 256;
@@ -33,18 +34,24 @@ const BETWEEN_FIRST_POLLS: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub struct Scheduler {
     pollers: Vec<Arc<Poller>>,
-    everywhere: Arc<Semaphore>,
 }
 
 impl Scheduler {
-    /// Prepares a poller for each target and shows the targets on the board.
+    /// Prepares a poller for each target and shows the targets on the board. A store, if there is one, remembers over restarts.
     pub fn new(
         config: &Config,
         board: &Board,
         exporter: &Arc<ExporterState>,
-        clients: &Arc<Clients>,
+        store: Option<Store>,
     ) -> Self {
-        let roles = Arc::new(config.roles.clone());
+        let shared = Arc::new(Shared {
+            roles: config.roles.clone(),
+            metrics: config.metrics.clone(),
+            clients: Arc::default(),
+            exporter: Arc::clone(exporter),
+            everywhere: Semaphore::new(ALL_HOSTS),
+            store: store.map(|store| Remembered::new(store, config.privacy.store_logins)),
+        });
         let mut hosts: HashMap<String, Arc<Semaphore>> = HashMap::new();
         let pollers: Vec<Arc<Poller>> = config
             .targets
@@ -54,15 +61,7 @@ impl Scheduler {
                 let host = hosts
                     .entry(host)
                     .or_insert_with(|| Arc::new(Semaphore::new(ONE_HOST)));
-                Arc::new(Poller::new(
-                    target,
-                    &roles,
-                    &config.metrics,
-                    board,
-                    exporter,
-                    clients,
-                    host,
-                ))
+                Arc::new(Poller::new(target, &shared, board, host))
             })
             .collect();
         board.show(
@@ -71,9 +70,13 @@ impl Scheduler {
                 .map(|poller| Arc::clone(poller.slot()))
                 .collect(),
         );
-        Self {
-            pollers,
-            everywhere: Arc::new(Semaphore::new(ALL_HOSTS)),
+        Self { pollers }
+    }
+
+    /// Shows what is known of before the start. To be called before anything is served.
+    pub async fn resume(&self) {
+        for poller in &self.pollers {
+            poller.resume().await;
         }
     }
 
@@ -111,15 +114,11 @@ impl Scheduler {
                 },
                 next,
             );
-            let (poller, everywhere, stop) = (
-                Arc::clone(poller),
-                Arc::clone(&self.everywhere),
-                stop.clone(),
-            );
+            let (poller, stop) = (Arc::clone(poller), stop.clone());
             polls.spawn(async move {
                 tokio::select! {
                     () = stop.cancelled() => {}
-                    () = poller.tick(when, &everywhere) => {}
+                    () = poller.tick(when) => {}
                 }
             });
         }

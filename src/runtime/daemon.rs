@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 use crate::exposition::catalogue::families;
 use crate::exposition::{Board, ExporterState, Exposition, Shard};
-use crate::odoo::Clients;
 use crate::poll::Scheduler;
+use crate::store::Store;
 use crate::web::{self, MetricsPath, Readiness};
 
 /// After this time the daemon is ready even if some targets have not ended their first poll: one slow target must not keep the others
@@ -28,6 +28,7 @@ pub struct Daemon {
     scheduler: Scheduler,
     app: web::App,
     latch: web::ReadinessLatch,
+    store: Option<Store>,
 }
 
 impl Daemon {
@@ -39,12 +40,14 @@ impl Daemon {
         config: &Config,
         listen: &Listen,
         metrics_path: MetricsPath,
+        store: Option<Store>,
     ) -> io::Result<Self> {
         let listener = listen.bind().await?;
         let board = Arc::new(Board::new());
         let exporter = ExporterState::new(Shard::WHOLE);
         exporter.config_loaded(Timestamp::now(), config.hash);
-        let scheduler = Scheduler::new(config, &board, &exporter, &Arc::new(Clients::default()));
+        let scheduler = Scheduler::new(config, &board, &exporter, store.clone());
+        scheduler.resume().await;
         let families = families()
             .filter(|family| config.metrics.is_enabled(family.name))
             .collect();
@@ -59,6 +62,7 @@ impl Daemon {
                 metrics_path,
             },
             latch,
+            store,
         })
     }
 
@@ -90,6 +94,9 @@ impl Daemon {
         stop.cancel();
         // The scheduler does not panic: its polls catch their own.
         let _ = polls.await;
+        if let Some(store) = self.store {
+            store.close().await;
+        }
         served
     }
 }

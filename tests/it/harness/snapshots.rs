@@ -59,6 +59,7 @@ pub fn up(name: &str) -> TargetSnapshot {
             .iter()
             .map(|capability| (*capability, None))
             .collect(),
+        poller_key_expiry: posture().poller_key_expiry,
         posture: Some(Arc::new(posture())),
         ..pending(name)
     }
