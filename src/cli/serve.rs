@@ -151,6 +151,9 @@ fn demo_configuration(targets: &[DemoTarget]) -> String {
                 "name": target.name, "url": target.url, "database": target.database,
                 "login": target.login, "api_key": target.api_key,
                 "exemptions": [{"login": target.login, "reason": "service"}],
+                "surface": {"interval": "1m", "vantages": [{
+                    "name": "outside", "url": target.url, "expect_blocked": ["xmlrpc", "database_manager"],
+                }]},
             })
         })
         .collect();

@@ -6,8 +6,9 @@ use jiff::Timestamp;
 
 use super::facts::{Gap, Server};
 use super::health::{Outcome, PollHealth};
+use super::surface::Checked;
 use super::transition::Counters;
-use super::vocabulary::{Api, Bypass, Capability, Factor, Reason};
+use super::vocabulary::{Api, Bypass, Capability, Endpoint, Factor, Reason};
 use super::{PerType, Posture};
 
 /// Who a target is and what its configuration says that series repeat.
@@ -31,6 +32,8 @@ pub struct Identity {
     pub accept_missing: Vec<Capability>,
     /// Ways around the second factor that are known and accepted as such.
     pub accept_bypasses: Vec<Bypass>,
+    /// What each vantage must not reach.
+    pub expect_blocked: Vec<(String, Endpoint)>,
 }
 
 /// One moment of one target.
@@ -48,6 +51,8 @@ pub struct TargetSnapshot {
     pub counters: Option<Arc<Counters>>,
     /// When the first of the polling account's own keys ends, as the last good poll saw it. Stays while polls fail: it may be why.
     pub poller_key_expiry: Option<Timestamp>,
+    /// What each configured vantage saw last. Stays while polls fail.
+    pub surface: Arc<[Checked]>,
     /// The numbers, only while they are true: absent when the last poll failed.
     pub posture: Option<Arc<Posture>>,
 }
@@ -62,6 +67,7 @@ impl TargetSnapshot {
             capabilities: Arc::default(),
             counters: None,
             poller_key_expiry: None,
+            surface: Arc::default(),
             posture: None,
         }
     }

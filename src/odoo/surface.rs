@@ -8,7 +8,8 @@
 
 use std::time::Duration;
 
-use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt};
 use jiff::Timestamp;
 use reqwest::header::{CONTENT_TYPE, LOCATION};
 use reqwest::{RequestBuilder, StatusCode, Url};
@@ -32,9 +33,13 @@ const AT_ONCE: usize = 4;
 ///
 /// It takes up to twice [`TIMEOUT`], whatever the target's own deadline.
 pub async fn check_all(clients: &Clients, target: &Target, at: Timestamp) -> Vec<Checked> {
-    let vantages = target.surface.iter().flat_map(|surface| &surface.vantages);
-    futures::stream::iter(vantages)
-        .map(|vantage| check(clients, target, vantage, at))
+    let mut checks: Vec<BoxFuture<'_, Checked>> = Vec::new();
+    if let Some(surface) = &target.surface {
+        for vantage in &surface.vantages {
+            checks.push(check(clients, target, vantage, at).boxed());
+        }
+    }
+    futures::stream::iter(checks)
         .buffered(AT_ONCE)
         .collect()
         .await

@@ -22,6 +22,7 @@ use crate::domain::snapshot::Identity;
 use crate::domain::{Capability, PerType, Reason, TargetSnapshot};
 use crate::exposition::{Board, ExporterState, Slot};
 use crate::odoo::plan::Parts;
+use crate::odoo::surface::check_all;
 use crate::odoo::{Clients, Error, Kind, Session, Transport};
 
 /// One target.
@@ -81,6 +82,10 @@ impl Poller {
         &self.slot
     }
 
+    pub(super) fn watches_surface(&self) -> bool {
+        self.target.surface.is_some()
+    }
+
     pub(super) fn interval(&self) -> Duration {
         self.target.interval
     }
@@ -128,9 +133,7 @@ impl Poller {
 
     fn skip(&self) {
         debug!(target_name = self.target.name, "poll skipped");
-        let mut snapshot = TargetSnapshot::clone(&self.slot.load());
-        snapshot.health.skipped += 1;
-        self.slot.publish(snapshot);
+        self.slot.update(|snapshot| snapshot.health.skipped += 1);
     }
 
     async fn poll(&self, memory: &mut Memory) {
@@ -187,7 +190,33 @@ impl Poller {
         if let Some(store) = &self.shared.store {
             self.shared.exporter.set_store_errors(store.errors());
         }
-        self.slot.publish(snapshot);
+        self.slot.update(|current| {
+            // A check of the surface, or a skipped poll, may have come in the meantime.
+            let (surface, skipped) = (Arc::clone(&current.surface), current.health.skipped);
+            *current = TargetSnapshot {
+                surface,
+                ..snapshot.clone()
+            };
+            current.health.skipped = skipped;
+        });
+    }
+
+    /// Checks what the server exposes, once an interval of its own, where that is configured. Never ends where it is.
+    pub(super) async fn watch_surface(&self) {
+        let Some(surface) = &self.target.surface else {
+            return;
+        };
+        tokio::time::sleep(self.interval().mul_f64(self.place() / 10.0)).await;
+        let mut ticks = tokio::time::interval(surface.interval);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let checked: Arc<[_]> = check_all(&self.shared.clients, &self.target, Timestamp::now())
+                .await
+                .into();
+            self.slot
+                .update(|snapshot| snapshot.surface = Arc::clone(&checked));
+        }
     }
 
     /// One poll within its deadline, and how many requests were answered and how many failed.
@@ -278,6 +307,17 @@ fn identity(target: &Target) -> Identity {
         }),
         accept_missing: target.accept_missing.iter().copied().collect(),
         accept_bypasses: target.accept_bypasses.iter().copied().collect(),
+        expect_blocked: target
+            .surface
+            .iter()
+            .flat_map(|surface| &surface.vantages)
+            .flat_map(|vantage| {
+                vantage
+                    .expect_blocked
+                    .iter()
+                    .map(|endpoint| (vantage.name.clone(), *endpoint))
+            })
+            .collect(),
     }
 }
 

@@ -86,6 +86,14 @@ impl Scheduler {
         let first_polls = BETWEEN_FIRST_POLLS
             .saturating_mul(u32::try_from(self.pollers.len()).unwrap_or(u32::MAX));
         let polls = TaskTracker::new();
+        for poller in self
+            .pollers
+            .iter()
+            .filter(|poller| poller.watches_surface())
+        {
+            let (poller, stop) = (Arc::clone(poller), stop.clone());
+            polls.spawn(async move { stop.run_until_cancelled(poller.watch_surface()).await });
+        }
         let mut due: DelayQueue<Tick> = DelayQueue::new();
         for (index, poller) in self.pollers.iter().enumerate() {
             let window = first_polls.min(poller.interval());

@@ -358,7 +358,9 @@ fn text(value: &Value) -> &str {
 /// The demo's targets, polled often, with something to complain about and something that is accepted.
 fn configuration(demo: &Demo) -> Config {
     let target = |it: &DemoTarget| {
+        let vantage = json!({"name": "outside", "url": it.url, "expect_blocked": ["xmlrpc", "database_manager"]});
         json!({
+            "surface": {"interval": "1m", "vantages": [vantage]},
             "name": it.name, "url": it.url, "database": it.database, "login": it.login, "api_key": it.api_key,
             "exemptions": [{"login": it.login, "reason": "service"}, {"login": "nobody", "reason": "other"}],
             "accept_missing": ["trusted_devices"], "accept_bypasses": ["impersonation"],

@@ -26,6 +26,7 @@ pub fn identity(name: &str) -> Arc<Identity> {
         coverage_target: PerType([Some(0.9), None, None, Some(0.5)]),
         accept_missing: vec![Capability::Modules],
         accept_bypasses: vec![Bypass::Impersonation],
+        expect_blocked: Vec::new(),
     })
 }
 
