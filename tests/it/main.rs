@@ -1,7 +1,9 @@
 //! Tests of the whole, as its users see it.
 
+mod daemon;
 mod exposition;
 mod harness;
+mod layers;
 mod metrics_reference;
 mod oracle;
 mod prometheus;
