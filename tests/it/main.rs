@@ -1,5 +1,6 @@
 //! Tests of the whole, as its users see it.
 
+mod commands;
 mod daemon;
 mod exposition;
 mod harness;
