@@ -111,7 +111,7 @@ async fn a_wrong_configuration_says_everything_at_once_and_leaves_with_2() {
         "config.yml:2:",
         "config.yml:3:",
         "databse",
-        "none.key",
+        "`api_key_file` cannot be read",
         "hint:",
     ] {
         assert!(said.contains(part), "{part} is not in {said}");
