@@ -94,8 +94,9 @@ def fleet():
     ], height=10).row("Over time", [
         series("Coverage of the worst 15", 12, "Coverage of the 15 targets that are worst at the end of the time range. A gap is a time in which a target was dark.",
                [(f"{coverage} and on (target) bottomk(15, {worst})", "{{target}}")], unit="percentunit", maximum=1, minimum=0, steps=((None, RED), (0.9, GREEN)), line_thresholds=True, link=SERIES_TO_TARGET),
-        series("Privileged without MFA", 12, "Distinct people in a role without an accepted factor, in grace or not.",
-               [(f"max by (target) (odoo_privileged_users_without_mfa{{{sel}}}) > 0", "{{target}}")], minimum=0, stack=True, link=SERIES_TO_TARGET, decimals=0),
+        series("Privileged without MFA", 12, "Distinct people in a role without an accepted factor, in grace or not. A gap is a time in which a target was dark, or had nobody.",
+               # Not stacked: a dark target would lower the total.
+               [(f"max by (target) (odoo_privileged_users_without_mfa{{{sel}}}) > 0", "{{target}}")], minimum=0, link=SERIES_TO_TARGET, decimals=0),
     ], height=9).row("Unprotected people and transitions", [
         bars("Unprotected people", 12, "Eligible people without an accepted factor, the 15 targets with most of them.",
              f"topk(15, max by (target) (odoo_mfa_eligible_users{{{people}}}) - max by (target) (odoo_mfa_protected_users{{{people}}}))", "{{target}}", steps=((None, GREEN), (1, ORANGE), (50, RED))),
@@ -106,12 +107,12 @@ def fleet():
     ], height=9).row("Down, blind and alerting", [
         table("Down", 6, "Targets whose polls fail, with the reason of the last failure.",
               {"Value": f"max by (target, reason) (odoo_poll_failing{{{sel}}})"},
-              rename={"target": "Target", "reason": "Reason"}, hide=["Value"], columns={"Target": dict(link=TO_TARGET), "Reason": dict()}, empty="None: every poll succeeds."),
+              rename={"target": "Target", "reason": "Reason"}, hide=["Value"], columns={"Target": dict(link=TO_TARGET), "Reason": dict()}, empty="No target is known to be down."),
         table("Blind", 8, "What the polling account does not see completely, and whether the configuration accepts that. What depends on it is not exported.",
               {"Value": f"max by (target, capability) (odoo_capability{{{sel}}}) == 0",
                "Accepted": f"max by (target, capability) (odoo_capability_accepted_missing{{{sel}}}) and on (target, capability) max by (target, capability) (odoo_capability{{{sel}}}) == 0"},
               rename={"target": "Target", "capability": "Capability"}, hide=["Value"],
-              columns={"Target": dict(link=TO_TARGET), "Capability": dict(), "Accepted": dict(mappings={"1": ("yes", GREEN)}, cell="color-text", width=90)}, empty="None: everything can be seen."),
+              columns={"Target": dict(link=TO_TARGET), "Capability": dict(), "Accepted": dict(mappings={"1": ("yes", GREEN)}, cell="color-text", width=90)}, empty="Nothing is known to be missing."),
         table("Firing alerts", 10, "Alerts of severity critical or warning that fire in Prometheus. Click one to open its runbook.",
               {"Value": 'max by (alertname, severity, target) (ALERTS{alertname=~"OdooMfa.*", alertstate="firing", severity=~"critical|warning", target=~"$target|"})'},
               rename={"alertname": "Alert", "severity": "Severity", "target": "Target"}, order=["Severity", "Alert", "Target"], hide=["Value"], sort=("Severity", False),
@@ -216,7 +217,7 @@ def target():
               {"Value": by("module", "odoo_mfa_module_installed")}, rename={"module": "Module"}, hide=["Value"], columns={"Module": dict()}, empty="None is installed, or the modules cannot be seen."),
     ], height=9).row("Polls of this target", [
         series("Duration of polls", 8, "How long the last poll took.", [(one("odoo_poll_last_duration_seconds"), "duration")], unit="s", minimum=0),
-        series("Failures by reason", 8, "Failed polls by reason.", [(f"max by (reason) (increase(odoo_poll_failures_total{{{sel}}}[$__rate_interval])) > 0", "{{reason}}")], minimum=0, decimals=0, draw="bars"),
+        series("Failures by reason", 8, "Failed polls by reason.", [(f"max by (reason) (increase(odoo_poll_failures_total{{{sel}}}[$__rate_interval])) > 0", "{{reason}}")], minimum=0, decimals=0, draw="bars", empty="No failure is known."),
         table("What can be seen", 8, "Capabilities of the polling account. What depends on one that is missing is not exported.",
               {"Seen": by("capability", "odoo_capability"), "Accepted": by("capability", "odoo_capability_accepted_missing")}, rename={"capability": "Capability"}, sort=("Seen", False),
               columns={"Capability": dict(), "Seen": dict(mappings={"0": ("missing", RED), "1": ("yes", GREEN)}, cell="color-text", width=90), "Accepted": dict(mappings={"1": ("yes", GREEN)}, cell="color-text", width=90)}),
@@ -258,10 +259,10 @@ def exporter():
              mappings={"0": ("reload failed", RED), "1": ("current", GREEN)}, steps=((None, RED), (1, GREEN))),
         stat("Failed polls, last hour", 4, "Polls that failed within an hour.", f'sum(increase(odoo_polls_total{{{sel}, result="failure"}}[1h]))', decimals=0, steps=WARN_STEPS),
         stat("Store errors, last day", 4, "Errors of the store within a day.", f"sum(increase({p('store_errors_total')}[1d]))", decimals=0, steps=WARN_STEPS),
-        stat("Queued", 3, "Alerts that wait to be sent to an Alertmanager.", f"sum({p('notification_queue_length')})", steps=((None, GREEN), (50, ORANGE))),
+        stat("Queued", 3, "Alerts that wait to be sent to an Alertmanager.", f"sum({p('notification_queue_length')})", steps=((None, GREEN), (50, ORANGE)), empty="–"),
     ], height=4).row("Polls", [
         series("Polls a minute", 8, "Polls a minute by result.", [(f"60 * sum by (result) (rate(odoo_polls_total{{{sel}}}[$__rate_interval]))", "{{result}}")], unit="short", minimum=0, colors={"success": GREEN, "failure": RED}, stack=True),
-        series("Failures by reason", 8, "Failed polls by reason.", [(f"sum by (reason) (increase(odoo_poll_failures_total{{{sel}}}[$__rate_interval])) > 0", "{{reason}}")], minimum=0, decimals=0, draw="bars", stack=True),
+        series("Failures by reason", 8, "Failed polls by reason.", [(f"sum by (reason) (increase(odoo_poll_failures_total{{{sel}}}[$__rate_interval])) > 0", "{{reason}}")], minimum=0, decimals=0, draw="bars", empty="No failure is known.", stack=True),
         series("Duration of the slowest 10", 8, "Duration of the last poll of the 10 targets that are slowest at the end of the time range.",
                [(f"max by (target) (odoo_poll_last_duration_seconds{{{sel}}}) and on (target) topk(10, max by (target) (odoo_poll_last_duration_seconds{{{sel}}} @ end()))", "{{target}}")], unit="s", minimum=0, link=SERIES_TO_TARGET),
     ], height=8).row("Schedule", [
@@ -271,11 +272,11 @@ def exporter():
                [(f"sum({p('polls_in_flight')})", "in flight"), (f"sum(increase(odoo_poll_skipped_total{{{sel}}}[$__rate_interval]))", "skipped")], minimum=0, decimals=0),
         series("Requests to Odoo", 8, "Requests that polls cost the targets.", [(f"sum by (outcome) (rate(odoo_poll_requests_total{{{sel}}}[$__rate_interval]))", "{{outcome}}")], unit="reqps", minimum=0, colors={"ok": GREEN, "error": RED}),
     ], height=8).row("Alerts and notifications", [
-        series("The daemon's own alerts", 8, "Alerts that the exporter itself holds, by severity and state.", [(f"sum by (severity, state) ({p('alerts')})", "{{severity}} {{state}}")], minimum=0, decimals=0, stack=True),
+        series("The daemon's own alerts", 8, "Alerts that the exporter itself holds, by severity and state.", [(f"sum by (severity, state) ({p('alerts')})", "{{severity}} {{state}}")], minimum=0, decimals=0, stack=True, empty=NO_ALERTING),
         series("Notifications a minute", 8, "Alerts sent, failed and dropped, a minute.",
                [(f"60 * sum(rate({p('notifications_sent_total')}[$__rate_interval]))", "sent"), (f"60 * sum(rate({p('notifications_failed_total')}[$__rate_interval]))", "failed"),
-                (f"60 * sum(rate({p('notifications_dropped_total')}[$__rate_interval]))", "dropped")], unit="short", minimum=0, colors={"sent": GREEN, "failed": ORANGE, "dropped": RED}),
-        series("Latency of notifications", 8, "99th percentile of the time that an Alertmanager takes to accept a batch.", [(quantile(0.99, "notification_latency_seconds", ", alertmanager"), "{{alertmanager}}")], unit="s", minimum=0),
+                (f"60 * sum(rate({p('notifications_dropped_total')}[$__rate_interval]))", "dropped")], unit="short", minimum=0, colors={"sent": GREEN, "failed": ORANGE, "dropped": RED}, empty=NO_ALERTING),
+        series("Latency of notifications", 8, "99th percentile of the time that an Alertmanager takes to accept a batch.", [(quantile(0.99, "notification_latency_seconds", ", alertmanager"), "{{alertmanager}}")], unit="s", minimum=0, empty=NO_ALERTING),
     ], height=8).row("Process", [
         series("CPU", 6, "Processor time, as a share of one core.", [(f"rate(process_cpu_seconds_total{{{sel}}}[$__rate_interval])", "{{instance}}")], unit="percentunit", minimum=0),
         series("Memory", 6, "Resident memory.", [(f"process_resident_memory_bytes{{{sel}}}", "{{instance}}")], unit="bytes", minimum=0),
@@ -294,6 +295,7 @@ def exporter():
 
 INTERNAL = ', user_type="internal"'
 AGES = {"lt_30d": "under 30 days", "30d_90d": "30 to 90 days", "90d_365d": "90 to 365 days", "ge_365d": "a year or more"}
+NO_ALERTING = "The exporter sends no alerts of its own."
 SEVERITY = {"critical": ("critical", RED), "warning": ("warning", ORANGE), "info": ("info", BLUE)}
 
 
@@ -372,9 +374,9 @@ def panel(kind, title, description, targets, defaults, options, overrides=(), tr
             "fieldConfig": {"defaults": defaults, "overrides": list(overrides)}, "options": options}
 
 
-def stat(title, width, description, expr, legend=None, unit="none", steps=BAD_STEPS, decimals=None, mappings=None, text="auto", color="background"):
+def stat(title, width, description, expr, legend=None, unit="none", steps=BAD_STEPS, decimals=None, mappings=None, text="auto", color="background", empty="not known"):
     # Instant, without a sparkline: the last point of a range may be hours old, and what is not known now must not be shown as it was.
-    defaults = {"unit": unit, "color": {"mode": "thresholds"}, "thresholds": thresholds(steps), "mappings": value_mappings(mappings), "noValue": "not known"}
+    defaults = {"unit": unit, "color": {"mode": "thresholds"}, "thresholds": thresholds(steps), "mappings": value_mappings(mappings), "noValue": empty}
     if decimals is not None:
         defaults["decimals"] = decimals
     options = {"colorMode": color, "graphMode": "none", "justifyMode": "auto", "orientation": "auto", "reduceOptions": {"calcs": ["last"], "fields": "", "values": False}, "textMode": text, "wideLayout": True}
@@ -388,12 +390,12 @@ def bars(title, width, description, expr, legend=None, unit="none", steps=((None
     return width, panel("bargauge", title, description, queries(expr, legend, True), defaults, options)
 
 
-def series(title, width, description, pairs, unit="none", minimum=None, maximum=None, decimals=None, stack=False, steps=((None, GREEN),), line_thresholds=False, colors=None, dashed=None, link=None, draw="line"):
+def series(title, width, description, pairs, unit="none", minimum=None, maximum=None, decimals=None, stack=False, steps=((None, GREEN),), line_thresholds=False, colors=None, dashed=None, link=None, draw="line", empty=None):
     custom = {"drawStyle": draw, "lineWidth": 0 if draw == "bars" else 2, "lineInterpolation": "linear", "fillOpacity": 60 if draw == "bars" else 25 if stack else 0, "gradientMode": "none", "showPoints": "never", "pointSize": 5,
               "spanNulls": False, "insertNulls": False, "axisPlacement": "auto", "axisLabel": "", "axisColorMode": "text", "axisBorderShow": False, "axisCenteredZero": False, "barAlignment": 0, "barWidthFactor": 0.6, "scaleDistribution": {"type": "linear"},
               "stacking": {"mode": "normal" if stack else "none", "group": "A"}, "thresholdsStyle": {"mode": "dashed" if line_thresholds else "off"}, "hideFrom": {"legend": False, "tooltip": False, "viz": False}}
     defaults = {"unit": unit, "color": {"mode": "palette-classic"}, "thresholds": thresholds(steps), "mappings": [], "custom": custom}
-    for key, value in (("min", minimum), ("max", maximum), ("decimals", decimals)):
+    for key, value in (("min", minimum), ("max", maximum), ("decimals", decimals), ("noValue", empty)):
         if value is not None:
             defaults[key] = value
     if link:

@@ -10,7 +10,7 @@ import {
 import { BarGauge, BigValue, BigValueColorMode, BigValueGraphMode, BigValueTextMode, GlobalStyles, PanelChrome, Table, TimeSeries } from '@grafana/ui';
 
 type Answer = { refId: string; legend: string; result: { metric: Record<string, string>; values: [number, string][] }[] };
-type Page = { dashboard: any; answers: Record<string, Answer[]>; from: number; to: number; variables: string };
+type Page = { dashboard: any; answers: Record<string, Answer[]>; from: number; to: number; step: number; variables: string };
 
 const COLUMN = 66, CELL = 38, GAP = 8, HEADER = 56;
 const theme = createTheme({ colors: { mode: 'dark' } });
@@ -46,7 +46,7 @@ async function draw(panel: any, page: Page) {
   if (panel.type === 'row') {
     return <div key={panel.id} style={{ ...box, height: CELL - GAP, color: theme.colors.text.primary, display: 'flex', alignItems: 'center', fontWeight: 500 }}>{panel.title}</div>;
   }
-  const frames = await transform(panel, toFrames(panel, page.answers[panel.id] ?? []));
+  const frames = await transform(panel, toFrames(panel, page.answers[panel.id] ?? [], page.step));
   frames.forEach((frame) => configure(panel, frame, frames));
   return (
     <div key={panel.id} style={box}>
@@ -58,14 +58,15 @@ async function draw(panel: any, page: Page) {
 }
 
 /** What the Prometheus data source makes of an answer: a frame for each series, or one table for each query. */
-function toFrames(panel: any, answers: Answer[]): DataFrame[] {
+function toFrames(panel: any, answers: Answer[], step: number): DataFrame[] {
   if (panel.type !== 'table') {
     return answers.flatMap((a) =>
       a.result.map((s) =>
         toDataFrame({
           refId: a.refId,
           fields: [
-            { name: 'Time', type: FieldType.time, values: s.values.map((v) => v[0] * 1000) },
+            // The interval makes a gap of what is missing.
+            { name: 'Time', type: FieldType.time, values: s.values.map((v) => v[0] * 1000), config: { interval: step * 1000 } },
             { name: 'Value', type: FieldType.number, labels: s.metric, values: s.values.map((v) => Number(v[1])), config: { displayNameFromDS: legend(a.legend, s.metric) } },
           ],
         })

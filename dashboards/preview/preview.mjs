@@ -43,7 +43,7 @@ for (const name of names) {
     answers[panel.id] = await Promise.all((panel.targets ?? []).map((t) => ask(panel, t, variables)));
   }
   const used = dashboard.templating.list.filter((v) => v.type === 'query').map((v) => `${v.label}: ${variables[v.name].replace('.*', 'All')}`);
-  writeFileSync(join(here, `out/data/${name}.json`), JSON.stringify({ dashboard, answers, from: start, to: end, variables: used.join('   ') }));
+  writeFileSync(join(here, `out/data/${name}.json`), JSON.stringify({ dashboard, answers, from: start, to: end, step, variables: used.join('   ') }));
   const height = 56 + 8 + 38 * Math.max(...dashboard.panels.map((p) => p.gridPos.y + p.gridPos.h));
   const file = join(flags.out, `${name}.png`);
   await promisify(execFile)(flags.chromium, [
