@@ -37,7 +37,8 @@ def fleet():
     sel = 'target=~"$target"'
     people = sel + ', user_type=~"$user_type"'
     coverage = f"max by (target) (odoo_mfa_coverage_ratio{{{people}}})"
-    worst = "max by (target) (odoo_mfa_coverage_ratio{%s} @ end())" % people
+    # The last known value within the range: who is dark at its end still belongs to the worst.
+    worst = "max by (target) (last_over_time(odoo_mfa_coverage_ratio{%s}[$__range] @ end()))" % people
     return Dashboard(
         FLEET, "Odoo MFA / Fleet", "All Odoo targets: worst first, coverage over time, what is down or blind.",
         variables=[
@@ -92,7 +93,7 @@ def fleet():
                   "Last success": dict(unit="s", decimals=0, width=110),
               }),
     ], height=10).row("Over time", [
-        series("Coverage of the worst 15", 12, "Coverage of the 15 targets that are worst at the end of the time range. A gap is a time in which a target was dark.",
+        series("Coverage of the worst 15", 12, "Coverage of the 15 targets whose last known one in the time range is worst. A gap is a time in which a target was dark.",
                [(f"{coverage} and on (target) bottomk(15, {worst})", "{{target}}")], unit="percentunit", maximum=1, minimum=0, steps=((None, RED), (0.9, GREEN)), line_thresholds=True, link=SERIES_TO_TARGET),
         series("Privileged without MFA", 12, "Distinct people in a role without an accepted factor, in grace or not. A gap is a time in which a target was dark, or had nobody.",
                # Not stacked: a dark target would lower the total.

@@ -61,16 +61,16 @@ async function draw(panel: any, page: Page) {
 function toFrames(panel: any, answers: Answer[], step: number): DataFrame[] {
   if (panel.type !== 'table') {
     return answers.flatMap((a) =>
-      a.result.map((s) =>
-        toDataFrame({
+      a.result.map((s) => {
+        const values = withGaps(s.values, step);
+        return toDataFrame({
           refId: a.refId,
           fields: [
-            // The interval makes a gap of what is missing.
-            { name: 'Time', type: FieldType.time, values: s.values.map((v) => v[0] * 1000), config: { interval: step * 1000 } },
-            { name: 'Value', type: FieldType.number, labels: s.metric, values: s.values.map((v) => Number(v[1])), config: { displayNameFromDS: legend(a.legend, s.metric) } },
+            { name: 'Time', type: FieldType.time, values: values.map((v) => v[0] * 1000) },
+            { name: 'Value', type: FieldType.number, labels: s.metric, values: values.map((v) => (v[1] === null ? null : Number(v[1]))), config: { displayNameFromDS: legend(a.legend, s.metric) } },
           ],
-        })
-      )
+        });
+      })
     );
   }
   return answers.filter((a) => a.result.length).map((a) => {
@@ -84,6 +84,11 @@ function toFrames(panel: any, answers: Answer[], step: number): DataFrame[] {
       ],
     });
   });
+}
+
+/** A null where samples are missing: the line stops there. */
+function withGaps(values: [number, string][], step: number): [number, string | null][] {
+  return values.flatMap((v, i) => (i && v[0] - values[i - 1][0] > step ? [[values[i - 1][0] + step, null], v] : [v]) as [number, string | null][]);
 }
 
 function legend(format: string, metric: Record<string, string>) {

@@ -57,7 +57,7 @@ server.close();
 process.exit(failed ? 1 : 0);
 
 async function ask(panel, target, variables) {
-  let expr = target.expr.replaceAll('$__rate_interval', `${rateInterval}s`).replaceAll('$__interval', `${step}s`);
+  let expr = target.expr.replaceAll('$__rate_interval', `${rateInterval}s`).replaceAll('$__interval', `${step}s`).replaceAll('$__range', `${Math.round(end - start)}s`);
   for (const [name, value] of Object.entries(variables)) expr = expr.replaceAll(`$${name}`, value);
   const body = new URLSearchParams(target.instant ? { query: expr, time: end } : { query: expr, start, end, step });
   const reply = await fetch(`${flags.prometheus}/api/v1/${target.instant ? 'query' : 'query_range'}`, { method: 'POST', body });

@@ -248,7 +248,8 @@ fn values(variable: &Value, demo: &Demo) -> Vec<String> {
 }
 
 fn with_variables(expression: &str, variables: &[(&str, Vec<String>)]) -> Vec<String> {
-    let mut variants = vec![expression.replace("$__rate_interval", "10s")];
+    let expression = expression.replace("$__rate_interval", "10s");
+    let mut variants = vec![expression.replace("$__range", "1m")];
     for (name, values) in variables {
         let name = format!("${name}");
         if expression.contains(&name) {
