@@ -48,6 +48,7 @@ pub const FAMILIES: &[&str] = &[
     "odoo_api_keys_expired",
     "odoo_api_key_owners",
     "odoo_api_keys_of_privileged_users",
+    "odoo_api_keys_of_privileged_users_without_expiry",
     "odoo_api_keys_of_archived_users",
     "odoo_api_keys_of_unprotected_users",
     "odoo_api_key_oldest_creation_timestamp_seconds",

@@ -142,6 +142,8 @@ pub struct Keys {
     pub owners: PerType<u64>,
     /// Working keys of people in a role, exempt or not.
     pub of_privileged: Option<u64>,
+    /// Of those, the ones without a date. `None` also up to Odoo 17, where no key can have one.
+    pub of_privileged_without_expiry: Option<u64>,
     /// Unexpired keys of archived people.
     pub of_archived: u64,
     /// Working keys of people without an accepted factor, exempt or not.
@@ -508,12 +510,19 @@ fn keys(facts: &Facts, standing: &Standing, rows: &[ApiKey]) -> Keys {
             Some(_) => {}
         }
     }
-    let count_owned_by =
-        |set: &IdSet| working.iter().filter(|key| set.contains(key.owner)).count() as u64;
+    let owned_by = |set: &IdSet, wanted: fn(&ApiKey) -> bool| {
+        let owned = |key: &&&ApiKey| set.contains(key.owner) && wanted(key);
+        working.iter().filter(owned).count() as u64
+    };
     keys.owners = facts.people.count(&owners);
-    keys.of_privileged = standing.privileged.as_ref().map(count_owned_by);
+    let privileged = standing.privileged.as_ref();
+    keys.of_privileged = privileged.map(|set| owned_by(set, |_| true));
+    keys.of_privileged_without_expiry = privileged
+        .filter(|_| facts.is_at_least((18, 0)))
+        .map(|set| owned_by(set, |key| key.expires.is_none()));
     keys.of_unprotected = standing.covered.as_ref().map(|covered| {
-        count_owned_by(&covered.without_covered_types(facts, owners - &covered.holders))
+        let bare = covered.without_covered_types(facts, owners - &covered.holders);
+        owned_by(&bare, |_| true)
     });
     keys.oldest = working.iter().map(|key| key.created).min();
     keys.next_expiry = working.iter().filter_map(|key| key.expires).min();

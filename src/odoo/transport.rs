@@ -197,6 +197,12 @@ impl Transport {
                     "Odoo answers 500 before it serves the database: PostgreSQL is down, or the database is being restored",
                 )
             }
+            StatusCode::BAD_REQUEST
+            | StatusCode::UNSUPPORTED_MEDIA_TYPE
+            | StatusCode::UNPROCESSABLE_ENTITY => Error::new(
+                Kind::Unexpected,
+                format!("does not understand the request: {status}"),
+            ),
             StatusCode::NOT_FOUND => Error::new(
                 Kind::NoSuchPath,
                 "the path does not exist (404, and not Odoo's own)",
@@ -249,6 +255,11 @@ impl OdooError {
                 Error::new(Kind::NoDatabase, message)
             }
             name if name.starts_with("psycopg2.") => Error::new(Kind::Maintenance, message),
+            // A database that exists and holds no tables yet: it is being restored.
+            "builtins.KeyError" if message == "res.users" => Error::new(
+                Kind::Maintenance,
+                "the database is not initialised, or is being restored",
+            ),
             "odoo.exceptions.UserError"
             | "builtins.AttributeError"
             | "builtins.ValueError"

@@ -242,6 +242,9 @@ async fn a_target_that_is_up_in_openmetrics() {
     # HELP odoo_api_keys_of_privileged_users Working keys of active people in a role, exempt or not.
     # TYPE odoo_api_keys_of_privileged_users gauge
     odoo_api_keys_of_privileged_users{target="erp",team="finance"} 42
+    # HELP odoo_api_keys_of_privileged_users_without_expiry Working keys without a date of active people in a role, exempt or not.
+    # TYPE odoo_api_keys_of_privileged_users_without_expiry gauge
+    odoo_api_keys_of_privileged_users_without_expiry{target="erp",team="finance"} 24
     # HELP odoo_api_keys_of_archived_users Unexpired keys of archived people.
     # TYPE odoo_api_keys_of_archived_users gauge
     odoo_api_keys_of_archived_users{target="erp",team="finance"} 43

@@ -5,4 +5,5 @@ mod harness;
 mod metrics_reference;
 mod oracle;
 mod prometheus;
+mod refusals;
 mod web;

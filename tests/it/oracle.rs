@@ -44,9 +44,9 @@ type Numbers = BTreeMap<String, String>;
 async fn every_number_given_is_the_truth() {
     let clients = Clients::default();
     for version in 14..=20 {
-        for seed in 1..=4 {
+        for seed in 1..=4_u64 {
             for kind in [AccountKind::Full, AccountKind::Least, AccountKind::Plain] {
-                if kind != AccountKind::Full && seed % 2 == 0 {
+                if kind != AccountKind::Full && seed.is_multiple_of(2) {
                     continue;
                 }
                 let (server, database) = stage(version, seed, kind).await;
@@ -78,7 +78,7 @@ async fn stage(version: u8, seed: u64, kind: AccountKind) -> (SimServer, Arc<Dat
         portal: 60,
         companies: 1 + u8::try_from(seed % 3).expect("small"),
         websites: u8::try_from(seed % 3).expect("small"),
-        oauth: if seed % 2 == 0 { 0.3 } else { 0.0 },
+        oauth: if seed.is_multiple_of(2) { 0.3 } else { 0.0 },
         policy: [None, Some("employee_required"), Some("all_required")]
             [usize::try_from(seed % 3).expect("small")]
         .filter(|_| version >= 15),

@@ -63,6 +63,15 @@ pub const SECTION: Section = Section {
             samples.add_known(posture.keys.as_ref().and_then(|keys| keys.of_privileged));
         }),
         Family::gauge(
+            "odoo_api_keys_of_privileged_users_without_expiry",
+            "Working keys without a date of active people in a role, exempt or not.",
+        )
+        .notes("Absent up to Odoo 17, where no key can have a date.")
+        .posture(|posture, samples| {
+            let keys = posture.keys.as_ref();
+            samples.add_known(keys.and_then(|keys| keys.of_privileged_without_expiry));
+        }),
+        Family::gauge(
             "odoo_api_keys_of_archived_users",
             "Unexpired keys of archived people.",
         )

@@ -3,6 +3,7 @@
 pub mod exporter;
 pub mod prometheus;
 pub mod snapshots;
+pub mod target;
 pub mod text;
 
 use std::time::{Duration, Instant};

@@ -167,6 +167,7 @@ pub fn posture() -> Posture {
             expired: 39,
             owners: per_type(40, 41, 0),
             of_privileged: Some(42),
+            of_privileged_without_expiry: Some(24),
             of_archived: 43,
             of_unprotected: Some(44),
             oldest: Some("2024-01-02T03:04:05Z".parse().expect("a timestamp")),
