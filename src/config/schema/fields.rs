@@ -47,7 +47,7 @@ pub(in crate::config) static ROOT: Section = Section {
             "alerting",
             Kind::Section(&ALERTING),
             "",
-            "What the daemon tells Alertmanager.",
+            "What the daemon alerts on, and whom it tells; see docs/alerting.md.",
         ),
         field(
             "web",
@@ -384,22 +384,127 @@ pub(in crate::config) static ALERTING: Section = Section {
             "Each of them gets every alert.",
         ),
         field(
+            "webhooks",
+            Kind::List(&Kind::Section(&WEBHOOK)),
+            "`[]`",
+            "For those without Alertmanager: each gets every alert in the format of Alertmanager's webhooks.",
+        ),
+        field(
             "rules",
             Kind::Map("alert", &Kind::Section(&RULE)),
             "`{}`",
             "Changes to single rules, by the alert's name.",
         ),
+        field(
+            "silences",
+            Kind::List(&Kind::Section(&SILENCE)),
+            "`[]`",
+            "Targets that rules are not evaluated for.",
+        ),
     ],
 };
 
+const BASIC_AUTH_FIELD: Field = field(
+    "basic_auth",
+    Kind::Section(&BASIC_AUTH),
+    "",
+    "User name and password.",
+);
+const AUTHORIZATION_FIELD: Field = field(
+    "authorization",
+    Kind::Section(&AUTHORIZATION),
+    "",
+    "A bearer token.",
+);
+const TLS_FIELD: Field = field(
+    "tls",
+    Kind::Section(&TLS),
+    "",
+    "Private certification authorities and client certificates; see `targets[].tls`.",
+);
+
 pub(in crate::config) static ALERTMANAGER: Section = Section {
     path: "alerting.alertmanagers[]",
+    fields: &[
+        field(
+            "url",
+            Kind::Url,
+            "required",
+            "Its base, such as `http://127.0.0.1:9093`.",
+        ),
+        field(
+            "dns",
+            Kind::Flag,
+            "`false`",
+            "Send to each address (A, AAAA) that the host's name has, asked again every minute.",
+        ),
+        BASIC_AUTH_FIELD,
+        AUTHORIZATION_FIELD,
+        TLS_FIELD,
+    ],
+};
+
+pub(in crate::config) static WEBHOOK: Section = Section {
+    path: "alerting.webhooks[]",
+    fields: &[
+        field(
+            "name",
+            Kind::Text,
+            "required",
+            "What it is called in logs and metrics, and in what it receives. Its URL is never shown.",
+        ),
+        field("url", Kind::Url, "required", "Where to POST."),
+        field(
+            "send_resolved",
+            Kind::Flag,
+            "`true`",
+            "Whether to tell of ends too.",
+        ),
+        BASIC_AUTH_FIELD,
+        AUTHORIZATION_FIELD,
+        TLS_FIELD,
+    ],
+};
+
+pub(in crate::config) static BASIC_AUTH: Section = Section {
+    path: "alerting: basic_auth",
+    fields: &[
+        field("username", Kind::Text, "required", "The user."),
+        field(
+            "password_file",
+            Kind::Path,
+            "required",
+            "A file with the password and nothing else.",
+        ),
+    ],
+};
+
+pub(in crate::config) static AUTHORIZATION: Section = Section {
+    path: "alerting: authorization",
     fields: &[field(
-        "url",
-        Kind::Url,
+        "credentials_file",
+        Kind::Path,
         "required",
-        "Its base, such as `http://127.0.0.1:9093`.",
+        "A file with the token and nothing else.",
     )],
+};
+
+pub(in crate::config) static SILENCE: Section = Section {
+    path: "alerting.silences[]",
+    fields: &[
+        field(
+            "labels",
+            Kind::Map("label", &Kind::Text),
+            "required",
+            "What the target's labels, or `target`, its name, must be; all of them. `*` stands for any text, `?` for one character.",
+        ),
+        field(
+            "rules",
+            Kind::List(&Kind::Text),
+            "all",
+            "Only these alerts.",
+        ),
+    ],
 };
 
 pub(in crate::config) static RULE: Section = Section {
@@ -433,7 +538,7 @@ pub(in crate::config) static RULE: Section = Section {
             "threshold",
             Kind::Number,
             "the rule's",
-            "The number that the rule compares with.",
+            "The number that the rule compares with, where it has one: docs/alerting.md.",
         ),
         field(
             "labels",
@@ -445,7 +550,7 @@ pub(in crate::config) static RULE: Section = Section {
             "annotations",
             Kind::Map("annotation", &Kind::Text),
             "`{}`",
-            "Added to the alert, or put in the place of its own.",
+            "Added to the alert, or put in the place of its own. `{{ $labels.NAME }}` and `{{ $value }}` are filled in.",
         ),
     ],
 };

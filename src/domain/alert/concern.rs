@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
 
+use crate::domain::IdSet;
 use crate::domain::facts::{ApiKey, Facts};
 use crate::domain::finding::ADMIN_ROLES;
 use crate::domain::posture::Standing;
-use crate::domain::IdSet;
 
 /// People whom alerts of one kind concern.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -58,7 +58,13 @@ pub fn concerned(facts: &Facts, standing: &Standing) -> BTreeMap<Concern, IdSet>
     }
     let year = SignedDuration::from_hours(24 * 365);
     let unexpired = |key: &&ApiKey| key.expires.is_none_or(|end| end > facts.now);
-    for key in facts.keys.complete().into_iter().flatten().filter(unexpired) {
+    for key in facts
+        .keys
+        .complete()
+        .into_iter()
+        .flatten()
+        .filter(unexpired)
+    {
         let owner = || IdSet::from_iter([key.owner]);
         if !key.owner_active {
             add(Concern::KeysOfArchived, owner());

@@ -130,7 +130,10 @@ impl Judge<'_> {
                 // Whoever is in settings is in access_rights too: the larger number is that of all.
                 let most = exposed.into_iter().map(|(_, count)| count).max();
                 let case = |count| Case::new(count).concern(Concern::Admins);
-                self.enough(most.unwrap_or(0)).map(case).into_iter().collect()
+                self.enough(most.unwrap_or(0))
+                    .map(case)
+                    .into_iter()
+                    .collect()
             }
             Rule::PrivilegedWithoutMfa => past_grace(privileged?, false)?
                 .into_iter()
@@ -215,9 +218,9 @@ impl Judge<'_> {
                     })
                     .collect()
             }
-            Rule::ApiKeyOfArchivedUser => {
-                self.keys(keys?, Concern::KeysOfArchived, |keys| Some(keys.of_archived))?
-            }
+            Rule::ApiKeyOfArchivedUser => self.keys(keys?, Concern::KeysOfArchived, |keys| {
+                Some(keys.of_archived)
+            })?,
             Rule::ApiKeyOld => self.keys(keys?, Concern::OldKeys, |keys| Some(keys.by_age[3]))?,
             Rule::ApiKeyWithoutExpiry => {
                 let release = self.target.snapshot.server.as_ref()?.release;
@@ -290,11 +293,7 @@ impl Judge<'_> {
     }
 
     /// Types that lost as many people as counts: two in a hundred of the eligible, and never fewer than the threshold.
-    fn losses(
-        &self,
-        posture: &Posture,
-        loss: impl Fn(UserType, f64) -> Option<Loss>,
-    ) -> Vec<Case> {
+    fn losses(&self, posture: &Posture, loss: impl Fn(UserType, f64) -> Option<Loss>) -> Vec<Case> {
         let mut cases = Vec::new();
         for (user_type, eligible) in posture.eligible.iter() {
             let limit = (0.02 * *eligible as f64).max(self.threshold);

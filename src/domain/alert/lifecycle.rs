@@ -187,5 +187,6 @@ fn begin(state: &mut State, hold: Duration, now: Timestamp) -> Event {
 
 /// A clock that was set back makes no time pass.
 fn has_passed(since: Timestamp, time: Duration, now: Timestamp) -> bool {
-    now.duration_since(since) >= jiff::SignedDuration::try_from(time).unwrap_or(jiff::SignedDuration::MAX)
+    now.duration_since(since)
+        >= jiff::SignedDuration::try_from(time).unwrap_or(jiff::SignedDuration::MAX)
 }

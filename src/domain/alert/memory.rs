@@ -179,10 +179,16 @@ impl Memory {
         let now = Numbers::of(user_type, posture)?;
         let ring = &self.types[user_type as usize].week;
         let sudden = ring.0.iter().map(|(_, week)| week.loss).max().unwrap_or(0);
-        let sudden = if f64::from(sudden) >= reported { sudden } else { 0 };
+        let sudden = if f64::from(sudden) >= reported {
+            sudden
+        } else {
+            0
+        };
         Some(Loss {
             people: ring.loss(now, |it| it.numbers) - i64::from(sudden),
-            before: ring.usual(|it| it.numbers.protected).unwrap_or(now.protected),
+            before: ring
+                .usual(|it| it.numbers.protected)
+                .unwrap_or(now.protected),
         })
     }
 
@@ -228,7 +234,11 @@ impl<T: Copy> Ring<T> {
         while self.0.back().is_some_and(|(last, _)| *last > slot) {
             self.0.pop_back();
         }
-        while self.0.front().is_some_and(|(first, _)| first + slots <= slot) {
+        while self
+            .0
+            .front()
+            .is_some_and(|(first, _)| first + slots <= slot)
+        {
             self.0.pop_front();
         }
         match self.0.back_mut() {

@@ -18,7 +18,9 @@ use std::fmt;
 use std::str::FromStr;
 
 pub use concern::{Concern, concerned};
-pub use evaluate::{Active, Evaluation, ExporterView, FleetView, Held, TargetView, evaluate, labels};
+pub use evaluate::{
+    Active, Evaluation, ExporterView, FleetView, Held, TargetView, evaluate, labels,
+};
 pub use lifecycle::{Event, Phase, RESOLVED_FOR, State, States, step};
 pub use memory::{Memory, Transition, Transitions};
 pub use rule::{Matcher, Rule, Rules, Settings, Severity, Silence, Threshold};
