@@ -1,7 +1,8 @@
 //! odoo-mfa-exporter: whether the people who log in to Odoo servers hold a second factor, as Prometheus metrics.
 //!
 //! Modules depend on each other in one direction only (a test holds it):
-//! `domain` ← `config` ← {`odoo`, `exposition`} ← {`poll`, `alerting`} ← `web` ← {`runtime`, `scan`} ← `cli`. `demo` depends on none of them.
+//! `domain` ← `config` ← {`odoo`, `store`, `exposition`} ← {`poll`, `alerting`} ← `web` ← {`runtime`, `scan`} ← `cli`. `demo` depends on
+//! none of them.
 
 pub mod alerting;
 pub mod cli;
@@ -13,4 +14,5 @@ pub mod odoo;
 pub mod poll;
 pub mod runtime;
 pub mod scan;
+pub mod store;
 pub mod web;

@@ -5,6 +5,8 @@ use std::sync::{Mutex, PoisonError};
 
 use futures::future::BoxFuture;
 
+use crate::store::{Error, Store};
+
 /// A key, and its new value, or `None` if it is gone.
 pub type Change = (String, Option<Vec<u8>>);
 
@@ -20,6 +22,29 @@ pub trait AlertStates: Send + Sync + std::fmt::Debug {
 
     /// Keeps changes, all or none of them. When it ends well, they survive the process.
     fn save(&self, changes: Vec<Change>) -> BoxFuture<'_, Result<(), StatesError>>;
+}
+
+/// What the alerts' values are among others in the store.
+const KIND: &str = "alerts";
+
+impl AlertStates for Store {
+    fn load(&self) -> BoxFuture<'_, Result<Vec<(String, Vec<u8>)>, StatesError>> {
+        Box::pin(async { self.load_state(KIND).await.map_err(StatesError::from) })
+    }
+
+    fn save(&self, changes: Vec<Change>) -> BoxFuture<'_, Result<(), StatesError>> {
+        Box::pin(async {
+            self.save_states(KIND, changes)
+                .await
+                .map_err(StatesError::from)
+        })
+    }
+}
+
+impl From<Error> for StatesError {
+    fn from(error: Error) -> Self {
+        Self(error.to_string())
+    }
 }
 
 /// Keeps it as long as the process lives.

@@ -25,6 +25,7 @@ pub use schema::reference;
 pub use secret::{Key, KeyError, KeySource, ProxyUrl};
 pub use target::{ApiChoice, ClientCertificate, PemFile, Surface, Target, Tls, Vantage};
 
+use crate::domain::fnv1a;
 use crate::domain::role::Roles;
 
 /// A whole configuration, resolved.
@@ -116,13 +117,6 @@ fn read_text(path: &Path, env: &dyn Env, sink: &diagnostic::Sink) -> Option<Stri
             None
         }
     }
-}
-
-/// A hash that stays the same over versions and restarts, which the standard library's does not promise.
-fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    })
 }
 
 #[cfg(test)]

@@ -4,8 +4,10 @@
 //! holds active people only.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::vocabulary::{Api, Capability, Module, PolicyScope, UserType};
 use super::{IdSet, PerType};
@@ -49,12 +51,39 @@ impl<T> Known<T> {
 }
 
 /// Why a fact is missing, and what to do about it. Both are sentences for people.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Gap {
     /// What was seen, for example 'reads 1 of 24 owners of API keys'.
     pub seen: String,
     /// What to grant, or why that does not help.
     pub grant: &'static str,
+}
+
+impl<'de> Deserialize<'de> for Gap {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Owned {
+            seen: String,
+            grant: String,
+        }
+        let Owned { seen, grant } = Owned::deserialize(deserializer)?;
+        Ok(Self {
+            seen,
+            grant: kept(grant),
+        })
+    }
+}
+
+/// Text that was a constant of this program before it was written down. There are few of them, so each is kept for good, once.
+fn kept(text: String) -> &'static str {
+    static KEPT: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+    let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = kept.get(text.as_str()) {
+        return known;
+    }
+    let text: &'static str = text.leak();
+    kept.insert(text);
+    text
 }
 
 /// Everything that one poll learnt.
@@ -115,7 +144,7 @@ pub enum TrustedNetworks {
 }
 
 /// Which server answered, and how.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Server {
     /// Odoo's version string, for example `18.0` or `saas~18.2+e`.
     pub version: String,

@@ -13,6 +13,7 @@ pub mod posture;
 pub mod role;
 pub mod snapshot;
 pub mod surface;
+pub mod transition;
 pub mod vocabulary;
 
 pub use facts::Facts;
@@ -26,7 +27,7 @@ pub use vocabulary::{
 pub type IdSet = roaring::RoaringBitmap;
 
 /// One value for each [`UserType`], indexed by it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct PerType<T>(pub [T; 4]);
 
 impl<T> PerType<T> {
@@ -52,4 +53,11 @@ impl<T> std::ops::IndexMut<UserType> for PerType<T> {
     fn index_mut(&mut self, user_type: UserType) -> &mut T {
         &mut self.0[user_type as usize]
     }
+}
+
+/// A hash that stays the same over versions and restarts, which the standard library's does not promise.
+pub fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }

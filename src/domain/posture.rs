@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
+use serde::{Deserialize, Serialize};
 
 use super::exemption::Exemption;
 use super::facts::{ApiKey, Device, Facts, Known, Scope, TrustedNetworks};
@@ -27,7 +28,7 @@ pub struct Terms<'a> {
 pub struct Inconsistent(&'static str);
 
 /// The numbers of one target at one moment.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Posture {
     /// Active people.
     pub active: PerType<u64>,
@@ -74,7 +75,7 @@ pub struct Posture {
 }
 
 /// Configured exemptions, by what became of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Exemptions {
     /// In force, and somebody active matches.
     pub valid: u64,
@@ -85,7 +86,7 @@ pub struct Exemptions {
 }
 
 /// Browsers that skip the second factor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Devices {
     /// Unexpired ones of active people.
     pub devices: u64,
@@ -94,7 +95,7 @@ pub struct Devices {
 }
 
 /// People in roles.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Privileged {
     /// Distinct eligible people in at least one role.
     pub people: u64,
@@ -107,7 +108,7 @@ pub struct Privileged {
 }
 
 /// One role.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Role {
     /// Its name in the configuration.
     pub name: String,
@@ -122,7 +123,7 @@ pub struct Role {
 }
 
 /// API keys. A working key is unexpired and its owner is active.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Keys {
     /// Working keys without a scope.
     pub unrestricted: u64,
@@ -155,7 +156,7 @@ pub struct Keys {
 }
 
 /// What makes a second factor mandatory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Enforcement {
     /// The widest of what is in force.
     pub by: Enforcer,
@@ -164,7 +165,7 @@ pub struct Enforcement {
 }
 
 /// What makes a second factor mandatory, from none to wide.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Enforcer {
     /// Nothing.
     None,
@@ -175,7 +176,7 @@ pub enum Enforcer {
 }
 
 /// What lets people around the second factor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bypasses {
     /// A network is trusted, or the module that trusts networks is there and its rows cannot be read.
     pub trusted_network: bool,

@@ -82,6 +82,18 @@ impl Roles {
             .map(|(role, groups)| (role.as_str(), groups.as_slice()))
     }
 
+    /// Of everything that makes a role: it stays the same over restarts.
+    pub fn fingerprint(&self) -> u64 {
+        let text: Vec<String> = self
+            .iter()
+            .map(|(role, groups)| {
+                let groups: Vec<&str> = groups.iter().map(XmlId::as_str).collect();
+                format!("{role}={}", groups.join(","))
+            })
+            .collect();
+        super::fnv1a(text.join("\n").as_bytes())
+    }
+
     /// How many roles there are.
     pub fn len(&self) -> usize {
         self.0.len()

@@ -93,6 +93,11 @@ impl Session {
         })
     }
 
+    /// Which server answers.
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+
     /// Calls a method as the polling account.
     pub(super) async fn call(&self, transport: &Transport, what: Call) -> Result<Value, Error> {
         call(transport, self.server.api, self.uid, what).await

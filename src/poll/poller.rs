@@ -13,7 +13,8 @@ use tracing::{debug, info, warn};
 
 use super::backoff::Backoff;
 use super::{Polled, once};
-use crate::config::{Metrics, Target};
+use crate::config::{Config, Metrics, Target};
+use crate::domain::alert::concerned;
 use crate::domain::facts::Gap;
 use crate::domain::health::Outcome;
 use crate::domain::role::Roles;
@@ -29,6 +30,8 @@ pub(super) struct Poller {
     target: Arc<Target>,
     roles: Arc<Roles>,
     parts: Parts,
+    /// Whether to note whom alerts concern.
+    named: bool,
     slot: Arc<Slot>,
     clients: Arc<Clients>,
     exporter: Arc<ExporterState>,
@@ -53,7 +56,7 @@ impl Poller {
     pub(super) fn new(
         target: &Arc<Target>,
         roles: &Arc<Roles>,
-        metrics: &Metrics,
+        config: &Config,
         board: &Board,
         exporter: &Arc<ExporterState>,
         clients: &Arc<Clients>,
@@ -63,7 +66,8 @@ impl Poller {
             slot: board.slot(Arc::new(identity(target))),
             target: Arc::clone(target),
             roles: Arc::clone(roles),
-            parts: parts(metrics, target),
+            parts: parts(&config.metrics, target),
+            named: config.privacy.names_in_alerts,
             clients: Arc::clone(clients),
             exporter: Arc::clone(exporter),
             host: Arc::clone(host),
@@ -130,6 +134,9 @@ impl Poller {
                 health.last_success = Some(Timestamp::now());
                 health.successes += 1;
                 snapshot.capabilities = polled.facts.capabilities().into();
+                if self.named {
+                    snapshot.concerned = Arc::new(concerned(&polled.facts, &polled.standing));
+                }
                 snapshot.server = Some(polled.facts.server);
                 snapshot.posture = Some(Arc::new(polled.posture));
             }

@@ -55,13 +55,7 @@ impl Scheduler {
                     .entry(host)
                     .or_insert_with(|| Arc::new(Semaphore::new(ONE_HOST)));
                 Arc::new(Poller::new(
-                    target,
-                    &roles,
-                    &config.metrics,
-                    board,
-                    exporter,
-                    clients,
-                    host,
+                    target, &roles, config, board, exporter, clients, host,
                 ))
             })
             .collect();

@@ -8,9 +8,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::names::OdooNames;
+use crate::alerting::{self, AlertStates, Engine};
 use crate::config::Config;
+use crate::domain::alert::Transitions;
 use crate::exposition::catalogue::families;
 use crate::exposition::{Board, ExporterState, Exposition, Shard};
 use crate::odoo::Clients;
@@ -21,11 +25,16 @@ use crate::web::{self, MetricsPath, Readiness};
 /// from being scraped.
 const READY_AFTER: Duration = Duration::from_secs(60);
 
+/// Transitions that wait for the next look at the fleet.
+const TRANSITIONS: usize = 1024;
+
 /// A daemon that is about to run: its port is bound and its configuration resolved.
 #[derive(Debug)]
 pub struct Daemon {
     listener: TcpListener,
     scheduler: Scheduler,
+    engine: Engine,
+    transitions: mpsc::Sender<Transitions>,
     app: web::App,
     latch: web::ReadinessLatch,
 }
@@ -44,7 +53,20 @@ impl Daemon {
         let board = Arc::new(Board::new());
         let exporter = ExporterState::new(Shard::WHOLE);
         exporter.config_loaded(Timestamp::now(), config.hash);
-        let scheduler = Scheduler::new(config, &board, &exporter, &Arc::new(Clients::default()));
+        let clients = Arc::new(Clients::default());
+        let scheduler = Scheduler::new(config, &board, &exporter, &clients);
+        let (transitions, happened) = mpsc::channel(TRANSITIONS);
+        let named = config.privacy.names_in_alerts;
+        let inputs = alerting::Inputs {
+            board: Arc::clone(&board),
+            exporter: Arc::clone(&exporter),
+            transitions: happened,
+            surface: Box::new(|_| None),
+            store_errors: Box::new(|| 0),
+            states: Arc::new(alerting::InMemory::default()) as Arc<dyn AlertStates>,
+            names: named.then(|| Arc::new(OdooNames::new(config, &clients)) as _),
+        };
+        let engine = Engine::new(&config.alerting, inputs, alerting::Options::default());
         let families = families()
             .filter(|family| config.metrics.is_enabled(family.name))
             .collect();
@@ -52,12 +74,15 @@ impl Daemon {
         Ok(Self {
             listener,
             scheduler,
+            transitions,
             app: web::App {
                 exposition: Exposition::new(Arc::clone(&board), exporter, families),
                 board,
+                alerts: engine.alerts(),
                 readiness,
                 metrics_path,
             },
+            engine,
             latch,
         })
     }
@@ -75,6 +100,11 @@ impl Daemon {
         Arc::clone(&self.app.board)
     }
 
+    /// Where polls tell what happened to people, so that alerts hear of it.
+    pub fn transitions(&self) -> mpsc::Sender<Transitions> {
+        self.transitions.clone()
+    }
+
     /// Runs until it is told to stop.
     ///
     /// # Errors
@@ -86,10 +116,12 @@ impl Daemon {
             drop(latch);
         });
         let polls = tokio::spawn(self.scheduler.run(stop.clone()));
+        let alerts = tokio::spawn(self.engine.run(stop.clone()));
         let served = web::serve(self.listener, web::router(self.app), stop.clone()).await;
         stop.cancel();
-        // The scheduler does not panic: its polls catch their own.
+        // Neither panics: polls catch their own.
         let _ = polls.await;
+        let _ = alerts.await;
         served
     }
 }

@@ -1,0 +1,543 @@
+//! What changed between two polls of a target, by ids: who enrolled or lost a second factor, who became privileged, which API keys came
+//! and went, and who joined or left.
+//!
+//! A [`Baseline`] is what the next comparison needs of a poll. [`questions`] says what else Odoo must be asked, since a poll does not
+//! list portal people, and [`advance`] compares. A database that was restored, replaced or moved is a [`Break`]: it has no changes,
+//! only a new baseline.
+
+mod baseline;
+mod counters;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+pub use baseline::{Baseline, Factors, Key, Origin, Part, RoleMembers};
+pub use counters::{Counters, KeyTransition, MfaTransition, PrivilegeTransition};
+
+use super::vocabulary::{UserType, vocabulary};
+use super::{Factor, IdSet};
+
+/// What must be asked of Odoo before a poll can be compared. Nothing, in nearly every poll.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Questions {
+    /// Of whom to read whether they exist, are active, and since when they exist: `search_read` by id, archived people included.
+    pub people: IdSet,
+    /// Whether to find the archived people with TOTP or a passkey, so that they are not taken for enrolled when they come back. Asked
+    /// once, for a new baseline; where Odoo cannot search them, nobody is the answer.
+    pub archived_holders: bool,
+}
+
+impl Questions {
+    /// Whether there is nothing to ask.
+    pub fn is_empty(&self) -> bool {
+        self.people.is_empty() && !self.archived_holders
+    }
+}
+
+/// What Odoo answered to [`Questions`].
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Answers {
+    /// The questions.
+    pub to: Questions,
+    /// The rows that exist of those who were asked for; who is missing does not exist any more.
+    pub people: BTreeMap<u32, Person>,
+    /// Archived people with TOTP or a passkey, if that was asked.
+    pub archived_holders: IdSet,
+}
+
+/// A row of `res.users`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    /// `active`.
+    pub active: bool,
+    /// `create_date`, where Odoo has one.
+    pub created: Option<Timestamp>,
+    /// `login`, only where the configuration allows to keep it.
+    pub login: Option<String>,
+}
+
+/// One poll further.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// What the next poll is compared with.
+    pub baseline: Baseline,
+    /// What was found.
+    pub found: Found,
+}
+
+/// What a comparison found.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Found {
+    /// There was nothing to compare with.
+    First,
+    /// What changed, in the order of kinds and ids.
+    Changes(Vec<Change>),
+    /// The two polls cannot be compared.
+    Break(Break),
+}
+
+/// One thing that changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// What.
+    pub kind: ChangeKind,
+    /// Whom it concerns: of an API key, the owner.
+    pub person: u32,
+    /// Their type now; `None` for somebody who is not active.
+    pub user_type: Option<UserType>,
+    /// Whether they are in a role now. False where that is not known.
+    pub privileged: bool,
+    /// The API key.
+    pub key: Option<u32>,
+    /// The factors that were enrolled or lost, the roles that were granted or revoked, what became of somebody; may be empty.
+    pub detail: String,
+    /// The last poll that saw it as it was before.
+    pub after: Timestamp,
+    /// The first poll that saw it as it is.
+    pub before: Timestamp,
+}
+
+vocabulary! {
+    /// What can change.
+    ChangeKind {
+        /// Somebody active had neither TOTP nor a passkey, and now has.
+        MfaEnrolled = "mfa_enrolled",
+        /// Somebody active had TOTP or a passkey, and now has neither.
+        MfaDisabled = "mfa_disabled",
+        /// Somebody active is in a role and was in none, new and returning people included.
+        PrivilegeGranted = "privilege_granted",
+        /// Somebody active was in a role and is in none any more.
+        PrivilegeRevoked = "privilege_revoked",
+        /// An API key came.
+        KeyCreated = "key_created",
+        /// An API key vanished before its date, or had none.
+        KeyRevoked = "key_revoked",
+        /// An API key vanished after its date.
+        KeyExpired = "key_expired",
+        /// Somebody became an active internal person.
+        Joined = "joined",
+        /// An internal person was deleted, or is of another type now.
+        Left = "left",
+        /// An internal person was archived.
+        Archived = "archived",
+    }
+}
+
+/// Why two polls cannot be compared.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Break {
+    /// The target points somewhere else.
+    #[error("the target was database {} at {}, and is another one now", .0.database, .0.url)]
+    Moved(Origin),
+    /// An id belongs to somebody, or to a key, who was created at another time: the database was replaced, or restored and used since.
+    #[error("{0} is not the one it was: the database was replaced, or restored from a backup")]
+    Reused(Subject),
+    /// What was newest does not exist any more, or Odoo is an older release.
+    #[error("{0}: the database was restored from a backup")]
+    WentBack(Regress),
+    /// More people changed than people do.
+    #[error("{changed} of {of} {what} between two polls: the database was replaced")]
+    Implausible {
+        /// What happened to them.
+        what: &'static str,
+        /// How many.
+        changed: u64,
+        /// Out of how many.
+        of: u64,
+    },
+}
+
+impl Break {
+    /// One word for it.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Moved(_) => "moved",
+            Self::Reused(_) => "ids_reused",
+            Self::WentBack(_) => "went_back",
+            Self::Implausible { .. } => "implausible",
+        }
+    }
+}
+
+/// Whose id was used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    /// `res.users`.
+    Person(u32),
+    /// `res.users.apikeys`.
+    Key(u32),
+}
+
+impl std::fmt::Display for Subject {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Person(id) => write!(f, "the user with the id {id}"),
+            Self::Key(id) => write!(f, "the API key with the id {id}"),
+        }
+    }
+}
+
+/// How a database went back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Regress {
+    /// Odoo's release.
+    Release {
+        /// Before.
+        from: (u32, u32),
+        /// Now.
+        to: (u32, u32),
+    },
+    /// The newest people, or the newest person and the newest key, are gone.
+    Newest,
+}
+
+impl std::fmt::Display for Regress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Release { from, to } => {
+                write!(
+                    f,
+                    "Odoo went from {}.{} to {}.{}",
+                    from.0, from.1, to.0, to.1
+                )
+            }
+            Self::Newest => f.write_str("the newest users do not exist any more"),
+        }
+    }
+}
+
+/// The answers do not belong to the questions: the baseline is not the one that they were derived from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("what a comparison needs was not asked")]
+pub struct Unasked;
+
+/// What must be asked before these two can be compared.
+pub fn questions(previous: Option<&Baseline>, current: &Baseline) -> Questions {
+    let Some(previous) = previous.filter(|previous| evident_break(previous, current).is_none())
+    else {
+        return Questions {
+            people: current.witness_candidates(),
+            archived_holders: current.factors.is_some(),
+        };
+    };
+    let gone = previous.comparable_with(current) - current.seen_active();
+    let archived_holders = previous.factors.is_none() && current.factors.is_some();
+    if gone.is_empty() && !archived_holders && !differ(previous, current) {
+        return Questions::default();
+    }
+    let mut people = gone | current.witness_candidates();
+    people.extend(previous.witnesses.keys());
+    Questions {
+        people,
+        archived_holders,
+    }
+}
+
+/// Compares a poll with the one before.
+///
+/// # Errors
+/// When the answers are not those to [`questions`] about these two.
+pub fn advance(
+    previous: Option<&Baseline>,
+    current: Baseline,
+    answers: &Answers,
+) -> Result<Step, Unasked> {
+    let asked = questions(previous, &current);
+    if !asked.people.is_subset(&answers.to.people)
+        || (asked.archived_holders && !answers.to.archived_holders)
+    {
+        return Err(Unasked);
+    }
+    let fresh = |current: Baseline, found| {
+        Ok(Step {
+            baseline: current.begin(answers),
+            found,
+        })
+    };
+    let Some(previous) = previous else {
+        return fresh(current, Found::First);
+    };
+    if let Some(found) =
+        evident_break(previous, &current).or_else(|| answered_break(previous, &current, answers))
+    {
+        return fresh(current, Found::Break(found));
+    }
+    let comparison = Comparison {
+        previous,
+        current: &current,
+        seen: current.seen_active(),
+        answers,
+    };
+    if let Some(found) = comparison.implausible() {
+        return fresh(current, Found::Break(found));
+    }
+    let changes = comparison.changes();
+    Ok(Step {
+        baseline: current.succeed(previous, answers),
+        found: Found::Changes(changes),
+    })
+}
+
+/// Whether anything that can be a change is different.
+fn differ(previous: &Baseline, current: &Baseline) -> bool {
+    fn both<T: PartialEq>(previous: Option<&Part<T>>, current: Option<&Part<T>>) -> bool {
+        matches!((previous, current), (Some(a), Some(b)) if a.value != b.value)
+    }
+    previous.internal != current.internal
+        || both(previous.factors.as_ref(), current.factors.as_ref())
+        || both(previous.roles.as_ref(), current.roles.as_ref())
+        || both(previous.keys.as_ref(), current.keys.as_ref())
+}
+
+/// A break that shows without asking.
+fn evident_break(previous: &Baseline, current: &Baseline) -> Option<Break> {
+    if previous.origin != current.origin {
+        return Some(Break::Moved(previous.origin.clone()));
+    }
+    if current.release < previous.release {
+        return Some(Break::WentBack(Regress::Release {
+            from: previous.release,
+            to: current.release,
+        }));
+    }
+    let keys = current.keys.as_ref()?;
+    previous
+        .keys
+        .as_ref()?
+        .value
+        .iter()
+        .find_map(|(id, before)| {
+            let now = keys.value.get(id)?;
+            let same = now.owner == before.owner && now.created == before.created;
+            (!same).then_some(Break::Reused(Subject::Key(*id)))
+        })
+}
+
+/// A break that shows in who does not exist any more, or exists since another time.
+fn answered_break(previous: &Baseline, current: &Baseline, answers: &Answers) -> Option<Break> {
+    if answers.to.people.is_empty() {
+        return None;
+    }
+    let reused = previous.witnesses.iter().find(|(id, created)| {
+        let now = answers.people.get(id).and_then(|person| person.created);
+        now.is_some_and(|now| now.as_second() != created.as_second())
+    });
+    if let Some((id, _)) = reused {
+        return Some(Break::Reused(Subject::Person(*id)));
+    }
+    let newest_gone: Vec<u32> = previous
+        .witnesses
+        .keys()
+        .rev()
+        .copied()
+        .take_while(|id| !answers.people.contains_key(id))
+        .collect();
+    // One account that was made by mistake and deleted at once is nothing unusual; its keys go with it.
+    let newest_key_gone = || {
+        let (id, key) = previous.keys.as_ref()?.value.last_key_value()?;
+        let gone = !current.keys.as_ref()?.value.contains_key(id)
+            && !key.expired_at(current.at)
+            && !newest_gone.contains(&key.owner);
+        gone.then_some(())
+    };
+    let went_back = match newest_gone.len() {
+        0 => false,
+        1 => newest_key_gone().is_some(),
+        _ => true,
+    };
+    went_back.then_some(Break::WentBack(Regress::Newest))
+}
+
+/// Below so many, everything is plausible.
+const FEW: u64 = 20;
+
+struct Comparison<'a> {
+    previous: &'a Baseline,
+    current: &'a Baseline,
+    /// Everybody whom the current poll saw as active.
+    seen: IdSet,
+    answers: &'a Answers,
+}
+
+impl Comparison<'_> {
+    /// A replaced database has other people, or other ones of them have a factor: some lost theirs while as many enrolled.
+    fn implausible(&self) -> Option<Break> {
+        let before = self.previous.internal.len();
+        let gone = self.previous.internal.len() - self.active_of(&self.previous.internal).len();
+        if before >= FEW && gone * 2 > before {
+            return Some(Break::Implausible {
+                what: "internal people left",
+                changed: gone,
+                of: before,
+            });
+        }
+        let (enrolled, disabled) = self.mfa()?;
+        let both_ways = enrolled.len().min(disabled.len());
+        let holders = self.previous.factors.as_ref()?.value.holders().len();
+        (both_ways >= FEW / 2 && both_ways * 10 >= holders).then_some(Break::Implausible {
+            what: "people lost their second factor while as many enrolled",
+            changed: both_ways,
+            of: holders,
+        })
+    }
+
+    fn changes(&self) -> Vec<Change> {
+        let mut changes = Vec::new();
+        self.mfa_changes(&mut changes);
+        self.privilege_changes(&mut changes);
+        self.key_changes(&mut changes);
+        self.people_changes(&mut changes);
+        changes.sort_by_key(|change| (change.kind, change.person, change.key));
+        changes
+    }
+
+    /// Who enrolled and who disabled, where both polls know.
+    fn mfa(&self) -> Option<(IdSet, IdSet)> {
+        let before = self.previous.factors.as_ref()?.value.holders();
+        let now = self.current.factors.as_ref()?.value.holders();
+        // Who comes back from the archive with a factor had it all along.
+        let enrolled = &now - &before - &self.previous.archived_holders;
+        let disabled = self.active_of(&(before - now));
+        Some((enrolled, disabled))
+    }
+
+    fn mfa_changes(&self, changes: &mut Vec<Change>) {
+        let (Some(before), Some(now)) = (&self.previous.factors, &self.current.factors) else {
+            return;
+        };
+        let Some((enrolled, disabled)) = self.mfa() else {
+            return;
+        };
+        changes.extend(enrolled.iter().map(|person| Change {
+            detail: now.value.methods(person),
+            ..self.change(ChangeKind::MfaEnrolled, person, before.at)
+        }));
+        changes.extend(disabled.iter().map(|person| Change {
+            detail: before.value.methods(person),
+            ..self.change(ChangeKind::MfaDisabled, person, before.at)
+        }));
+    }
+
+    fn privilege_changes(&self, changes: &mut Vec<Change>) {
+        let (Some(before), Some(now)) = (&self.previous.roles, &self.current.roles) else {
+            return;
+        };
+        if before.value.definition != now.value.definition {
+            return;
+        }
+        let (was, is) = (before.value.everybody(), now.value.everybody());
+        changes.extend((&is - &was).iter().map(|person| Change {
+            detail: now.value.of(person),
+            ..self.change(ChangeKind::PrivilegeGranted, person, before.at)
+        }));
+        let revoked = self.active_of(&(was - is));
+        changes.extend(revoked.iter().map(|person| Change {
+            detail: before.value.of(person),
+            ..self.change(ChangeKind::PrivilegeRevoked, person, before.at)
+        }));
+    }
+
+    fn key_changes(&self, changes: &mut Vec<Change>) {
+        let (Some(before), Some(now)) = (&self.previous.keys, &self.current.keys) else {
+            return;
+        };
+        let mut push = |kind, id: u32, key: &Key| {
+            changes.push(Change {
+                key: Some(id),
+                ..self.change(kind, key.owner, before.at)
+            });
+        };
+        for (id, key) in &now.value {
+            if !before.value.contains_key(id) {
+                push(ChangeKind::KeyCreated, *id, key);
+            }
+        }
+        for (id, key) in &before.value {
+            if now.value.contains_key(id) {
+                continue;
+            }
+            if key.expired_at(self.current.at) {
+                push(ChangeKind::KeyExpired, *id, key);
+            } else {
+                push(ChangeKind::KeyRevoked, *id, key);
+            }
+        }
+    }
+
+    fn people_changes(&self, changes: &mut Vec<Change>) {
+        let (was, is) = (&self.previous.internal, &self.current.internal);
+        let at = self.previous.at;
+        changes.extend((is - was).iter().map(|person| Change {
+            detail: match self.previous.named_type(person) {
+                Some(before) => format!("was {before}"),
+                None => String::new(),
+            },
+            ..self.change(ChangeKind::Joined, person, at)
+        }));
+        for person in was - is {
+            let (kind, detail) = match (self.type_now(person), self.answers.people.get(&person)) {
+                (Some(user_type), _) => (ChangeKind::Left, format!("is {user_type}")),
+                (None, Some(_)) => (ChangeKind::Archived, String::new()),
+                (None, None) => (ChangeKind::Left, "deleted".to_owned()),
+            };
+            changes.push(Change {
+                detail,
+                ..self.change(kind, person, at)
+            });
+        }
+    }
+
+    fn change(&self, kind: ChangeKind, person: u32, after: Timestamp) -> Change {
+        let roles = self.current.roles.as_ref();
+        Change {
+            kind,
+            person,
+            user_type: self.type_now(person),
+            privileged: roles.is_some_and(|roles| roles.value.contains(person)),
+            key: None,
+            detail: String::new(),
+            // A clock that was set back does not turn a window around.
+            after: after.min(self.current.at),
+            before: self.current.at,
+        }
+    }
+
+    /// The type of somebody who is active; portal people are those who are active and of no other type.
+    fn type_now(&self, person: u32) -> Option<UserType> {
+        self.current.named_type(person).or_else(|| {
+            let active = self.seen.contains(person) || self.answered_active(person);
+            active.then_some(UserType::Portal)
+        })
+    }
+
+    fn active_of(&self, people: &IdSet) -> IdSet {
+        let mut active = people & &self.seen;
+        active.extend(
+            (people - &self.seen)
+                .iter()
+                .filter(|id| self.answered_active(*id)),
+        );
+        active
+    }
+
+    fn answered_active(&self, person: u32) -> bool {
+        let row = self.answers.people.get(&person);
+        row.is_some_and(|person| person.active)
+    }
+}
+
+impl Factors {
+    /// The words of those that somebody has.
+    fn methods(&self, person: u32) -> String {
+        let has = [(Factor::Totp, &self.totp), (Factor::Passkey, &self.passkey)];
+        let words: Vec<&str> = has
+            .into_iter()
+            .filter(|(_, people)| people.contains(person))
+            .map(|(factor, _)| factor.as_str())
+            .collect();
+        words.join(", ")
+    }
+}

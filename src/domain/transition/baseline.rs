@@ -1,0 +1,273 @@
+//! What a poll leaves for the next one to be compared with.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::Answers;
+use crate::domain::facts::Facts;
+use crate::domain::role::Roles;
+use crate::domain::vocabulary::UserType;
+use crate::domain::{IdSet, PerType};
+
+/// What a poll leaves for the next one to be compared with. Each part is the last one that was complete, so that a part which was
+/// missing for a while is compared over the gap.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Baseline {
+    /// When the poll began.
+    pub at: Timestamp,
+    /// Where the target is.
+    pub origin: Origin,
+    /// Odoo's release.
+    pub release: (u32, u32),
+    /// The polling account's id.
+    pub poller: u32,
+    /// Types of which there are people, active or archived.
+    pub types: PerType<bool>,
+    /// Active internal people.
+    pub internal: IdSet,
+    /// Active people of type public.
+    pub public: IdSet,
+    /// Active people of no type.
+    pub none: IdSet,
+    /// Who has TOTP and passkeys.
+    pub factors: Option<Part<Factors>>,
+    /// Who is in which role.
+    pub roles: Option<Part<RoleMembers>>,
+    /// API keys by id.
+    pub keys: Option<Part<BTreeMap<u32, Key>>>,
+    /// Archived people with a factor: who comes back with it did not enrol.
+    pub archived_holders: IdSet,
+    /// A few people by id, with the time of their creation: the polling account, the oldest and the newest. If one of them was created
+    /// at another time, it is another database.
+    pub witnesses: BTreeMap<u32, Timestamp>,
+}
+
+/// Where a target is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// Without credentials.
+    pub url: String,
+    /// The database's name.
+    pub database: String,
+}
+
+/// Something that was complete at some time.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Part<T> {
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub value: T,
+}
+
+/// Who has which second factor of their own.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Factors {
+    /// Active people with TOTP.
+    pub totp: IdSet,
+    /// Active people with a passkey.
+    pub passkey: IdSet,
+}
+
+impl Factors {
+    /// Active people with either.
+    pub fn holders(&self) -> IdSet {
+        &self.totp | &self.passkey
+    }
+}
+
+/// Who is in which role.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct RoleMembers {
+    /// Of what the configuration calls a role: another value, and there is nothing to compare.
+    pub definition: u64,
+    /// Active people by role, exempt or not.
+    pub members: BTreeMap<String, IdSet>,
+}
+
+impl RoleMembers {
+    /// People in at least one role.
+    pub fn everybody(&self) -> IdSet {
+        self.members
+            .values()
+            .fold(IdSet::new(), |all, people| all | people)
+    }
+
+    /// Whether somebody is in a role.
+    pub fn contains(&self, person: u32) -> bool {
+        self.members.values().any(|people| people.contains(person))
+    }
+
+    /// The names of somebody's roles.
+    pub fn of(&self, person: u32) -> String {
+        let names: Vec<&str> = self
+            .members
+            .iter()
+            .filter(|(_, people)| people.contains(person))
+            .map(|(name, _)| name.as_str())
+            .collect();
+        names.join(", ")
+    }
+}
+
+/// An API key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Key {
+    /// Whose it is.
+    pub owner: u32,
+    /// When it was made.
+    pub created: Timestamp,
+    /// Its date, if it has one.
+    pub expires: Option<Timestamp>,
+}
+
+impl Key {
+    /// Whether its date has been reached.
+    pub fn expired_at(&self, now: Timestamp) -> bool {
+        self.expires.is_some_and(|end| end <= now)
+    }
+}
+
+/// How many of the newest people are witnesses.
+const NEWEST: usize = 3;
+
+impl Baseline {
+    /// What a poll says.
+    pub fn of(facts: &Facts, roles: &Roles, origin: Origin) -> Self {
+        let at = facts.now;
+        let (active, archived) = (facts.people.active(), facts.people.archived);
+        Self {
+            at,
+            origin,
+            release: facts.server.release,
+            poller: facts.poller,
+            types: PerType::from_fn(|user_type| active[user_type] + archived[user_type] > 0),
+            internal: facts.people.internal.clone(),
+            public: facts.people.public.clone(),
+            none: facts.people.none.clone(),
+            factors: match (facts.totp.complete(), facts.passkey.complete()) {
+                (Some(totp), Some(passkey)) => Some(Part {
+                    at,
+                    value: Factors {
+                        totp: totp.clone(),
+                        passkey: passkey.clone(),
+                    },
+                }),
+                _ => None,
+            },
+            roles: facts.roles.complete().map(|members| Part {
+                at,
+                value: RoleMembers {
+                    definition: roles.fingerprint(),
+                    members: members.clone(),
+                },
+            }),
+            keys: facts.keys.complete().map(|rows| Part {
+                at,
+                value: rows
+                    .iter()
+                    .map(|row| {
+                        let key = Key {
+                            owner: row.owner,
+                            created: row.created,
+                            expires: row.expires,
+                        };
+                        (row.id, key)
+                    })
+                    .collect(),
+            }),
+            archived_holders: IdSet::new(),
+            witnesses: BTreeMap::new(),
+        }
+    }
+
+    /// The type of an active person who is not a portal person.
+    pub(super) fn named_type(&self, person: u32) -> Option<UserType> {
+        [
+            (UserType::Internal, &self.internal),
+            (UserType::Public, &self.public),
+            (UserType::None, &self.none),
+        ]
+        .into_iter()
+        .find_map(|(user_type, people)| people.contains(person).then_some(user_type))
+    }
+
+    /// Everybody whom the poll saw as active. Portal people show only by what they hold.
+    pub(super) fn seen_active(&self) -> IdSet {
+        &self.public | &self.none | self.concerned(true, true)
+    }
+
+    /// Everybody here whose absence from a later poll may be a change.
+    pub(super) fn comparable_with(&self, later: &Self) -> IdSet {
+        let definition = |baseline: &Self| {
+            let roles = baseline.roles.as_ref();
+            roles.map(|roles| roles.value.definition)
+        };
+        self.concerned(
+            later.factors.is_some(),
+            definition(self) == definition(later),
+        )
+    }
+
+    /// Internal people, and those who have a factor or a role.
+    fn concerned(&self, factors: bool, roles: bool) -> IdSet {
+        let mut people = self.internal.clone();
+        if let Some(known) = self.factors.as_ref().filter(|_| factors) {
+            people |= known.value.holders();
+        }
+        if let Some(known) = self.roles.as_ref().filter(|_| roles) {
+            people |= known.value.everybody();
+        }
+        people
+    }
+
+    /// Who shall be witnesses: people whose vanishing is asked about, so that one who was deleted is replaced.
+    pub(super) fn witness_candidates(&self) -> IdSet {
+        let people = self.concerned(true, true);
+        let mut candidates: IdSet = people.iter().rev().take(NEWEST).collect();
+        candidates.extend(people.min());
+        candidates.insert(self.poller);
+        candidates
+    }
+
+    /// As the first of a series.
+    pub(super) fn begin(mut self, answers: &Answers) -> Self {
+        self.archived_holders.clone_from(&answers.archived_holders);
+        self.witnesses = self.answered_witnesses(answers);
+        self
+    }
+
+    /// As the next one of a series.
+    pub(super) fn succeed(mut self, previous: &Self, answers: &Answers) -> Self {
+        let now_holders = self.factors.as_ref().map(|factors| factors.value.holders());
+        self.archived_holders = match (&previous.factors, now_holders) {
+            (Some(before), Some(now)) => {
+                let is_archived =
+                    |id: &u32| answers.people.get(id).is_some_and(|person| !person.active);
+                let went = before.value.holders() - &now;
+                let mut archived = &previous.archived_holders - self.seen_active();
+                archived.extend(went.iter().filter(is_archived));
+                archived
+            }
+            (None, Some(_)) => answers.archived_holders.clone(),
+            (_, None) => previous.archived_holders.clone(),
+        };
+        self.witnesses = if answers.to.people.is_empty() {
+            previous.witnesses.clone()
+        } else {
+            self.answered_witnesses(answers)
+        };
+        self.factors = self.factors.or_else(|| previous.factors.clone());
+        self.roles = self.roles.or_else(|| previous.roles.clone());
+        self.keys = self.keys.or_else(|| previous.keys.clone());
+        self
+    }
+
+    fn answered_witnesses(&self, answers: &Answers) -> BTreeMap<u32, Timestamp> {
+        self.witness_candidates()
+            .iter()
+            .filter_map(|id| Some((id, answers.people.get(&id)?.created?)))
+            .collect()
+    }
+}

@@ -1,0 +1,180 @@
+//! The change log: what changed, when, and whom it concerns; bounded by age and by rows.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, Transaction, params};
+use serde::Serialize;
+
+use super::record::{count, signed, stored};
+use super::worker::Fault;
+use super::{Limits, Range};
+use crate::domain::transition::{Break, Change, Person};
+
+/// What a row of the log is of kind where the polls before and after it could not be compared.
+const BREAK: &str = "break";
+
+/// One row of the change log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ChangeRow {
+    /// Its number in the target's log; it grows by one with each change.
+    pub seq: u64,
+    /// It happened after this poll.
+    pub after: Timestamp,
+    /// It happened before this poll.
+    pub before: Timestamp,
+    /// What: the words of [`crate::domain::transition::ChangeKind`], or `break`.
+    pub kind: String,
+    /// Whom it concerns, of a key its owner: the id in `res.users`.
+    pub person: Option<u32>,
+    /// Their type then, where they were active.
+    pub user_type: Option<String>,
+    /// Their login, only where `privacy.store_logins` allowed to keep it.
+    pub login: Option<String>,
+    /// The API key's id.
+    pub api_key: Option<u32>,
+    /// Factors, roles, the kind of break, or nothing.
+    pub detail: String,
+}
+
+/// A part of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Page {
+    /// Only rows with a lower number, to go on after a page.
+    pub before_seq: Option<u64>,
+    /// At most so many rows.
+    pub limit: u32,
+}
+
+impl Default for Page {
+    fn default() -> Self {
+        Self {
+            before_seq: None,
+            limit: 1000,
+        }
+    }
+}
+
+pub(super) fn add(
+    transaction: &Transaction<'_>,
+    target: i64,
+    changes: &[Change],
+    people: &BTreeMap<u32, Person>,
+    limits: &Limits,
+) -> Result<(), Fault> {
+    let Some(newest) = changes.last() else {
+        return Ok(());
+    };
+    let first = next_seq(transaction, target)?;
+    let keep = usize::try_from(limits.changes).unwrap_or(usize::MAX);
+    // Of more than are kept, only the last are written.
+    let skipped = changes.len().saturating_sub(keep);
+    let mut insert = insert(transaction)?;
+    for (seq, change) in (first..).zip(changes).skip(skipped) {
+        let login = people
+            .get(&change.person)
+            .and_then(|it| it.login.as_deref());
+        insert.execute(params![
+            target,
+            seq,
+            change.after.as_second(),
+            change.before.as_second(),
+            change.kind.as_str(),
+            change.person,
+            change.user_type.map(|it| it.as_str()),
+            login,
+            change.key,
+            change.detail,
+        ])?;
+    }
+    drop(insert);
+    trim(transaction, target, newest.before, limits)
+}
+
+pub(super) fn add_break(
+    transaction: &Transaction<'_>,
+    target: i64,
+    found: &Break,
+    (after, before): (Timestamp, Timestamp),
+    limits: &Limits,
+) -> Result<(), Fault> {
+    let seq = next_seq(transaction, target)?;
+    let none = None::<String>;
+    insert(transaction)?.execute(params![
+        target,
+        seq,
+        after.as_second().min(before.as_second()),
+        before.as_second(),
+        BREAK,
+        none,
+        none,
+        none,
+        none,
+        format!("{}: {found}", found.as_str()),
+    ])?;
+    trim(transaction, target, before, limits)
+}
+
+fn insert<'c>(transaction: &'c Transaction<'_>) -> rusqlite::Result<rusqlite::CachedStatement<'c>> {
+    transaction
+        .prepare_cached("INSERT INTO change VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")
+}
+
+fn next_seq(transaction: &Transaction<'_>, target: i64) -> Result<i64, Fault> {
+    let last: Option<i64> = transaction
+        .prepare_cached("SELECT max(seq) FROM change WHERE target = ?1")?
+        .query_row([target], |row| row.get(0))?;
+    Ok(last.unwrap_or(0) + 1)
+}
+
+/// The newest row always stays, so that numbers go on.
+fn trim(
+    transaction: &Transaction<'_>,
+    target: i64,
+    now: Timestamp,
+    limits: &Limits,
+) -> Result<(), Fault> {
+    let age = i64::try_from(limits.age.as_secs()).unwrap_or(i64::MAX);
+    transaction
+        .prepare_cached(
+            "DELETE FROM change WHERE target = ?1 AND seq < (SELECT max(seq) FROM change WHERE target = ?1)
+             AND (before < ?2 OR seq <= (SELECT max(seq) FROM change WHERE target = ?1) - ?3)",
+        )?
+        .execute(params![
+            target,
+            now.as_second().saturating_sub(age),
+            i64::from(limits.changes.max(1))
+        ])?;
+    Ok(())
+}
+
+pub(super) fn query(
+    connection: &Connection,
+    target: &str,
+    range: Range,
+    page: Page,
+) -> Result<Vec<ChangeRow>, Fault> {
+    let (from, to) = range.seconds();
+    let below = page.before_seq.map_or(i64::MAX, signed);
+    let mut query = connection.prepare_cached(
+        "SELECT seq, after, before, kind, person, user_type, login, api_key, detail
+         FROM change JOIN target ON target.id = change.target
+         WHERE target.name = ?1 AND before BETWEEN ?2 AND ?3 AND seq < ?4 ORDER BY seq DESC LIMIT ?5",
+    )?;
+    let mut rows = query.query(params![target, from, to, below, page.limit])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(ChangeRow {
+            seq: count(row.get(0)?)?,
+            after: stored(row.get(1)?)?,
+            before: stored(row.get(2)?)?,
+            kind: row.get(3)?,
+            person: row.get(4)?,
+            user_type: row.get(5)?,
+            login: row.get(6)?,
+            api_key: row.get(7)?,
+            detail: row.get(8)?,
+        });
+    }
+    Ok(found)
+}

@@ -1,0 +1,176 @@
+//! The headline numbers over time: at each poll, later one an hour, later one a day.
+
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use serde::Serialize;
+
+use super::record::{signed, stored};
+use super::worker::Fault;
+use super::{Limits, Range};
+use crate::domain::{Posture, UserType};
+
+/// The headline numbers of one poll. `None` is what that poll could not tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Headline {
+    /// Internal people who are active and not exempt.
+    pub internal_eligible: Option<u64>,
+    /// Of those, with an accepted factor.
+    pub internal_protected: Option<u64>,
+    /// Portal people who are active and not exempt.
+    pub portal_eligible: Option<u64>,
+    /// Of those, with an accepted factor.
+    pub portal_protected: Option<u64>,
+    /// Active people of all types who are exempt.
+    pub exempt: Option<u64>,
+    /// Eligible people in a role.
+    pub privileged: Option<u64>,
+    /// Of those, unprotected.
+    pub privileged_without_mfa: Option<u64>,
+    /// Working API keys.
+    pub api_keys: Option<u64>,
+    /// Browsers that skip the second factor.
+    pub trusted_devices: Option<u64>,
+    /// People of all types whose bare password may open RPC.
+    pub password_rpc: Option<u64>,
+}
+
+/// The headline numbers at one time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct HistoryRow {
+    /// When the poll began.
+    pub at: jiff::Timestamp,
+    /// The numbers.
+    #[serde(flatten)]
+    pub numbers: Headline,
+}
+
+impl Headline {
+    /// Takes them from a posture.
+    pub fn of(posture: &Posture) -> Self {
+        let protected = |user_type| posture.protected.map(|protected| protected[user_type]);
+        Self {
+            internal_eligible: Some(posture.eligible[UserType::Internal]),
+            internal_protected: protected(UserType::Internal),
+            portal_eligible: Some(posture.eligible[UserType::Portal]),
+            portal_protected: protected(UserType::Portal),
+            exempt: Some(posture.exempt.0.iter().flatten().sum()),
+            privileged: posture.privileged.as_ref().map(|it| it.people),
+            privileged_without_mfa: posture.privileged.as_ref().and_then(|it| it.unprotected),
+            api_keys: posture
+                .keys
+                .as_ref()
+                .map(|keys| keys.unrestricted + keys.rpc + keys.other),
+            trusted_devices: posture.devices.map(|it| it.devices),
+            password_rpc: posture.password_rpc.map(|it| it.0.iter().sum()),
+        }
+    }
+
+    /// The numbers with their names, in the order of the columns.
+    pub fn columns(&self) -> [(&'static str, Option<u64>); 10] {
+        [
+            ("internal_eligible", self.internal_eligible),
+            ("internal_protected", self.internal_protected),
+            ("portal_eligible", self.portal_eligible),
+            ("portal_protected", self.portal_protected),
+            ("exempt", self.exempt),
+            ("privileged", self.privileged),
+            ("privileged_without_mfa", self.privileged_without_mfa),
+            ("api_keys", self.api_keys),
+            ("trusted_devices", self.trusted_devices),
+            ("password_rpc", self.password_rpc),
+        ]
+    }
+}
+
+const HOUR: i64 = 3600;
+const DAY: i64 = 24 * HOUR;
+
+pub(super) fn add(
+    transaction: &Transaction<'_>,
+    target: i64,
+    at: jiff::Timestamp,
+    numbers: &Headline,
+    limits: &Limits,
+) -> Result<(), Fault> {
+    let at = at.as_second();
+    let last: Option<i64> = transaction
+        .prepare_cached("SELECT max(at) FROM history WHERE target = ?1 AND at < ?2")?
+        .query_row([target, at], |row| row.get(0))
+        .optional()?
+        .flatten();
+    let values = numbers.columns().map(|(_, value)| value.map(signed));
+    let mut insert = transaction.prepare_cached(
+        "INSERT OR REPLACE INTO history VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+    )?;
+    let [a, b, c, d, e, f, g, h, i, j] = values;
+    insert.execute(params![target, at, a, b, c, d, e, f, g, h, i, j])?;
+    let new_hour = last.is_none_or(|last| last.div_euclid(HOUR) != at.div_euclid(HOUR));
+    if new_hour {
+        thin(transaction, target, at, limits)?;
+    }
+    Ok(())
+}
+
+/// Keeps the last row of each hour, then of each day, then nothing.
+fn thin(
+    transaction: &Transaction<'_>,
+    target: i64,
+    now: i64,
+    limits: &Limits,
+) -> Result<(), Fault> {
+    let ago = |period: std::time::Duration, step: i64| {
+        let seconds = i64::try_from(period.as_secs()).unwrap_or(i64::MAX);
+        now.saturating_sub(seconds).div_euclid(step) * step
+    };
+    let oldest = ago(limits.age, DAY);
+    let by_day = ago(limits.every_hour, DAY);
+    let by_hour = ago(limits.every_poll, HOUR);
+    transaction
+        .prepare_cached("DELETE FROM history WHERE target = ?1 AND at < ?2")?
+        .execute([target, oldest])?;
+    let mut keep_last = transaction.prepare_cached(
+        "DELETE FROM history WHERE target = ?1 AND at >= ?2 AND at < ?3 AND EXISTS (
+             SELECT 1 FROM history AS later
+             WHERE later.target = ?1 AND later.at > history.at AND later.at < (history.at / ?4 + 1) * ?4)",
+    )?;
+    keep_last.execute([target, oldest, by_day, DAY])?;
+    keep_last.execute([target, by_day, by_hour, HOUR])?;
+    Ok(())
+}
+
+pub(super) fn query(
+    connection: &Connection,
+    target: &str,
+    range: Range,
+) -> Result<Vec<HistoryRow>, Fault> {
+    let (from, to) = range.seconds();
+    let mut query = connection.prepare_cached(
+        "SELECT at, internal_eligible, internal_protected, portal_eligible, portal_protected, exempt, privileged,
+                privileged_without_mfa, api_keys, trusted_devices, password_rpc
+         FROM history JOIN target ON target.id = history.target
+         WHERE target.name = ?1 AND at BETWEEN ?2 AND ?3 ORDER BY at",
+    )?;
+    let mut rows = query.query(params![target, from, to])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let number = |column| -> Result<Option<u64>, Fault> {
+            let value: Option<i64> = row.get(column)?;
+            value.map(super::record::count).transpose()
+        };
+        found.push(HistoryRow {
+            at: stored(row.get(0)?)?,
+            numbers: Headline {
+                internal_eligible: number(1)?,
+                internal_protected: number(2)?,
+                portal_eligible: number(3)?,
+                portal_protected: number(4)?,
+                exempt: number(5)?,
+                privileged: number(6)?,
+                privileged_without_mfa: number(7)?,
+                api_keys: number(8)?,
+                trusted_devices: number(9)?,
+                password_rpc: number(10)?,
+            },
+        });
+    }
+    Ok(found)
+}

@@ -1,0 +1,297 @@
+//! What survives: baselines and counters of transitions, the change log, the history of the headline numbers, each target's last poll,
+//! and the state of alerts. One SQLite file, one thread that owns it, and a handle that never blocks the async code.
+//!
+//! A poll's result is one transaction ([`Store::record`]): either all of it is in the file, or none, and then the next poll that can be
+//! recorded counts what happened since. While the file cannot be used the daemon goes on without it: calls fail, [`Store::errors`]
+//! counts them, [`Store::health`] says why, and each later call tries again.
+
+mod baseline;
+mod changes;
+mod counters;
+mod file;
+mod history;
+mod last_poll;
+mod reader;
+mod record;
+pub mod render;
+mod schema;
+mod state;
+#[cfg(test)]
+mod tests;
+mod worker;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+pub use changes::{ChangeRow, Page};
+pub use file::{FILE_NAME, Location, Refused};
+pub use history::{Headline, HistoryRow};
+pub use last_poll::LastPoll;
+pub use reader::Reader;
+pub use record::{PollRecord, Recorded};
+pub use worker::Health;
+
+use crate::domain::transition::{Baseline, Counters, Unasked};
+use worker::{Fault, Job, Shared, Worker};
+
+/// How much is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Changes and history are kept for so long.
+    pub age: Duration,
+    /// Changes per target.
+    pub changes: u32,
+    /// History is kept at the resolution of polls for so long, then by the hour.
+    pub every_poll: Duration,
+    /// History is kept by the hour for so long, then by the day.
+    pub every_hour: Duration,
+}
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            age: DAY * 731,
+            changes: 10_000,
+            every_poll: DAY * 7,
+            every_hour: DAY * 90,
+        }
+    }
+}
+
+/// A span of time; an open end where it is `None`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Range {
+    /// From then on.
+    pub from: Option<Timestamp>,
+    /// Before then.
+    pub to: Option<Timestamp>,
+}
+
+impl Range {
+    /// In seconds, both ends inclusive.
+    fn seconds(&self) -> (i64, i64) {
+        let from = self.from.map_or(i64::MIN, Timestamp::as_second);
+        let to = self
+            .to
+            .map_or(i64::MAX, |to| to.as_second().saturating_sub(1));
+        (from, to)
+    }
+}
+
+/// Why the store did not do what it was asked for. Nothing of it was written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The file cannot be used at present: [`Health`] says why.
+    #[error("the store cannot be used: {0}")]
+    Unavailable(String),
+    /// The disk is full, an I/O error, or somebody holds the file's lock.
+    #[error("the store failed: {0}")]
+    Failed(String),
+    /// The file is damaged. It was moved aside, and a new one takes its place.
+    #[error("the store is corrupt: {0}")]
+    Corrupt(String),
+    /// The baseline is not the one that the questions were derived from: ask again, by another poll.
+    #[error(transparent)]
+    Unasked(#[from] Unasked),
+    /// The store was closed.
+    #[error("the store is closed")]
+    Closed,
+}
+
+/// What is known of a target right after a start.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Resumed {
+    /// Its counters, where it has a baseline.
+    pub counters: Option<Counters>,
+    /// The numbers of before, where they may still be shown.
+    pub last_poll: Option<LastPoll>,
+}
+
+/// The handle: cheap to clone, safe to use from async code.
+#[derive(Debug, Clone)]
+pub struct Store {
+    jobs: mpsc::Sender<Job>,
+    shared: Arc<Shared>,
+}
+
+/// Calls that wait for the thread before the next one has to wait itself.
+const QUEUE: usize = 256;
+
+impl Store {
+    /// Opens the store and starts its thread. Blocks until the file is open, or cannot be for the time being.
+    ///
+    /// # Errors
+    /// When the file belongs to a later version or to another program: that a start should not pass over.
+    pub fn open(location: Location, limits: Limits) -> Result<Self, Refused> {
+        let shared = Arc::new(Shared::new(&location));
+        let mut worker = Worker::new(location, limits, Arc::clone(&shared));
+        worker.open_first()?;
+        let (jobs, queue) = mpsc::channel(QUEUE);
+        let spawned = std::thread::Builder::new()
+            .name("store".to_owned())
+            .spawn(move || worker.run(queue));
+        if let Err(error) = spawned {
+            // The queue is gone with the closure: every call says that the store is closed.
+            tracing::error!(%error, "the store's thread cannot be started");
+        }
+        Ok(Self { jobs, shared })
+    }
+
+    /// The last baseline of a target, to derive the questions of [`crate::domain::transition::questions`] from.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn baseline(&self, target: &str) -> Result<Option<Baseline>, Error> {
+        let target = target.to_owned();
+        self.call(move |connection, _| {
+            Ok(baseline::load(connection, &target)?.map(|(_, baseline)| baseline))
+        })
+        .await
+    }
+
+    /// Writes down what a successful poll found, and says what changed since the one before.
+    ///
+    /// # Errors
+    /// When the store fails; then nothing is counted, and the next call counts what happened since.
+    pub async fn record(&self, poll: PollRecord) -> Result<Recorded, Error> {
+        self.call(move |connection, limits| record::record(connection, &poll, limits))
+            .await
+    }
+
+    /// Writes down that a poll failed, so that the numbers of the one before are not shown after a restart.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn record_failure(&self, target: &str) -> Result<(), Error> {
+        let target = target.to_owned();
+        self.call(move |connection, _| last_poll::failed(connection, &target))
+            .await
+    }
+
+    /// What is known of a target right after a start. The numbers of before only if they come from the last poll, under two intervals
+    /// ago, of a target that was configured as it is now.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn resume(
+        &self,
+        target: &str,
+        fingerprint: u64,
+        interval: Duration,
+        now: Timestamp,
+    ) -> Result<Resumed, Error> {
+        let target = target.to_owned();
+        self.call(move |connection, _| {
+            Ok(Resumed {
+                counters: counters::load_by_name(connection, &target)?,
+                last_poll: last_poll::load(connection, &target, fingerprint, interval, now)?,
+            })
+        })
+        .await
+    }
+
+    /// The headline numbers of a target, oldest first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn history(&self, target: &str, range: Range) -> Result<Vec<HistoryRow>, Error> {
+        let target = target.to_owned();
+        self.call(move |connection, _| history::query(connection, &target, range))
+            .await
+    }
+
+    /// The change log of a target, newest first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn changes(
+        &self,
+        target: &str,
+        range: Range,
+        page: Page,
+    ) -> Result<Vec<ChangeRow>, Error> {
+        let target = target.to_owned();
+        self.call(move |connection, _| changes::query(connection, &target, range, page))
+            .await
+    }
+
+    /// All opaque values of one kind, by key.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn load_state(&self, kind: &'static str) -> Result<Vec<(String, Vec<u8>)>, Error> {
+        self.call(move |connection, _| state::load(connection, kind))
+            .await
+    }
+
+    /// Keeps an opaque value; `None` forgets it.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn save_state(
+        &self,
+        kind: &'static str,
+        key: &str,
+        value: Option<Vec<u8>>,
+    ) -> Result<(), Error> {
+        self.save_states(kind, vec![(key.to_owned(), value)]).await
+    }
+
+    /// Keeps or forgets several values, all or none.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn save_states(
+        &self,
+        kind: &'static str,
+        values: Vec<(String, Option<Vec<u8>>)>,
+    ) -> Result<(), Error> {
+        self.call(move |connection, _| state::save(connection, kind, &values))
+            .await
+    }
+
+    /// How the store is.
+    pub fn health(&self) -> Health {
+        self.shared.health()
+    }
+
+    /// Calls that failed since the start, and attempts to open the file that did.
+    pub fn errors(&self) -> u64 {
+        self.shared.errors.load(Ordering::Relaxed)
+    }
+
+    /// Waits for the calls under way and closes the file. Later calls fail.
+    pub async fn close(&self) {
+        let (done, closed) = oneshot::channel();
+        if self.jobs.send(Job::Close(done)).await.is_ok() {
+            let _ = closed.await;
+        }
+    }
+
+    /// Runs something on the store's thread.
+    async fn call<T: Send + 'static>(
+        &self,
+        what: impl FnOnce(&mut Connection, &Limits) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Error> {
+        let (reply, answer) = oneshot::channel();
+        let job = Job::Call(Box::new(move |worker: &mut Worker| {
+            // Nobody listens if the caller was dropped; what was written stays written.
+            let _ = reply.send(worker.attempt(what));
+        }));
+        self.jobs.send(job).await.map_err(|_| Error::Closed)?;
+        answer.await.map_err(|_| Error::Closed)?
+    }
+}
+
+/// Where the file is, as shown to people.
+fn shown(location: &Location) -> PathBuf {
+    location.file().unwrap_or_else(|| PathBuf::from(":memory:"))
+}

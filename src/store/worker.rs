@@ -1,0 +1,257 @@
+//! The thread that owns the file: it opens it, again when that failed, and tells faults apart.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use rusqlite::{Connection, ErrorCode};
+use tokio::sync::{mpsc, oneshot};
+
+use super::file::{self, Location, Open, OpenError, Refused};
+use super::{Error, Limits, shown};
+use crate::domain::transition::Unasked;
+
+/// How the store is, for the status page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Health {
+    /// The file, or `:memory:`.
+    pub path: PathBuf,
+    /// What is wrong at present, and since when; `None` when the last call went well.
+    pub failing: Option<(Timestamp, String)>,
+    /// Where the last corrupt file was moved since the start.
+    pub moved_aside: Option<PathBuf>,
+}
+
+/// What the thread and the handles both see.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) errors: AtomicU64,
+    health: Mutex<Health>,
+}
+
+impl Shared {
+    pub(super) fn new(location: &Location) -> Self {
+        Self {
+            errors: AtomicU64::new(0),
+            health: Mutex::new(Health {
+                path: shown(location),
+                failing: None,
+                moved_aside: None,
+            }),
+        }
+    }
+
+    pub(super) fn health(&self) -> Health {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Health> {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What the thread is sent.
+pub(super) enum Job {
+    /// Something to do.
+    Call(Box<dyn FnOnce(&mut Worker) + Send>),
+    /// The end, with somebody who waits for it.
+    Close(oneshot::Sender<()>),
+}
+
+impl std::fmt::Debug for Job {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Call(_) => "Call",
+            Self::Close(_) => "Close",
+        })
+    }
+}
+
+/// Why a call failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Fault {
+    /// SQLite says so.
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+    /// Something in the file is not what this program wrote.
+    #[error("{0}")]
+    Corrupt(String),
+    /// The caller's fault.
+    #[error(transparent)]
+    Unasked(#[from] Unasked),
+}
+
+/// How long after a failure to open the file the next call tries again.
+const RETRY: Duration = Duration::from_secs(if cfg!(test) { 0 } else { 5 });
+
+/// The owner of the file.
+pub(super) struct Worker {
+    location: Location,
+    limits: Limits,
+    shared: Arc<Shared>,
+    open: Option<Open>,
+    /// Until then calls fail without a try, for this reason.
+    refrain: Option<(Instant, String)>,
+}
+
+impl Worker {
+    pub(super) fn new(location: Location, limits: Limits, shared: Arc<Shared>) -> Self {
+        Self {
+            location,
+            limits,
+            shared,
+            open: None,
+            refrain: None,
+        }
+    }
+
+    /// The first attempt, at the start: only a refusal is an error.
+    pub(super) fn open_first(&mut self) -> Result<(), Refused> {
+        match self.try_open() {
+            Ok(()) => Ok(()),
+            Err(OpenError::Refused(refused)) => Err(refused),
+            Err(error) => {
+                self.failed(&error.to_string());
+                self.refrain = Some((Instant::now() + RETRY, error.to_string()));
+                Ok(())
+            }
+        }
+    }
+
+    /// Does what it is sent until the last handle is gone.
+    pub(super) fn run(mut self, mut queue: mpsc::Receiver<Job>) {
+        while let Some(job) = queue.blocking_recv() {
+            match job {
+                Job::Call(call) => call(&mut self),
+                Job::Close(done) => {
+                    drop(self);
+                    let _ = done.send(());
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Does one thing, with whatever it takes before and after.
+    pub(super) fn attempt<T>(
+        &mut self,
+        what: impl FnOnce(&mut Connection, &Limits) -> Result<T, Fault>,
+    ) -> Result<T, Error> {
+        let limits = self.limits;
+        let open = match self.opened() {
+            Ok(open) => open,
+            Err(reason) => {
+                self.failed(&reason);
+                return Err(Error::Unavailable(reason));
+            }
+        };
+        match what(&mut open.connection, &limits) {
+            Ok(done) => {
+                self.worked();
+                Ok(done)
+            }
+            Err(Fault::Unasked(unasked)) => Err(unasked.into()),
+            Err(fault) => Err(self.handle(&fault)),
+        }
+    }
+
+    fn opened(&mut self) -> Result<&mut Open, String> {
+        if self.open.is_none() {
+            if let Some((until, reason)) = &self.refrain
+                && Instant::now() < *until
+            {
+                return Err(reason.clone());
+            }
+            self.refrain = None;
+            if let Err(error) = self.try_open() {
+                let reason = error.to_string();
+                self.refrain = Some((Instant::now() + RETRY, reason.clone()));
+                return Err(reason);
+            }
+        }
+        self.open
+            .as_mut()
+            .ok_or_else(|| "it is not open".to_owned())
+    }
+
+    fn try_open(&mut self) -> Result<(), OpenError> {
+        let opened = match file::open(&self.location) {
+            Err(OpenError::Corrupt { path, reason }) => {
+                self.failed(&format!("{} is corrupt: {reason}", path.display()));
+                self.move_aside()?;
+                file::open(&self.location)
+            }
+            other => other,
+        };
+        self.open = Some(opened?);
+        Ok(())
+    }
+
+    fn move_aside(&mut self) -> Result<(), OpenError> {
+        let Some(path) = self.location.file() else {
+            return Ok(());
+        };
+        let moved = file::move_aside(&path).map_err(|error| {
+            OpenError::Unavailable(format!(
+                "{} is corrupt and cannot be moved aside: {error}",
+                path.display()
+            ))
+        })?;
+        tracing::error!(
+            path = %path.display(),
+            moved_to = %moved.display(),
+            "the store was corrupt and was moved aside; counters begin at 0 again"
+        );
+        self.shared.lock().moved_aside = Some(moved);
+        Ok(())
+    }
+
+    fn handle(&mut self, fault: &Fault) -> Error {
+        let reason = fault.to_string();
+        self.failed(&reason);
+        let (corrupt, io) = match fault {
+            Fault::Corrupt(_) => (true, false),
+            Fault::Sqlite(error) => (
+                file::is_corruption(error),
+                error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure),
+            ),
+            Fault::Unasked(_) => (false, false),
+        };
+        if corrupt {
+            self.open = None;
+            if let Err(error) = self.move_aside() {
+                self.refrain = Some((Instant::now() + RETRY, error.to_string()));
+            }
+            return Error::Corrupt(reason);
+        }
+        if io {
+            // After an I/O error SQLite's view of the file is not to be trusted: it is opened and checked again.
+            self.open = None;
+        }
+        Error::Failed(reason)
+    }
+
+    /// Counts, and logs what is new.
+    fn failed(&self, reason: &str) {
+        self.shared.errors.fetch_add(1, Ordering::Relaxed);
+        let mut health = self.shared.lock();
+        let known = health.failing.as_ref().is_some_and(|(_, it)| it == reason);
+        if !known {
+            tracing::error!(path = %health.path.display(), reason, "the store failed; polls and metrics go on without it");
+            let since = health
+                .failing
+                .as_ref()
+                .map_or_else(Timestamp::now, |(since, _)| *since);
+            health.failing = Some((since, reason.to_owned()));
+        }
+    }
+
+    fn worked(&self) {
+        let mut health = self.shared.lock();
+        if health.failing.take().is_some() {
+            tracing::info!(path = %health.path.display(), "the store works again");
+        }
+    }
+}
