@@ -1,6 +1,6 @@
 # Everything that is done to this project. `make` lists it.
 .DEFAULT_GOAL := help
-.PHONY: help test tools lint rules unit prove bench docs dashboards
+.PHONY: help test tools lint rules unit prove bench docs dashboards stack
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -29,6 +29,9 @@ rules: ## Test the Prometheus rules, the Alertmanager configuration and the dash
 
 dashboards: ## Write the dashboards' JSON anew
 	python3 dashboards/generate.py
+
+stack: ## Run the demo with Prometheus and Alertmanager on loopback, until Ctrl-C
+	@scripts/stack
 
 docs: ## Write the generated pages in docs/ anew
 	UPDATE_DOCS=1 cargo test --locked

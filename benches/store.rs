@@ -123,7 +123,7 @@ impl World {
             },
             posture: Arc::new(posture),
             server: self.facts.server.clone(),
-            gaps: Arc::new([]),
+            capabilities: Arc::new([]),
         }
     }
 

@@ -60,8 +60,8 @@ def fleet():
              f"sum(max by (target) (odoo_privileged_users_without_mfa{{{sel}}}))", steps=WARN_STEPS),
         stat("Firing alerts", 4, "Alerts of severity critical or warning that fire in Prometheus.",
              f'count(ALERTS{{alertname=~"OdooMfa.*", alertstate="firing", severity=~"critical|warning", target=~"$target|"}}) or vector(0)', steps=WARN_STEPS),
-    ], height=4).row("Targets, worst first", [
-        table("Targets, worst coverage first", 24,
+    ], height=4).row("Targets", [
+        table("Worst coverage first", 24,
               "One line for each target. An empty cell is a figure that is not known: the target is down, or the polling account does not see everything. Click a target to open it.",
               {
                   "Up": f"max by (target) (odoo_up{{{sel}}})",
@@ -91,7 +91,7 @@ def fleet():
                   "Blind in": dict(steps=WARN_CELL, cell="color-text", width=80),
                   "Last success": dict(unit="s", decimals=0, width=110),
               }),
-    ], height=14).row("Over time", [
+    ], height=10).row("Over time", [
         series("Coverage of the worst 15", 12, "Coverage of the 15 targets that are worst at the end of the time range. A gap is a time in which a target was dark.",
                [(f"{coverage} and on (target) bottomk(15, {worst})", "{{target}}")], unit="percentunit", maximum=1, minimum=0, steps=((None, RED), (0.9, GREEN)), line_thresholds=True, link=SERIES_TO_TARGET),
         series("Privileged without MFA", 12, "Distinct people in a role without an accepted factor, in grace or not.",
@@ -198,7 +198,7 @@ def target():
               (one("odoo_api_keys_of_unprotected_users"), "Of unprotected people"), (one("odoo_api_keys_of_archived_users"), "Of archived people"),
               (one("odoo_api_keys_without_expiry"), "Without expiry"), (f"sum({by('due', 'odoo_api_keys_expiring')})", "Expire within 30 days")], steps=((None, BLUE),)),
         series("Working keys by age", 8, "Working keys by age: together all of them.",
-               [(by("age", "odoo_api_keys_by_age"), "{{age}}")], stack=True, minimum=0, decimals=0),
+               [(one("odoo_api_keys_by_age", f', age="{age}"'), name) for age, name in AGES.items()], stack=True, minimum=0, decimals=0),
         series("Keys made and ended", 8, "Keys created, revoked and expired within the day before.",
                [(f"max by (transition) (increase(odoo_api_key_transitions_total{{{sel}}}[1d]))", "{{transition}}")], minimum=0, decimals=0),
     ], height=8).row("Enforcement and surface", [
@@ -293,6 +293,7 @@ def exporter():
 
 
 INTERNAL = ', user_type="internal"'
+AGES = {"lt_30d": "under 30 days", "30d_90d": "30 to 90 days", "90d_365d": "90 to 365 days", "ge_365d": "a year or more"}
 SEVERITY = {"critical": ("critical", RED), "warning": ("warning", ORANGE), "info": ("info", BLUE)}
 
 
@@ -424,6 +425,10 @@ def table(title, width, description, values, rename, columns, sort=None, hide=()
             properties.append({"id": "custom.width", "value": column["width"]})
         if "steps" in column:
             properties.append({"id": "thresholds", "value": thresholds(column["steps"])})
+        if column.get("cell") == "gauge":
+            # Without a value a gauge would draw the edge of a 0.
+            unknown = {"match": "null+nan", "result": {"text": "–", "color": "transparent", "index": 0}}
+            properties.append({"id": "mappings", "value": [{"type": "special", "options": unknown}]})
         if "mappings" in column:
             properties.append({"id": "mappings", "value": value_mappings(column["mappings"])})
         if "link" in column:

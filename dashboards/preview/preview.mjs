@@ -1,4 +1,4 @@
-// Draws the dashboards from a running Prometheus: node preview.mjs [--prometheus URL] [--end UNIX] [--hours N] [--target NAME] [--out DIR] [NAME...]
+// Draws the dashboards from a running Prometheus: node preview.mjs [--prometheus URL] [--end UNIX] [--hours N] [--scrape SECONDS] [--target NAME] [--scale N] [--out DIR] [NAME...]
 // Asks every query of every panel, serves the answers and the built page on loopback, and lets Chromium write a PNG of each dashboard.
 import { execFile } from 'node:child_process';
 import { createReadStream, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
@@ -14,15 +14,18 @@ const { values: flags, positionals } = parseArgs({
     prometheus: { type: 'string', default: 'http://127.0.0.1:9090' },
     end: { type: 'string', default: String(Math.floor(Date.now() / 1000)) },
     hours: { type: 'string', default: '168' },
+    scrape: { type: 'string', default: '30' },
     target: { type: 'string' },
+    scale: { type: 'string', default: '1' },
     out: { type: 'string', default: join(here, 'out/png') },
     chromium: { type: 'string', default: 'chromium' },
   },
 });
 const end = Number(flags.end), start = end - Number(flags.hours) * 3600;
-// As Grafana does: about one point a pixel of a panel, and at least four scrapes of a minute for a rate.
-const step = Math.max(60, Math.ceil((end - start) / 700 / 60) * 60);
-const rateInterval = Math.max(step + 60, 240);
+// As Grafana does: about one point a pixel of a panel, and at least four scrapes for a rate.
+const scrape = Number(flags.scrape);
+const step = scrape * Math.max(1, Math.ceil((end - start) / 700 / scrape));
+const rateInterval = Math.max(step + scrape, 4 * scrape);
 
 if (!existsSync(join(here, 'out/app/index.html'))) throw new Error('build the page first: npm run build');
 mkdirSync(join(here, 'out/data'), { recursive: true });
@@ -45,7 +48,7 @@ for (const name of names) {
   const file = join(flags.out, `${name}.png`);
   await promisify(execFile)(flags.chromium, [
     '--headless', '--hide-scrollbars', '--disable-gpu', ...(process.getuid() === 0 ? ['--no-sandbox'] : []),
-    `--window-size=1600,${height}`, '--virtual-time-budget=20000', `--screenshot=${file}`,
+    `--window-size=1600,${height}`, `--force-device-scale-factor=${flags.scale}`, '--virtual-time-budget=20000', `--screenshot=${file}`,
     `http://127.0.0.1:${server.address().port}/app/index.html?page=${name}`,
   ]);
   console.log(file);

@@ -20,12 +20,8 @@ use crate::domain::alert::{
     Event, ExporterView, Fingerprint, FleetView, Memory, Phase, Rules, State, States, TargetView,
     Transitions, evaluate, step,
 };
-use crate::domain::surface::Checked;
 use crate::domain::{IdSet, TargetSnapshot};
 use crate::exposition::{Board, ExporterState};
-
-/// The newest check from each vantage of a target; `None` while there are vantages and no check has ended.
-pub type SurfaceOf = Box<dyn Fn(&str) -> Option<Arc<[Checked]>> + Send>;
 
 /// What the engine reads and writes.
 pub struct Inputs {
@@ -35,10 +31,6 @@ pub struct Inputs {
     pub exporter: Arc<ExporterState>,
     /// What polls found to have happened. The engine goes on when the other end is gone.
     pub transitions: mpsc::Receiver<Transitions>,
-    /// What vantages reach.
-    pub surface: SurfaceOf,
-    /// How many operations of the store have failed.
-    pub store_errors: Box<dyn Fn() -> u64 + Send>,
     /// What survives a restart.
     pub states: Arc<dyn AlertStates>,
     /// Who people are, if alerts may name them.
@@ -196,17 +188,10 @@ impl Engine {
         let store_errors = self.recent_store_errors(now);
         let evaluation = {
             let forgotten = Memory::default();
-            let surfaces: Vec<_> = snapshots
-                .iter()
-                .map(|it| (self.inputs.surface)(&it.identity.name))
-                .collect();
             let targets: Vec<TargetView> = snapshots
                 .iter()
-                .zip(&surfaces)
-                .map(|(snapshot, surface)| TargetView {
+                .map(|snapshot| TargetView {
                     snapshot,
-                    surface: surface.as_deref().unwrap_or_default(),
-                    surface_pending: surface.is_none(),
                     memory: self
                         .memories
                         .get(&snapshot.identity.name)
@@ -310,7 +295,7 @@ impl Engine {
     }
 
     fn recent_store_errors(&mut self, now: Timestamp) -> u64 {
-        let count = (self.inputs.store_errors)();
+        let count = self.inputs.exporter.store_errors();
         let (before, times) = &mut self.store_errors;
         if count > *before {
             times.push((now, count - *before));

@@ -20,7 +20,7 @@ mod view;
 use std::time::Duration;
 
 pub use endpoint::{Endpoint, Refusal};
-pub use engine::{Engine, Inputs, SurfaceOf};
+pub use engine::{Engine, Inputs};
 pub use hub::{Hub, To};
 pub use names::{Names, NamesUnavailable, PEOPLE, Someone};
 pub use notification::Notification;

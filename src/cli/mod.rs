@@ -5,6 +5,7 @@
 
 mod ask;
 mod check;
+mod remembered;
 mod scan;
 mod serve;
 mod table;
@@ -17,7 +18,11 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, Diagnostic, ProcessEnv};
 use crate::runtime::{Listen, LogFormat, install_crypto, start_logging};
+use crate::store::{FILE_NAME, Location};
 use crate::web::MetricsPath;
+
+/// Where the store is without systemd.
+const STATE_DIRECTORY: &str = "/var/lib/odoo-mfa-exporter";
 
 /// Findings, or something failed.
 const FAILED: u8 = 1;
@@ -58,6 +63,15 @@ struct Options {
         global = true
     )]
     config_file: PathBuf,
+    /// Where the daemon remembers what it must not forget: a directory or a file; `:memory:` forgets it at the end. By default
+    /// systemd's state directory, and without systemd /var/lib/odoo-mfa-exporter.
+    #[arg(
+        long = "storage.path",
+        env = "ODOO_MFA_EXPORTER_STORAGE_PATH",
+        value_name = "PATH",
+        global = true
+    )]
+    storage_path: Option<PathBuf>,
     /// Where to serve: `:9893` is every address of this host.
     #[arg(
         long = "web.listen-address",
@@ -106,6 +120,10 @@ enum Command {
     Check(check::Check),
     /// Poll once, now, and print a report.
     Scan(scan::Scan),
+    /// Print how the headline numbers of a target went.
+    History(remembered::Remembered),
+    /// Print what changed: who enrolled, lost a factor, became privileged; which keys came and went.
+    Changes(remembered::Remembered),
     /// Run simulated Odoo servers as a process of their own, for load tests.
     #[command(hide = true)]
     Simulate(serve::Simulate),
@@ -122,9 +140,26 @@ pub fn run() -> ExitCode {
     match command.unwrap_or(Command::Serve) {
         Command::Serve => serve::serve(&options),
         Command::Demo(demo) => serve::demo(&options, &demo),
+        Command::History(what) => remembered::history(&options, &what),
+        Command::Changes(what) => remembered::changes(&options, &what),
         Command::Scan(scan) => scan::scan(&options, &scan),
         Command::Simulate(simulate) => serve::simulate(simulate),
         Command::Check(check) => check::check(&options, &check),
+    }
+}
+
+impl Options {
+    /// Where the store is.
+    fn storage(&self) -> Location {
+        match &self.storage_path {
+            Some(path) if path.as_os_str() == ":memory:" => Location::Memory,
+            Some(path) => Location::Path(path.clone()),
+            None => {
+                let directory =
+                    std::env::var_os("STATE_DIRECTORY").unwrap_or_else(|| STATE_DIRECTORY.into());
+                Location::Path(PathBuf::from(directory).join(FILE_NAME))
+            }
+        }
     }
 }
 

@@ -5,13 +5,16 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use futures::future::join_all;
 use jiff::Timestamp;
 
 use super::ask::{Answer, ask};
 use super::{FAILED, MISCONFIGURED, Options, UNREACHABLE, block_on, colour, load};
 use crate::config::{Config, Target};
 use crate::domain::finding::Severity;
-use crate::odoo;
+use crate::domain::surface::Checked;
+use crate::odoo::surface::check_all;
+use crate::odoo::{self, Clients};
 use crate::scan::{self, Report, TargetReport};
 
 /// Options of `scan`.
@@ -20,7 +23,7 @@ pub(super) struct Scan {
     /// The targets to scan, by name; all of them if none is named.
     #[arg(value_name = "TARGET")]
     targets: Vec<String>,
-    /// What to write: text for people (coloured on a terminal), JSON for programs.
+    /// What to write: text for people (coloured on a terminal), JSON for programs, or one HTML page to file.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
     /// Leave with code 1 if there is a finding of this severity or a higher one: info, warning or critical.
@@ -36,6 +39,7 @@ enum Format {
     #[default]
     Text,
     Json,
+    Html,
 }
 
 pub(super) fn scan(options: &Options, scan: &Scan) -> ExitCode {
@@ -54,6 +58,7 @@ pub(super) fn scan(options: &Options, scan: &Scan) -> ExitCode {
     let text = match scan.format {
         Format::Text => scan::render_text(&report, style(scan.output.is_none() && colour())),
         Format::Json => scan::json(&report),
+        Format::Html => scan::render_html(&report),
     };
     match &scan.output {
         None => print!("{text}"),
@@ -100,21 +105,31 @@ fn chosen(config: &Config, names: &[String]) -> Result<Vec<Arc<Target>>, String>
 }
 
 async fn report(config: &Config, targets: &[Arc<Target>]) -> Vec<TargetReport> {
+    // Not within a poll's deadline: what a vantage cannot reach takes its time to say so.
+    let clients = Clients::default();
+    let surfaces = targets.iter().map(async |target| {
+        let checked = check_all(&clients, target, Timestamp::now()).await;
+        (target.name.as_str(), checked)
+    });
+    let surfaces: BTreeMap<&str, Vec<Checked>> = join_all(surfaces).await.into_iter().collect();
+    let surface = |target: &Target| {
+        surfaces
+            .get(target.name.as_str())
+            .map_or(&[][..], Vec::as_slice)
+    };
     let answers = ask(config, targets, async |asked, polled| {
-        let surface = Vec::new();
-        let people = scan::people_to_name(asked.target, polled, &surface);
+        let people = scan::people_to_name(asked.target, polled, surface(asked.target));
         let names = odoo::names(asked.transport, asked.session, &people, usize::MAX).await?;
-        let names: BTreeMap<u32, odoo::Person> = names
+        Ok(names
             .into_iter()
             .map(|person| (person.id, person))
-            .collect();
-        Ok((surface, names))
+            .collect())
     })
     .await;
     answers
         .into_iter()
         .map(|Answer { target, result }| match result {
-            Ok((polled, (surface, names))) => scan::target(&target, &polled, &surface, &names),
+            Ok((polled, names)) => scan::target(&target, &polled, surface(&target), &names),
             Err(error) => scan::failed(&target, &error),
         })
         .collect()

@@ -13,6 +13,7 @@ use super::{FAILED, Options, block_on, load, print_diagnostics};
 use crate::config::{Config, Env, FileContent};
 use crate::demo::{DemoTarget, SimulateOptions, start_demo};
 use crate::runtime::{Daemon, stop_on_signals};
+use crate::store::{Limits, Location, Store};
 
 /// Options of `demo`.
 #[derive(Debug, clap::Args)]
@@ -59,7 +60,14 @@ pub(super) fn serve(options: &Options) -> ExitCode {
 async fn run(config: &Config, options: &Options) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     stop_on_signals(stop.clone()).context("cannot listen to signals")?;
-    let daemon = Daemon::prepare(config, &options.listen, options.metrics_path.clone()).await?;
+    let store = Store::open(options.storage(), Limits::default())?;
+    let daemon = Daemon::prepare(
+        config,
+        &options.listen,
+        options.metrics_path.clone(),
+        Some(store),
+    )
+    .await?;
     info!(address = %daemon.address()?, targets = config.targets.len(), "listening");
     daemon.run(stop).await?;
     info!("stopped");
@@ -80,8 +88,14 @@ pub(super) fn demo(options: &Options, demo: &Demo) -> ExitCode {
         })?;
         let stop = CancellationToken::new();
         stop_on_signals(stop.clone()).context("cannot listen to signals")?;
-        let daemon =
-            Daemon::prepare(&config, &options.listen, options.metrics_path.clone()).await?;
+        let store = Store::open(Location::Memory, Limits::default())?;
+        let daemon = Daemon::prepare(
+            &config,
+            &options.listen,
+            options.metrics_path.clone(),
+            Some(store),
+        )
+        .await?;
         println!("Simulated Odoo servers, changing while you watch:");
         for target in &simulated.targets {
             println!(
@@ -137,6 +151,9 @@ fn demo_configuration(targets: &[DemoTarget]) -> String {
                 "name": target.name, "url": target.url, "database": target.database,
                 "login": target.login, "api_key": target.api_key,
                 "exemptions": [{"login": target.login, "reason": "service"}],
+                "surface": {"interval": "1m", "vantages": [{
+                    "name": "outside", "url": target.url, "expect_blocked": ["xmlrpc", "database_manager"],
+                }]},
             })
         })
         .collect();

@@ -1,6 +1,6 @@
 //! Grouping: the legacy `read_group` and, from 19 on, `formatted_read_group`. Groups without rows are not in the answer.
 
-use std::cmp::Ordering;
+use std::{borrow::Cow, cmp::Ordering, collections::HashMap};
 
 use serde_json::{Map, Value, json};
 
@@ -103,44 +103,37 @@ impl<'w> View<'w> {
             }
             by_fields.push(field);
         }
-        let mut keyed: Vec<(Vec<Val<'w>>, Row<'w>)> = Vec::new();
+        let mut found: HashMap<Vec<Val<'w>>, Vec<Row<'w>>> = HashMap::new();
+        let (mut key, mut keys) = (Vec::new(), Vec::new());
         for row in self.find(model, domain)? {
-            // Somebody in several groups is counted in each.
-            let mut keys: Vec<Vec<Val<'w>>> = vec![Vec::new()];
+            key.clear();
+            keys.clear();
             for field in &by_fields {
-                let options = match self.value(&row, field.name) {
-                    Val::Many(ids) if ids.is_empty() => vec![Val::Null],
-                    Val::Many(ids) => ids
-                        .into_iter()
-                        .map(|id| Val::One(field.relation.unwrap_or(model), id))
-                        .collect(),
-                    other => vec![other],
-                };
-                keys = keys
-                    .into_iter()
-                    .flat_map(|key| {
-                        options
-                            .iter()
-                            .map(move |option| [key.clone(), vec![option.clone()]].concat())
-                    })
-                    .collect();
+                match self.value(&row, field.name) {
+                    Val::Many(ids) => {
+                        // Somebody in several groups is counted in each.
+                        let ids = if ids.is_empty() { vec![0] } else { ids };
+                        keys.push((key.len(), field.relation.unwrap_or(model), ids));
+                        key.push(Val::Null);
+                    }
+                    value => key.push(value),
+                }
             }
-            keyed.extend(keys.into_iter().map(|key| (key, row.clone())));
+            for key in combinations(&key, &keys) {
+                match found.get_mut(key.as_ref()) {
+                    Some(rows) => rows.push(row.clone()),
+                    None => drop(found.insert(key.into_owned(), vec![row.clone()])),
+                }
+            }
         }
-        keyed.sort_by(|(left, _), (right, _)| {
+        let mut buckets: Vec<Bucket<'w>> = found.into_iter().collect();
+        buckets.sort_by(|(left, _), (right, _)| {
             let orders = left
                 .iter()
                 .zip(right)
                 .map(|(left, right)| compare(left, right));
             orders.fold(Ordering::Equal, Ordering::then)
         });
-        let mut buckets: Vec<Bucket<'w>> = Vec::new();
-        for (key, row) in keyed {
-            match buckets.last_mut() {
-                Some((last, rows)) if *last == key => rows.push(row),
-                _ => buckets.push((key, vec![row])),
-            }
-        }
         if by.is_empty() && buckets.is_empty() {
             buckets.push((Vec::new(), Vec::new()));
         }
@@ -185,6 +178,32 @@ impl<'w> View<'w> {
         };
         Ok(self.json(found.unwrap_or(Val::Null), false))
     }
+}
+
+/// The keys of a row: one, unless a field has several values.
+fn combinations<'k, 'w>(
+    key: &'k [Val<'w>],
+    many: &[(usize, Model, Vec<u32>)],
+) -> Vec<Cow<'k, [Val<'w>]>> {
+    let mut keys = vec![Cow::Borrowed(key)];
+    for (at, model, ids) in many {
+        let each = |key: &Cow<'k, [Val<'w>]>| {
+            let key = key.clone().into_owned();
+            ids.iter()
+                .map(|id| {
+                    let mut key = key.clone();
+                    key[*at] = if *id == 0 {
+                        Val::Null
+                    } else {
+                        Val::One(*model, *id)
+                    };
+                    Cow::Owned(key)
+                })
+                .collect::<Vec<_>>()
+        };
+        keys = keys.iter().flat_map(each).collect();
+    }
+    keys
 }
 
 fn names(value: Option<&Value>) -> Vec<String> {

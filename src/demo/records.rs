@@ -41,7 +41,7 @@ pub(super) struct DataRow<'w> {
 }
 
 /// The value of a field.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Val<'a> {
     Null,
     Bool(bool),

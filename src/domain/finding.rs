@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use super::facts::{ApiKey, Facts};
 use super::posture::{Posture, Standing, Terms};
 use super::surface::Checked;
-use super::vocabulary::{Capability, vocabulary};
+use super::vocabulary::{Bypass, Capability, vocabulary};
 use super::{IdSet, PerType};
 
 vocabulary! {
@@ -128,6 +128,8 @@ pub struct Case<'a> {
     pub coverage_target: PerType<Option<f64>>,
     /// Capabilities that are known to be missing.
     pub accept_missing: &'a BTreeSet<Capability>,
+    /// Bypasses that are known and meant: a finding still, but none to act on.
+    pub accept_bypasses: &'a BTreeSet<Bypass>,
     /// What the vantages reach; empty where none is configured.
     pub surface: &'a [Checked],
 }
@@ -238,7 +240,7 @@ impl Case<'_> {
 }
 
 /// A count with its noun.
-fn counted(count: u64, one: &str, many: &str) -> String {
+pub(crate) fn counted(count: u64, one: &str, many: &str) -> String {
     if count == 1 {
         format!("1 {one}")
     } else {
@@ -247,7 +249,7 @@ fn counted(count: u64, one: &str, many: &str) -> String {
 }
 
 /// A count of people.
-fn persons(count: u64) -> String {
+pub(crate) fn persons(count: u64) -> String {
     counted(count, "person", "people")
 }
 
@@ -268,3 +270,8 @@ pub fn grouped(number: u64) -> String {
 fn listed<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
     words.into_iter().collect::<Vec<_>>().join(", ")
 }
+
+#[cfg(test)]
+pub(crate) mod fixture;
+#[cfg(test)]
+mod tests;

@@ -220,3 +220,6 @@ fn enforcement(case: &Case, limits: &mut Vec<Limit>) {
     };
     limits.push(limit);
 }
+
+#[cfg(test)]
+mod tests;

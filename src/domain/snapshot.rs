@@ -3,10 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::alert::Concern;
 use super::facts::{Gap, Server};
 use super::health::{Outcome, PollHealth};
-use super::vocabulary::{Api, Bypass, Capability, Factor, Reason};
+use super::surface::Checked;
+use super::transition::Counters;
+use super::vocabulary::{Api, Bypass, Capability, Endpoint, Factor, Reason};
 use super::{IdSet, PerType, Posture};
 
 /// Who a target is and what its configuration says that series repeat.
@@ -30,6 +34,8 @@ pub struct Identity {
     pub accept_missing: Vec<Capability>,
     /// Ways around the second factor that are known and accepted as such.
     pub accept_bypasses: Vec<Bypass>,
+    /// What each vantage must not reach.
+    pub expect_blocked: Vec<(String, Endpoint)>,
 }
 
 /// One moment of one target.
@@ -43,6 +49,12 @@ pub struct TargetSnapshot {
     pub server: Option<Server>,
     /// Which capabilities the last poll that could tell found, or why they are missing. One that is not listed is not known.
     pub capabilities: Arc<[(Capability, Option<Gap>)]>,
+    /// Transitions since the first baseline. `None` until there is one, and without a store. Stays while polls fail.
+    pub counters: Option<Arc<Counters>>,
+    /// When the first of the polling account's own keys ends, as the last good poll saw it. Stays while polls fail: it may be why.
+    pub poller_key_expiry: Option<Timestamp>,
+    /// What each configured vantage saw last. Stays while polls fail.
+    pub surface: Arc<[Checked]>,
     /// The numbers, only while they are true: absent when the last poll failed.
     pub posture: Option<Arc<Posture>>,
     /// Whom alerts concern, as of the last poll that succeeded; empty unless alerts may name people. Never leaves memory.
@@ -57,6 +69,9 @@ impl TargetSnapshot {
             health: PollHealth::default(),
             server: None,
             capabilities: Arc::default(),
+            counters: None,
+            poller_key_expiry: None,
+            surface: Arc::default(),
             posture: None,
             concerned: Arc::default(),
         }

@@ -90,6 +90,16 @@ impl Default for Board {
 }
 
 impl Slot {
+    /// Changes the snapshot. The change may be applied more than once, if somebody else changes it at the same time.
+    pub fn update(&self, mut change: impl FnMut(&mut TargetSnapshot)) {
+        self.snapshot.rcu(|snapshot| {
+            let mut next = TargetSnapshot::clone(snapshot);
+            change(&mut next);
+            next
+        });
+        self.generation.fetch_add(1, Ordering::Release);
+    }
+
     /// Replaces the snapshot.
     pub fn publish(&self, snapshot: TargetSnapshot) {
         self.snapshot.store(Arc::new(snapshot));

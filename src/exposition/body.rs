@@ -1,17 +1,16 @@
 //! The bodies that scrapes are answered with, kept for as long as they are true.
 //!
-//! A body has two parts. The *targets* part is large and changes only when a poller publishes: it is encoded, and compressed, once
-//! for each format and coding however many scrapes ask for it. The *tail* is small: the exporter's own families and what ends the
-//! exposition. It is encoded again whenever something in it has changed, and after a second because of `process_*`.
+//! A body has two parts. That of the *targets* is large and changes only when a poller publishes: it is encoded, and compressed,
+//! once for each format and coding however many scrapes ask for it. The *tail* is small: the exporter's own families and what ends
+//! the exposition. It is encoded again whenever something in it has changed, and after a second because of `process_*`.
 //!
-//! In gzip both lie in one member: the targets part ends at a byte boundary (a sync flush), and the tail goes on from there with a
+//! In gzip both lie in one member: the first part ends at a byte boundary (a sync flush), and the tail goes on from there with a
 //! checksum that is combined from both.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use flate2::Crc;
 use futures::StreamExt;
@@ -40,8 +39,8 @@ pub enum Coding {
 /// What a scrape is answered with.
 #[derive(Debug)]
 pub enum Body {
-    /// All of it: the targets part and the tail.
-    Whole([Bytes; 2]),
+    /// All of it.
+    Whole(Bytes),
     /// More than is kept, and encoded while it is sent.
     Stream {
         /// What there is already.
@@ -69,27 +68,24 @@ pub struct Exposition {
 /// What is kept for one format and coding.
 #[derive(Debug, Default)]
 struct Kept {
-    targets: ArcSwapOption<TargetsPart>,
+    whole: Mutex<Option<Whole>>,
     /// Whose turn it is to encode: the others wait for the result.
     turn: Arc<tokio::sync::Mutex<()>>,
-    tail: Mutex<Option<Tail>>,
 }
 
-/// The encoded families of the targets.
+/// A whole body. Both parts lie in one piece, so that they are sent with one write.
 #[derive(Debug)]
-struct TargetsPart {
+struct Whole {
+    bytes: Bytes,
+    /// Where the tail begins.
+    tail: usize,
+    /// Of the board, when the targets were encoded.
     generation: u64,
-    bytes: Bytes,
+    /// Of the targets' text.
     crc: Crc,
-}
-
-/// The encoded families of the exporter, and the end.
-#[derive(Debug)]
-struct Tail {
-    targets_generation: u64,
-    exporter_generation: u64,
-    encoded_at: Instant,
-    bytes: Bytes,
+    /// Of the exporter's state, when the tail was encoded.
+    tail_generation: u64,
+    tail_encoded: Instant,
 }
 
 /// `process_*` are never older.
@@ -127,12 +123,12 @@ impl Exposition {
     ) -> Result<Body, Interrupted> {
         let kept = self.kept(format, coding);
         let wanted = self.board.generation();
-        if let Some(part) = kept.targets_since(wanted) {
-            return Ok(self.whole(format, coding, &part));
+        if let Some(bytes) = self.since(wanted, format, coding) {
+            return Ok(Body::Whole(bytes));
         }
         let turn = Arc::clone(&kept.turn).lock_owned().await;
-        if let Some(part) = kept.targets_since(wanted) {
-            return Ok(self.whole(format, coding, &part));
+        if let Some(bytes) = self.since(wanted, format, coding) {
+            return Ok(Body::Whole(bytes));
         }
         let (answer, answered) = oneshot::channel();
         let this = Arc::clone(self);
@@ -145,27 +141,20 @@ impl Exposition {
         &self.kept[2 * format as usize + coding as usize]
     }
 
-    fn whole(&self, format: Format, coding: Coding, part: &TargetsPart) -> Body {
-        let mut kept = self
-            .kept(format, coding)
-            .tail
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let fresh = kept.take().filter(|tail| {
-            tail.targets_generation == part.generation
-                && tail.exporter_generation == self.exporter.generation()
-                && tail.encoded_at.elapsed() < TAIL_LASTS
-        });
-        // The generation is read before what it stands for, so that a change in between is not missed.
-        let tail = fresh.unwrap_or_else(|| Tail {
-            targets_generation: part.generation,
-            exporter_generation: self.exporter.generation(),
-            encoded_at: Instant::now(),
-            bytes: self.encode_tail(format, coding, &part.crc),
-        });
-        let body = Body::Whole([part.bytes.clone(), tail.bytes.clone()]);
-        *kept = Some(tail);
-        body
+    /// What is kept, if its targets are as new as this generation; with a tail that is true now.
+    fn since(&self, wanted: u64, format: Format, coding: Coding) -> Option<Bytes> {
+        let mut kept = self.kept(format, coding).lock();
+        let whole = kept.as_mut().filter(|whole| whole.generation >= wanted)?;
+        let tail_is_true = whole.tail_generation == self.exporter.generation()
+            && whole.tail_encoded.elapsed() < TAIL_LASTS;
+        if !tail_is_true {
+            // The generation is read before what it stands for, so that a change in between is not missed.
+            whole.tail_generation = self.exporter.generation();
+            whole.tail_encoded = Instant::now();
+            let tail = self.encode_tail(format, coding, &whole.crc);
+            whole.bytes = [&whole.bytes[..whole.tail], &tail].concat().into();
+        }
+        Some(whole.bytes.clone())
     }
 
     /// Encodes the families of the targets and answers, at the end or as soon as there is more than is kept.
@@ -203,33 +192,38 @@ impl Exposition {
         }
         match pieces.finish().ok_or(Interrupted)? {
             Finished::Kept {
-                bytes,
+                mut bytes,
                 answer,
                 turn,
             } => {
-                let part = Arc::new(TargetsPart {
+                let tail = bytes.len();
+                let tail_generation = self.exporter.generation();
+                let tail_encoded = Instant::now();
+                bytes.extend(self.encode_tail(format, coding, &crc));
+                let bytes = Bytes::from(bytes.into_boxed_slice());
+                *self.kept(format, coding).lock() = Some(Whole {
+                    bytes: bytes.clone(),
+                    tail,
                     generation,
-                    bytes,
                     crc,
+                    tail_generation,
+                    tail_encoded,
                 });
-                self.kept(format, coding)
-                    .targets
-                    .store(Some(Arc::clone(&part)));
                 // Whoever asked may be gone.
-                let _ = answer.send(self.whole(format, coding, &part));
+                let _ = answer.send(Body::Whole(bytes));
                 drop(turn);
                 Ok(())
             }
             Finished::Streamed(stream) => {
                 // From when there were fewer targets.
-                self.kept(format, coding).targets.store(None);
+                *self.kept(format, coding).lock() = None;
                 let tail = self.encode_tail(format, coding, &crc);
-                stream.end(tail).map_err(|_| Interrupted)
+                stream.end(tail.into()).map_err(|_| Interrupted)
             }
         }
     }
 
-    fn encode_tail(&self, format: Format, coding: Coding, targets: &Crc) -> Bytes {
+    fn encode_tail(&self, format: Format, coding: Coding, targets: &Crc) -> Vec<u8> {
         let subject = Subject::Exporter(Arc::new(ExporterReading {
             state: Arc::clone(&self.exporter),
             targets: self.board.states(),
@@ -245,34 +239,24 @@ impl Exposition {
         }
         encode::end(&mut text, format).expect("a string takes everything");
         match coding {
-            Coding::Identity => text.into(),
-            Coding::Gzip => gzip::finish(&text, targets).into(),
+            Coding::Identity => text.into_bytes(),
+            Coding::Gzip => gzip::finish(&text, targets),
         }
     }
 }
 
 impl Kept {
-    /// The part, if it is as new as this generation.
-    fn targets_since(&self, wanted: u64) -> Option<Arc<TargetsPart>> {
-        let part = self.targets.load_full()?;
-        (part.generation >= wanted).then_some(part)
+    fn lock(&self) -> MutexGuard<'_, Option<Whole>> {
+        self.whole.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Body {
-    /// Its length in bytes, if that is known before it is sent.
-    pub fn length(&self) -> Option<usize> {
-        match self {
-            Self::Whole(parts) => Some(parts.iter().map(Bytes::len).sum()),
-            Self::Stream { .. } => None,
-        }
-    }
-
     /// Its bytes. Unless it is encoded to its end, the last item is an error: half an exposition must not pass for a whole one.
     pub fn into_stream(self) -> impl Stream<Item = Result<Bytes, Interrupted>> + Send + 'static {
         let (first, rest) = match self {
-            Self::Whole(parts) => (parts, None),
-            Self::Stream { first, rest } => ([first, Bytes::new()], Some(rest)),
+            Self::Whole(bytes) => (bytes, None),
+            Self::Stream { first, rest } => (first, Some(rest)),
         };
         let rest = stream::unfold(rest, async |rest| {
             let mut rest = rest?;
@@ -282,7 +266,6 @@ impl Body {
                 None => Some((Err(Interrupted), None)),
             }
         });
-        let first = stream::iter(first.into_iter().filter(|bytes| !bytes.is_empty()));
-        first.map(Ok).chain(rest)
+        stream::once(async { Ok(first) }).chain(rest)
     }
 }

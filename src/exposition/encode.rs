@@ -142,6 +142,13 @@ impl FamilyCollector {
                     read(Some(&target.identity), &|samples| of(target, samples));
                 }
             }
+            (Subject::Targets(targets), Source::Counters(of)) => {
+                for target in targets.iter() {
+                    if let Some(counters) = &target.counters {
+                        read(Some(&target.identity), &|samples| of(counters, samples));
+                    }
+                }
+            }
             (Subject::Targets(targets), Source::Posture(of)) => {
                 for target in targets.iter() {
                     if let Some(posture) = &target.posture {

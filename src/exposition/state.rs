@@ -17,6 +17,7 @@ pub struct ExporterState {
     poll_lag: Histogram,
     config: Mutex<ConfigState>,
     alerting: Arc<AlertingStats>,
+    store_errors: AtomicU64,
     changes: AtomicU64,
 }
 
@@ -82,6 +83,7 @@ impl ExporterState {
             poll_lag: Histogram::new(POLL_LAG_SECONDS),
             config: Mutex::default(),
             alerting: Arc::default(),
+            store_errors: AtomicU64::new(0),
             changes: AtomicU64::new(0),
         })
     }
@@ -109,6 +111,18 @@ impl ExporterState {
             last_successful: false,
             ..config
         });
+    }
+
+    /// How many operations of the store have failed by now.
+    pub fn set_store_errors(&self, errors: u64) {
+        if self.store_errors.swap(errors, Ordering::Relaxed) != errors {
+            self.changed();
+        }
+    }
+
+    /// Operations of the store that failed.
+    pub fn store_errors(&self) -> u64 {
+        self.store_errors.load(Ordering::Relaxed)
     }
 
     /// How the loading of the configuration went.

@@ -9,11 +9,13 @@
 //! [`Facts`]: crate::domain::Facts
 
 mod call;
+mod date;
 mod error;
 mod groups;
 mod names;
 pub mod plan;
 mod session;
+pub mod surface;
 mod tls;
 mod transport;
 

@@ -22,8 +22,17 @@ pub struct Session {
     pub(super) pseudo: Vec<u32>,
     /// Whether keys and trusted devices have an `expiration_date`.
     pub(super) keys_expire: bool,
+    /// Which of the fields that some version or module lacks `res.users` has, and whether a domain with them is obeyed.
+    fields: BTreeMap<String, Field>,
     /// XML ids of the groups that were there last.
     xml_ids: BTreeMap<u32, String>,
+}
+
+/// A field of `res.users`.
+#[derive(Debug, Clone, Deserialize)]
+struct Field {
+    #[serde(default)]
+    searchable: bool,
 }
 
 /// The XML ids of accounts that are nobody. Odoo creates them with the database, so their ids are small.
@@ -89,6 +98,7 @@ impl Session {
             server,
             uid,
             pseudo,
+            fields: BTreeMap::new(),
             xml_ids: BTreeMap::new(),
         })
     }
@@ -96,6 +106,29 @@ impl Session {
     /// Which server answers.
     pub fn server(&self) -> &Server {
         &self.server
+    }
+
+    /// Asks which fields `res.users` has: modules come and go.
+    pub(super) async fn learn_fields(
+        &mut self,
+        transport: &Transport,
+        fields: &[&str],
+    ) -> Result<(), Error> {
+        let call = Call::new("res.users", "fields_get")
+            .arg("allfields", fields)
+            .named("attributes", vec!["searchable"]);
+        self.fields = decode(self.call(transport, call).await?, "the fields of res.users")?;
+        Ok(())
+    }
+
+    /// Whether `res.users` has a field.
+    pub(super) fn has(&self, field: &str) -> bool {
+        self.fields.contains_key(field)
+    }
+
+    /// Whether a domain with the field is obeyed. Odoo 14 ignores one with `totp_enabled`, without an error.
+    pub(super) fn can_search(&self, field: &str) -> bool {
+        self.fields.get(field).is_some_and(|field| field.searchable)
     }
 
     /// Calls a method as the polling account.

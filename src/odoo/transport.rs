@@ -10,7 +10,7 @@ use reqwest::{RequestBuilder, StatusCode, Url};
 use serde_json::Value;
 
 use super::error::{Error, Kind};
-use crate::config::{Target, Tls};
+use crate::config::{ProxyUrl, Target, Tls};
 
 /// The largest reply that is read: the ids of two million people take 16 MB.
 pub const MAX_REPLY: usize = 32 << 20;
@@ -33,10 +33,16 @@ impl Clients {
     /// # Errors
     /// When the target's TLS files or proxy cannot be used.
     pub fn of(&self, target: &Target) -> Result<reqwest::Client, Error> {
-        let key = (
-            target.tls.clone(),
-            target.proxy.as_ref().map(|proxy| proxy.expose().clone()),
-        );
+        self.with(&target.tls, target.proxy.as_ref())
+    }
+
+    /// The client for TLS settings and a proxy.
+    pub(super) fn with(
+        &self,
+        tls: &Tls,
+        proxy: Option<&ProxyUrl>,
+    ) -> Result<reqwest::Client, Error> {
+        let key = (tls.clone(), proxy.map(|proxy| proxy.expose().clone()));
         let mut clients = self
             .clients
             .lock()
@@ -154,10 +160,7 @@ impl Transport {
     }
 
     fn url(&self, path: &str) -> Url {
-        let mut url = self.target.url.clone();
-        let base = url.path().trim_end_matches('/').to_owned();
-        url.set_path(&(base + path));
-        url
+        join(&self.target.url, path)
     }
 
     /// What an answer that is not JSON means. Odoo says the same 404 for a database that does not exist and for one that it cannot
@@ -217,6 +220,14 @@ impl Transport {
             ),
         }
     }
+}
+
+/// A path below a base URL, which may have a path of its own.
+pub(super) fn join(base: &Url, path: &str) -> Url {
+    let mut url = base.clone();
+    let below = url.path().trim_end_matches('/').to_owned();
+    url.set_path(&(below + path));
+    url
 }
 
 /// What an error that Odoo reports as JSON with an HTTP status means: JSON-2's way.
@@ -313,7 +324,7 @@ async fn read_bounded(mut response: reqwest::Response) -> Result<Vec<u8>, Error>
 }
 
 /// What the HTTP client's failure means. Its own text may hold the URL, which holds no secret, and is left out for brevity.
-fn from_reqwest(error: &reqwest::Error) -> Error {
+pub(super) fn from_reqwest(error: &reqwest::Error) -> Error {
     let mut source: Option<&dyn std::error::Error> = Some(error);
     while let Some(cause) = source {
         if cause.is::<rustls::Error>() {

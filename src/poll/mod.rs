@@ -1,10 +1,13 @@
 //! Polling: one poll, and when to poll.
 
 mod backoff;
+mod memory;
 mod poller;
 mod scheduler;
 
 pub use scheduler::Scheduler;
+
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -23,7 +26,7 @@ pub struct Polled {
     /// Who is what.
     pub standing: Standing,
     /// The numbers.
-    pub posture: Posture,
+    pub posture: Arc<Posture>,
 }
 
 /// Polls a target once.
@@ -53,7 +56,7 @@ pub async fn once(
                 return Ok(Polled {
                     facts,
                     standing,
-                    posture,
+                    posture: Arc::new(posture),
                 });
             }
             // People come and go while a poll reads: what does not fit is read once more.

@@ -7,34 +7,33 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use jiff::Timestamp;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Mutex, Semaphore, mpsc};
 use tokio::time::{Instant, timeout};
 use tracing::{debug, info, warn};
 
 use super::backoff::Backoff;
+use super::memory::{Comparable, Remembered, show};
 use super::{Polled, once};
-use crate::config::{Config, Metrics, Target};
-use crate::domain::alert::concerned;
+use crate::config::{Metrics, Target};
+use crate::domain::alert::{Transitions, concerned};
 use crate::domain::facts::Gap;
 use crate::domain::health::Outcome;
 use crate::domain::role::Roles;
 use crate::domain::snapshot::Identity;
+use crate::domain::transition::Change;
 use crate::domain::{Capability, PerType, Reason, TargetSnapshot};
 use crate::exposition::{Board, ExporterState, Slot};
 use crate::odoo::plan::Parts;
+use crate::odoo::surface::check_all;
 use crate::odoo::{Clients, Error, Kind, Session, Transport};
 
 /// One target.
 #[derive(Debug)]
 pub(super) struct Poller {
     target: Arc<Target>,
-    roles: Arc<Roles>,
     parts: Parts,
-    /// Whether to note whom alerts concern.
-    named: bool,
     slot: Arc<Slot>,
-    clients: Arc<Clients>,
-    exporter: Arc<ExporterState>,
+    shared: Arc<Shared>,
     host: Arc<Semaphore>,
     /// Held while a poll runs.
     memory: Mutex<Memory>,
@@ -52,24 +51,34 @@ struct Memory {
     missing: Vec<Capability>,
 }
 
+/// What pollers share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) roles: Roles,
+    pub(super) metrics: Metrics,
+    /// Whether to note whom alerts concern.
+    pub(super) named: bool,
+    pub(super) clients: Arc<Clients>,
+    pub(super) exporter: Arc<ExporterState>,
+    /// Polls that may run at the same time.
+    pub(super) everywhere: Semaphore,
+    pub(super) store: Option<Remembered>,
+    /// Whoever alerts hears of what happened to people.
+    pub(super) transitions: mpsc::Sender<Transitions>,
+}
+
 impl Poller {
     pub(super) fn new(
         target: &Arc<Target>,
-        roles: &Arc<Roles>,
-        config: &Config,
+        shared: &Arc<Shared>,
         board: &Board,
-        exporter: &Arc<ExporterState>,
-        clients: &Arc<Clients>,
         host: &Arc<Semaphore>,
     ) -> Self {
         Self {
             slot: board.slot(Arc::new(identity(target))),
+            parts: parts(&shared.metrics, target),
             target: Arc::clone(target),
-            roles: Arc::clone(roles),
-            parts: parts(&config.metrics, target),
-            named: config.privacy.names_in_alerts,
-            clients: Arc::clone(clients),
-            exporter: Arc::clone(exporter),
+            shared: Arc::clone(shared),
             host: Arc::clone(host),
             memory: Mutex::default(),
         }
@@ -77,6 +86,10 @@ impl Poller {
 
     pub(super) fn slot(&self) -> &Arc<Slot> {
         &self.slot
+    }
+
+    pub(super) fn watches_surface(&self) -> bool {
+        self.target.surface.is_some()
     }
 
     pub(super) fn interval(&self) -> Duration {
@@ -90,8 +103,21 @@ impl Poller {
         f64::from(u32::try_from(hasher.finish() >> 32).unwrap_or(u32::MAX)) / f64::from(u32::MAX)
     }
 
+    /// Shows what is known of before the start: counters, and the numbers of the last poll if they are still good.
+    pub(super) async fn resume(&self) {
+        if let Some(store) = &self.shared.store {
+            let resumed = store.resume(&self.target).await;
+            let mut snapshot = TargetSnapshot::clone(&self.slot.load());
+            snapshot.counters = resumed.counters.map(Arc::new);
+            if let Some(last_poll) = resumed.last_poll {
+                show(last_poll, &mut snapshot);
+            }
+            self.slot.publish(snapshot);
+        }
+    }
+
     /// Polls, unless the poll before still runs or the target is to be left alone.
-    pub(super) async fn tick(&self, due: Instant, everywhere: &Semaphore) {
+    pub(super) async fn tick(&self, due: Instant) {
         let Ok(mut memory) = self.memory.try_lock() else {
             return self.skip();
         };
@@ -101,24 +127,25 @@ impl Poller {
         {
             return self.skip();
         }
-        let (Ok(_host), Ok(_everywhere)) = (self.host.acquire().await, everywhere.acquire().await)
-        else {
+        let (Ok(_host), Ok(_everywhere)) = (
+            self.host.acquire().await,
+            self.shared.everywhere.acquire().await,
+        ) else {
             return;
         };
-        let _in_flight = self.exporter.poll_started(due.elapsed());
+        let _in_flight = self.shared.exporter.poll_started(due.elapsed());
         self.poll(&mut memory).await;
     }
 
     fn skip(&self) {
         debug!(target_name = self.target.name, "poll skipped");
-        let mut snapshot = TargetSnapshot::clone(&self.slot.load());
-        snapshot.health.skipped += 1;
-        self.slot.publish(snapshot);
+        self.slot.update(|snapshot| snapshot.health.skipped += 1);
     }
 
     async fn poll(&self, memory: &mut Memory) {
         let (began, attempt) = (Instant::now(), Timestamp::now());
         let (result, requests) = self.ask(memory, attempt).await;
+        let ended = Timestamp::now();
         let mut snapshot = TargetSnapshot::clone(&self.slot.load());
         let health = &mut snapshot.health;
         health.last_attempt = Some(attempt);
@@ -126,19 +153,27 @@ impl Poller {
         health.requests_ok += requests.0;
         health.requests_error += requests.1;
         match result {
-            Ok(polled) => {
+            Ok((polled, comparable)) => {
                 self.log_success(memory, &polled);
                 memory.backoff.succeeded();
                 memory.not_before = None;
                 health.last = Some(Outcome::Success);
-                health.last_success = Some(Timestamp::now());
+                health.last_success = Some(ended);
                 health.successes += 1;
+                if let (Some(store), Some(comparable)) = (&self.shared.store, comparable)
+                    && let Some(recorded) =
+                        store.record(&self.target, comparable, &polled, ended).await
+                {
+                    self.tell(&recorded.changes, ended).await;
+                    snapshot.counters = Some(Arc::new(recorded.counters));
+                }
                 snapshot.capabilities = polled.facts.capabilities().into();
-                if self.named {
+                if self.shared.named {
                     snapshot.concerned = Arc::new(concerned(&polled.facts, &polled.standing));
                 }
                 snapshot.server = Some(polled.facts.server);
-                snapshot.posture = Some(Arc::new(polled.posture));
+                snapshot.poller_key_expiry = polled.posture.poller_key_expiry;
+                snapshot.posture = Some(polled.posture);
             }
             Err(error) => {
                 let reason = error.reason();
@@ -157,9 +192,49 @@ impl Poller {
                     snapshot.capabilities = with_users_missing(&snapshot.capabilities, &error);
                 }
                 snapshot.posture = None;
+                if let Some(store) = &self.shared.store {
+                    store.record_failure(&self.target).await;
+                }
             }
         }
-        self.slot.publish(snapshot);
+        if let Some(store) = &self.shared.store {
+            self.shared.exporter.set_store_errors(store.errors());
+        }
+        self.slot.update(|current| {
+            // A check of the surface, or a skipped poll, may have come in the meantime.
+            let (surface, skipped) = (Arc::clone(&current.surface), current.health.skipped);
+            *current = TargetSnapshot {
+                surface,
+                ..snapshot.clone()
+            };
+            current.health.skipped = skipped;
+        });
+    }
+
+    /// Tells of changes that alerts hear of.
+    async fn tell(&self, changes: &[Change], ended: Timestamp) {
+        for transitions in Transitions::of(&self.target.name, changes, ended) {
+            // Nobody listens any more at shutdown.
+            let _ = self.shared.transitions.send(transitions).await;
+        }
+    }
+
+    /// Checks what the server exposes, once an interval of its own, where that is configured. Never ends where it is.
+    pub(super) async fn watch_surface(&self) {
+        let Some(surface) = &self.target.surface else {
+            return;
+        };
+        tokio::time::sleep(self.interval().mul_f64(self.place() / 10.0)).await;
+        let mut ticks = tokio::time::interval(surface.interval);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let checked: Arc<[_]> = check_all(&self.shared.clients, &self.target, Timestamp::now())
+                .await
+                .into();
+            self.slot
+                .update(|snapshot| snapshot.surface = Arc::clone(&checked));
+        }
     }
 
     /// One poll within its deadline, and how many requests were answered and how many failed.
@@ -167,21 +242,26 @@ impl Poller {
         &self,
         memory: &mut Memory,
         now: Timestamp,
-    ) -> (Result<Polled, Error>, (u64, u64)) {
-        let transport = match Transport::new(&self.clients, Arc::clone(&self.target)) {
+    ) -> (Result<(Polled, Option<Comparable>), Error>, (u64, u64)) {
+        let transport = match Transport::new(&self.shared.clients, Arc::clone(&self.target)) {
             Ok(transport) => transport,
             Err(error) => return (Err(error), (0, 0)),
         };
-        let poll = once(
-            &transport,
-            &mut memory.session,
-            &self.target,
-            &self.roles,
-            self.parts,
-            now,
-        );
-        let poll = AssertUnwindSafe(timeout(self.target.timeout, poll)).catch_unwind();
-        let result = match poll.await {
+        let (roles, session) = (&self.shared.roles, &mut memory.session);
+        let poll = async {
+            let polled = once(&transport, session, &self.target, roles, self.parts, now).await?;
+            let comparable = match (&self.shared.store, session.as_ref()) {
+                (Some(store), Some(session)) => {
+                    store.compare(&transport, session, roles, &polled).await?
+                }
+                _ => None,
+            };
+            Ok((polled, comparable))
+        };
+        let result = match AssertUnwindSafe(timeout(self.target.timeout, poll))
+            .catch_unwind()
+            .await
+        {
             Ok(Ok(result)) => result,
             Ok(Err(_elapsed)) => Err(Error::new(
                 Kind::TimedOut,
@@ -245,6 +325,17 @@ fn identity(target: &Target) -> Identity {
         }),
         accept_missing: target.accept_missing.iter().copied().collect(),
         accept_bypasses: target.accept_bypasses.iter().copied().collect(),
+        expect_blocked: target
+            .surface
+            .iter()
+            .flat_map(|surface| &surface.vantages)
+            .flat_map(|vantage| {
+                vantage
+                    .expect_blocked
+                    .iter()
+                    .map(|endpoint| (vantage.name.clone(), *endpoint))
+            })
+            .collect(),
     }
 }
 

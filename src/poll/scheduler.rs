@@ -9,16 +9,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::time::DelayQueue;
 
-use super::poller::Poller;
+use super::memory::Remembered;
+use super::poller::{Poller, Shared};
 use crate::config::Config;
+use crate::domain::alert::Transitions;
 use crate::exposition::{Board, ExporterState};
 use crate::odoo::Clients;
+use crate::store::Store;
 
 /// Polls that run at the same time: each holds a socket and the replies that it reads.
 const ALL_HOSTS: usize = 256;
@@ -33,18 +36,29 @@ const BETWEEN_FIRST_POLLS: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub struct Scheduler {
     pollers: Vec<Arc<Poller>>,
-    everywhere: Arc<Semaphore>,
 }
 
 impl Scheduler {
-    /// Prepares a poller for each target and shows the targets on the board.
+    /// Prepares a poller for each target and shows the targets on the board. A store, if there is one, remembers over restarts;
+    /// what it finds to have happened to people goes to `transitions`.
     pub fn new(
         config: &Config,
         board: &Board,
         exporter: &Arc<ExporterState>,
         clients: &Arc<Clients>,
+        store: Option<Store>,
+        transitions: mpsc::Sender<Transitions>,
     ) -> Self {
-        let roles = Arc::new(config.roles.clone());
+        let shared = Arc::new(Shared {
+            roles: config.roles.clone(),
+            metrics: config.metrics.clone(),
+            named: config.privacy.names_in_alerts,
+            clients: Arc::clone(clients),
+            exporter: Arc::clone(exporter),
+            everywhere: Semaphore::new(ALL_HOSTS),
+            store: store.map(|store| Remembered::new(store, config.privacy.store_logins)),
+            transitions,
+        });
         let mut hosts: HashMap<String, Arc<Semaphore>> = HashMap::new();
         let pollers: Vec<Arc<Poller>> = config
             .targets
@@ -54,9 +68,7 @@ impl Scheduler {
                 let host = hosts
                     .entry(host)
                     .or_insert_with(|| Arc::new(Semaphore::new(ONE_HOST)));
-                Arc::new(Poller::new(
-                    target, &roles, config, board, exporter, clients, host,
-                ))
+                Arc::new(Poller::new(target, &shared, board, host))
             })
             .collect();
         board.show(
@@ -65,9 +77,13 @@ impl Scheduler {
                 .map(|poller| Arc::clone(poller.slot()))
                 .collect(),
         );
-        Self {
-            pollers,
-            everywhere: Arc::new(Semaphore::new(ALL_HOSTS)),
+        Self { pollers }
+    }
+
+    /// Shows what is known of before the start. To be called before anything is served.
+    pub async fn resume(&self) {
+        for poller in &self.pollers {
+            poller.resume().await;
         }
     }
 
@@ -77,6 +93,14 @@ impl Scheduler {
         let first_polls = BETWEEN_FIRST_POLLS
             .saturating_mul(u32::try_from(self.pollers.len()).unwrap_or(u32::MAX));
         let polls = TaskTracker::new();
+        for poller in self
+            .pollers
+            .iter()
+            .filter(|poller| poller.watches_surface())
+        {
+            let (poller, stop) = (Arc::clone(poller), stop.clone());
+            polls.spawn(async move { stop.run_until_cancelled(poller.watch_surface()).await });
+        }
         let mut due: DelayQueue<Tick> = DelayQueue::new();
         for (index, poller) in self.pollers.iter().enumerate() {
             let window = first_polls.min(poller.interval());
@@ -105,15 +129,11 @@ impl Scheduler {
                 },
                 next,
             );
-            let (poller, everywhere, stop) = (
-                Arc::clone(poller),
-                Arc::clone(&self.everywhere),
-                stop.clone(),
-            );
+            let (poller, stop) = (Arc::clone(poller), stop.clone());
             polls.spawn(async move {
                 tokio::select! {
                     () = stop.cancelled() => {}
-                    () = poller.tick(when, &everywhere) => {}
+                    () = poller.tick(when) => {}
                 }
             });
         }

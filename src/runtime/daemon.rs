@@ -14,11 +14,11 @@ use tokio_util::sync::CancellationToken;
 use super::names::OdooNames;
 use crate::alerting::{self, AlertStates, Engine};
 use crate::config::Config;
-use crate::domain::alert::Transitions;
 use crate::exposition::catalogue::families;
 use crate::exposition::{Board, ExporterState, Exposition, Shard};
 use crate::odoo::Clients;
 use crate::poll::Scheduler;
+use crate::store::Store;
 use crate::web::{self, MetricsPath, Readiness};
 
 /// After this time the daemon is ready even if some targets have not ended their first poll: one slow target must not keep the others
@@ -34,9 +34,9 @@ pub struct Daemon {
     listener: TcpListener,
     scheduler: Scheduler,
     engine: Engine,
-    transitions: mpsc::Sender<Transitions>,
     app: web::App,
     latch: web::ReadinessLatch,
+    store: Option<Store>,
 }
 
 impl Daemon {
@@ -48,25 +48,35 @@ impl Daemon {
         config: &Config,
         listen: &Listen,
         metrics_path: MetricsPath,
+        store: Option<Store>,
     ) -> io::Result<Self> {
         let listener = listen.bind().await?;
         let board = Arc::new(Board::new());
         let exporter = ExporterState::new(Shard::WHOLE);
         exporter.config_loaded(Timestamp::now(), config.hash);
         let clients = Arc::new(Clients::default());
-        let scheduler = Scheduler::new(config, &board, &exporter, &clients);
         let (transitions, happened) = mpsc::channel(TRANSITIONS);
         let named = config.privacy.names_in_alerts;
         let inputs = alerting::Inputs {
             board: Arc::clone(&board),
             exporter: Arc::clone(&exporter),
             transitions: happened,
-            surface: Box::new(|_| None),
-            store_errors: Box::new(|| 0),
-            states: Arc::new(alerting::InMemory::default()) as Arc<dyn AlertStates>,
+            states: match &store {
+                Some(store) => Arc::new(store.clone()) as Arc<dyn AlertStates>,
+                None => Arc::new(alerting::InMemory::default()),
+            },
             names: named.then(|| Arc::new(OdooNames::new(config, &clients)) as _),
         };
         let engine = Engine::new(&config.alerting, inputs, alerting::Options::default());
+        let scheduler = Scheduler::new(
+            config,
+            &board,
+            &exporter,
+            &clients,
+            store.clone(),
+            transitions,
+        );
+        scheduler.resume().await;
         let families = families()
             .filter(|family| config.metrics.is_enabled(family.name))
             .collect();
@@ -74,7 +84,6 @@ impl Daemon {
         Ok(Self {
             listener,
             scheduler,
-            transitions,
             app: web::App {
                 exposition: Exposition::new(Arc::clone(&board), exporter, families),
                 board,
@@ -84,6 +93,7 @@ impl Daemon {
             },
             engine,
             latch,
+            store,
         })
     }
 
@@ -98,11 +108,6 @@ impl Daemon {
     /// The targets and what is known of them.
     pub fn board(&self) -> Arc<Board> {
         Arc::clone(&self.app.board)
-    }
-
-    /// Where polls tell what happened to people, so that alerts hear of it.
-    pub fn transitions(&self) -> mpsc::Sender<Transitions> {
-        self.transitions.clone()
     }
 
     /// Runs until it is told to stop.
@@ -122,6 +127,9 @@ impl Daemon {
         // Neither panics: polls catch their own.
         let _ = polls.await;
         let _ = alerts.await;
+        if let Some(store) = self.store {
+            store.close().await;
+        }
         served
     }
 }

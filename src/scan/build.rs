@@ -86,11 +86,12 @@ fn case<'a>(target: &'a Target, polled: &'a Polled, surface: &'a [Checked]) -> C
             target.coverage_target.get(&user_type).copied()
         }),
         accept_missing: &target.accept_missing,
+        accept_bypasses: &target.accept_bypasses,
         surface,
     }
 }
 
-fn scan(case: &Case, people: &BTreeMap<u32, odoo::Person>) -> Scan {
+pub(super) fn scan(case: &Case, people: &BTreeMap<u32, odoo::Person>) -> Scan {
     let posture = case.posture;
     Scan {
         polled_at: case.facts.now,

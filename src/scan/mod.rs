@@ -3,6 +3,7 @@
 //! [`Report`] is what all three show and, serialized, the JSON itself: docs/scan.md documents its shape, which only grows.
 
 mod build;
+mod html;
 mod text;
 
 use jiff::Timestamp;
@@ -13,6 +14,7 @@ use crate::domain::grade::Letter;
 use crate::domain::{Api, Capability, Endpoint, Factor, Module, Reason, UserType};
 
 pub use build::{failed, people_to_name, target};
+pub use html::render as render_html;
 pub use text::{Style, render as render_text};
 
 /// The version of the JSON's shape. It changes only when a field's meaning does or one goes.
@@ -366,3 +368,6 @@ pub fn json(report: &Report) -> String {
     text.push('\n');
     text
 }
+
+#[cfg(test)]
+mod tests;

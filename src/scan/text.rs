@@ -6,7 +6,7 @@ use anstyle::AnsiColor::{Cyan, Green, Red, Yellow};
 
 use super::{Coverage, Finding, Person, Report, Scan, TargetReport};
 use crate::domain::UserType;
-use crate::domain::finding::{Severity, grouped};
+use crate::domain::finding::{Severity, counted, grouped, persons};
 use crate::domain::grade::Letter;
 use layout::{Cell, Paint, Table, wrap};
 
@@ -120,8 +120,11 @@ impl Writer {
             "passkey",
         ]);
         for row in shown(&scan.coverage) {
-            let under = matches!((row.ratio, row.target), (Some(is), Some(wanted)) if is < wanted);
-            let colour = if under { Red } else { Green };
+            let colour = match (row.ratio, row.target) {
+                (Some(is), Some(wanted)) if is < wanted => Red,
+                (Some(_), Some(_)) => Green,
+                _ => Cyan,
+            };
             let protected = row.protected.map_or("-".to_owned(), grouped);
             table.row(vec![
                 Cell::left(row.user_type.as_str()),
@@ -164,16 +167,17 @@ impl Writer {
                 .unprotected
                 .filter(|_| role.people > 0)
                 .map(|unprotected| (role.people - unprotected) as f64 / role.people as f64);
-            let alarming = role.unprotected_past_grace.unwrap_or(0) > 0;
-            let past = Cell::number(role.unprotected_past_grace);
+            let colour = match (role.unprotected, role.unprotected_past_grace) {
+                (_, Some(1..)) => Red,
+                (Some(0), _) => Green,
+                _ => Cyan,
+            };
             table.row(vec![
                 Cell::left(&role.role),
                 Cell::number(Some(role.people)),
                 Cell::number(role.unprotected),
-                if alarming { past.coloured(Red) } else { past },
-                share.map_or(Cell::left(""), |share| {
-                    Cell::bar(share, if alarming { Red } else { Green })
-                }),
+                Cell::number(role.unprotected_past_grace).coloured(colour),
+                share.map_or(Cell::left(""), |share| Cell::bar(share, colour)),
                 Cell::number(Some(role.exempt)),
             ]);
         }
@@ -219,9 +223,9 @@ impl Writer {
         let known = |number: Option<u64>| number.map_or("-".to_owned(), grouped);
         let mut lines = vec![
             format!(
-                "{} working keys of {} people: {} unrestricted, {} for RPC, {} other",
-                grouped(keys.working),
-                grouped(keys.owners),
+                "{} of {}: {} unrestricted, {} for RPC, {} other",
+                counted(keys.working, "working key", "working keys"),
+                persons(keys.owners),
                 grouped(keys.unrestricted),
                 grouped(keys.rpc),
                 grouped(keys.other)
@@ -244,9 +248,9 @@ impl Writer {
         }
         if let Some(devices) = &scan.trusted_devices {
             lines.push(format!(
-                "{} trusted browsers of {} people skip the second factor",
-                grouped(devices.devices),
-                grouped(devices.owners)
+                "without the second factor: {} of {}",
+                counted(devices.devices, "trusted browser", "trusted browsers"),
+                persons(devices.owners)
             ));
         }
         for line in lines {

@@ -24,8 +24,8 @@ pub struct LastPoll {
     pub posture: Posture,
     /// Which server answered.
     pub server: Server,
-    /// The capabilities that were missing, and why.
-    pub gaps: Vec<(Capability, Gap)>,
+    /// The capabilities that were asked for, and why one was missing.
+    pub capabilities: Vec<(Capability, Option<Gap>)>,
 }
 
 /// As written down.
@@ -33,7 +33,7 @@ pub struct LastPoll {
 struct Written<'a> {
     posture: &'a Posture,
     server: &'a Server,
-    gaps: &'a [(Capability, Gap)],
+    capabilities: &'a [(Capability, Option<Gap>)],
 }
 
 /// As read.
@@ -41,7 +41,7 @@ struct Written<'a> {
 struct Found {
     posture: Posture,
     server: Server,
-    gaps: Vec<(Capability, Gap)>,
+    capabilities: Vec<(Capability, Option<Gap>)>,
 }
 
 pub(super) fn save(
@@ -52,7 +52,7 @@ pub(super) fn save(
     let written = Written {
         posture: &poll.posture,
         server: &poll.server,
-        gaps: &poll.gaps,
+        capabilities: &poll.capabilities,
     };
     let mut encoder = DeflateEncoder::new(Vec::new(), Compression::default());
     let result = serde_json::to_writer(&mut encoder, &written)
@@ -110,6 +110,6 @@ pub(super) fn load(
         at,
         posture: read.posture,
         server: read.server,
-        gaps: read.gaps,
+        capabilities: read.capabilities,
     }))
 }

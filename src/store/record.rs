@@ -29,8 +29,8 @@ pub struct PollRecord {
     pub posture: Arc<Posture>,
     /// Which server answered.
     pub server: Server,
-    /// The capabilities that are missing, and why.
-    pub gaps: Arc<[(Capability, Gap)]>,
+    /// The capabilities that were asked for, and why one is missing.
+    pub capabilities: Arc<[(Capability, Option<Gap>)]>,
 }
 
 /// What became of it.

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::negotiate::{ContentType, coding, content_type};
 use super::{App, internal_error};
-use crate::exposition::Coding;
+use crate::exposition::{self, Coding};
 
 /// Where the metrics are: a path that no other route has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,8 +59,11 @@ pub async fn scrape(State(app): State<Arc<App>>, request: HeaderMap) -> Response
     let Ok(body) = app.exposition.body(content_type.format, coding).await else {
         return internal_error();
     };
-    let length = body.length();
-    let mut response = Body::from_stream(body.into_stream()).into_response();
+    let mut response = match body {
+        exposition::Body::Whole(bytes) => Body::from(bytes),
+        stream => Body::from_stream(stream.into_stream()),
+    }
+    .into_response();
     let headers = response.headers_mut();
     let mut set = |name: HeaderName, value: &'static str| {
         headers.insert(name, HeaderValue::from_static(value));
@@ -69,9 +72,6 @@ pub async fn scrape(State(app): State<Arc<App>>, request: HeaderMap) -> Response
     set(header::VARY, "accept, accept-encoding");
     if coding == Coding::Gzip {
         set(header::CONTENT_ENCODING, "gzip");
-    }
-    if let Some(length) = length {
-        headers.insert(header::CONTENT_LENGTH, length.into());
     }
     response
 }

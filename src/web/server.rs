@@ -10,7 +10,7 @@ use axum::extract::Extension;
 use axum::middleware::AddExtension;
 use axum_server::Handle;
 use axum_server::accept::Accept;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tower_layer::Layer;
@@ -96,20 +96,20 @@ pub async fn serve_within(
 #[derive(Debug, Clone)]
 struct Limit(Arc<Semaphore>);
 
-impl<I, S> Accept<I, S> for Limit {
-    type Stream = I;
+impl<S> Accept<TcpStream, S> for Limit {
+    type Stream = TcpStream;
     /// The service lives as long as its connection, and so does the permit in it.
     type Service = AddExtension<S, Arc<OwnedSemaphorePermit>>;
-    type Future = std::future::Ready<io::Result<(I, Self::Service)>>;
+    type Future = std::future::Ready<io::Result<(TcpStream, Self::Service)>>;
 
-    fn accept(&self, stream: I, service: S) -> Self::Future {
-        let permit = Arc::clone(&self.0).try_acquire_owned();
-        std::future::ready(match permit {
-            Ok(permit) => Ok((stream, Extension(Arc::new(permit)).layer(service))),
-            Err(_) => Err(io::Error::new(
-                io::ErrorKind::QuotaExceeded,
-                "too many connections",
-            )),
-        })
+    fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
+        let accept = || {
+            let too_many = |_| io::Error::new(io::ErrorKind::QuotaExceeded, "too many connections");
+            let permit = Arc::clone(&self.0).try_acquire_owned().map_err(too_many)?;
+            // Or the second write of an answer waits for the client to acknowledge the first, 40 ms later.
+            stream.set_nodelay(true)?;
+            Ok((stream, Extension(Arc::new(permit)).layer(service)))
+        };
+        std::future::ready(accept())
     }
 }

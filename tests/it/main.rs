@@ -6,4 +6,5 @@ mod metrics_reference;
 mod oracle;
 mod prometheus;
 mod refusals;
+mod stack;
 mod web;

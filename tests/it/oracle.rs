@@ -145,7 +145,7 @@ async fn poll_once(clients: &Clients, server: &SimServer, database: &Database) -
         now,
     )
     .await;
-    polled.expect("the poll succeeds").posture
+    Arc::unwrap_or_clone(polled.expect("the poll succeeds").posture)
 }
 
 /// What the poll says, as far as it says it.

@@ -9,7 +9,6 @@ use super::lifecycle::{Phase, States};
 use super::memory::{Memory, Transition};
 use super::{Concern, Fingerprint, Labels, ORIGIN, Rule, Rules, Severity, text};
 use crate::domain::snapshot::Identity;
-use crate::domain::surface::Checked;
 use crate::domain::{IdSet, TargetSnapshot};
 
 /// What is judged.
@@ -26,10 +25,6 @@ pub struct FleetView<'a> {
 pub struct TargetView<'a> {
     /// Its newest snapshot.
     pub snapshot: &'a TargetSnapshot,
-    /// The newest check from each vantage.
-    pub surface: &'a [Checked],
-    /// Whether there are vantages that have not been checked from yet.
-    pub surface_pending: bool,
     /// What is remembered of it.
     pub memory: &'a Memory,
 }

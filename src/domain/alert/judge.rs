@@ -101,6 +101,12 @@ impl Judge<'_> {
                 Verdict::of(missing.map(|it| Case::new(0.0).label("capability", it.as_str())))
             }
             Rule::EndpointExposed => self.exposed(),
+            // It stays while polls fail: it may be why they do.
+            Rule::PollerKeyExpiring => match snapshot.poller_key_expiry {
+                Some(end) => Verdict::of(self.poller_key(end)),
+                None if snapshot.posture.is_none() => Verdict::unknown(),
+                None => Verdict::default(),
+            },
             Rule::PrivilegedDisabled => {
                 self.recent(Transition::PrivilegedDisabled, Concern::PrivilegedDisabled)
             }
@@ -231,7 +237,6 @@ impl Judge<'_> {
                     keys.of_privileged_without_expiry
                 })?
             }
-            Rule::PollerKeyExpiring => self.poller_key(posture),
             _ => Vec::new(),
         })
     }
@@ -272,7 +277,8 @@ impl Judge<'_> {
 
     fn exposed(&self) -> Verdict {
         let mut verdict = Verdict::default();
-        for checked in self.target.surface {
+        let snapshot = self.target.snapshot;
+        for checked in snapshot.surface.iter() {
             for (endpoint, seen) in &checked.endpoints {
                 if !checked.expect_blocked.contains(endpoint) {
                     continue;
@@ -287,8 +293,9 @@ impl Judge<'_> {
                 }
             }
         }
-        // Before the first check, or without vantages: what the state before says is held only if checks are to come.
-        verdict.all_unknown = self.target.surface_pending;
+        // Before the first check after a start.
+        verdict.all_unknown =
+            snapshot.surface.is_empty() && !snapshot.identity.expect_blocked.is_empty();
         verdict
     }
 
@@ -336,10 +343,7 @@ impl Judge<'_> {
     }
 
     /// The ticket of a fortnight goes on when the page of two days begins: it must not close because it got worse.
-    fn poller_key(&self, posture: &Posture) -> Vec<Case> {
-        let Some(end) = posture.poller_key_expiry else {
-            return Vec::new();
-        };
+    fn poller_key(&self, end: Timestamp) -> Vec<Case> {
         let left = end.duration_since(self.now);
         let case = || Case::new(left.as_secs_f64());
         let mut cases = Vec::new();

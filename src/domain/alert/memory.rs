@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::domain::transition::{Change, ChangeKind};
 use crate::domain::vocabulary::vocabulary;
 use crate::domain::{IdSet, PerType, Posture, UserType};
 
@@ -36,6 +37,36 @@ pub struct Transitions {
     pub people: IdSet,
     /// When the poll that found it ended.
     pub at: Timestamp,
+}
+
+impl Transitions {
+    /// What of a poll's changes alerts hear of.
+    pub fn of(target: &str, changes: &[Change], at: Timestamp) -> Vec<Self> {
+        Transition::ALL
+            .iter()
+            .filter_map(|kind| {
+                let changed = changes.iter().filter(|change| kind.is(change));
+                let people: IdSet = changed.map(|change| change.person).collect();
+                (!people.is_empty()).then(|| Self {
+                    target: target.to_owned(),
+                    kind: *kind,
+                    count: people.len(),
+                    people,
+                    at,
+                })
+            })
+            .collect()
+    }
+}
+
+impl Transition {
+    fn is(self, change: &Change) -> bool {
+        match self {
+            Self::PrivilegedDisabled => change.kind == ChangeKind::MfaDisabled && change.privileged,
+            Self::Disabled => change.kind == ChangeKind::MfaDisabled,
+            Self::PrivilegeGranted => change.kind == ChangeKind::PrivilegeGranted,
+        }
+    }
 }
 
 /// What is remembered of one target.

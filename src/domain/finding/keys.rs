@@ -185,7 +185,11 @@ fn trusted_devices(case: &Case, found: &mut Vec<Finding>) {
         Finding::new(
             Kind::TrustedDevices,
             Severity::Info,
-            format!("{} skip the second factor", counted(devices.devices, "trusted browser", "trusted browsers")),
+            counted(
+                devices.devices,
+                "trusted browser skips the second factor",
+                "trusted browsers skip the second factor",
+            ),
         )
         .detail(detail)
         .what_to_do(if case.facts.is_at_least((19, 0)) {

@@ -205,7 +205,11 @@ fn exempt(case: &Case, found: &mut Vec<Finding>) {
             Finding::new(
                 Kind::KioskHoldsApiKey,
                 Severity::Warning,
-                format!("{} exempt as kiosk hold an API key", counted(kiosks.len(), "account", "accounts")),
+                counted(
+                    kiosks.len(),
+                    "account that is exempt as kiosk holds an API key",
+                    "accounts that are exempt as kiosk hold an API key",
+                ),
             )
             .detail("Whoever stands at a shared terminal may use its account. An API key made there works from anywhere, without a second factor.")
             .what_to_do(format!(
@@ -332,7 +336,11 @@ fn dormant(case: &Case, found: &mut Vec<Finding>) {
         Finding::new(
             Kind::DormantUnprotected,
             severity,
-            format!("{} without a second factor have not logged in for long", persons(total)),
+            counted(
+                total,
+                "person without a second factor has not logged in for long",
+                "people without a second factor have not logged in for long",
+            ),
         )
         .detail(format!(
             "By type: {}. Nobody would notice if somebody else used such an account.",
@@ -366,7 +374,11 @@ fn passkey_only(case: &Case, found: &mut Vec<Finding>) {
         Finding::new(
             Kind::PasskeyOnly,
             Severity::Info,
-            format!("{} count as protected by a passkey alone", persons(people.len())),
+            counted(
+                people.len(),
+                "person counts as protected by a passkey alone",
+                "people count as protected by a passkey alone",
+            ),
         )
         .detail("In Odoo a passkey is another way in, not a lock: the password alone still opens these accounts, as nothing in force asks for a code.")
         .what_to_do("Switch the e-mail code policy on (Settings > General Settings > Permissions > Enforce two-factor authentication), or let them enrol an authenticator as well.")

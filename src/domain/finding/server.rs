@@ -4,6 +4,7 @@ use super::{Case, Finding, Kind, Severity, counted, grouped, persons};
 use crate::domain::facts::TrustedNetworks;
 use crate::domain::posture::Enforcer;
 use crate::domain::surface::Exposure;
+use crate::domain::vocabulary::Bypass;
 use crate::domain::{Capability, Endpoint, IdSet, Module};
 
 pub(super) fn find(case: &Case, found: &mut Vec<Finding>) {
@@ -63,6 +64,15 @@ fn enforcement(case: &Case, found: &mut Vec<Finding>) {
     );
 }
 
+/// A bypass that the configuration accepts is only worth knowing.
+fn unless_accepted(case: &Case, bypass: Bypass, severity: Severity) -> Severity {
+    if case.accept_bypasses.contains(&bypass) {
+        Severity::Info
+    } else {
+        severity
+    }
+}
+
 fn trusted_networks(case: &Case, found: &mut Vec<Finding>) {
     let Some(networks) = &case.facts.trusted_networks else {
         return;
@@ -98,7 +108,7 @@ fn trusted_networks(case: &Case, found: &mut Vec<Finding>) {
         ),
     };
     found.push(
-        Finding::new(Kind::TrustedNetwork, severity, title)
+        Finding::new(Kind::TrustedNetwork, unless_accepted(case, Bypass::TrustedNetwork, severity), title)
             .about(Module::AuthTotpIpCheck.as_str())
             .detail(detail)
             .what_to_do("Remove the networks (model auth_totp.cidr), or name in each row the few people who need it. If the account may not read them, grant it read access to auth_totp.cidr."),
@@ -110,7 +120,7 @@ fn other_bypasses(case: &Case, found: &mut Vec<Finding>) {
         found.push(
             Finding::new(
                 Kind::MasterPassword,
-                Severity::Critical,
+                unless_accepted(case, Bypass::MasterPassword, Severity::Critical),
                 "One password opens every account",
             )
             .about(Module::AuthAdminPasskey.as_str())
@@ -122,7 +132,7 @@ fn other_bypasses(case: &Case, found: &mut Vec<Finding>) {
         found.push(
             Finding::new(
                 Kind::Impersonation,
-                Severity::Warning,
+                unless_accepted(case, Bypass::Impersonation, Severity::Warning),
                 "Some people may act as somebody else",
             )
             .about(Module::ImpersonateLogin.as_str())
@@ -187,7 +197,7 @@ fn surface(case: &Case, found: &mut Vec<Finding>) {
                         } else {
                             Severity::Info
                         },
-                        format!("{} is reachable from {}", name(*endpoint), checked.vantage),
+                        format!("Vantage {} reaches {}", checked.vantage, name(*endpoint)),
                     )
                     .about(subject)
                     .detail(format!("Without credentials: {}.", seen.why))
@@ -198,9 +208,9 @@ fn surface(case: &Case, found: &mut Vec<Finding>) {
                         Kind::SurfaceUnknown,
                         Severity::Info,
                         format!(
-                            "Whether {} is reachable from {} is not known",
-                            name(*endpoint),
-                            checked.vantage
+                            "Whether vantage {} reaches {} is not known",
+                            checked.vantage,
+                            name(*endpoint)
                         ),
                     )
                     .about(subject)

@@ -29,7 +29,7 @@ pub enum Piece {
 pub enum Finished {
     /// There were few: here they are, and whoever asked waits for an answer.
     Kept {
-        bytes: Bytes,
+        bytes: Vec<u8>,
         answer: oneshot::Sender<Body>,
         turn: OwnedMutexGuard<()>,
     },
@@ -54,7 +54,7 @@ enum To {
     Nowhere,
 }
 
-/// The largest targets part that is kept, in bytes as they are sent.
+/// The most of targets that is kept, in bytes as they are sent.
 const KEPT_AT_MOST: usize = 4 << 20;
 /// Large enough for few writes, small enough that a stream holds little.
 const PIECE: usize = 64 << 10;
@@ -105,11 +105,10 @@ impl Pieces {
     }
 
     /// After the last bytes. `None` after an error.
-    pub fn finish(mut self) -> Option<Finished> {
-        self.pending.shrink_to_fit();
+    pub fn finish(self) -> Option<Finished> {
         match self.to {
             To::Keep { answer, turn } => Some(Finished::Kept {
-                bytes: self.pending.into(),
+                bytes: self.pending,
                 answer,
                 turn,
             }),

@@ -92,18 +92,37 @@ pub const SECTION: Section = Section {
             "Whether Odoo answered this endpoint to somebody without credentials.",
         )
         .notes("1: answered by Odoo; 0: blocked; absent when refused, timed out or TLS failed. Only for configured vantages.")
-        .labels(&[VANTAGE, ENDPOINT]),
+        .labels(&[VANTAGE, ENDPOINT])
+        .target(|target, samples| {
+            for checked in target.surface.iter() {
+                for (endpoint, seen) in &checked.endpoints {
+                    if let Some(exposed) = seen.exposure.is_exposed() {
+                        samples.add(&[&checked.vantage, endpoint.as_str()], exposed);
+                    }
+                }
+            }
+        }),
         Family::gauge(
             "odoo_endpoint_expected_blocked",
             "1 where the configuration says that this vantage must not reach the endpoint.",
         )
         .notes("Alert only on that.")
-        .labels(&[VANTAGE, ENDPOINT]),
+        .labels(&[VANTAGE, ENDPOINT])
+        .target(|target, samples| {
+            for (vantage, endpoint) in &target.identity.expect_blocked {
+                samples.add(&[vantage, endpoint.as_str()], true);
+            }
+        }),
         Family::gauge(
             "odoo_surface_last_check_timestamp_seconds",
             "When the vantage last looked.",
         )
-        .labels(&[VANTAGE]),
+        .labels(&[VANTAGE])
+        .target(|target, samples| {
+            for checked in target.surface.iter() {
+                samples.add(&[&checked.vantage], checked.at);
+            }
+        }),
     ],
 };
 

@@ -152,7 +152,7 @@ pub const SECTION: Section = Section {
             "odoo_mfa_exporter_store_errors_total",
             "Operations of the store that failed.",
         )
-        .exporter_later(),
+        .exporter(|exporter, samples| samples.add(&[], exporter.state.store_errors())),
         Family::counter(
             "odoo_mfa_exporter_series_dropped_total",
             "Series that were not exported because of a limit.",

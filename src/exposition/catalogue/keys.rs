@@ -3,6 +3,7 @@
 use super::{Family, Label, Section, USER_TYPE};
 use crate::domain::Posture;
 use crate::domain::posture::Keys;
+use crate::domain::transition::KeyTransition;
 
 pub const SECTION: Section = Section {
     title: "API keys",
@@ -103,10 +104,13 @@ pub const SECTION: Section = Section {
             "Keys that were created, revoked, or expired.",
         )
         .notes("A key that vanishes after its date has expired, not been revoked.")
-        .labels(&[Label::closed(
-            "transition",
-            &["created", "revoked", "expired"],
-        )]),
+        .labels(&[Label::closed("transition", KeyTransition::WORDS)])
+        .counters(|counters, samples| {
+            samples.add_each(
+                KeyTransition::WORDS,
+                counters.api_keys.as_slice().as_flattened(),
+            );
+        }),
         Family::gauge(
             "odoo_api_keys_unused",
             "Working keys that were not used for some time.",

@@ -14,6 +14,7 @@ mod samples;
 pub use exporter::{ExporterReading, TargetStates};
 pub use samples::{Samples, Value};
 
+use crate::domain::transition::Counters;
 use crate::domain::{Posture, TargetSnapshot, UserType};
 
 /// All families, in the order in which they are exported and documented.
@@ -82,6 +83,8 @@ pub enum Source {
     Target(fn(&TargetSnapshot, &mut Samples)),
     /// The numbers of a target: absent while they are not known to be true.
     Posture(fn(&Posture, &mut Samples)),
+    /// The counters of a target: they stay while polls fail.
+    Counters(fn(&Counters, &mut Samples)),
     /// A target, by code that does not exist yet.
     TargetLater,
     /// The exporter.
@@ -120,7 +123,9 @@ impl Family {
     /// Whether its samples carry the labels of a target.
     pub fn is_of_targets(&self) -> bool {
         match self.source {
-            Source::Target(_) | Source::Posture(_) | Source::TargetLater => true,
+            Source::Target(_) | Source::Posture(_) | Source::Counters(_) | Source::TargetLater => {
+                true
+            }
             Source::Exporter(_) | Source::ExporterLater => false,
         }
     }
@@ -165,6 +170,11 @@ impl Family {
 
     const fn posture(mut self, read: fn(&Posture, &mut Samples)) -> Self {
         self.source = Source::Posture(read);
+        self
+    }
+
+    const fn counters(mut self, read: fn(&Counters, &mut Samples)) -> Self {
+        self.source = Source::Counters(read);
         self
     }
 

@@ -2,9 +2,10 @@
 
 use super::samples::user_types;
 use super::{Family, Label, Section, USER_TYPE};
+use crate::domain::transition::MfaTransition;
 use crate::domain::{ExemptReason, Factor};
 
-const TRANSITION: Label = Label::closed("transition", &["enrolled", "disabled"]);
+const TRANSITION: Label = Label::closed("transition", MfaTransition::WORDS);
 
 pub const SECTION: Section = Section {
     title: "People and second factors",
@@ -167,12 +168,22 @@ pub const SECTION: Section = Section {
             "People who enrolled a first factor, or went from a factor to none.",
         )
         .notes("Net between two polls, by user id, restarts included. `disabled`: active in both, had TOTP or a passkey, now neither. Leaving, archiving, changes of type, exemption or configuration are no transition.")
-        .labels(&[USER_TYPE, TRANSITION]),
+        .labels(&[USER_TYPE, TRANSITION])
+        .counters(|counters, samples| {
+            for (user_type, counts) in counters.mfa.iter() {
+                for (transition, count) in MfaTransition::ALL.iter().zip(counts.iter().flatten()) {
+                    samples.add(&[user_type.as_str(), transition.as_str()], *count);
+                }
+            }
+        }),
         Family::counter(
             "odoo_privileged_mfa_transitions_total",
             "People in a role who enrolled a first factor, or went from a factor to none.",
         )
         .notes("As `odoo_mfa_transitions_total`.")
-        .labels(&[TRANSITION]),
+        .labels(&[TRANSITION])
+        .counters(|counters, samples| {
+            samples.add_each(MfaTransition::WORDS, counters.privileged_mfa.as_slice().as_flattened());
+        }),
     ],
 };

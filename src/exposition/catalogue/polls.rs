@@ -101,7 +101,13 @@ pub const SECTION: Section = Section {
             "When the first of the polling account's own working keys that open RPC expires.",
         )
         .notes("Absent where none has a date.")
-        .posture(|posture, samples| samples.add_known(posture.poller_key_expiry)),
+        .target(|target, samples| samples.add_known(target.poller_key_expiry)),
+        Family::counter(
+            "odoo_baseline_breaks_total",
+            "How often two polls could not be compared: the database was replaced, restored or moved.",
+        )
+        .notes("What happened between the two counts as no transition.")
+        .counters(|counters, samples| samples.add(&[], counters.breaks)),
         Family::gauge(
             "odoo_capability",
             "Whether this account and this Odoo version give this completely.",

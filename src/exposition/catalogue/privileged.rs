@@ -3,6 +3,7 @@
 use super::{Family, Label, Samples, Section};
 use crate::domain::Posture;
 use crate::domain::posture::{Privileged, Role};
+use crate::domain::transition::PrivilegeTransition;
 
 const ROLE: Label = Label::open("role");
 
@@ -49,7 +50,13 @@ pub const SECTION: Section = Section {
             "Active people who became privileged, or stopped being so.",
         )
         .notes("Leaving is no transition.")
-        .labels(&[Label::closed("transition", &["granted", "revoked"])]),
+        .labels(&[Label::closed("transition", PrivilegeTransition::WORDS)])
+        .counters(|counters, samples| {
+            samples.add_each(
+                PrivilegeTransition::WORDS,
+                counters.privilege.as_slice().as_flattened(),
+            );
+        }),
         Family::gauge(
             "odoo_admins_with_mfa",
             "Protected people in the role settings.",

@@ -4,10 +4,13 @@
 //! counted, or found by what they hold; `totp_enabled` is only ever asked as `= True` (19.0 answers `= False` with the people who have
 //! it); groups are only ever asked as `in` (19's `all_group_ids` answers `not in` with nearly everybody).
 
+mod answers;
 mod keys;
 mod people;
 mod settings;
 mod users;
+
+pub use answers::answers;
 
 use jiff::Timestamp;
 

@@ -7,11 +7,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::settings::Modules;
-use super::users::{ROWS_PAGE, Users, any, is_set, row, unless_forbidden};
+use super::users::{ROWS_PAGE, Users, any, is_set, row, totp, unless_forbidden};
 use crate::domain::exemption::Matcher;
 use crate::domain::facts::{Gap, Known, People};
 use crate::domain::{IdSet, Module, PerType};
 use crate::odoo::call::Call;
+use crate::odoo::date;
 use crate::odoo::error::{Error, Kind};
 use crate::odoo::groups::in_groups;
 use crate::odoo::session::decode;
@@ -274,12 +275,8 @@ impl Users<'_> {
             .now
             .checked_sub(period)
             .unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-        then.strftime("%Y-%m-%d %H:%M:%S").to_string()
+        date::write(then)
     }
-}
-
-fn totp() -> Value {
-    json!(["totp_enabled", "=", true])
 }
 
 #[derive(Deserialize)]

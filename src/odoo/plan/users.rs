@@ -1,7 +1,5 @@
 //! Questions about `res.users`: the vocabulary of domains, and the sets, counts and rows that answer them.
 
-use std::collections::BTreeMap;
-
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -49,15 +47,8 @@ pub(super) struct Users<'a> {
     pub(super) groups: Groups,
     /// The field with the groups that somebody was put into.
     pub(super) group_field: &'static str,
-    fields: BTreeMap<String, Field>,
     /// Accounts that are nobody, websites' public users included.
     pub(super) pseudo: Vec<u32>,
-}
-
-#[derive(Deserialize)]
-struct Field {
-    #[serde(default)]
-    searchable: bool,
 }
 
 /// What is read of the polling account itself.
@@ -76,15 +67,9 @@ impl<'a> Users<'a> {
         session: &'a mut Session,
         question: &'a Question<'a>,
     ) -> Result<Self, Error> {
-        let fields = Call::new("res.users", "fields_get")
-            .arg("allfields", FIELDS)
-            .named("attributes", vec!["searchable"]);
-        let fields: BTreeMap<String, Field> = decode(
-            session.call(transport, fields).await?,
-            "the fields of res.users",
-        )?;
+        session.learn_fields(transport, FIELDS).await?;
         // Up to 18 implied groups are written down as members; from 19 on only explicit ones are, and groups know what they imply.
-        let implied = fields.contains_key("all_group_ids");
+        let implied = session.has("all_group_ids");
         let group_field = if implied { "group_ids" } else { "groups_id" };
         let groups = session.groups(transport, implied).await.map_err(access)?;
         let mut users = Self {
@@ -94,7 +79,6 @@ impl<'a> Users<'a> {
             question,
             groups,
             group_field,
-            fields,
         };
         users.sees_everybody().await?;
         if users.has("website_id") {
@@ -153,12 +137,12 @@ impl<'a> Users<'a> {
 
     /// Whether `res.users` has a field.
     pub(super) fn has(&self, field: &str) -> bool {
-        self.fields.contains_key(field)
+        self.session.has(field)
     }
 
     /// Whether a domain with the field is obeyed. Odoo 14 ignores one with `totp_enabled`, without an error.
     pub(super) fn can_search(&self, field: &str) -> bool {
-        self.fields.get(field).is_some_and(|field| field.searchable)
+        self.session.can_search(field)
     }
 
     /// People in one of these groups, or in one that implies one of them.
@@ -315,6 +299,11 @@ struct WebsiteRow {
     user_id: Many2one,
 }
 row!(WebsiteRow);
+
+/// A leaf that holds for people with TOTP. The only one there may be: 19.0 answers `= False` with the same people.
+pub(super) fn totp() -> Value {
+    json!(["totp_enabled", "=", true])
+}
 
 /// A leaf that holds where a field is set. On a one2many it is not filtered by record rules.
 pub(super) fn is_set(field: &str) -> Value {

@@ -99,19 +99,19 @@ impl Table {
     /// Lines of at most `width` columns; what does not fit is cut and ends in `…`.
     pub(super) fn render(&self, paint: Paint, width: usize) -> String {
         // A short row's last cell runs on over the columns that the row does not have.
-        let whole = |row: &&Vec<Cell>| row.len() == self.heading.len();
-        let columns: Vec<usize> = (0..self.heading.len())
+        let count = self.heading.len();
+        let cells = |column: usize| {
+            let whole = move |row: &&Vec<Cell>| row.len() == count || column + 1 < row.len();
+            self.rows.iter().filter(whole).map(move |row| &row[column])
+        };
+        let columns: Vec<usize> = (0..count)
             .map(|column| {
-                let cells = self
-                    .rows
-                    .iter()
-                    .filter(whole)
-                    .map(|row| row[column].text.width());
-                cells.max().unwrap_or(0).max(self.heading[column].width())
+                let widest = cells(column).map(|cell| cell.text.width()).max();
+                widest.unwrap_or(0).max(self.heading[column].width())
             })
             .collect();
-        let right: Vec<bool> = (0..self.heading.len())
-            .map(|column| self.rows.iter().filter(whole).any(|row| row[column].right))
+        let right: Vec<bool> = (0..count)
+            .map(|column| cells(column).any(|cell| cell.right))
             .collect();
         let heading: Vec<Cell> = self
             .heading

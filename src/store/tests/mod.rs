@@ -143,10 +143,7 @@ impl World {
             baseline,
             posture: Arc::new(self.posture()),
             server: facts.server.clone(),
-            gaps: facts
-                .gaps()
-                .map(|(capability, gap)| (capability, gap.clone()))
-                .collect(),
+            capabilities: facts.capabilities().into(),
         }
     }
 

@@ -8,7 +8,7 @@ pub mod text;
 
 use std::time::{Duration, Instant};
 
-/// Waits until a condition gives something, for ten seconds at most.
+/// Waits until a condition gives something, for half a minute at most.
 pub async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
     let started = Instant::now();
     loop {
@@ -16,8 +16,8 @@ pub async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Optio
             return value;
         }
         assert!(
-            started.elapsed() < Duration::from_secs(10),
-            "not within ten seconds: {what}"
+            started.elapsed() < Duration::from_secs(30),
+            "not within half a minute: {what}"
         );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

@@ -46,21 +46,37 @@ pub struct Prometheus {
 impl Prometheus {
     /// Starts one with these jobs, each a name and the address of its only target.
     pub async fn start(jobs: &[(&str, SocketAddr)]) -> Self {
-        let data = tempfile::tempdir().expect("a directory");
         let mut config =
             String::from("global: {scrape_interval: 1s, scrape_timeout: 1s}\nscrape_configs:\n");
         for (job, address) in jobs {
             config +=
                 &format!("- {{job_name: {job}, static_configs: [{{targets: ['{address}']}}]}}\n");
         }
-        let config_file = data.path().join("prometheus.yml");
-        std::fs::write(&config_file, config).expect("a configuration");
+        let this = Self::start_with(&[("prometheus.yml", config)]).await;
+        for (job, _) in jobs {
+            eventually(&format!("Prometheus has scraped {job}"), async || {
+                this.errors(job).await.is_some().then_some(())
+            })
+            .await;
+        }
+        this
+    }
+
+    /// Starts one with these files, each a name and its text; `prometheus.yml` is among them.
+    pub async fn start_with(files: &[(&str, String)]) -> Self {
+        let data = tempfile::tempdir().expect("a directory");
+        for (name, text) in files {
+            std::fs::write(data.path().join(name), text).expect("a file");
+        }
         // It cannot say which port it got: take a free one, and give it back for it.
         let address = TcpListener::bind(("127.0.0.1", 0))
             .and_then(|free| free.local_addr())
             .expect("a free port");
         let process = Command::new("prometheus")
-            .arg(format!("--config.file={}", config_file.display()))
+            .arg(format!(
+                "--config.file={}",
+                data.path().join("prometheus.yml").display()
+            ))
             .arg(format!(
                 "--storage.tsdb.path={}",
                 data.path().join("tsdb").display()
@@ -75,12 +91,10 @@ impl Prometheus {
             address,
             _data: data,
         };
-        for (job, _) in jobs {
-            eventually(&format!("Prometheus has scraped {job}"), async || {
-                this.errors(job).await.is_some().then_some(())
-            })
-            .await;
-        }
+        eventually("Prometheus answers", async || {
+            this.get("/api/v1/targets", &[]).await
+        })
+        .await;
         this
     }
 
@@ -101,7 +115,8 @@ impl Prometheus {
         answer["result"].as_array().expect("a vector").clone()
     }
 
-    async fn get(&self, path: &str, parameters: &[(&str, &str)]) -> Option<Value> {
+    /// The data of an answer of its API; `None` if there is none or it is an error.
+    pub async fn get(&self, path: &str, parameters: &[(&str, &str)]) -> Option<Value> {
         let mut url =
             reqwest::Url::parse(&format!("http://{}{path}", self.address)).expect("a URL");
         url.query_pairs_mut().extend_pairs(parameters);

@@ -26,6 +26,7 @@ pub fn identity(name: &str) -> Arc<Identity> {
         coverage_target: PerType([Some(0.9), None, None, Some(0.5)]),
         accept_missing: vec![Capability::Modules],
         accept_bypasses: vec![Bypass::Impersonation],
+        expect_blocked: Vec::new(),
     })
 }
 
@@ -59,6 +60,7 @@ pub fn up(name: &str) -> TargetSnapshot {
             .iter()
             .map(|capability| (*capability, None))
             .collect(),
+        poller_key_expiry: posture().poller_key_expiry,
         posture: Some(Arc::new(posture())),
         ..pending(name)
     }

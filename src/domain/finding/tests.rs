@@ -1,0 +1,423 @@
+use super::fixture::{Fixture, NOW, day, device, exempt, ids, key, missing};
+use super::*;
+use crate::domain::facts::{Known, TrustedNetworks};
+use crate::domain::role::XmlId;
+use crate::domain::surface::{Exposure, Seen};
+use crate::domain::{Endpoint, ExemptReason, Factor, Module, PolicyScope, UserType};
+
+/// Kind, subject, severity and people of everything that is found.
+type Found = (Kind, Option<String>, Severity, Vec<u32>);
+
+fn found(spoil: impl FnOnce(&mut Fixture)) -> Vec<Found> {
+    let mut fixture = Fixture::healthy();
+    spoil(&mut fixture);
+    fixture.with(|case| {
+        findings(case)
+            .into_iter()
+            .map(|it| (it.kind, it.subject, it.severity, it.people.iter().collect()))
+            .collect()
+    })
+}
+
+/// What one spoilt thing leads to, alone.
+fn only(kind: Kind, subject: Option<&str>, severity: Severity, people: &[u32]) -> Vec<Found> {
+    vec![(kind, subject.map(str::to_owned), severity, people.to_vec())]
+}
+
+#[test]
+fn a_healthy_target_has_no_findings() {
+    assert_eq!(found(|_| ()), []);
+}
+
+#[test]
+fn each_situation_is_found() {
+    use Severity::{Critical, Info, Warning};
+    type Spoil = fn(&mut Fixture);
+    let cases: Vec<(Spoil, Vec<Found>)> = vec![
+        (
+            |it| it.unenrol([12]),
+            only(Kind::AdminWithoutMfa, None, Critical, &[12]),
+        ),
+        (
+            |it| it.unenrol([13]),
+            only(Kind::PrivilegedWithoutMfa, Some("hr"), Warning, &[13]),
+        ),
+        (
+            // An administrator counts once, and in no other role.
+            |it| it.unenrol([10]),
+            only(Kind::AdminWithoutMfa, None, Critical, &[10]),
+        ),
+        (
+            |it| {
+                it.unenrol([13]);
+                it.facts.recent = ids([13]);
+            },
+            only(Kind::PrivilegedInGrace, None, Info, &[13]),
+        ),
+        (
+            |it| {
+                let Known::Complete(roles) = &mut it.facts.roles else {
+                    unreachable!("complete")
+                };
+                roles.insert("settings".to_owned(), ids([11]));
+            },
+            only(Kind::AdminLockoutRisk, None, Warning, &[11]),
+        ),
+        (
+            |it| {
+                let Known::Complete(passkey) = &mut it.facts.passkey else {
+                    unreachable!("complete")
+                };
+                passkey.remove(20);
+            },
+            only(Kind::SingleFactor, None, Info, &[20]),
+        ),
+        (
+            |it| {
+                it.exemptions.push(exempt("hr-lead", ExemptReason::Other));
+                it.facts.exemptions.push(ids([14]));
+            },
+            only(Kind::ExemptPrivileged, None, Warning, &[14]),
+        ),
+        (
+            |it| {
+                let mut entry = exempt("old", ExemptReason::Other);
+                entry.expires = Some(jiff::civil::date(2026, 11, 23));
+                it.exemptions.push(entry);
+                it.facts.exemptions.push(ids([20]));
+            },
+            only(Kind::ExemptionExpired, Some("login old"), Warning, &[20]),
+        ),
+        (
+            |it| {
+                let group: XmlId = "auth_totp_enforce.group_mfa_exempt".parse().expect("an id");
+                let mut entry = exempt("", ExemptReason::Other);
+                entry.matcher = crate::domain::exemption::Matcher::Group(group);
+                it.exemptions.push(entry);
+                it.facts.exemptions.push(IdSet::new());
+            },
+            only(
+                Kind::ExemptionUnmatched,
+                Some("group auth_totp_enforce.group_mfa_exempt"),
+                Warning,
+                &[],
+            ),
+        ),
+        (
+            |it| {
+                it.exemptions.push(exempt("kiosk", ExemptReason::Kiosk));
+                it.facts.exemptions.push(ids([20]));
+                it.key(key(20));
+            },
+            only(Kind::KioskHoldsApiKey, None, Warning, &[20]),
+        ),
+        (
+            |it| it.unenrol([20, 21]),
+            only(
+                Kind::CoverageBelowTarget,
+                Some("internal"),
+                Warning,
+                &[20, 21],
+            ),
+        ),
+        (
+            |it| {
+                it.unenrol([20]);
+                it.facts.awake = Known::Complete(ids((10..20).chain(100..105)));
+            },
+            only(Kind::DormantUnprotected, None, Warning, &[20]),
+        ),
+        (
+            |it| {
+                it.unenrol([104]);
+                it.facts.awake = Known::Complete(ids((10..30).chain(100..104)));
+            },
+            only(Kind::DormantUnprotected, None, Info, &[]),
+        ),
+        (
+            |it| {
+                it.facts.oauth = Known::Complete(ids([20]));
+                it.facts.saml = Known::Complete(ids([21]));
+            },
+            only(Kind::SsoUnseen, None, Info, &[20, 21]),
+        ),
+        (
+            |it| {
+                let Known::Complete(modules) = &mut it.facts.modules else {
+                    unreachable!("complete")
+                };
+                modules.remove(&Module::AuthTotp);
+            },
+            only(Kind::TotpNotInstalled, Some("auth_totp"), Critical, &[]),
+        ),
+        (
+            // The parameter may still be there: without its module the facts have no policy.
+            |it| it.facts.policy = Known::Complete(None),
+            only(Kind::EnforcementNone, None, Warning, &[]),
+        ),
+        (
+            |it| {
+                it.facts.policy = Known::Complete(None);
+                it.install(Module::AuthTotpEnforce);
+            },
+            vec![],
+        ),
+        (
+            |it| it.install(Module::AuthAdminPasskey),
+            only(
+                Kind::MasterPassword,
+                Some("auth_admin_passkey"),
+                Critical,
+                &[],
+            ),
+        ),
+        (
+            |it| {
+                it.install(Module::AuthAdminPasskey);
+                it.accept_bypasses.insert(Bypass::MasterPassword);
+            },
+            only(Kind::MasterPassword, Some("auth_admin_passkey"), Info, &[]),
+        ),
+        (
+            |it| it.install(Module::ImpersonateLogin),
+            only(Kind::Impersonation, Some("impersonate_login"), Warning, &[]),
+        ),
+        (
+            |it| it.install(Module::AuthApiKey),
+            only(Kind::ClearTextApiKeys, Some("auth_api_key"), Warning, &[]),
+        ),
+        (
+            |it| {
+                it.facts.trusted_networks = Some(TrustedNetworks::Rows {
+                    personal: 2,
+                    everybody: 1,
+                });
+            },
+            only(
+                Kind::TrustedNetwork,
+                Some("auth_totp_ip_check"),
+                Critical,
+                &[],
+            ),
+        ),
+        (
+            |it| {
+                it.facts.trusted_networks = Some(TrustedNetworks::Rows {
+                    personal: 2,
+                    everybody: 0,
+                });
+            },
+            only(
+                Kind::TrustedNetwork,
+                Some("auth_totp_ip_check"),
+                Warning,
+                &[],
+            ),
+        ),
+        (
+            |it| it.facts.trusted_networks = Some(TrustedNetworks::Unreadable),
+            only(
+                Kind::TrustedNetwork,
+                Some("auth_totp_ip_check"),
+                Warning,
+                &[],
+            ),
+        ),
+        (
+            |it| {
+                it.facts.trusted_networks = Some(TrustedNetworks::Rows {
+                    personal: 0,
+                    everybody: 0,
+                });
+            },
+            vec![],
+        ),
+        (
+            |it| {
+                it.facts.rpc_module = Some(true);
+                it.facts.people.none = ids([40]);
+                if let Known::Complete(awake) = &mut it.facts.awake {
+                    awake.insert(40);
+                }
+            },
+            only(Kind::PasswordRpcOpen, None, Warning, &[40]),
+        ),
+        (
+            |it| {
+                it.key(crate::domain::facts::ApiKey {
+                    owner: 50,
+                    owner_active: false,
+                    ..key(50)
+                });
+            },
+            only(Kind::KeysOfArchived, None, Warning, &[50]),
+        ),
+        (
+            |it| {
+                it.key(crate::domain::facts::ApiKey {
+                    expires: None,
+                    ..key(13)
+                });
+            },
+            only(Kind::PrivilegedKeysWithoutExpiry, None, Info, &[13]),
+        ),
+        (
+            |it| {
+                it.key(crate::domain::facts::ApiKey {
+                    created: day(-365),
+                    ..key(20)
+                });
+            },
+            only(Kind::KeysOld, None, Info, &[20]),
+        ),
+        (
+            |it| it.key(key(29)),
+            only(Kind::KeysOfUnprotected, None, Info, &[29]),
+        ),
+        (
+            |it| it.facts.devices = Known::Complete(vec![device(20), device(20)]),
+            only(Kind::TrustedDevices, None, Info, &[20]),
+        ),
+        (
+            |it| it.facts.poller_key_expiry = Some(day(14)),
+            only(Kind::PollerKeyExpiring, None, Warning, &[29]),
+        ),
+        (
+            |it| it.facts.poller_key_expiry = Some(day(2)),
+            only(Kind::PollerKeyExpiring, None, Critical, &[29]),
+        ),
+        (|it| it.facts.poller_key_expiry = Some(day(15)), vec![]),
+        (
+            |it| it.facts.poller = 20,
+            only(Kind::PollerNotExempt, None, Info, &[20]),
+        ),
+        (
+            |it| it.facts.keys = missing(),
+            only(Kind::CapabilityMissing, Some("api_keys"), Warning, &[]),
+        ),
+        (
+            |it| {
+                it.facts.keys = missing();
+                it.accept_missing.insert(Capability::ApiKeys);
+            },
+            only(Kind::CapabilityMissing, Some("api_keys"), Info, &[]),
+        ),
+    ];
+    for (number, (spoil, wanted)) in cases.into_iter().enumerate() {
+        assert_eq!(found(spoil), wanted, "case {number}, at {NOW}");
+    }
+}
+
+#[test]
+fn a_passkey_alone_leaves_the_password() {
+    let passkey_only = |policy| {
+        found(|it| {
+            it.accepted.insert(Factor::Passkey);
+            it.facts.policy = Known::Complete(policy);
+            let Known::Complete(totp) = &mut it.facts.totp else {
+                unreachable!("complete")
+            };
+            totp.remove(20);
+        })
+        .into_iter()
+        .any(|(kind, ..)| kind == Kind::PasskeyOnly)
+    };
+    assert!(passkey_only(None));
+    assert!(!passkey_only(Some(PolicyScope::EmployeeRequired)));
+}
+
+#[test]
+fn keys_without_a_date_say_nothing_before_18() {
+    let spoil = |release| {
+        move |it: &mut Fixture| {
+            it.facts.server.release = release;
+            it.facts.rpc_module = Some(true);
+            it.key(crate::domain::facts::ApiKey {
+                expires: None,
+                ..key(13)
+            });
+        }
+    };
+    let is_found = |release| {
+        found(spoil(release))
+            .iter()
+            .any(|(kind, ..)| *kind == Kind::PrivilegedKeysWithoutExpiry)
+    };
+    assert!(!is_found((17, 0)));
+    assert!(is_found((18, 0)));
+}
+
+#[test]
+fn a_vantage_that_reaches_what_it_must_not_is_critical() {
+    let seen = |exposure| Seen {
+        exposure,
+        why: "answers".to_owned(),
+    };
+    let checked = Checked {
+        vantage: "outside".to_owned(),
+        at: day(0),
+        endpoints: vec![
+            (Endpoint::Xmlrpc, seen(Exposure::Exposed)),
+            (Endpoint::Jsonrpc, seen(Exposure::Exposed)),
+            (Endpoint::Json2, seen(Exposure::Unknown)),
+            (Endpoint::DatabaseManager, seen(Exposure::Exposed)),
+            (Endpoint::DatabaseList, seen(Exposure::Blocked)),
+        ],
+        expect_blocked: [Endpoint::Xmlrpc, Endpoint::Json2, Endpoint::DatabaseList].into(),
+    };
+    let subject = |endpoint: &str| Some(format!("outside/{endpoint}"));
+    assert_eq!(
+        found(|it| it.surface.push(checked)),
+        [
+            (
+                Kind::EndpointExposed,
+                subject("xmlrpc"),
+                Severity::Critical,
+                vec![]
+            ),
+            // Nobody said that it must be blocked, but nobody needs it outside either; a plain API is no finding.
+            (
+                Kind::EndpointExposed,
+                subject("database_manager"),
+                Severity::Info,
+                vec![]
+            ),
+            (
+                Kind::SurfaceUnknown,
+                subject("json2"),
+                Severity::Info,
+                vec![]
+            ),
+        ]
+    );
+}
+
+#[test]
+fn findings_are_ranked_and_each_is_complete() {
+    let mut fixture = Fixture::healthy();
+    fixture.unenrol(10..29);
+    fixture.facts.policy = Known::Complete(None);
+    fixture.facts.poller_key_expiry = Some(day(1));
+    fixture.coverage_target[UserType::Portal] = Some(1.0);
+    fixture.unenrol([100]);
+    fixture.facts.devices = missing();
+    fixture.facts.awake = missing();
+    fixture.install(Module::AuthAdminPasskey);
+    fixture.with(|case| {
+        let all = findings(case);
+        assert!(all.len() >= 8, "{all:?}");
+        assert!(all.is_sorted_by_key(|it| (it.severity, it.kind, it.subject.clone())));
+        assert_eq!(all[0].kind, Kind::AdminWithoutMfa);
+        let mut keys: Vec<_> = all.iter().map(|it| (it.kind, &it.subject)).collect();
+        keys.dedup();
+        assert_eq!(keys.len(), all.len(), "kind and subject name a finding");
+        for finding in &all {
+            assert!(
+                !finding.title.is_empty() && !finding.title.ends_with('.'),
+                "{finding:?}"
+            );
+            assert!(finding.detail.ends_with('.'), "{finding:?}");
+            assert!(finding.what_to_do.ends_with('.'), "{finding:?}");
+        }
+    });
+}

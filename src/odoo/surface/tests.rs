@@ -1,0 +1,302 @@
+//! Answers as recorded of real servers, behind a server of our own.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+
+use super::*;
+use Exposure::{Blocked, Exposed, Unknown};
+
+/// An answer: status, content type, body.
+type Answer = (u16, &'static str, &'static str);
+
+const HTML: &str = "text/html; charset=utf-8";
+const JSON: &str = "application/json; charset=utf-8";
+const XML: &str = "text/xml; charset=utf-8";
+const HEALTHY: Answer = (200, "application/json", r#"{"status": "pass"}"#);
+const FORBIDDEN: Answer = (
+    403,
+    "text/html",
+    "<html><center><h1>403 Forbidden</h1></center><center>nginx</center></html>",
+);
+const BAD_GATEWAY: Answer = (
+    502,
+    "text/html",
+    "<html><center><h1>502 Bad Gateway</h1></center><center>nginx</center></html>",
+);
+const NO_SUCH_PATH: Answer = (
+    404,
+    HTML,
+    "<!doctype html>\n<html lang=en>\n<title>404 Not Found</title>\n<h1>Not Found</h1>\n<p>The requested URL was not found on the server.</p>",
+);
+const NO_DATABASE: Answer = (
+    404,
+    HTML,
+    "<!DOCTYPE html>\n<title>404 Not Found</title>\n<h1>Not Found</h1>\n<p>No database is selected and the requested URL was not found in the server-wide controllers.</p>",
+);
+const MANAGER: Answer = (
+    200,
+    HTML,
+    r#"<html><form action="/web/database/create"><input name="master_pwd"/></form></html>"#,
+);
+const MANAGER_DISABLED: Answer = (
+    200,
+    HTML,
+    r#"<html><div class="alert alert-danger">The database manager has been disabled by the administrator</div></html>"#,
+);
+const LIST: Answer = (
+    200,
+    JSON,
+    r#"{"jsonrpc": "2.0", "id": null, "result": ["lab15", "lab17", "lab18"]}"#,
+);
+const LIST_DENIED: Answer = (
+    200,
+    JSON,
+    r#"{"jsonrpc": "2.0", "id": 1, "error": {"code": 0, "message": "Odoo Server Error", "data": {"name": "odoo.exceptions.AccessDenied", "message": "Access Denied", "arguments": ["Access Denied"], "context": {}, "debug": "<traceback>"}}}"#,
+);
+const LIST_FAILS: Answer = (
+    200,
+    JSON,
+    r#"{"jsonrpc": "2.0", "id": 1, "error": {"code": 0, "message": "Odoo Server Error", "data": {"name": "psycopg2.OperationalError", "debug": "<traceback>"}}}"#,
+);
+const JSONRPC: Answer = (
+    200,
+    JSON,
+    r#"{"jsonrpc": "2.0", "id": 1, "result": {"server_version": "19.0", "server_version_info": [19, 0, 0, "final", 0, ""], "server_serie": "19.0", "protocol_version": 1}}"#,
+);
+const XMLRPC: Answer = (
+    200,
+    XML,
+    "<?xml version=\"1.0\"?>\n<methodResponse>\n<params>\n<param>\n<value><struct></struct></value></param></params></methodResponse>",
+);
+const UNAUTHORIZED: Answer = (
+    401,
+    JSON,
+    r#"{"name": "werkzeug.exceptions.Unauthorized", "message": "User not authenticated, use an API Key with a Bearer Authorization header.", "arguments": [], "context": {}, "debug": "<traceback>"}"#,
+);
+/// What 15 says to a path of JSON-2.
+const JSONRPC_404: Answer = (
+    404,
+    "application/json",
+    r#"{"jsonrpc": "2.0", "id": null, "error": {"code": 404, "message": "404: Not Found", "data": {"name": "werkzeug.exceptions.NotFound"}}}"#,
+);
+const VERSION_INFO: Answer = (
+    200,
+    "application/json",
+    r#"{"jsonrpc": "2.0", "id": null, "result": {"server_version": "14.0", "server_version_info": [14, 0, 0, "final", 0, ""]}}"#,
+);
+
+#[derive(Clone)]
+struct Server {
+    answers: BTreeMap<&'static str, Answer>,
+    fallback: Answer,
+    seen: Arc<Mutex<Vec<(String, HeaderMap)>>>,
+}
+
+async fn answer(State(server): State<Server>, request: Request) -> Response {
+    let path = request.uri().path().to_owned();
+    let (status, content_type, body) = *server
+        .answers
+        .get(path.as_str())
+        .unwrap_or(&server.fallback);
+    server.seen.lock().expect("a lock").push((
+        format!("{} {path}", request.method()),
+        request.headers().clone(),
+    ));
+    let status = StatusCode::from_u16(status).expect("a status");
+    let mut response = (status, [("content-type", content_type)], body).into_response();
+    if status.is_redirection() {
+        // A redirect's body here is where it leads.
+        let location = body.parse().expect("a header's value");
+        response.headers_mut().insert("location", location);
+    }
+    response
+}
+
+/// Checks a server that answers like this, from a vantage with a path of its own.
+async fn checked(
+    answers: &[(&'static str, Answer)],
+    fallback: Answer,
+) -> (Vec<Exposure>, Checked, Server) {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let server = Server {
+        answers: answers.iter().copied().collect(),
+        fallback,
+        seen: Arc::default(),
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let router = Router::new().fallback(answer).with_state(server.clone());
+    let running = tokio::spawn(async move { axum::serve(listener, router).await });
+    let target = target(&format!("http://{address}/"));
+    let vantage = &target.surface.as_ref().expect("a surface").vantages[0];
+    let checked = check(&Clients::default(), &target, vantage, Timestamp::UNIX_EPOCH).await;
+    running.abort();
+    let exposures = checked
+        .endpoints
+        .iter()
+        .map(|(_, seen)| seen.exposure)
+        .collect();
+    (exposures, checked, server)
+}
+
+/// A target whose only vantage is itself, out of a configuration file.
+fn target(url: &str) -> Arc<Target> {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("c.yml");
+    let yaml = format!(
+        "targets: [{{name: t, url: '{url}', database: lab19, api_key: canary-key, surface: {{vantages: [{{name: here, expect_blocked: [database_list]}}]}}}}]"
+    );
+    std::fs::write(&path, yaml).expect("a file");
+    let (config, _) =
+        crate::config::Config::load(&path, &crate::config::ProcessEnv).expect("a configuration");
+    Arc::clone(&config.targets[0])
+}
+
+#[tokio::test]
+async fn odoo_19_answers_everywhere() {
+    let (exposures, checked, server) = checked(
+        &[
+            ("/xmlrpc/2/common", XMLRPC),
+            ("/jsonrpc", JSONRPC),
+            ("/json/2/res.users/context_get", UNAUTHORIZED),
+            ("/web/database/manager", MANAGER),
+            ("/web/database/list", LIST),
+            ("/web/health", HEALTHY),
+        ],
+        NO_SUCH_PATH,
+    )
+    .await;
+    assert_eq!(exposures, [Exposed; 5]);
+    assert!(checked.expect_blocked.contains(&Endpoint::DatabaseList));
+    let mut seen = server.seen.lock().expect("a lock").clone();
+    seen.sort_by(|a, b| a.0.cmp(&b.0));
+    let asked: Vec<&str> = seen.iter().map(|(what, _)| what.as_str()).collect();
+    assert_eq!(
+        asked,
+        [
+            "GET /web/database/manager",
+            "GET /web/health",
+            "POST /json/2/res.users/context_get",
+            "POST /jsonrpc",
+            "POST /web/database/list",
+            "POST /xmlrpc/2/common",
+        ]
+    );
+    for (what, headers) in &seen {
+        assert!(
+            !headers.contains_key("authorization"),
+            "{what} has no credentials"
+        );
+        assert!(!headers.contains_key("cookie"), "{what} has no credentials");
+        // Odoo 15 answers 400 to a GET with a content type.
+        assert_eq!(
+            headers.contains_key("content-type"),
+            what.starts_with("POST"),
+            "{what}"
+        );
+        assert_eq!(
+            headers.contains_key("x-odoo-database"),
+            what.contains("/json/2"),
+            "{what}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_odoo_itself_refuses_is_blocked_and_says_so() {
+    let (exposures, checked, _) = checked(
+        &[
+            ("/xmlrpc/2/common", XMLRPC),
+            ("/jsonrpc", JSONRPC),
+            ("/json/2/res.users/context_get", JSONRPC_404),
+            ("/web/database/manager", MANAGER_DISABLED),
+            ("/web/database/list", LIST_DENIED),
+        ],
+        NO_SUCH_PATH,
+    )
+    .await;
+    assert_eq!(exposures, [Exposed, Exposed, Blocked, Blocked, Blocked]);
+    assert!(checked.endpoints[3].1.why.contains("list_db = False"));
+}
+
+#[tokio::test]
+async fn what_a_proxy_refuses_is_blocked_only_where_odoo_stands_behind_it() {
+    for refusal in [
+        FORBIDDEN,
+        BAD_GATEWAY,
+        NO_SUCH_PATH,
+        (200, HTML, "<html>Please log in</html>"),
+        (302, HTML, "https://sso.example/login"),
+    ] {
+        let (exposures, _, _) = checked(&[("/web/health", HEALTHY)], refusal).await;
+        assert_eq!(
+            exposures, [Blocked; 5],
+            "{refusal:?} beside a health page that passes"
+        );
+        let (exposures, checked, _) = checked(&[], refusal).await;
+        assert_eq!(exposures, [Unknown; 5], "{refusal:?} everywhere");
+        assert!(
+            checked.endpoints[0]
+                .1
+                .why
+                .contains("nothing there answers as Odoo does")
+        );
+    }
+    // 14 has no health page, and tells its version.
+    let (exposures, _, _) = checked(
+        &[("/web/webclient/version_info", VERSION_INFO)],
+        NO_SUCH_PATH,
+    )
+    .await;
+    assert_eq!(exposures, [Blocked; 5]);
+}
+
+#[tokio::test]
+async fn what_says_nothing_stays_unknown() {
+    let (exposures, _, _) = checked(
+        &[
+            ("/web/health", HEALTHY),
+            (
+                "/xmlrpc/2/common",
+                (500, HTML, "<h1>Internal Server Error</h1>"),
+            ),
+            ("/jsonrpc", (301, HTML, "https://erp.example/jsonrpc")),
+            ("/json/2/res.users/context_get", NO_DATABASE),
+            ("/web/database/manager", (429, HTML, "slow down")),
+            ("/web/database/list", LIST_FAILS),
+        ],
+        NO_SUCH_PATH,
+    )
+    .await;
+    assert_eq!(exposures, [Unknown; 5]);
+}
+
+#[tokio::test]
+async fn nobody_there_is_unknown_and_says_why() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    // A port that was free a moment ago.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    drop(listener);
+    let target = target(&format!("http://{address}/"));
+    let vantage = &target.surface.as_ref().expect("a surface").vantages[0];
+    let checked = check(&Clients::default(), &target, vantage, Timestamp::UNIX_EPOCH).await;
+    for (endpoint, seen) in &checked.endpoints {
+        assert_eq!(seen.exposure, Unknown, "{endpoint}");
+        assert!(seen.why.contains("refused"), "{}", seen.why);
+    }
+}
+
+#[tokio::test]
+async fn an_endless_answer_is_cut() {
+    let endless: &'static str = Box::leak("x".repeat(4 << 20).into_boxed_str());
+    let (exposures, _, _) = checked(&[("/web/health", HEALTHY)], (200, HTML, endless)).await;
+    assert_eq!(exposures, [Blocked; 5]);
+}

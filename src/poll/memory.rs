@@ -1,0 +1,132 @@
+//! What the store adds to polls: what changed since the poll before, over restarts too, and the numbers of before a restart.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tracing::{info, warn};
+
+use super::Polled;
+use crate::config::Target;
+use crate::domain::role::Roles;
+use crate::domain::transition::{Answers, Baseline, Origin, questions};
+use crate::odoo::{self, Session, Transport};
+use crate::store::{self, LastPoll, PollRecord, Recorded, Resumed, Store};
+
+/// One target's place in the store.
+#[derive(Debug)]
+pub(super) struct Remembered {
+    store: Store,
+    logins: bool,
+}
+
+/// What is to be compared: the last baseline's questions are answered.
+#[derive(Debug)]
+pub(super) struct Comparable {
+    baseline: Baseline,
+    answers: Answers,
+}
+
+impl Remembered {
+    /// `logins`: whether the change log may hold them.
+    pub(super) fn new(store: Store, logins: bool) -> Self {
+        Self { store, logins }
+    }
+
+    /// Asks Odoo what the comparison with the last baseline must know. `None` while the store cannot be used.
+    ///
+    /// # Errors
+    /// When the server fails.
+    pub(super) async fn compare(
+        &self,
+        transport: &Transport,
+        session: &Session,
+        roles: &Roles,
+        polled: &Polled,
+    ) -> Result<Option<Comparable>, odoo::Error> {
+        let target = transport.target();
+        let baseline = Baseline::of(&polled.facts, roles, origin(target));
+        let Ok(previous) = self.store.baseline(&target.name).await else {
+            return Ok(None);
+        };
+        let questions = questions(previous.as_ref(), &baseline);
+        let answers = odoo::plan::answers(transport, session, questions, self.logins).await?;
+        Ok(Some(Comparable { baseline, answers }))
+    }
+
+    /// Writes a good poll down. `None` while the store cannot be used, which it has logged itself: the daemon goes on without it.
+    pub(super) async fn record(
+        &self,
+        target: &Target,
+        comparable: Comparable,
+        polled: &Polled,
+        ended: Timestamp,
+    ) -> Option<Recorded> {
+        let record = PollRecord {
+            target: target.name.clone(),
+            fingerprint: target.fingerprint,
+            ended,
+            baseline: comparable.baseline,
+            answers: comparable.answers,
+            posture: Arc::clone(&polled.posture),
+            server: polled.facts.server.clone(),
+            capabilities: polled.facts.capabilities().into(),
+        };
+        match self.store.record(record).await {
+            Ok(recorded) => {
+                if let Some(found) = &recorded.found_break {
+                    warn!(
+                        target_name = target.name,
+                        reason = found.as_str(),
+                        "polls cannot be compared, a new baseline begins: {found}"
+                    );
+                }
+                for change in &recorded.changes {
+                    info!(target_name = target.name, kind = %change.kind, "change");
+                }
+                Some(recorded)
+            }
+            Err(error) => {
+                if !matches!(error, store::Error::Unavailable(_)) {
+                    warn!(target_name = target.name, %error, "a poll was not written down");
+                }
+                None
+            }
+        }
+    }
+
+    /// Writes down that a poll failed.
+    pub(super) async fn record_failure(&self, target: &Target) {
+        // While the store cannot be used there is nothing to invalidate.
+        let _ = self.store.record_failure(&target.name).await;
+    }
+
+    /// What is known right after a start.
+    pub(super) async fn resume(&self, target: &Target) -> Resumed {
+        let now = Timestamp::now();
+        self.store
+            .resume(&target.name, target.fingerprint, target.interval, now)
+            .await
+            .unwrap_or_default()
+    }
+
+    /// Operations that failed.
+    pub(super) fn errors(&self) -> u64 {
+        self.store.errors()
+    }
+}
+
+fn origin(target: &Target) -> Origin {
+    Origin {
+        url: target.url.as_str().trim_end_matches('/').to_owned(),
+        database: target.database.clone(),
+    }
+}
+
+/// What the last poll of before the start leaves in a snapshot.
+pub(super) fn show(last_poll: LastPoll, snapshot: &mut crate::domain::TargetSnapshot) {
+    snapshot.health.last_success = Some(last_poll.at);
+    snapshot.server = Some(last_poll.server);
+    snapshot.capabilities = last_poll.capabilities.into();
+    snapshot.poller_key_expiry = last_poll.posture.poller_key_expiry;
+    snapshot.posture = Some(Arc::new(last_poll.posture));
+}

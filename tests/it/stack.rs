@@ -1,0 +1,392 @@
+//! Every expression of the rules and dashboards, asked of a real Prometheus that scrapes the exporter in front of the demo's servers.
+//!
+//! No expression may fail, and each must have an answer at some time in the demo's situations: healthy, half blind, and down. Of what
+//! [`QUIET`] lists each selector must have one. Only what reads a family whose code does not exist yet is excused.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use odoo_mfa_exporter::config::{Config, Env, FileContent};
+use odoo_mfa_exporter::demo::{Demo, DemoTarget, Fault, start_demo};
+use odoo_mfa_exporter::exposition::catalogue::{Family, Source, family};
+use odoo_mfa_exporter::runtime::Daemon;
+use odoo_mfa_exporter::store::{Limits, Location, Store};
+use odoo_mfa_exporter::web::MetricsPath;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use crate::harness::eventually;
+use crate::harness::prometheus::Prometheus;
+
+const DEADLINE: Duration = Duration::from_secs(45);
+
+/// What may have no answer in the demo, where nothing of the kind happens for certain: rules by name, panels and annotations by dashboard
+/// and title.
+const QUIET: &[&str] = &[
+    // Half the fleet is never down, and no target leaves it.
+    "OdooMfaFleetBlind",
+    "OdooMfaTargetVanished",
+    // A minute's losses are too small, and no policy is weakened.
+    "OdooMfaProtectedDropped",
+    "OdooMfaCoverageEroding",
+    "OdooMfaEnforcementWeakened",
+    // By chance.
+    "OdooMfaAdminLockoutRisk",
+    "OdooMfaApiKeyWithoutExpiry",
+    "OdooMfaDisabled",
+    "OdooMfaPrivilegedDisabled",
+    "OdooMfaNewPrivilegedPerson",
+    "odoo-mfa-target: People disabled their factor",
+    "odoo-mfa-target: Somebody became privileged",
+    // The simulated servers have no bypass, and the poller's key lasts a year.
+    "OdooMfaBypassPresent",
+    "OdooMfaPollerKeyExpiring",
+    // The exporter is well, and has not been restarted.
+    "OdooMfaConfigReloadFailed",
+    "OdooMfaNotificationsFailing",
+    "OdooMfaShardMismatch",
+    "OdooMfaStoreFailing",
+    "odoo-mfa-exporter: Exporter started",
+];
+
+/// Families that Prometheus itself makes.
+const BUILT_IN: &[&str] = &[
+    "up",
+    "scrape_duration_seconds",
+    "scrape_samples_scraped",
+    "ALERTS",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_expression_of_rules_and_dashboards_has_an_answer() {
+    // Another test may have installed it already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let demo = start_demo(1).await.expect("free ports");
+    let listen = "127.0.0.1:0".parse().expect("an address");
+    let store = Store::open(Location::Memory, Limits::default()).expect("a store in memory");
+    let daemon = Daemon::prepare(
+        &configuration(&demo),
+        &listen,
+        MetricsPath::default(),
+        Some(store),
+    )
+    .await
+    .expect("a free port");
+    let address = daemon.address().expect("an address").to_string();
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(daemon.run(stop.clone()));
+    let prometheus = Prometheus::start_with(&files(&address)).await;
+
+    let rules = eventually("Prometheus has evaluated the rules", async || {
+        let rules = rules(&prometheus).await;
+        let evaluated = |rule: &Value| rule["health"] != "unknown";
+        (!rules.is_empty() && rules.iter().all(evaluated)).then_some(rules)
+    })
+    .await;
+    let mut expressions: Vec<_> = rules.iter().map(Expression::of_rule).collect();
+    expressions.extend(of_dashboards(&demo));
+    assert!(expressions.len() > 140, "{} only", expressions.len());
+    let places: BTreeSet<_> = expressions.iter().map(|it| it.place.as_str()).collect();
+    let unknown: Vec<_> = QUIET.iter().filter(|it| !places.contains(*it)).collect();
+    assert!(unknown.is_empty(), "nothing is called {unknown:?}");
+    let mut unanswered: Vec<_> = expressions
+        .into_iter()
+        .filter(|expression| !expression.reads_what_comes_later())
+        .flat_map(Expression::wanted)
+        .collect();
+
+    let started = Instant::now();
+    let mut is_down = false;
+    while !unanswered.is_empty() && started.elapsed() < DEADLINE {
+        let mut left = Vec::new();
+        for expression in unanswered {
+            if !expression.has_answer(&prometheus).await {
+                left.push(expression);
+            }
+        }
+        unanswered = left;
+        if !is_down && has_answer(&prometheus, "odoo_up{target='flaky15'} == 1").await {
+            demo.servers[3].fail(Fault::Down);
+            is_down = true;
+        }
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    let unanswered: Vec<_> = unanswered.iter().map(ToString::to_string).collect();
+    assert!(
+        unanswered.is_empty(),
+        "no answer to\n{}",
+        unanswered.join("\n")
+    );
+
+    for rule in self::rules(&prometheus).await {
+        assert_eq!(rule["health"], "ok", "{rule:#}");
+        let annotations: Vec<_> = (rule["alerts"].as_array().into_iter().flatten())
+            .map(|alert| alert["annotations"].to_string())
+            .collect();
+        for fault in ["error expanding template", "<no value>"] {
+            assert!(!annotations.concat().contains(fault), "{annotations:#?}");
+        }
+    }
+    drop(prometheus);
+    stop.cancel();
+    running.await.expect("no panic").expect("a clean end");
+}
+
+/// An expression and where it stands.
+struct Expression {
+    place: String,
+    /// With all values of its variables; one answer among them is enough.
+    variants: Vec<String>,
+}
+
+impl Expression {
+    fn of_rule(rule: &Value) -> Self {
+        Self {
+            place: text(&rule["name"]).into(),
+            variants: vec![text(&rule["query"]).into()],
+        }
+    }
+
+    /// Whether no code makes what it reads yet. As soon as some does, the catalogue says so, and an answer is due.
+    fn reads_what_comes_later(&self) -> bool {
+        let sources = selectors(&self.variants[0])
+            .into_iter()
+            .filter_map(|selector| family_of(name_of(selector)))
+            .map(|family| family.source);
+        sources
+            .into_iter()
+            .any(|source| matches!(source, Source::TargetLater | Source::ExporterLater))
+    }
+
+    /// What must have an answer: itself, or each selector of what is quiet.
+    fn wanted(self) -> Vec<Self> {
+        if !QUIET.contains(&self.place.as_str()) {
+            return vec![self];
+        }
+        let each = |index: usize| Self {
+            place: self.place.clone(),
+            variants: (self.variants.iter())
+                .map(|variant| selectors(variant)[index].into())
+                .collect(),
+        };
+        (0..selectors(&self.variants[0]).len()).map(each).collect()
+    }
+
+    async fn has_answer(&self, prometheus: &Prometheus) -> bool {
+        for variant in &self.variants {
+            if has_answer(prometheus, variant).await {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+impl fmt::Display for Expression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.variants[0])
+    }
+}
+
+/// Whether there is an answer with a number in it. Panics on an error.
+async fn has_answer(prometheus: &Prometheus, expression: &str) -> bool {
+    let answer = prometheus.query(expression).await;
+    answer.iter().any(|series| series["value"][1] != "NaN")
+}
+
+/// The rules as Prometheus has read them.
+async fn rules(prometheus: &Prometheus) -> Vec<Value> {
+    let groups = prometheus.get("/api/v1/rules", &[]).await;
+    let groups = groups.map(|mut rules| rules["groups"].take());
+    (groups
+        .iter()
+        .flat_map(|groups| groups.as_array().into_iter().flatten()))
+    .flat_map(|group| group["rules"].as_array().cloned().unwrap_or_default())
+    .collect()
+}
+
+/// The expressions of all panels, annotations and variables.
+fn of_dashboards(demo: &Demo) -> Vec<Expression> {
+    let mut found = Vec::new();
+    for name in ["fleet", "target", "exporter"] {
+        let dashboard: Value =
+            serde_json::from_str(&committed(&format!("dashboards/odoo-mfa-{name}.json")))
+                .expect("JSON");
+        let variables = list(&dashboard["templating"]["list"])
+            .filter(|variable| variable["type"] == "query")
+            .map(|variable| (text(&variable["name"]), values(variable, demo)))
+            .collect::<Vec<_>>();
+        let panels = list(&dashboard["panels"]).flat_map(|panel| {
+            list(&panel["targets"])
+                .map(move |target| (text(&panel["title"]), text(&target["expr"])))
+        });
+        let annotations = list(&dashboard["annotations"]["list"])
+            .map(|annotation| (text(&annotation["name"]), text(&annotation["expr"])));
+        let queries = list(&dashboard["templating"]["list"])
+            .filter_map(|variable| Some((variable, variable["query"]["query"].as_str()?)))
+            .map(|(variable, query)| (text(&variable["name"]), labelled(query)));
+        for (title, expression) in panels.chain(annotations).chain(queries) {
+            found.push(Expression {
+                place: format!("odoo-mfa-{name}: {title}"),
+                variants: with_variables(expression, &variables),
+            });
+        }
+    }
+    found
+}
+
+/// The values of a variable among which an answer must be: the default, all, or each target.
+fn values(variable: &Value, demo: &Demo) -> Vec<String> {
+    match variable["current"]["value"].as_str() {
+        _ if variable["multi"] == true => vec![".*".into()],
+        Some(default) => vec![default.into()],
+        None => demo.targets.iter().map(|it| it.name.clone()).collect(),
+    }
+}
+
+fn with_variables(expression: &str, variables: &[(&str, Vec<String>)]) -> Vec<String> {
+    let mut variants = vec![expression.replace("$__rate_interval", "10s")];
+    for (name, values) in variables {
+        let name = format!("${name}");
+        if expression.contains(&name) {
+            variants = (values.iter())
+                .flat_map(|value| variants.iter().map(|it| it.replace(&name, value)))
+                .collect();
+        }
+    }
+    assert!(!variants[0].contains('$'), "a variable in {}", variants[0]);
+    variants
+}
+
+/// The selector in `label_values(SELECTOR, LABEL)`.
+fn labelled(query: &str) -> &str {
+    let inner = query
+        .strip_prefix("label_values(")
+        .and_then(|it| it.rsplit_once(','));
+    inner.expect("label_values(SELECTOR, LABEL)").0
+}
+
+/// The selectors of an expression, without ranges. Reads words, not grammar: a name of a family cannot be a function or a label.
+fn selectors(expression: &str) -> Vec<&str> {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || "_:".contains(c);
+    let mut found = Vec::new();
+    let mut rest = expression;
+    while let Some(start) = rest.find(|c| is_word(c) || c == '"') {
+        rest = &rest[start..];
+        if let Some(quoted) = rest.strip_prefix('"') {
+            rest = quoted.split_once('"').expect("an end of the string").1;
+            continue;
+        }
+        let mut end = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
+        let name = &rest[..end];
+        let is_recorded = name.contains(':') && name.starts_with(char::is_alphabetic);
+        if is_recorded || BUILT_IN.contains(&name) || family_of(name).is_some() {
+            if rest[end..].starts_with('{') {
+                end = rest.find('}').expect("an end of the matchers") + 1;
+            }
+            found.push(&rest[..end]);
+        }
+        rest = &rest[end..];
+    }
+    found
+}
+
+fn name_of(selector: &str) -> &str {
+    selector.split('{').next().unwrap_or(selector)
+}
+
+/// The family of a sample's name.
+fn family_of(name: &str) -> Option<&'static Family> {
+    family(name).or_else(|| {
+        let (base, suffix) = name.rsplit_once('_')?;
+        ["bucket", "sum", "count"]
+            .contains(&suffix)
+            .then(|| family(base))?
+    })
+}
+
+/// Prometheus' configuration and rules as committed, but hasty: alerts do not wait, and a week passes within a minute. One of two
+/// instances of the exporter is down.
+fn files(address: &str) -> [(&'static str, String); 2] {
+    let configuration = changed(
+        &committed("alerts/prometheus.yml"),
+        &[
+            ("interval: 30s", "interval: 1s"),
+            ("127.0.0.1:9893", &format!("{address}, 127.0.0.1:1")),
+            ("127.0.0.1:9093", "127.0.0.1:1"),
+        ],
+    );
+    let rules = changed(
+        &committed("alerts/odoo-mfa.rules.yml"),
+        &[
+            ("[1d:5m]", "[1m:1s]"),
+            ("[7d:1h]", "[1m:1s]"),
+            ("    for: ", "    # for: "),
+        ],
+    );
+    [
+        ("prometheus.yml", configuration),
+        ("odoo-mfa.rules.yml", rules),
+    ]
+}
+
+fn changed(text: &str, changes: &[(&str, &str)]) -> String {
+    changes
+        .iter()
+        .fold(text.into(), |text: String, (old, new)| {
+            assert!(text.contains(old), "no {old:?}");
+            text.replace(old, new)
+        })
+}
+
+fn committed(path: &str) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    std::fs::read_to_string(root.join(path)).expect("a file of this project")
+}
+
+fn list(array: &Value) -> impl Iterator<Item = &Value> {
+    array.as_array().into_iter().flatten()
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().expect("a string")
+}
+
+/// The demo's targets, polled often, with something to complain about and something that is accepted.
+fn configuration(demo: &Demo) -> Config {
+    let target = |it: &DemoTarget| {
+        let vantage = json!({"name": "outside", "url": it.url, "expect_blocked": ["xmlrpc", "database_manager"]});
+        json!({
+            "surface": {"interval": "1m", "vantages": [vantage]},
+            "name": it.name, "url": it.url, "database": it.database, "login": it.login, "api_key": it.api_key,
+            "exemptions": [{"login": it.login, "reason": "service"}, {"login": "nobody", "reason": "other"}],
+            "accept_missing": ["trusted_devices"], "accept_bypasses": ["impersonation"],
+        })
+    };
+    let configuration = json!({
+        "defaults": {"interval": "4s", "timeout": "3s"},
+        "targets": demo.targets.iter().map(target).collect::<Vec<_>>(),
+    });
+    let env = InMemory(configuration.to_string());
+    let (config, _) = Config::load(Path::new("demo.yml"), &env).expect("a good configuration");
+    config
+}
+
+/// A configuration that is no file.
+struct InMemory(String);
+
+impl Env for InMemory {
+    fn file(&self, _: &Path) -> io::Result<FileContent> {
+        Ok(FileContent {
+            bytes: self.0.clone().into_bytes(),
+            mode: 0o600,
+        })
+    }
+
+    fn var(&self, _: &str) -> Option<String> {
+        None
+    }
+}
