@@ -13,7 +13,7 @@ tools: ## Install what the tests need and is missing (Debian packages and a Pyth
 lint: ## Formatting, lints and documentation, warnings denied
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc --locked --no-deps --document-private-items
 
 unit: ## Unit and integration tests
 	scripts/cargo-test
@@ -35,6 +35,9 @@ stack: ## Run the demo with Prometheus and Alertmanager on loopback, until Ctrl-
 
 docs: ## Write the generated pages in docs/ anew
 	UPDATE_DOCS=1 cargo test --locked
+
+prove: ## What takes long: kills the store 200 times
+	STORE_KILLS=200 cargo test --locked --lib store
 
 bench: ## Measure; prints ratios, asserts nothing
 	cargo bench --locked

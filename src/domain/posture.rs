@@ -580,3 +580,6 @@ fn password_rpc(facts: &Facts) -> Option<PasswordRpc> {
         Some(PasswordRpc::Closed)
     }
 }
+
+#[cfg(test)]
+mod tests;

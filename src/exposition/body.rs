@@ -107,6 +107,11 @@ impl Exposition {
         })
     }
 
+    /// What the exporter counts about itself.
+    pub fn exporter(&self) -> &ExporterState {
+        &self.exporter
+    }
+
     /// How often the families of the targets have been encoded.
     pub fn times_encoded(&self) -> u64 {
         self.times_encoded.load(Ordering::Relaxed)

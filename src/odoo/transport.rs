@@ -342,14 +342,24 @@ pub(super) fn from_reqwest(error: &reqwest::Error) -> Error {
     let cause = chain(error);
     if error.is_timeout() {
         Error::new(Kind::TimedOut, format!("no answer in time: {cause}"))
-    } else if error.is_decode() {
+    } else if is_undecodable(error) {
         Error::new(
             Kind::Unexpected,
-            format!("the reply cannot be decoded: {cause}"),
+            format!("the reply cannot be decompressed: {cause}"),
         )
     } else {
         Error::new(Kind::Unreachable, cause)
     }
+}
+
+/// Whether the bytes of a reply make no sense, unlike a reply that ends too early.
+fn is_undecodable(error: &reqwest::Error) -> bool {
+    use std::io::ErrorKind::{InvalidData, InvalidInput};
+    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |cause| {
+        cause.source()
+    });
+    let mut causes = causes.filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+    causes.any(|io| matches!(io.kind(), InvalidData | InvalidInput))
 }
 
 /// The innermost causes, which say what happened; the outer ones only repeat that a request failed.

@@ -17,6 +17,7 @@ struct Landing<'a> {
     build: BuildInfo,
     metrics_path: String,
     states: TargetStates,
+    store_errors: u64,
     targets: &'a [Arc<TargetSnapshot>],
 }
 
@@ -25,6 +26,7 @@ pub async fn page(State(app): State<Arc<App>>) -> Response {
         build: BuildInfo::THIS,
         metrics_path: app.metrics_path.to_string(),
         states: app.board.states(),
+        store_errors: app.exposition.exporter().store_errors(),
         targets: &app.board.snapshots(),
     };
     match page.render() {

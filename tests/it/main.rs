@@ -1,7 +1,10 @@
 //! Tests of the whole, as its users see it.
 
+mod commands;
+mod daemon;
 mod exposition;
 mod harness;
+mod layers;
 mod metrics_reference;
 mod oracle;
 mod prometheus;

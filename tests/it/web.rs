@@ -162,7 +162,9 @@ async fn ready_once_the_latch_is_dropped() {
 #[tokio::test]
 async fn the_landing_page_names_targets_and_escapes_them() {
     let targets = [up("<script>alert(1)</script>"), down("crm"), pending("new")];
-    let server = Server::start(Shown::new(targets).routes().0).await;
+    let shown = Shown::new(targets);
+    shown.state.set_store_errors(2);
+    let server = Server::start(shown.routes().0).await;
     let response = client()
         .get(server.url("/"))
         .send()
@@ -176,6 +178,7 @@ async fn the_landing_page_names_targets_and_escapes_them() {
     for expected in [
         "<a href=\"/metrics\">",
         "1 up, 1 down, 1 pending",
+        "The store failed 2 times",
         "&#60;script&#62;alert(1)&#60;/script&#62;<td>up",
         "crm<td>down: auth",
         "new<td>pending",

@@ -1,6 +1,7 @@
 //! What the tests share.
 
 pub mod exporter;
+pub mod fault_proxy;
 pub mod prometheus;
 pub mod snapshots;
 pub mod target;

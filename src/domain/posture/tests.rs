@@ -1,0 +1,242 @@
+//! Properties of the arithmetic, whatever the facts: counts partition, parts fit into wholes, and order does not matter.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+use proptest::prelude::*;
+
+use super::*;
+use crate::domain::exemption::Matcher;
+use crate::domain::facts::{People, Server};
+use crate::domain::vocabulary::Api;
+
+/// One active person as generated.
+#[derive(Debug, Clone)]
+struct Somebody {
+    kind: UserType,
+    totp: bool,
+    passkey: bool,
+    recent: bool,
+    awake: bool,
+    roles: [bool; 2],
+    exempt: bool,
+    /// Age in days and days until it expires, of a key.
+    key: Option<(i64, Option<i64>)>,
+}
+
+fn somebody() -> impl Strategy<Value = Somebody> {
+    let kind = prop::sample::select(UserType::ALL);
+    let flags = (
+        any::<bool>(),
+        any::<bool>(),
+        any::<bool>(),
+        any::<bool>(),
+        any::<[bool; 2]>(),
+    );
+    let key = prop::option::of((0i64..500, prop::option::of(-40i64..400)));
+    (kind, flags, prop::bool::weighted(0.2), key).prop_map(
+        |(kind, (totp, passkey, recent, awake, roles), exempt, key)| Somebody {
+            kind,
+            totp,
+            passkey,
+            recent,
+            awake,
+            roles,
+            exempt,
+            key,
+        },
+    )
+}
+
+fn accepted() -> impl Strategy<Value = BTreeSet<Factor>> {
+    prop::collection::btree_set(
+        prop::sample::select(vec![Factor::Totp, Factor::Passkey, Factor::EmailPolicy]),
+        1..4,
+    )
+}
+
+fn policy() -> impl Strategy<Value = Option<PolicyScope>> {
+    prop::option::of(prop::sample::select(PolicyScope::ALL))
+}
+
+const EXEMPT: &str = "exempt";
+
+fn exemption() -> Vec<Exemption> {
+    vec![Exemption {
+        matcher: Matcher::Login(EXEMPT.into()),
+        reason: ExemptReason::Service,
+        expires: None,
+    }]
+}
+
+fn now() -> Timestamp {
+    "2026-11-24T05:00:00Z".parse().expect("a time")
+}
+
+fn facts(people: &[(u32, Somebody)], policy: Option<PolicyScope>) -> Facts {
+    let ids = |wanted: &dyn Fn(&Somebody) -> bool| -> IdSet {
+        people
+            .iter()
+            .filter(|(_, it)| wanted(it))
+            .map(|(id, _)| *id)
+            .collect()
+    };
+    let of = |kind: UserType| ids(&|it| it.kind == kind);
+    let days = |days: i64| SignedDuration::from_hours(24 * days);
+    let keys = people.iter().filter_map(|(id, it)| {
+        let (age, left) = it.key?;
+        Some(ApiKey {
+            id: *id,
+            owner: *id,
+            owner_active: true,
+            scope: [Scope::Unrestricted, Scope::Rpc, Scope::Other][*id as usize % 3],
+            created: now() - days(age),
+            expires: left.map(|left| now() + days(left)),
+        })
+    });
+    Facts {
+        now: now(),
+        server: Server {
+            version: "19.0".into(),
+            release: (19, 0),
+            api: Api::Json2,
+        },
+        poller: 1,
+        people: People {
+            internal: of(UserType::Internal),
+            public: of(UserType::Public),
+            none: of(UserType::None),
+            portal: of(UserType::Portal).len(),
+            archived: PerType::default(),
+        },
+        totp: Known::Complete(ids(&|it| it.totp)),
+        passkey: Known::Complete(ids(&|it| it.passkey)),
+        oauth: Known::Complete(IdSet::new()),
+        saml: Known::Complete(IdSet::new()),
+        recent: ids(&|it| it.recent),
+        awake: Known::Complete(ids(&|it| it.awake)),
+        roles: Known::Complete(BTreeMap::from([
+            (SETTINGS.to_owned(), ids(&|it| it.roles[0])),
+            ("sales".to_owned(), ids(&|it| it.roles[1])),
+        ])),
+        exemptions: vec![ids(&|it| it.exempt)],
+        keys: Known::Complete(keys.collect()),
+        devices: Known::Complete(Vec::new()),
+        poller_key_expiry: None,
+        modules: Known::Complete(BTreeSet::new()),
+        rpc_module: Some(true),
+        policy: Known::Complete(policy),
+        trusted_networks: None,
+    }
+}
+
+fn posture(
+    people: &[(u32, Somebody)],
+    accepted: &BTreeSet<Factor>,
+    policy: Option<PolicyScope>,
+) -> Posture {
+    let facts = facts(people, policy);
+    let exemptions = exemption();
+    let terms = Terms {
+        accepted,
+        exemptions: &exemptions,
+    };
+    let standing = Standing::of(&facts, &terms);
+    Posture::of(&facts, &terms, &standing).expect("facts of one moment fit together")
+}
+
+/// Whether somebody has an accepted factor, decided person by person.
+fn is_covered(it: &Somebody, accepted: &BTreeSet<Factor>, policy: Option<PolicyScope>) -> bool {
+    accepted.iter().any(|factor| match factor {
+        Factor::Totp => it.totp,
+        Factor::Passkey => it.passkey,
+        Factor::EmailPolicy => match policy {
+            None => false,
+            Some(PolicyScope::EmployeeRequired) => it.kind == UserType::Internal,
+            Some(PolicyScope::AllRequired) => true,
+        },
+        Factor::Sso => false,
+    })
+}
+
+proptest! {
+    #[test]
+    fn numbers_are_those_that_counting_person_by_person_gives(
+        people in prop::collection::vec(somebody(), 0..60),
+        accepted in accepted(),
+        policy in policy(),
+    ) {
+        let people: Vec<(u32, Somebody)> = (100..).zip(people).collect();
+        let posture = posture(&people, &accepted, policy);
+        let covered = |it: &Somebody| is_covered(it, &accepted, policy);
+        let count = |kind: UserType, wanted: &dyn Fn(&Somebody) -> bool| {
+            people.iter().filter(|(_, it)| it.kind == kind && wanted(it)).count() as u64
+        };
+        for kind in UserType::ALL.iter().copied() {
+            let eligible = |it: &Somebody| !it.exempt;
+            let bare = |it: &Somebody| eligible(it) && !covered(it);
+            prop_assert_eq!(posture.active[kind], count(kind, &|_| true));
+            prop_assert_eq!(posture.eligible[kind], count(kind, &eligible));
+            prop_assert_eq!(posture.exempt[kind].iter().sum::<u64>() + posture.eligible[kind], posture.active[kind]);
+            prop_assert_eq!(posture.protected.expect("known")[kind], count(kind, &|it| eligible(it) && covered(it)));
+            prop_assert_eq!(posture.grace.expect("known")[kind], count(kind, &|it| bare(it) && it.recent));
+            prop_assert_eq!(posture.dormant_unprotected.expect("known")[kind], count(kind, &|it| bare(it) && !it.awake));
+            prop_assert_eq!(posture.single_factor.expect("known")[kind], count(kind, &|it| eligible(it) && it.totp != it.passkey));
+        }
+        let privileged = posture.privileged.as_ref().expect("known");
+        let all = |wanted: &dyn Fn(&Somebody) -> bool| people.iter().filter(|(_, it)| wanted(it)).count() as u64;
+        prop_assert_eq!(privileged.people, all(&|it| !it.exempt && it.roles != [false; 2]));
+        prop_assert_eq!(privileged.unprotected, Some(all(&|it| !it.exempt && !covered(it) && it.roles != [false; 2])));
+        prop_assert_eq!(privileged.protected_admins, Some(all(&|it| !it.exempt && covered(it) && it.roles[0])));
+        let keys = posture.keys.as_ref().expect("known");
+        let working = |it: &Somebody| it.key.is_some_and(|(_, left)| left.is_none_or(|left| left > 0));
+        prop_assert_eq!(keys.unrestricted + keys.rpc + keys.other, all(&working));
+        prop_assert_eq!(keys.by_age.iter().sum::<u64>(), all(&working));
+        prop_assert_eq!(keys.of_unprotected, Some(all(&|it| working(it) && !covered(it))));
+        prop_assert_eq!(keys.of_privileged, Some(all(&|it| working(it) && it.roles != [false; 2])));
+    }
+
+    #[test]
+    fn the_order_of_rows_does_not_matter(people in prop::collection::vec(somebody(), 0..40), accepted in accepted()) {
+        let mut people: Vec<(u32, Somebody)> = (100..).zip(people).collect();
+        let forward = posture(&people, &accepted, None);
+        people.reverse();
+        prop_assert_eq!(forward, posture(&people, &accepted, None));
+    }
+}
+
+#[test]
+fn what_does_not_fit_together_is_refused_and_not_shown() {
+    let accepted = BTreeSet::from([Factor::Totp]);
+    let terms = Terms {
+        accepted: &accepted,
+        exemptions: &[],
+    };
+    let mut facts = facts(&[], None);
+    // Somebody with TOTP came after portal people were counted.
+    facts.totp = Known::Complete(IdSet::from([7]));
+    let standing = Standing::of(&facts, &terms);
+    assert!(Posture::of(&facts, &terms, &standing).is_err());
+}
+
+#[test]
+fn what_needs_a_missing_fact_is_missing() {
+    let accepted = BTreeSet::from([Factor::Totp]);
+    let terms = Terms {
+        accepted: &accepted,
+        exemptions: &[],
+    };
+    let mut facts = facts(&[], None);
+    facts.totp = Known::NotAsked;
+    let standing = Standing::of(&facts, &terms);
+    let posture = Posture::of(&facts, &terms, &standing).expect("nothing contradicts");
+    let known = (
+        posture.protected,
+        posture.totp,
+        posture.grace,
+        posture.single_factor,
+        posture.password_rpc,
+    );
+    assert_eq!(known, (None, None, None, None, None));
+    assert_eq!(posture.keys.expect("keys are known").of_unprotected, None);
+}

@@ -1,0 +1,195 @@
+//! The commands as a user runs them: what they print, and with which code they leave.
+
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use odoo_mfa_exporter::demo::{AccountKind, Clock, Recipe, ServerOptions, SimServer, World};
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+/// A configuration and a key file in a directory of their own, and the server that they lead to.
+struct Stage {
+    server: SimServer,
+    directory: tempfile::TempDir,
+    key: String,
+}
+
+impl Stage {
+    async fn new(kind: AccountKind) -> Self {
+        let server = SimServer::start(ServerOptions::new(19))
+            .await
+            .expect("a free port");
+        let mut world = World::build(&Recipe::new(19, 1), Clock::system());
+        let account = world.add_account(kind, "auditor");
+        server.add_database("prod", world);
+        let directory = tempfile::tempdir().expect("a directory");
+        let key = directory.path().join("erp.key");
+        std::fs::write(&key, format!("{}\n", account.api_key)).expect("a file");
+        let stage = Self {
+            server,
+            directory,
+            key: account.api_key,
+        };
+        let url = stage.server.url();
+        let target = json!({"name": "erp", "url": url, "database": "prod", "login": "auditor", "api_key_file": "erp.key"});
+        stage.configure(&json!({"targets": [target]}).to_string());
+        stage
+    }
+
+    fn configure(&self, text: &str) {
+        std::fs::write(self.path("config.yml"), text).expect("a file");
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    async fn run(&self, arguments: &[&str]) -> Output {
+        let output = Command::new(env!("CARGO_BIN_EXE_odoo-mfa-exporter"))
+            .arg("--config.file")
+            .arg(self.path("config.yml"))
+            .args(arguments)
+            .output()
+            .await
+            .expect("the program starts");
+        for stream in [&output.stdout, &output.stderr] {
+            assert!(
+                !text(stream).contains(&self.key),
+                "the key shows in {}",
+                text(stream)
+            );
+        }
+        output
+    }
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).expect("UTF-8")
+}
+
+#[tokio::test]
+async fn check_says_what_the_account_may_see_and_what_to_grant() {
+    let stage = Stage::new(AccountKind::Full).await;
+    let output = stage.run(&["check", "--connect"]).await;
+    let printed = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{printed}");
+    assert!(printed.contains("erp     ok     19.0  json2"), "{printed}");
+    assert!(
+        printed.contains("exemptions: [{login: auditor, reason: service}]"),
+        "{printed}"
+    );
+    assert!(!printed.contains('\u{1b}'), "no colours in a pipe");
+
+    let stage = Stage::new(AccountKind::Plain).await;
+    let output = stage.run(&["check", "--connect"]).await;
+    let printed = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(3), "{printed}");
+    assert!(printed.contains("erp: no api_keys"), "{printed}");
+    assert!(
+        printed.contains("to do: grant a group with read access"),
+        "{printed}"
+    );
+
+    let stage = Stage::new(AccountKind::OneCompany).await;
+    let output = stage.run(&["check", "--connect"]).await;
+    assert_eq!(output.status.code(), Some(3));
+    assert!(
+        text(&output.stdout).contains("add all companies"),
+        "{}",
+        text(&output.stdout)
+    );
+}
+
+#[tokio::test]
+async fn a_wrong_configuration_says_everything_at_once_and_leaves_with_2() {
+    let stage = Stage::new(AccountKind::Full).await;
+    stage.configure("targets:\n- {name: a, url: 'http://odoo.example.com', databse: x, api_key_file: none.key}\n- {name: a, url: ftp://x}\n");
+    let output = stage.run(&["check"]).await;
+    assert_eq!(output.status.code(), Some(2));
+    let said = text(&output.stderr);
+    for part in [
+        "config.yml:2:",
+        "config.yml:3:",
+        "databse",
+        "`api_key_file` cannot be read",
+        "hint:",
+    ] {
+        assert!(said.contains(part), "{part} is not in {said}");
+    }
+    assert!(said.matches("error:").count() >= 5, "{said}");
+}
+
+#[tokio::test]
+async fn scan_reports_as_text_json_and_a_page() {
+    let stage = Stage::new(AccountKind::Full).await;
+    let output = stage.run(&["scan"]).await;
+    let printed = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{printed}");
+    for part in [
+        "Coverage",
+        "Privileged and unprotected",
+        "Summary",
+        "Most urgent",
+    ] {
+        assert!(printed.contains(part), "{part} is not in {printed}");
+    }
+    assert!(!printed.contains('\u{1b}'), "no colours in a pipe");
+
+    let output = stage
+        .run(&["scan", "--format", "json", "--fail-on", "warning"])
+        .await;
+    assert_eq!(output.status.code(), Some(1), "there are warnings");
+    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(report["targets"][0]["target"], "erp");
+
+    let output = stage.run(&["scan", "nobody"]).await;
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("no target is called 'nobody'; there are: erp"));
+
+    let page = stage.path("report.html");
+    let output = stage
+        .run(&[
+            "scan",
+            "--format",
+            "html",
+            "--output",
+            page.to_str().expect("UTF-8"),
+        ])
+        .await;
+    assert_eq!(output.status.code(), Some(0));
+    let shown = open(&page, stage.directory.path()).await;
+    for part in ["<svg", "erp", "Coverage"] {
+        assert!(shown.contains(part), "{part} is not in {shown}");
+    }
+    assert!(!shown.contains("<script"), "it needs no script");
+}
+
+/// Opens a page in Chromium and gives what it made of it.
+async fn open(page: &Path, profile: &Path) -> String {
+    let output = Command::new("chromium")
+        .args([
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+        ])
+        .args([
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+        ])
+        .arg(format!(
+            "--user-data-dir={}",
+            profile.join("chromium").display()
+        ))
+        .arg("--dump-dom")
+        .arg(format!("file://{}", page.display()))
+        .output()
+        .await
+        .unwrap_or_else(|error| panic!("chromium: {error}; install it: apt-get install chromium"));
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let said = text(&output.stderr);
+    assert!(!said.contains("CONSOLE"), "the page complains: {said}");
+    String::from_utf8(output.stdout).expect("UTF-8")
+}

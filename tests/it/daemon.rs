@@ -1,0 +1,147 @@
+//! The daemon against a server that fails: it says why, withdraws the numbers at once, and comes back.
+
+use std::collections::BTreeMap;
+
+use odoo_mfa_exporter::demo::{AccountKind, Clock, Recipe, ServerOptions, SimServer, World};
+use odoo_mfa_exporter::runtime::Daemon;
+use odoo_mfa_exporter::store::{Limits, Location, Store};
+use odoo_mfa_exporter::web::MetricsPath;
+use tokio_util::sync::CancellationToken;
+
+use crate::harness::fault_proxy::{Fault, FaultProxy};
+use crate::harness::{eventually, target};
+
+/// Each fault, and the reason it stands for.
+const FAULTS: &[(&str, Fault, &str)] = &[
+    ("reset", Fault::Reset, "connect"),
+    ("cut", Fault::Cut, "connect"),
+    ("silence", Fault::Silence, "timeout"),
+    (
+        "garbage",
+        Fault::Answer("\x16\x03\x01 this is no HTTP\r\n\r\n"),
+        "connect",
+    ),
+    (
+        "not-json",
+        Fault::Answer(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 5\r\n\r\n{\"a\":",
+        ),
+        "protocol",
+    ),
+    ("endless", Fault::Endless, "too_large"),
+    (
+        "redirect",
+        Fault::Answer(
+            "HTTP/1.1 302 Found\r\nLocation: https://sso.example.com/\r\nContent-Length: 0\r\n\r\n",
+        ),
+        "http_status",
+    ),
+    (
+        "forbidden",
+        Fault::Answer(
+            "HTTP/1.1 403 Forbidden\r\nContent-Type: text/html\r\nContent-Length: 2\r\n\r\nno",
+        ),
+        "http_status",
+    ),
+    (
+        "unavailable",
+        Fault::Answer(
+            "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/html\r\nContent-Length: 2\r\n\r\nno",
+        ),
+        "maintenance",
+    ),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_that_fails_says_why_shows_no_number_and_comes_back() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let server = SimServer::start(ServerOptions::new(19))
+        .await
+        .expect("a free port");
+    let mut world = World::build(&Recipe::new(19, 1), Clock::system());
+    let account = world.add_account(AccountKind::Full, "auditor");
+    let database = server.add_database("prod", world);
+    let address = server
+        .url()
+        .trim_start_matches("http://")
+        .parse()
+        .expect("an address");
+    let mut proxies = BTreeMap::new();
+    for (name, ..) in FAULTS {
+        proxies.insert(*name, FaultProxy::start(address).await);
+    }
+    let targets: Vec<_> = proxies
+        .iter()
+        .map(|(name, proxy)| {
+            serde_json::json!({
+                "name": name, "url": proxy.url(), "database": "prod", "api_key": account.api_key,
+            })
+        })
+        .collect();
+    let config = target::config(&serde_json::json!({"defaults": {"interval": "2s", "timeout": "1900ms"}, "targets": targets}).to_string());
+    let store = Store::open(Location::Memory, Limits::default()).expect("a store in memory");
+    let listen = "127.0.0.1:0".parse().expect("an address");
+    let daemon = Daemon::prepare(&config, &listen, MetricsPath::default(), Some(store))
+        .await
+        .expect("a free port");
+    let metrics = format!("http://{}/metrics", daemon.address().expect("an address"));
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(daemon.run(stop.clone()));
+    let scrape = async || reqwest::get(&metrics).await.ok()?.text().await.ok();
+    let all_up = async || {
+        let text = scrape().await?;
+        let up = |name: &str| text.contains(&format!("odoo_up{{target=\"{name}\"}} 1"));
+        FAULTS.iter().all(|(name, ..)| up(name)).then_some(text)
+    };
+
+    let text = eventually("all targets are up", all_up).await;
+    assert!(text.contains("odoo_users{target=\"cut\""), "{text}");
+
+    for (name, fault, _) in FAULTS {
+        proxies[name].set(*fault);
+    }
+    for (name, _, reason) in FAULTS {
+        let failing = format!("odoo_poll_failing{{target=\"{name}\",reason=\"{reason}\"}} 1");
+        let text = eventually(&failing, async || {
+            scrape().await.filter(|text| text.contains(&failing))
+        })
+        .await;
+        for family in [
+            "odoo_users",
+            "odoo_mfa_coverage_ratio",
+            "odoo_api_keys",
+            "odoo_mfa_policy",
+        ] {
+            assert!(
+                !text.contains(&format!("{family}{{target=\"{name}\"")),
+                "{family} of {name} is still shown"
+            );
+        }
+        for family in [
+            "odoo_capability",
+            "odoo_mfa_transitions_total",
+            "odoo_target_info",
+            "odoo_polls_total",
+        ] {
+            assert!(
+                text.contains(&format!("{family}{{target=\"{name}\"")),
+                "{family} of {name} is gone"
+            );
+        }
+    }
+
+    for (name, ..) in FAULTS {
+        proxies[name].set(Fault::None);
+    }
+    eventually("all targets are up again", all_up).await;
+    let log = database.log();
+    assert_eq!(log.writes(), 0, "nothing was written");
+    assert_eq!(log.secrets(), 0, "no secret was asked for");
+    let page = scrape().await.expect("a scrape");
+    assert!(
+        !page.contains(&account.api_key),
+        "the key shows in the metrics"
+    );
+    stop.cancel();
+    running.await.expect("no panic").expect("a clean end");
+}
