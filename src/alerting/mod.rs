@@ -64,6 +64,17 @@ impl Default for Options {
 }
 
 impl Options {
+    /// As configured.
+    pub fn of(config: &crate::config::Alerting) -> Self {
+        let default = Self::default();
+        Self {
+            evaluate_every: config.evaluation_interval.unwrap_or(default.evaluate_every),
+            resend_every: config.resend_interval.unwrap_or(default.resend_every),
+            repeat_every: config.repeat_interval.unwrap_or(default.repeat_every),
+            ..default
+        }
+    }
+
     /// How long an Alertmanager believes what it was told.
     pub fn lease(&self) -> Duration {
         4 * self.resend_every

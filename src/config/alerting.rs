@@ -1,6 +1,7 @@
 //! Alerting as resolved: who is told of alerts, and by which rules.
 
 use std::fmt;
+use std::time::Duration;
 
 use reqwest::Url;
 use secrecy::SecretString;
@@ -15,6 +16,12 @@ pub struct Alerting {
     pub receivers: Vec<Receiver>,
     /// The rules, tuned.
     pub rules: Rules,
+    /// From one look at the targets to the next, where it is configured.
+    pub evaluation_interval: Option<Duration>,
+    /// How often Alertmanagers are told, where it is configured.
+    pub resend_interval: Option<Duration>,
+    /// How often webhooks are told again, where it is configured.
+    pub repeat_interval: Option<Duration>,
 }
 
 /// Somebody who is told of alerts.

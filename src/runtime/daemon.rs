@@ -67,7 +67,8 @@ impl Daemon {
             },
             names: named.then(|| Arc::new(OdooNames::new(config, &clients)) as _),
         };
-        let engine = Engine::new(&config.alerting, inputs, alerting::Options::default());
+        let options = alerting::Options::of(&config.alerting);
+        let engine = Engine::new(&config.alerting, inputs, options);
         let scheduler = Scheduler::new(
             config,
             &board,
@@ -163,6 +164,15 @@ impl FromStr for Listen {
 }
 
 impl Listen {
+    /// Where a client on this machine reaches it, as in a URL.
+    pub fn reached_at(&self) -> String {
+        match self.host.as_deref() {
+            None | Some("0.0.0.0" | "::") => format!("localhost:{}", self.port),
+            Some(host) if host.contains(':') => format!("[{host}]:{}", self.port),
+            Some(host) => format!("{host}:{}", self.port),
+        }
+    }
+
     async fn bind(&self) -> io::Result<TcpListener> {
         let explained = |error: io::Error| {
             let host = self.host.as_deref().unwrap_or_default();

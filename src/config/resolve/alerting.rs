@@ -13,7 +13,13 @@ use crate::config::yaml::Key;
 use crate::domain::alert::{Matcher, Rule, Rules, Silence};
 
 pub(super) fn alerting(fields: &Fields<'_>, context: &Context<'_>) -> Alerting {
-    let mut alerting = Alerting::default();
+    let period = |name| fields.get(name).and_then(|item| item.period());
+    let mut alerting = Alerting {
+        evaluation_interval: period("evaluation_interval"),
+        resend_interval: period("resend_interval"),
+        repeat_interval: period("repeat_interval"),
+        ..Alerting::default()
+    };
     let mut seen = HashMap::new();
     let list = |name| {
         let list = fields.get(name).and_then(|item| item.list());

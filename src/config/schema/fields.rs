@@ -390,6 +390,24 @@ pub(in crate::config) static ALERTING: Section = Section {
             "For those without Alertmanager: each gets every alert in the format of Alertmanager's webhooks.",
         ),
         field(
+            "evaluation_interval",
+            Kind::Duration,
+            "`15s`",
+            "From one look at the targets to the next.",
+        ),
+        field(
+            "resend_interval",
+            Kind::Duration,
+            "`1m`",
+            "How often Alertmanagers are told of an alert that fires. Not told for four times as long, they take it for resolved.",
+        ),
+        field(
+            "repeat_interval",
+            Kind::Duration,
+            "`4h`",
+            "How often webhooks are told of an alert that fires on.",
+        ),
+        field(
             "rules",
             Kind::Map("alert", &Kind::Section(&RULE)),
             "`{}`",
