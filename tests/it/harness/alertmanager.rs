@@ -64,6 +64,18 @@ impl Alertmanager {
         this
     }
 
+    /// Lets it write down whom it told, and end.
+    pub fn stop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            let id = i32::try_from(process.id())
+                .ok()
+                .and_then(rustix::process::Pid::from_raw);
+            let id = id.expect("a process has an id");
+            rustix::process::kill_process(id, rustix::process::Signal::TERM).expect("it runs");
+            let _ = process.wait();
+        }
+    }
+
     /// Kills it as `kill -9` does.
     pub fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
