@@ -4,23 +4,24 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
-use tokio::sync::{Semaphore, mpsc};
-use tokio::task::JoinSet;
+use jiff::Timestamp;
+use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::names::{self, Names, NamesUnavailable, PEOPLE};
+use super::health::Health;
+use super::names::{Names, PEOPLE};
+use super::naming::Naming;
 use super::states::{AlertStates, Change};
 use super::view::{AlertView, Alerts};
 use super::{Hub, Notification, Options, To};
 use crate::config;
+use crate::domain::TargetSnapshot;
 use crate::domain::alert::{
     Event, ExporterView, Fingerprint, FleetView, Memory, Phase, Rules, State, States, TargetView,
     Transitions, evaluate, step,
 };
-use crate::domain::{IdSet, TargetSnapshot};
 use crate::exposition::{Board, ExporterState};
 
 /// What the engine reads and writes.
@@ -48,11 +49,8 @@ pub struct Engine {
     memories: HashMap<String, Remembered>,
     /// When each alert was last sent to Alertmanagers, and to webhooks.
     sent: HashMap<Fingerprint, Sent>,
-    named: HashMap<Fingerprint, Named>,
-    lookups: JoinSet<(Fingerprint, IdSet, Looked)>,
-    lookups_at_once: Arc<Semaphore>,
-    failing: HashMap<String, Failing>,
-    store_errors: (u64, Vec<(Timestamp, u64)>),
+    naming: Naming,
+    health: Health,
     states_failing: bool,
 }
 
@@ -68,34 +66,6 @@ struct Sent {
     alertmanagers: Instant,
     webhooks: Instant,
 }
-
-/// Who is concerned by an alert that fires.
-#[derive(Debug)]
-enum Named {
-    /// Odoo is being asked; nothing was sent yet.
-    Asking,
-    /// The annotation for these people.
-    Text(IdSet, String),
-}
-
-type Looked = Result<Vec<names::Someone>, NamesUnavailable>;
-
-/// A receiver's failures when they were last counted, and when they last grew.
-#[derive(Debug, Clone, Copy)]
-struct Failing {
-    count: u64,
-    last: Option<Timestamp>,
-}
-
-/// A failure that is younger than this is recent.
-const RECENT_FAILURE: SignedDuration = SignedDuration::from_mins(10);
-const RECENT_STORE_ERRORS: SignedDuration = SignedDuration::from_mins(30);
-
-/// Odoo servers that are asked for names at the same time.
-const LOOKUPS: usize = 8;
-
-/// An alert waits for names no longer than this.
-const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A store that takes longer to keep states does not keep alerts from being sent.
 const SAVE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -113,6 +83,7 @@ impl Engine {
     /// An engine that has not looked yet. It needs a runtime, since receivers' tasks start at once.
     pub fn new(config: &config::Alerting, inputs: Inputs, options: Options) -> Self {
         Self {
+            naming: Naming::new(inputs.names.clone()),
             hub: Hub::start(&config.receivers, inputs.exporter.alerting(), options),
             inputs,
             rules: config.rules.clone(),
@@ -121,11 +92,7 @@ impl Engine {
             states: States::new(),
             memories: HashMap::new(),
             sent: HashMap::new(),
-            named: HashMap::new(),
-            lookups: JoinSet::new(),
-            lookups_at_once: Arc::new(Semaphore::new(LOOKUPS)),
-            failing: HashMap::new(),
-            store_errors: (0, Vec::new()),
+            health: Health::default(),
             states_failing: false,
         }
     }
@@ -149,9 +116,7 @@ impl Engine {
                     Some(happened) => self.happened(&happened).await,
                     None => transitions_come = false,
                 },
-                Some(Ok((fingerprint, people, looked))) = self.lookups.join_next() => {
-                    self.looked_up(fingerprint, people, looked);
-                }
+                Some((fingerprint, first)) = self.naming.next() => self.named(fingerprint, first),
             }
         }
         self.hub.drain().await;
@@ -184,8 +149,7 @@ impl Engine {
     async fn look(&mut self, now: Timestamp) {
         let snapshots = self.inputs.board.snapshots();
         let mut changes = self.remember(&snapshots, now);
-        let failing = self.failing_receivers(now);
-        let store_errors = self.recent_store_errors(now);
+        let (failing, store_errors) = self.health.look(&self.inputs.exporter, now);
         let evaluation = {
             let forgotten = Memory::default();
             let targets: Vec<TargetView> = snapshots
@@ -220,7 +184,7 @@ impl Engine {
         }
         // Whoever was told of an alert must be told of its end, whatever happens to this process in between.
         self.save(changes).await;
-        self.ask_for_names(&snapshots, &events);
+        self.naming.ask(&self.states, &snapshots, &events);
         self.send(now, &events);
         self.show();
     }
@@ -267,44 +231,6 @@ impl Engine {
         self.save(vec![change]).await;
     }
 
-    /// Receivers that failed within the last ten minutes.
-    fn failing_receivers(&mut self, now: Timestamp) -> Vec<String> {
-        let receivers = self.inputs.exporter.alerting().receivers();
-        let mut before = std::mem::take(&mut self.failing);
-        for (name, stats) in receivers {
-            let count = stats.all_failed() + stats.all_dropped();
-            let last = match before.remove(&name) {
-                Some(failing) if failing.count == count => failing.last,
-                None if count == 0 => None,
-                _ => Some(now),
-            };
-            self.failing.insert(name, Failing { count, last });
-        }
-        let recent = |failing: &Failing| {
-            let last = failing.last;
-            last.is_some_and(|last| now.duration_since(last) < RECENT_FAILURE)
-        };
-        let mut failing: Vec<_> = self
-            .failing
-            .iter()
-            .filter(|(_, failing)| recent(failing))
-            .map(|(name, _)| name.clone())
-            .collect();
-        failing.sort_unstable();
-        failing
-    }
-
-    fn recent_store_errors(&mut self, now: Timestamp) -> u64 {
-        let count = self.inputs.exporter.store_errors();
-        let (before, times) = &mut self.store_errors;
-        if count > *before {
-            times.push((now, count - *before));
-        }
-        *before = count;
-        times.retain(|(at, _)| now.duration_since(*at) < RECENT_STORE_ERRORS);
-        times.iter().map(|(_, errors)| errors).sum()
-    }
-
     async fn save(&mut self, changes: Vec<Change>) {
         if changes.is_empty() {
             return;
@@ -326,77 +252,18 @@ impl Engine {
         self.states_failing = saved.is_err();
     }
 
-    /// Asks who is concerned, once when an alert fires and again when others are. Its first sending waits for the answer.
-    fn ask_for_names(
-        &mut self,
-        snapshots: &[Arc<TargetSnapshot>],
-        events: &[(Fingerprint, Event)],
-    ) {
-        let states = &self.states;
-        self.named.retain(|fingerprint, _| {
-            let state = states.get(fingerprint);
-            state.is_some_and(|state| state.phase() == Phase::Firing)
+    /// The names that an alert waited for, or new ones.
+    fn named(&mut self, fingerprint: Fingerprint, first: bool) {
+        let (clock, now) = (Instant::now(), Timestamp::now());
+        self.tell(fingerprint, now, To::Alertmanagers);
+        if first {
+            self.tell(fingerprint, now, To::Webhooks);
+        }
+        let sent = self.sent.entry(fingerprint).or_insert(Sent {
+            alertmanagers: clock,
+            webhooks: clock,
         });
-        let Some(names) = &self.inputs.names else {
-            return;
-        };
-        for (fingerprint, _) in events
-            .iter()
-            .filter(|(_, event)| matches!(event, Event::Fired | Event::Changed | Event::Kept))
-        {
-            let Some(state) = self.states.get(fingerprint) else {
-                continue;
-            };
-            let Some(people) = state.people.clone().filter(|people| !people.is_empty()) else {
-                continue;
-            };
-            match self.named.get(fingerprint) {
-                Some(Named::Asking) => continue,
-                Some(Named::Text(known, _)) if *known == people => continue,
-                Some(Named::Text(..)) => {}
-                None => {
-                    self.named.insert(*fingerprint, Named::Asking);
-                }
-            }
-            let target = state.labels.get("target").cloned().unwrap_or_default();
-            let dark = snapshots
-                .iter()
-                .any(|it| it.identity.name == target && it.posture.is_none());
-            let (names, places) = (Arc::clone(names), Arc::clone(&self.lookups_at_once));
-            let (fingerprint, whom) = (*fingerprint, people.clone());
-            self.lookups.spawn(async move {
-                let asked = async {
-                    let _place = places.acquire().await.map_err(|_| NamesUnavailable)?;
-                    names.names(target, whom, names::NAMED).await
-                };
-                let looked = if dark {
-                    Err(NamesUnavailable)
-                } else {
-                    let asked = timeout(LOOKUP_TIMEOUT, asked).await;
-                    asked.unwrap_or(Err(NamesUnavailable))
-                };
-                (fingerprint, people, looked)
-            });
-        }
-    }
-
-    fn looked_up(&mut self, fingerprint: Fingerprint, people: IdSet, looked: Looked) {
-        let firing = |state: &State| state.phase() == Phase::Firing;
-        if self.states.get(&fingerprint).is_some_and(firing) {
-            let first = matches!(self.named.get(&fingerprint), Some(Named::Asking));
-            let text = names::text(&people, looked);
-            self.named.insert(fingerprint, Named::Text(people, text));
-            let now = Instant::now();
-            self.tell(fingerprint, Timestamp::now(), To::Alertmanagers);
-            if first {
-                self.tell(fingerprint, Timestamp::now(), To::Webhooks);
-            }
-            let sent = self.sent.entry(fingerprint).or_insert(Sent {
-                alertmanagers: now,
-                webhooks: now,
-            });
-            sent.alertmanagers = now;
-        }
+        sent.alertmanagers = clock;
     }
 
     /// Sends what is new, and again what was sent long enough ago.
@@ -409,9 +276,7 @@ impl Engine {
         let clock = Instant::now();
         let mut due = Vec::new();
         for (fingerprint, state) in &self.states {
-            if state.phase() == Phase::Pending
-                || matches!(self.named.get(fingerprint), Some(Named::Asking))
-            {
+            if state.phase() == Phase::Pending || self.naming.is_awaited(*fingerprint) {
                 continue;
             }
             let new = new.contains(fingerprint);
@@ -462,11 +327,9 @@ impl Engine {
             "since".into(),
             state.active_since.strftime("%F %T UTC").to_string(),
         );
-        if self.inputs.names.is_some() && resolved.is_none() && concerns_people(state) {
-            let people = match self.named.get(&fingerprint) {
-                Some(Named::Text(_, text)) => text.clone(),
-                _ => NamesUnavailable.to_string(),
-            };
+        if resolved.is_none()
+            && let Some(people) = self.naming.annotation(fingerprint, state)
+        {
             annotations.insert(PEOPLE.into(), people);
         }
         let notification = Notification {
@@ -527,28 +390,6 @@ impl Engine {
             Event::Resolved => info!(alert, target_name = target, "alert resolved"),
             Event::Pending | Event::Changed | Event::Kept | Event::Gone => {}
         }
-    }
-}
-
-/// Whether an alert concerns people, also one that was restored and whose people are not known.
-fn concerns_people(state: &State) -> bool {
-    use crate::domain::alert::Rule;
-    match (&state.people, state.rule()) {
-        (Some(_), _) => true,
-        (None, Some(rule)) => matches!(
-            rule,
-            Rule::AdminWithoutMfa
-                | Rule::PrivilegedWithoutMfa
-                | Rule::PrivilegedDisabled
-                | Rule::Disabled
-                | Rule::NewPrivilegedPerson
-                | Rule::AdminLockoutRisk
-                | Rule::ExemptPrivileged
-                | Rule::ApiKeyOfArchivedUser
-                | Rule::ApiKeyWithoutExpiry
-                | Rule::ApiKeyOld
-        ),
-        (None, None) => false,
     }
 }
 

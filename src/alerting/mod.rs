@@ -9,8 +9,10 @@
 mod delivery;
 mod endpoint;
 mod engine;
+mod health;
 mod hub;
 mod names;
+mod naming;
 mod notification;
 mod payload;
 mod queue;
@@ -24,7 +26,7 @@ pub use engine::{Engine, Inputs};
 pub use hub::{Hub, To};
 pub use names::{Names, NamesUnavailable, PEOPLE, Someone};
 pub use notification::Notification;
-pub use states::{AlertStates, Change, InMemory, StatesError};
+pub use states::{AlertStates, Change, InMemory, Kept, StatesError};
 pub use view::{AlertView, Alerts};
 
 /// How often and how long. The defaults are those of Prometheus, where it has them.

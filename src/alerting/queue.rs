@@ -1,6 +1,7 @@
 //! What waits for one receiver: at most one notification of each alert, the newest.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
+use std::collections::hash_map::{Entry, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
@@ -86,8 +87,8 @@ impl Queue {
         let mut inner = self.lock();
         for notification in batch.into_iter().rev() {
             let fingerprint = notification.fingerprint;
-            if !inner.waiting.contains_key(&fingerprint) {
-                inner.waiting.insert(fingerprint, notification);
+            if let Entry::Vacant(place) = inner.waiting.entry(fingerprint) {
+                place.insert(notification);
                 inner.order.push_front(fingerprint);
             }
         }

@@ -10,6 +10,9 @@ use crate::store::{Error, Store};
 /// A key, and its new value, or `None` if it is gone.
 pub type Change = (String, Option<Vec<u8>>);
 
+/// A key and its value.
+pub type Kept = (String, Vec<u8>);
+
 /// Why a store could not do it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -18,7 +21,7 @@ pub struct StatesError(pub String);
 /// Keeps the state of alerts over restarts. Keys are short texts; values are a few kilobytes at most, and hold no names of people.
 pub trait AlertStates: Send + Sync + std::fmt::Debug {
     /// Everything that is kept.
-    fn load(&self) -> BoxFuture<'_, Result<Vec<(String, Vec<u8>)>, StatesError>>;
+    fn load(&self) -> BoxFuture<'_, Result<Vec<Kept>, StatesError>>;
 
     /// Keeps changes, all or none of them. When it ends well, they survive the process.
     fn save(&self, changes: Vec<Change>) -> BoxFuture<'_, Result<(), StatesError>>;
@@ -28,7 +31,7 @@ pub trait AlertStates: Send + Sync + std::fmt::Debug {
 const KIND: &str = "alerts";
 
 impl AlertStates for Store {
-    fn load(&self) -> BoxFuture<'_, Result<Vec<(String, Vec<u8>)>, StatesError>> {
+    fn load(&self) -> BoxFuture<'_, Result<Vec<Kept>, StatesError>> {
         Box::pin(async { self.load_state(KIND).await.map_err(StatesError::from) })
     }
 
@@ -52,7 +55,7 @@ impl From<Error> for StatesError {
 pub struct InMemory(Mutex<BTreeMap<String, Vec<u8>>>);
 
 impl AlertStates for InMemory {
-    fn load(&self) -> BoxFuture<'_, Result<Vec<(String, Vec<u8>)>, StatesError>> {
+    fn load(&self) -> BoxFuture<'_, Result<Vec<Kept>, StatesError>> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let all = kept.clone().into_iter().collect();
         Box::pin(std::future::ready(Ok(all)))

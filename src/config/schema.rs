@@ -1,11 +1,13 @@
 //! How fields are declared. The declaration (in `fields`) tells known fields from unknown ones and writes the
 //! reference in docs/configuration.md.
 
+mod alerting;
 mod fields;
 
 use std::collections::BTreeSet;
 use std::fmt;
 
+pub(super) use alerting::*;
 pub(super) use fields::*;
 
 use crate::domain::role::Roles;

@@ -180,7 +180,7 @@ fn an_alert_outlives_the_darkness_of_its_target() {
     assert!(!look(down("erp"), 60), "nothing fires in the dark");
     assert!(look(up("erp"), 1), "and yet the time ran on");
     assert!(look(down("erp"), 600), "nothing resolves in the dark");
-    assert!(!look(with(|it| no_exposed_admins(it)), 1));
+    assert!(!look(with(no_exposed_admins), 1));
 }
 
 fn no_exposed_admins(posture: &mut Posture) {

@@ -9,13 +9,16 @@ use crate::domain::posture::{Bypasses, Keys, Posture, Privileged};
 use crate::domain::surface::Exposure;
 use crate::domain::{Bypass, UserType};
 
+/// A label that is the case's own.
+pub(super) type Label = (&'static str, String);
+
 /// What a rule says.
 #[derive(Debug, Default)]
 pub(super) struct Verdict {
     /// What is wrong.
     pub cases: Vec<Case>,
     /// Labels of what is not known, where the rest is.
-    pub unknown: Vec<Vec<(&'static str, String)>>,
+    pub unknown: Vec<Vec<Label>>,
     /// Nothing is known.
     pub all_unknown: bool,
 }
@@ -24,7 +27,7 @@ pub(super) struct Verdict {
 #[derive(Debug)]
 pub(super) struct Case {
     /// Beside those of the target.
-    pub labels: Vec<(&'static str, String)>,
+    pub labels: Vec<Label>,
     pub value: f64,
     /// Where it is not the rule's.
     pub severity: Option<Severity>,
@@ -38,7 +41,7 @@ pub(super) struct Judge<'a> {
     pub threshold: f64,
     pub now: Timestamp,
     /// Whether the alert of this rule with these labels fires already.
-    pub firing: &'a dyn Fn(&[(&'static str, String)]) -> bool,
+    pub firing: &'a dyn Fn(&[Label]) -> bool,
 }
 
 impl Case {
@@ -47,7 +50,7 @@ impl Case {
     }
 
     /// With these labels, and nothing to say beside its value.
-    pub(super) fn plain(value: f64, labels: Vec<(&'static str, String)>) -> Self {
+    pub(super) fn plain(value: f64, labels: Vec<Label>) -> Self {
         Self {
             labels,
             value,

@@ -219,6 +219,23 @@ impl Rule {
         )
     }
 
+    /// Whether its alerts are about people who can be named.
+    pub fn concerns_people(self) -> bool {
+        matches!(
+            self,
+            Self::AdminWithoutMfa
+                | Self::PrivilegedWithoutMfa
+                | Self::PrivilegedDisabled
+                | Self::Disabled
+                | Self::NewPrivilegedPerson
+                | Self::AdminLockoutRisk
+                | Self::ExemptPrivileged
+                | Self::ApiKeyOfArchivedUser
+                | Self::ApiKeyWithoutExpiry
+                | Self::ApiKeyOld
+        )
+    }
+
     fn settings(self) -> Settings {
         Settings {
             enabled: true,
