@@ -432,3 +432,35 @@ fn names_severities_and_times_are_those_of_the_prometheus_rules() {
         assert!(page.exists(), "{}", page.display());
     }
 }
+
+/// `UPDATE_DOCS=1` writes it anew.
+#[test]
+fn the_table_of_rules_in_the_documentation_is_this_one() {
+    let rules = Rules::default();
+    let mut rows = String::from("| alert | severity | for | `threshold` |\n|---|---|---|---|\n");
+    for rule in Rule::ALL {
+        let threshold = rule
+            .threshold()
+            .map(|it| format!("{}: {}", it.default, it.meaning));
+        let hold = jiff::SignedDuration::try_from(rules.get(*rule).hold).expect("short");
+        rows += &format!(
+            "| [`{rule}`](runbooks/{rule}.md) | {} | {hold:#} | {} |\n",
+            rule.severity(),
+            threshold.unwrap_or_default()
+        );
+    }
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/alerting.md");
+    let page = std::fs::read_to_string(path).expect("the page");
+    let (head, rest) = page
+        .split_once("<!-- rules: generated -->\n")
+        .expect("its beginning");
+    let (_, tail) = rest.split_once("<!-- /rules -->").expect("its end");
+    let wanted = format!("{head}<!-- rules: generated -->\n{rows}<!-- /rules -->{tail}");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(path, &wanted).expect("the page is writable");
+    }
+    assert!(
+        page == wanted || std::env::var_os("UPDATE_DOCS").is_some(),
+        "docs/alerting.md is not what src/domain/alert/rule.rs declares"
+    );
+}

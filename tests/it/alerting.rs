@@ -11,6 +11,7 @@ use odoo_mfa_exporter::alerting::{
     AlertStates, Alerts, Engine, InMemory, Inputs, Names, NamesUnavailable, Options, PEOPLE,
     Someone,
 };
+use odoo_mfa_exporter::config::{Alerting, Auth};
 use odoo_mfa_exporter::demo::{AccountKind, Clock, Kind, Recipe, ServerOptions, SimServer, World};
 use odoo_mfa_exporter::domain::alert::{Concern, Phase};
 use odoo_mfa_exporter::domain::{IdSet, TargetSnapshot};
@@ -20,7 +21,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::harness::alertmanager::{Alertmanager, Sink, free};
-use crate::harness::exporter::{Shown, client};
+use crate::harness::exporter::{Server, Shown, client};
 use crate::harness::snapshots::{down, posture, up};
 use crate::harness::{eventually, target};
 
@@ -59,12 +60,18 @@ impl Running {
         names: Option<Arc<dyn Names>>,
         options: Options,
     ) -> Self {
+        Self::start_as(&configured(receivers), targets, states, names, options)
+    }
+
+    fn start_as(
+        config: &Alerting,
+        targets: Vec<TargetSnapshot>,
+        states: Arc<dyn AlertStates>,
+        names: Option<Arc<dyn Names>>,
+        options: Options,
+    ) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let shown = Shown::new(targets);
-        let config = target::config(&format!(
-            "targets: [{{name: erp, url: https://erp, database: d, login: l, api_key: k}}]\n\
-             alerting: {{{receivers}, rules: {{{ADMIN}: {{for: 0s}}, OdooMfaTargetDown: {{for: 0s}}}}}}"
-        ));
         let (_, transitions) = tokio::sync::mpsc::channel(1);
         let inputs = Inputs {
             board: Arc::clone(&shown.board),
@@ -73,7 +80,7 @@ impl Running {
             states,
             names,
         };
-        let engine = Engine::new(&config.alerting, inputs, options);
+        let engine = Engine::new(config, inputs, options);
         let alerts = engine.alerts();
         let stop = CancellationToken::new();
         let task = tokio::spawn(engine.run(stop.clone()));
@@ -98,6 +105,15 @@ impl Running {
         let stats = self.shown.state.alerting().receiver(receiver);
         (stats.all_sent(), stats.all_failed(), stats.all_dropped())
     }
+}
+
+/// With these receivers, and rules that need not hold for long.
+fn configured(receivers: &str) -> Alerting {
+    let config = target::config(&format!(
+        "targets: [{{name: erp, url: https://erp, database: d, login: l, api_key: k}}]\n\
+         alerting: {{{receivers}, rules: {{{ADMIN}: {{for: 0s}}, OdooMfaTargetDown: {{for: 0s}}}}}}"
+    ));
+    config.alerting
 }
 
 /// As [`up`], without unprotected administrators.
@@ -411,6 +427,50 @@ async fn what_is_refused_for_good_is_counted_and_not_sent_again_and_again() {
     assert!(
         sink.all().len() <= before + 1,
         "at most the daemon's own alert on that came"
+    );
+    running.stop().await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_address_of_a_name_is_told_with_the_credentials() {
+    // The name `localhost` has 127.0.0.1, and on most machines ::1, where nobody listens.
+    let (seen, mut authorizations) = tokio::sync::mpsc::unbounded_channel();
+    let routes = axum::Router::new().fallback(axum::routing::post(
+        async move |headers: axum::http::HeaderMap| {
+            let header = headers.get("authorization").cloned();
+            let _ = seen.send(header);
+            StatusCode::OK
+        },
+    ));
+    let server = Server::start(routes).await;
+    let mut config = configured(&format!(
+        "alertmanagers: [{{url: 'http://localhost:{}', dns: true}}]",
+        server.address.port()
+    ));
+    config.receivers[0].auth = Some(Auth::Basic {
+        username: "me".into(),
+        password: "s3cret".into(),
+    });
+    let states = Arc::new(InMemory::default());
+    let running = Running::start_as(&config, vec![up("erp")], states, None, options());
+    let header = authorizations
+        .recv()
+        .await
+        .expect("a request")
+        .expect("a header");
+    assert_eq!(header, "Basic bWU6czNjcmV0");
+    let address = format!("http://{}", server.address);
+    eventually("it is counted under its address", async || {
+        (running.counted(&address).0 > 0).then_some(())
+    })
+    .await;
+    let receivers = running.shown.state.alerting().receivers();
+    assert!(
+        receivers
+            .iter()
+            .all(|(name, _)| !name.contains("localhost")),
+        "{receivers:?}"
     );
     running.stop().await;
     server.stop().await;
