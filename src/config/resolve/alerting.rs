@@ -211,28 +211,30 @@ fn tune(rule: Rule, fields: &Fields<'_>, rules: &mut Rules) {
 fn silence(item: &Item<'_>) -> Option<Silence> {
     let fields = item.fields(&schema::SILENCE)?;
     let mut matchers = Vec::new();
-    for (key, value) in fields.require("labels", "{target: erp-test}")?.entries() {
-        let text = value.text()?;
-        let matcher = if text.contains(['*', '?']) {
-            match text.parse() {
-                Ok(glob) => Matcher::Glob(glob),
-                Err(_) => {
-                    return value.fail(
-                        "fits everything",
-                        "to switch a rule off for all targets, set `enabled: false`",
-                    );
-                }
-            }
-        } else {
-            Matcher::Text(text.to_owned())
-        };
-        matchers.push((key.name.clone(), matcher));
-    }
-    if matchers.is_empty() {
-        return item.fail(
+    let labels = fields.require("labels", "{target: erp-test}");
+    let entries = labels.map(|item| item.entries()).unwrap_or_default();
+    if labels.is_some() && entries.is_empty() {
+        item.fail::<()>(
             "silences every target",
             "name at least one label; to switch a rule off for all targets, set `enabled: false`",
         );
+    }
+    for (key, value) in entries {
+        let matcher = match value.text() {
+            None => continue,
+            Some(text) if !text.contains(['*', '?']) => Matcher::Text(text.to_owned()),
+            Some(text) => match text.parse() {
+                Ok(glob) => Matcher::Glob(glob),
+                Err(_) => {
+                    value.fail::<()>(
+                        "fits everything",
+                        "to switch a rule off for all targets, set `enabled: false`",
+                    );
+                    continue;
+                }
+            },
+        };
+        matchers.push((key.name.clone(), matcher));
     }
     let mut rules = BTreeSet::new();
     for item in fields
@@ -240,7 +242,7 @@ fn silence(item: &Item<'_>) -> Option<Silence> {
         .and_then(|item| item.list())
         .unwrap_or_default()
     {
-        let name = item.text()?;
+        let Some(name) = item.text() else { continue };
         match name.parse() {
             Ok(rule) => {
                 rules.insert(rule);

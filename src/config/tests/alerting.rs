@@ -109,5 +109,28 @@ alerting:
   - {{labels: {{target: a}}, rules: [OdooMfaDisable]}}
 "
     );
-    insta::assert_snapshot!(errors_in(alerting_env(), &yaml), @"");
+    insta::assert_snapshot!(errors_in(alerting_env(), &yaml), @r#"
+    config.yaml:10:40: error: `dns` is there for an address
+      hint: give the host's name in `url`, or remove `dns`
+    config.yaml:11:93: error: `authorization` is there beside `basic_auth`
+      hint: one request has one of them: keep one
+    config.yaml:12:41: error: `password_file` is missing
+      hint: add `password_file: PATH`
+    config.yaml:13:14: error: `name` is missing
+      hint: add `name: desk`
+    config.yaml:15:36: error: `threshold` is there for a rule that compares with no number
+      hint: remove the line
+    config.yaml:15:56: error: `a` is no template
+      hint: only `{{ $labels.NAME }}` and `{{ $value }}` may stand between double braces
+    config.yaml:16:34: error: `threshold` is no number from 0 on
+      hint: give a positive one
+    config.yaml:18:5: error: `silences` silences every target
+      hint: name at least one label; to switch a rule off for all targets, set `enabled: false`
+    config.yaml:19:23: error: `target` fits everything
+      hint: to switch a rule off for all targets, set `enabled: false`
+    config.yaml:19:37: error: `rules` names no alert of the daemon
+      hint: did you mean `OdooMfaDisabled`?
+    config.yaml:20:35: error: `rules` names no alert of the daemon
+      hint: did you mean `OdooMfaDisabled`?
+    "#);
 }

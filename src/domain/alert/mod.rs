@@ -1,6 +1,6 @@
 //! Alerts: a closed set of rules, what of them holds at a moment, and how an alert lives. Pure: time and everything else is handed in.
 //!
-//! [`evaluate`] looks at the fleet and says which alerts are active and which are *held*, because what they judge is not known;
+//! [`evaluate()`] looks at the fleet and says which alerts are active and which are *held*, because what they judge is not known;
 //! [`step`] turns that into pending, firing and resolved alerts. A target that goes dark holds its alerts: they neither fire, resolve
 //! nor start anew, and only the alerts on its polls speak.
 
