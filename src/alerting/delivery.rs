@@ -17,7 +17,7 @@ use crate::config::ReceiverKind;
 use crate::exposition::ReceiverStats;
 
 /// Alerts in one request.
-const BATCH: usize = 64;
+const BATCH: usize = 256;
 
 /// A clock that is further off is worth a line: leases are a few minutes.
 const SKEW: SignedDuration = SignedDuration::from_secs(30);

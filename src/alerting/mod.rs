@@ -44,7 +44,7 @@ pub struct Options {
     pub request_timeout: Duration,
     /// The first and the longest wait after a failure.
     pub retry: (Duration, Duration),
-    /// Alerts that wait for one receiver.
+    /// Alerts that wait for one receiver: a large fleet may have as many, and each waits once at most.
     pub queue: usize,
     /// At shutdown, what waits is given this time.
     pub drain: Duration,
@@ -59,7 +59,7 @@ impl Default for Options {
             resolve_every: Duration::from_secs(60),
             request_timeout: Duration::from_secs(10),
             retry: (Duration::from_millis(500), Duration::from_secs(15)),
-            queue: 10_000,
+            queue: 100_000,
             drain: Duration::from_secs(5),
         }
     }
