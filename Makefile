@@ -36,8 +36,9 @@ stack: ## Run the demo with Prometheus and Alertmanager on loopback, until Ctrl-
 docs: ## Write the generated pages in docs/ anew
 	UPDATE_DOCS=1 cargo test --locked
 
-prove: ## What takes long: kills the store 200 times
+prove: ## What takes long: kills the store 200 times, an Alertmanager that is away for five minutes
 	STORE_KILLS=200 cargo test --locked --lib store
+	cargo test --locked --test it -- --ignored for_five_minutes
 
 bench: ## Measure; prints ratios, asserts nothing
 	cargo bench --locked

@@ -103,6 +103,7 @@ async fn scrape(targets: usize, coding: Coding) {
         exposition,
         board,
         readiness,
+        alerts: odoo_mfa_exporter::alerting::Alerts::default(),
         metrics_path: MetricsPath::default(),
     });
     let (listener, ours) = listen().await;

@@ -1,9 +1,10 @@
 //! odoo-mfa-exporter: whether the people who log in to Odoo servers hold a second factor, as Prometheus metrics.
 //!
 //! Modules depend on each other in one direction only (a test holds it):
-//! `domain` ← `config` ← {`odoo`, `store`, `exposition`} ← {`poll`, `web`} ← {`runtime`, `scan`} ← `cli`. `demo` depends on none of
-//! them.
+//! `domain` ← `config` ← {`odoo`, `store`, `exposition`} ← {`poll`, `alerting`} ← `web` ← {`runtime`, `scan`} ← `cli`. `demo` depends on
+//! none of them.
 
+pub mod alerting;
 pub mod cli;
 pub mod config;
 pub mod demo;

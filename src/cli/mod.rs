@@ -3,6 +3,7 @@
 //! 0: good. 1: findings, or something failed. 2: the configuration or the command line is wrong. 3: a target is unreachable, or shows
 //! less than it must.
 
+mod alerts;
 mod ask;
 mod check;
 mod remembered;
@@ -118,6 +119,8 @@ enum Command {
     Demo(serve::Demo),
     /// Check the configuration; with --connect also what each target's account may see.
     Check(check::Check),
+    /// List the alerts of the running daemon; `alerts rules` the rules, `alerts test` sends one.
+    Alerts(alerts::Alerts),
     /// Poll once, now, and print a report.
     Scan(scan::Scan),
     /// Print how the headline numbers of a target went.
@@ -142,6 +145,7 @@ pub fn run() -> ExitCode {
         Command::Demo(demo) => serve::demo(&options, &demo),
         Command::History(what) => remembered::history(&options, &what),
         Command::Changes(what) => remembered::changes(&options, &what),
+        Command::Alerts(what) => alerts::alerts(&options, &what),
         Command::Scan(scan) => scan::scan(&options, &scan),
         Command::Simulate(simulate) => serve::simulate(simulate),
         Command::Check(check) => check::check(&options, &check),

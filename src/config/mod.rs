@@ -3,6 +3,7 @@
 //! [`Config::load`] parses the file into a tree with positions (`yaml`), reads the tree by the declared fields
 //! (`schema`, `reader`), and resolves it (`resolve`): defaults filled in, keys and certificates read.
 
+mod alerting;
 pub mod contract;
 mod diagnostic;
 mod env;
@@ -13,13 +14,11 @@ mod secret;
 mod target;
 mod yaml;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-use reqwest::Url;
-
+pub use alerting::{Alerting, Auth, Receiver, ReceiverKind};
 pub use diagnostic::{Diagnostic, Level, Position};
 pub use env::{Env, FileContent, ProcessEnv};
 pub use schema::reference;
@@ -28,7 +27,6 @@ pub use target::{ApiChoice, ClientCertificate, PemFile, Surface, Target, Tls, Va
 
 use crate::domain::fnv1a;
 use crate::domain::role::Roles;
-use crate::domain::vocabulary::vocabulary;
 
 /// A whole configuration, resolved.
 #[derive(Debug, Clone)]
@@ -39,7 +37,7 @@ pub struct Config {
     pub roles: Roles,
     /// Where names of people may go.
     pub privacy: Privacy,
-    /// What the daemon tells Alertmanager.
+    /// What the daemon alerts on, and whom it tells.
     pub alerting: Alerting,
     /// Who may see what over HTTP.
     pub web: Web,
@@ -56,48 +54,6 @@ pub struct Privacy {
     pub names_in_alerts: bool,
     /// Into the change log.
     pub store_logins: bool,
-}
-
-/// What the daemon tells Alertmanager.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Alerting {
-    /// Base URLs; each gets every alert.
-    pub alertmanagers: Vec<Url>,
-    /// Changes to single rules, by the alert's name.
-    pub rules: BTreeMap<String, Rule>,
-}
-
-/// Changes to one rule; what is `None` stays as the rule has it.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Rule {
-    /// Whether the rule is evaluated.
-    pub enabled: Option<bool>,
-    /// The label `severity`.
-    pub severity: Option<Severity>,
-    /// How long it must hold before it fires.
-    pub for_duration: Option<Duration>,
-    /// How long it goes on firing after it ceased to hold.
-    pub keep_firing_for: Option<Duration>,
-    /// The number that the rule compares with.
-    pub threshold: Option<f64>,
-    /// Added to the alert.
-    pub labels: BTreeMap<String, String>,
-    /// Added to the alert, or in the place of its own.
-    pub annotations: BTreeMap<String, String>,
-}
-
-vocabulary! {
-    /// How bad an alert is.
-    Severity {
-        /// Pages somebody.
-        Critical = "critical",
-        /// A ticket.
-        Warning = "warning",
-        /// For the log.
-        Info = "info",
-        /// For routing only.
-        None = "none",
-    }
 }
 
 /// Who may see what over HTTP.

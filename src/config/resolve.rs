@@ -1,18 +1,19 @@
 //! From the tree to the configuration: everything but the targets, which are `targets`' part.
 
+mod alerting;
 mod material;
 mod targets;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
-use super::contract::{DAEMON_ALERTS, FAMILIES, RESERVED_LABELS};
+use super::contract::{FAMILIES, RESERVED_LABELS};
 use super::diagnostic::{Position, Sink};
 use super::env::Env;
 use super::reader::{Fields, Item, suggestion};
 use super::schema;
 use super::yaml::{Node, Value};
-use super::{Alerting, Config, Metrics, Privacy, Rule, Web, fnv1a};
+use super::{Config, Metrics, Privacy, Web, fnv1a};
 use crate::domain::exemption::Glob;
 use crate::domain::role::Roles;
 
@@ -50,7 +51,9 @@ pub(super) fn resolve(root: &Node, path: &Path, env: &dyn Env, sink: &Sink) -> O
         targets,
         roles,
         privacy: section(&fields, "privacy", &schema::PRIVACY, privacy),
-        alerting: section(&fields, "alerting", &schema::ALERTING, alerting),
+        alerting: section(&fields, "alerting", &schema::ALERTING, |inner| {
+            alerting::alerting(inner, &context)
+        }),
         web: section(&fields, "web", &schema::WEB, web),
         metrics: section(&fields, "metrics", &schema::METRICS, metrics),
         hash: 0,
@@ -114,72 +117,6 @@ fn privacy(fields: &Fields<'_>) -> Privacy {
     Privacy {
         names_in_alerts: flag("names_in_alerts"),
         store_logins: flag("store_logins"),
-    }
-}
-
-fn alerting(fields: &Fields<'_>) -> Alerting {
-    let mut alerting = Alerting::default();
-    let mut seen = HashMap::new();
-    for item in fields
-        .get("alertmanagers")
-        .and_then(|item| item.list())
-        .unwrap_or_default()
-    {
-        let url = item
-            .fields(&schema::ALERTMANAGER)
-            .and_then(|inner| inner.require("url", "http://127.0.0.1:9093"))
-            .and_then(|item| {
-                item.url(&["http", "https"], false)
-                    .map(|url| (item, with_slash(url)))
-            });
-        if let Some((item, url)) = url
-            && unique(&item, url.as_str(), &mut seen, "an Alertmanager")
-        {
-            alerting.alertmanagers.push(url);
-        }
-    }
-    for (key, item) in fields
-        .get("rules")
-        .map(|item| item.entries())
-        .unwrap_or_default()
-    {
-        if !DAEMON_ALERTS.contains(&key.name.as_str()) {
-            item.sink.error(
-                key.at,
-                format!("`{}` is no alert of the daemon", key.name),
-                match suggestion(&key.name, DAEMON_ALERTS) {
-                    hint if hint.is_empty() => "docs/alerts.md lists them".to_owned(),
-                    hint => hint,
-                },
-            );
-        }
-        if let Some(inner) = item.fields(&schema::RULE) {
-            alerting.rules.insert(key.name.clone(), rule(&inner));
-        }
-    }
-    alerting
-}
-
-fn rule(fields: &Fields<'_>) -> Rule {
-    let duration = |name| fields.get(name).and_then(|item| item.duration());
-    Rule {
-        enabled: fields.get("enabled").and_then(|item| item.flag()),
-        severity: fields.get("severity").and_then(|item| item.word()),
-        for_duration: duration("for"),
-        keep_firing_for: duration("keep_firing_for"),
-        threshold: fields.get("threshold").and_then(|item| item.number()),
-        labels: fields.get("labels").map(labels).unwrap_or_default(),
-        annotations: fields
-            .get("annotations")
-            .map(|item| {
-                let entries = item.entries().into_iter();
-                entries
-                    .filter_map(|(key, item)| {
-                        Some((key.name.clone(), label_name(key.at, &key.name, &item)?))
-                    })
-                    .collect()
-            })
-            .unwrap_or_default(),
     }
 }
 

@@ -1,10 +1,13 @@
 //! How fields are declared. The declaration (in `fields`) tells known fields from unknown ones and writes the
 //! reference in docs/configuration.md.
 
+mod alerting;
 mod fields;
 
+use std::collections::BTreeSet;
 use std::fmt;
 
+pub(super) use alerting::*;
 pub(super) use fields::*;
 
 use crate::domain::role::Roles;
@@ -73,7 +76,7 @@ impl fmt::Display for Kind {
 /// The reference of all fields as Markdown tables, one per section, and the default roles.
 pub fn reference() -> String {
     let mut text = String::new();
-    write_section(&ROOT, &mut text);
+    write_section(&ROOT, &mut text, &mut BTreeSet::new());
     text += "### Default roles\n\n| role | groups |\n|---|---|\n";
     for (role, groups) in Roles::default().iter() {
         let groups: Vec<_> = groups.iter().map(|group| format!("`{group}`")).collect();
@@ -82,8 +85,16 @@ pub fn reference() -> String {
     text
 }
 
-fn write_section(section: &'static Section, text: &mut String) {
+/// Sections that stand in several places are written once.
+fn write_section(
+    section: &'static Section,
+    text: &mut String,
+    written: &mut BTreeSet<&'static str>,
+) {
     use fmt::Write;
+    if !written.insert(section.path) {
+        return;
+    }
     let title = if section.path.is_empty() {
         "The file"
     } else {
@@ -105,7 +116,7 @@ fn write_section(section: &'static Section, text: &mut String) {
     text.push('\n');
     for field in section.fields {
         if let Some(inner) = inner_section(&field.kind) {
-            write_section(inner, text);
+            write_section(inner, text, written);
         }
     }
 }
@@ -174,7 +185,8 @@ mod tests {
 
     #[test]
     fn the_declared_words_are_the_vocabularys() {
-        use crate::config::{ApiChoice, Severity};
+        use crate::config::ApiChoice;
+        use crate::domain::alert::Severity;
         use crate::domain::vocabulary::{Bypass, Capability, Endpoint, ExemptReason, Factor};
         fn words(section: &Section, name: &str) -> Vec<&'static str> {
             match &section.field(name).expect("declared").kind {

@@ -1,5 +1,8 @@
 //! What a configuration says, and what is said about a wrong one.
 
+mod alerting;
+
+use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 
@@ -673,6 +676,8 @@ fn the_documented_examples_load() {
             .file("/etc/odoo-mfa-exporter/erp.key", CANARY, 0o600)
             .file("/etc/ome/erp.key", CANARY, 0o600)
             .file("/etc/ome/hosting.key", CANARY, 0o600)
+            .file("/etc/ome/alertmanager.password", CANARY, 0o600)
+            .file("/etc/ome/desk.token", CANARY, 0o600)
             .file("/etc/ome/company-ca.pem", pem.clone(), 0o644)
             .file("/etc/ome/client.pem", pem.clone(), 0o644)
             .file(

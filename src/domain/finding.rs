@@ -145,7 +145,7 @@ pub fn findings(case: &Case) -> Vec<Finding> {
 }
 
 /// Roles whose people can give themselves every other right.
-pub(super) const ADMIN_ROLES: [&str; 2] = ["settings", "access_rights"];
+pub(in crate::domain) const ADMIN_ROLES: [&str; 2] = ["settings", "access_rights"];
 
 impl Finding {
     fn new(kind: Kind, severity: Severity, title: impl Into<String>) -> Self {

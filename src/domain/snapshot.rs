@@ -1,15 +1,17 @@
 //! What one moment shows of a target: immutable, shared, replaced as a whole.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::alert::Concern;
 use super::facts::{Gap, Server};
 use super::health::{Outcome, PollHealth};
 use super::surface::Checked;
 use super::transition::Counters;
 use super::vocabulary::{Api, Bypass, Capability, Endpoint, Factor, Reason};
-use super::{PerType, Posture};
+use super::{IdSet, PerType, Posture};
 
 /// Who a target is and what its configuration says that series repeat.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,6 +57,8 @@ pub struct TargetSnapshot {
     pub surface: Arc<[Checked]>,
     /// The numbers, only while they are true: absent when the last poll failed.
     pub posture: Option<Arc<Posture>>,
+    /// Whom alerts concern, as of the last poll that succeeded; empty unless alerts may name people. Never leaves memory.
+    pub concerned: Arc<BTreeMap<Concern, IdSet>>,
 }
 
 impl TargetSnapshot {
@@ -69,7 +73,18 @@ impl TargetSnapshot {
             poller_key_expiry: None,
             surface: Arc::default(),
             posture: None,
+            concerned: Arc::default(),
         }
+    }
+
+    /// Capabilities that are missing and that the configuration does not accept as missing.
+    pub fn missing_capabilities(&self) -> impl Iterator<Item = Capability> {
+        self.capabilities
+            .iter()
+            .filter(|(capability, gap)| {
+                gap.is_some() && !self.identity.accept_missing.contains(capability)
+            })
+            .map(|(capability, _)| *capability)
     }
 
     /// Whether the target is up: how its last poll ended, or, before the first one has, whether there are numbers of before the start.

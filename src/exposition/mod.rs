@@ -4,6 +4,7 @@
 //! the [encoders](encode) write them, family by family; [`Exposition`] keeps the bodies until something changes. A scrape touches
 //! nothing else.
 
+pub mod alerting;
 pub mod board;
 pub mod body;
 pub mod catalogue;
@@ -11,6 +12,7 @@ pub mod encode;
 pub mod process;
 pub mod state;
 
+pub use alerting::{AlertingStats, ReceiverStats};
 pub use board::{Board, Slot};
 pub use body::{Body, Coding, Exposition};
 pub use catalogue::{CATALOGUE, Family};

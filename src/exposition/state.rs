@@ -7,6 +7,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use prometheus_client::metrics::histogram::Histogram;
 
+use super::alerting::AlertingStats;
+
 /// What the exporter counts about itself while it runs.
 #[derive(Debug)]
 pub struct ExporterState {
@@ -14,6 +16,7 @@ pub struct ExporterState {
     polls_in_flight: AtomicU64,
     poll_lag: Histogram,
     config: Mutex<ConfigState>,
+    alerting: Arc<AlertingStats>,
     store_errors: AtomicU64,
     changes: AtomicU64,
 }
@@ -79,6 +82,7 @@ impl ExporterState {
             polls_in_flight: AtomicU64::new(0),
             poll_lag: Histogram::new(POLL_LAG_SECONDS),
             config: Mutex::default(),
+            alerting: Arc::default(),
             store_errors: AtomicU64::new(0),
             changes: AtomicU64::new(0),
         })
@@ -136,6 +140,11 @@ impl ExporterState {
         &self.poll_lag
     }
 
+    /// What it counts about its alerts.
+    pub fn alerting(&self) -> &Arc<AlertingStats> {
+        &self.alerting
+    }
+
     /// Which part of the targets this process polls.
     pub fn shard(&self) -> Shard {
         self.shard
@@ -143,7 +152,7 @@ impl ExporterState {
 
     /// Moves with each change. What was read after it is at least as new as it says.
     pub fn generation(&self) -> u64 {
-        self.changes.load(Ordering::Acquire)
+        self.changes.load(Ordering::Acquire) + self.alerting.generation()
     }
 
     fn set_config(&self, next: impl FnOnce(ConfigState) -> ConfigState) {

@@ -22,4 +22,5 @@ mod transport;
 pub use error::{Error, Kind};
 pub use names::{Person, names};
 pub use session::Session;
+pub use tls::client_config as tls_config;
 pub use transport::{Clients, Transport};

@@ -103,6 +103,11 @@ impl Session {
         })
     }
 
+    /// Which server answers.
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+
     /// Asks which fields `res.users` has: modules come and go.
     pub(super) async fn learn_fields(
         &mut self,

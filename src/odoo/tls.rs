@@ -12,8 +12,11 @@ use crate::config::Tls;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// TLS as a target's settings ask. An authority of its own replaces the system's.
-pub(super) fn client_config(tls: &Tls) -> Result<ClientConfig, BoxError> {
+/// TLS as somebody's settings ask. An authority of its own replaces the system's.
+///
+/// # Errors
+/// When the files cannot be used.
+pub fn client_config(tls: &Tls) -> Result<ClientConfig, BoxError> {
     let mut roots = RootCertStore::empty();
     match &tls.ca {
         Some(ca) => {

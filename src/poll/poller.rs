@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use jiff::Timestamp;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Mutex, Semaphore, mpsc};
 use tokio::time::{Instant, timeout};
 use tracing::{debug, info, warn};
 
@@ -15,10 +15,12 @@ use super::backoff::Backoff;
 use super::memory::{Comparable, Remembered, show};
 use super::{Polled, once};
 use crate::config::{Metrics, Target};
+use crate::domain::alert::{Transitions, concerned};
 use crate::domain::facts::Gap;
 use crate::domain::health::Outcome;
 use crate::domain::role::Roles;
 use crate::domain::snapshot::Identity;
+use crate::domain::transition::Change;
 use crate::domain::{Capability, PerType, Reason, TargetSnapshot};
 use crate::exposition::{Board, ExporterState, Slot};
 use crate::odoo::plan::Parts;
@@ -54,11 +56,15 @@ struct Memory {
 pub(super) struct Shared {
     pub(super) roles: Roles,
     pub(super) metrics: Metrics,
+    /// Whether to note whom alerts concern.
+    pub(super) named: bool,
     pub(super) clients: Arc<Clients>,
     pub(super) exporter: Arc<ExporterState>,
     /// Polls that may run at the same time.
     pub(super) everywhere: Semaphore,
     pub(super) store: Option<Remembered>,
+    /// Whoever alerts hears of what happened to people.
+    pub(super) transitions: mpsc::Sender<Transitions>,
 }
 
 impl Poller {
@@ -158,9 +164,13 @@ impl Poller {
                     && let Some(recorded) =
                         store.record(&self.target, comparable, &polled, ended).await
                 {
+                    self.tell(&recorded.changes, ended).await;
                     snapshot.counters = Some(Arc::new(recorded.counters));
                 }
                 snapshot.capabilities = polled.facts.capabilities().into();
+                if self.shared.named {
+                    snapshot.concerned = Arc::new(concerned(&polled.facts, &polled.standing));
+                }
                 snapshot.server = Some(polled.facts.server);
                 snapshot.poller_key_expiry = polled.posture.poller_key_expiry;
                 snapshot.posture = Some(polled.posture);
@@ -199,6 +209,14 @@ impl Poller {
             };
             current.health.skipped = skipped;
         });
+    }
+
+    /// Tells of changes that alerts hear of.
+    async fn tell(&self, changes: &[Change], ended: Timestamp) {
+        for transitions in Transitions::of(&self.target.name, changes, ended) {
+            // Nobody listens any more at shutdown.
+            let _ = self.shared.transitions.send(transitions).await;
+        }
     }
 
     /// Checks what the server exposes, once an interval of its own, where that is configured. Never ends where it is.

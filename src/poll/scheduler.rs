@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -18,7 +18,9 @@ use tokio_util::time::DelayQueue;
 use super::memory::Remembered;
 use super::poller::{Poller, Shared};
 use crate::config::Config;
+use crate::domain::alert::Transitions;
 use crate::exposition::{Board, ExporterState};
+use crate::odoo::Clients;
 use crate::store::Store;
 
 /// Polls that run at the same time: each holds a socket and the replies that it reads.
@@ -37,20 +39,25 @@ pub struct Scheduler {
 }
 
 impl Scheduler {
-    /// Prepares a poller for each target and shows the targets on the board. A store, if there is one, remembers over restarts.
+    /// Prepares a poller for each target and shows the targets on the board. A store, if there is one, remembers over restarts;
+    /// what it finds to have happened to people goes to `transitions`.
     pub fn new(
         config: &Config,
         board: &Board,
         exporter: &Arc<ExporterState>,
+        clients: &Arc<Clients>,
         store: Option<Store>,
+        transitions: mpsc::Sender<Transitions>,
     ) -> Self {
         let shared = Arc::new(Shared {
             roles: config.roles.clone(),
             metrics: config.metrics.clone(),
-            clients: Arc::default(),
+            named: config.privacy.names_in_alerts,
+            clients: Arc::clone(clients),
             exporter: Arc::clone(exporter),
             everywhere: Semaphore::new(ALL_HOSTS),
             store: store.map(|store| Remembered::new(store, config.privacy.store_logins)),
+            transitions,
         });
         let mut hosts: HashMap<String, Arc<Semaphore>> = HashMap::new();
         let pollers: Vec<Arc<Poller>> = config

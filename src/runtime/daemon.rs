@@ -8,11 +8,15 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::names::OdooNames;
+use crate::alerting::{self, AlertStates, Engine};
 use crate::config::Config;
 use crate::exposition::catalogue::families;
 use crate::exposition::{Board, ExporterState, Exposition, Shard};
+use crate::odoo::Clients;
 use crate::poll::Scheduler;
 use crate::store::Store;
 use crate::web::{self, MetricsPath, Readiness};
@@ -21,11 +25,15 @@ use crate::web::{self, MetricsPath, Readiness};
 /// from being scraped.
 const READY_AFTER: Duration = Duration::from_secs(60);
 
+/// Transitions that wait for the next look at the fleet.
+const TRANSITIONS: usize = 1024;
+
 /// A daemon that is about to run: its port is bound and its configuration resolved.
 #[derive(Debug)]
 pub struct Daemon {
     listener: TcpListener,
     scheduler: Scheduler,
+    engine: Engine,
     app: web::App,
     latch: web::ReadinessLatch,
     store: Option<Store>,
@@ -46,7 +54,29 @@ impl Daemon {
         let board = Arc::new(Board::new());
         let exporter = ExporterState::new(Shard::WHOLE);
         exporter.config_loaded(Timestamp::now(), config.hash);
-        let scheduler = Scheduler::new(config, &board, &exporter, store.clone());
+        let clients = Arc::new(Clients::default());
+        let (transitions, happened) = mpsc::channel(TRANSITIONS);
+        let named = config.privacy.names_in_alerts;
+        let inputs = alerting::Inputs {
+            board: Arc::clone(&board),
+            exporter: Arc::clone(&exporter),
+            transitions: happened,
+            states: match &store {
+                Some(store) => Arc::new(store.clone()) as Arc<dyn AlertStates>,
+                None => Arc::new(alerting::InMemory::default()),
+            },
+            names: named.then(|| Arc::new(OdooNames::new(config, &clients)) as _),
+        };
+        let options = alerting::Options::of(&config.alerting);
+        let engine = Engine::new(&config.alerting, inputs, options);
+        let scheduler = Scheduler::new(
+            config,
+            &board,
+            &exporter,
+            &clients,
+            store.clone(),
+            transitions,
+        );
         scheduler.resume().await;
         let families = families()
             .filter(|family| config.metrics.is_enabled(family.name))
@@ -58,9 +88,11 @@ impl Daemon {
             app: web::App {
                 exposition: Exposition::new(Arc::clone(&board), exporter, families),
                 board,
+                alerts: engine.alerts(),
                 readiness,
                 metrics_path,
             },
+            engine,
             latch,
             store,
         })
@@ -90,10 +122,12 @@ impl Daemon {
             drop(latch);
         });
         let polls = tokio::spawn(self.scheduler.run(stop.clone()));
+        let alerts = tokio::spawn(self.engine.run(stop.clone()));
         let served = web::serve(self.listener, web::router(self.app), stop.clone()).await;
         stop.cancel();
-        // The scheduler does not panic: its polls catch their own.
+        // Neither panics: polls catch their own.
         let _ = polls.await;
+        let _ = alerts.await;
         if let Some(store) = self.store {
             store.close().await;
         }
@@ -130,6 +164,15 @@ impl FromStr for Listen {
 }
 
 impl Listen {
+    /// Where a client on this machine reaches it, as in a URL.
+    pub fn reached_at(&self) -> String {
+        match self.host.as_deref() {
+            None | Some("0.0.0.0" | "::") => format!("localhost:{}", self.port),
+            Some(host) if host.contains(':') => format!("[{host}]:{}", self.port),
+            Some(host) => format!("{host}:{}", self.port),
+        }
+    }
+
     async fn bind(&self) -> io::Result<TcpListener> {
         let explained = |error: io::Error| {
             let host = self.host.as_deref().unwrap_or_default();

@@ -2,6 +2,7 @@
 
 mod daemon;
 mod logging;
+mod names;
 mod signals;
 
 pub use daemon::{Daemon, Listen};

@@ -2,9 +2,11 @@
 //!
 //! - `/` names the version, the links and the targets with their state
 //! - `/metrics` (the path is configurable) in the format and coding that the client prefers
+//! - `/api/v1/alerts` lists the alerts that are pending or fire, as Prometheus does; nobody is named
 //! - `/-/healthy` answers while the process does
 //! - `/-/ready` answers 200 once every target's first poll has ended, or its deadline has passed
 
+mod alerts;
 mod landing;
 mod metrics;
 mod negotiate;
@@ -23,6 +25,7 @@ use axum::http::header::{self, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
+use crate::alerting::Alerts;
 use crate::exposition::{Board, Exposition};
 
 /// What the routes read.
@@ -32,6 +35,8 @@ pub struct App {
     pub exposition: Arc<Exposition>,
     /// The targets.
     pub board: Arc<Board>,
+    /// The alerts.
+    pub alerts: Alerts,
     /// Whether the first polls have ended.
     pub readiness: Readiness,
     /// Where the metrics are.
@@ -44,6 +49,7 @@ pub fn router(app: App) -> Router {
     Router::new()
         .route("/", get(landing::page))
         .route(&metrics_path, get(metrics::scrape))
+        .route("/api/v1/alerts", get(alerts::list))
         .route("/-/healthy", get("healthy\n"))
         .route("/-/ready", get(readiness::answer))
         .fallback((StatusCode::NOT_FOUND, "not found\n"))

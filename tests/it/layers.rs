@@ -12,7 +12,21 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("store", &["domain", "config"]),
     ("exposition", &["domain", "config"]),
     ("poll", &["domain", "config", "odoo", "store", "exposition"]),
-    ("web", &["domain", "config", "odoo", "store", "exposition"]),
+    (
+        "alerting",
+        &["domain", "config", "odoo", "store", "exposition"],
+    ),
+    (
+        "web",
+        &[
+            "domain",
+            "config",
+            "odoo",
+            "store",
+            "exposition",
+            "alerting",
+        ],
+    ),
     ("scan", &["domain", "config", "odoo", "poll"]),
     (
         "runtime",
@@ -23,6 +37,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "store",
             "exposition",
             "poll",
+            "alerting",
             "web",
         ],
     ),

@@ -1,5 +1,7 @@
 //! Tests of the whole, as its users see it.
 
+mod alert_rules;
+mod alerting;
 mod commands;
 mod daemon;
 mod exposition;

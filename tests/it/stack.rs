@@ -370,6 +370,8 @@ fn configuration(demo: &Demo) -> Config {
     let configuration = json!({
         "defaults": {"interval": "4s", "timeout": "3s"},
         "targets": demo.targets.iter().map(target).collect::<Vec<_>>(),
+        // Nobody listens there.
+        "alerting": {"alertmanagers": [{"url": "http://127.0.0.1:9"}], "evaluation_interval": "1s"},
     });
     let env = InMemory(configuration.to_string());
     let (config, _) = Config::load(Path::new("demo.yml"), &env).expect("a good configuration");

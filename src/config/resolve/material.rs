@@ -142,7 +142,7 @@ fn certificates(item: &Item<'_>, context: &Context<'_>) -> Option<PemFile> {
     }
 }
 
-fn read(item: &Item<'_>, context: &Context<'_>) -> Option<(PathBuf, FileContent)> {
+pub(super) fn read(item: &Item<'_>, context: &Context<'_>) -> Option<(PathBuf, FileContent)> {
     let path = context.directory.join(item.text()?);
     match context.env.file(&path) {
         Ok(file) => Some((path, file)),

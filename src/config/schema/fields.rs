@@ -1,8 +1,9 @@
 //! The one declaration of the fields: names, types, defaults and meaning.
 
+use super::alerting::ALERTING;
 use super::{Field, Kind, Section};
 
-const fn field(
+pub(super) const fn field(
     name: &'static str,
     kind: Kind,
     default: &'static str,
@@ -47,7 +48,7 @@ pub(in crate::config) static ROOT: Section = Section {
             "alerting",
             Kind::Section(&ALERTING),
             "",
-            "What the daemon tells Alertmanager.",
+            "What the daemon alerts on, and whom it tells; see docs/alerting.md.",
         ),
         field(
             "web",
@@ -370,82 +371,6 @@ pub(in crate::config) static PRIVACY: Section = Section {
             Kind::Flag,
             "`false`",
             "Keep logins in the change log, beside user ids.",
-        ),
-    ],
-};
-
-pub(in crate::config) static ALERTING: Section = Section {
-    path: "alerting",
-    fields: &[
-        field(
-            "alertmanagers",
-            Kind::List(&Kind::Section(&ALERTMANAGER)),
-            "`[]`",
-            "Each of them gets every alert.",
-        ),
-        field(
-            "rules",
-            Kind::Map("alert", &Kind::Section(&RULE)),
-            "`{}`",
-            "Changes to single rules, by the alert's name.",
-        ),
-    ],
-};
-
-pub(in crate::config) static ALERTMANAGER: Section = Section {
-    path: "alerting.alertmanagers[]",
-    fields: &[field(
-        "url",
-        Kind::Url,
-        "required",
-        "Its base, such as `http://127.0.0.1:9093`.",
-    )],
-};
-
-pub(in crate::config) static RULE: Section = Section {
-    path: "alerting.rules.NAME",
-    fields: &[
-        field(
-            "enabled",
-            Kind::Flag,
-            "`true`",
-            "Whether the rule is evaluated.",
-        ),
-        field(
-            "severity",
-            Kind::Word(&["critical", "warning", "info", "none"]),
-            "the rule's",
-            "The label `severity`.",
-        ),
-        field(
-            "for",
-            Kind::Duration,
-            "the rule's",
-            "How long it must hold before it fires.",
-        ),
-        field(
-            "keep_firing_for",
-            Kind::Duration,
-            "the rule's",
-            "How long it goes on firing after it ceased to hold.",
-        ),
-        field(
-            "threshold",
-            Kind::Number,
-            "the rule's",
-            "The number that the rule compares with.",
-        ),
-        field(
-            "labels",
-            Kind::Map("label", &Kind::Text),
-            "`{}`",
-            "Added to the alert.",
-        ),
-        field(
-            "annotations",
-            Kind::Map("annotation", &Kind::Text),
-            "`{}`",
-            "Added to the alert, or put in the place of its own.",
         ),
     ],
 };

@@ -1,6 +1,7 @@
 //! Families about the exporter itself and its process.
 
-use super::{Family, Label, Section};
+use super::{Family, Label, Samples, Section};
+use crate::exposition::alerting::ReceiverStats;
 use crate::exposition::process::Process;
 use crate::exposition::state::{BuildInfo, ExporterState};
 
@@ -93,37 +94,60 @@ pub const SECTION: Section = Section {
             Label::closed("severity", &["critical", "warning", "info", "none"]),
             Label::closed("state", &["pending", "firing"]),
         ])
-        .exporter_later(),
+        .exporter(|exporter, samples| {
+            for ((name, severity, state), count) in exporter.state.alerting().alerts() {
+                samples.add(&[&name, &severity, state], count);
+            }
+        }),
         Family::counter(
             "odoo_mfa_exporter_notifications_sent_total",
             "Alerts that an Alertmanager took.",
         )
+        .notes("In these families a webhook goes by its name.")
         .labels(&[ALERTMANAGER])
-        .exporter_later(),
+        .exporter(|exporter, samples| of_receivers(exporter, samples, ReceiverStats::all_sent)),
         Family::counter(
             "odoo_mfa_exporter_notifications_failed_total",
             "Alerts that an Alertmanager did not take.",
         )
+        .notes("Counted at each attempt.")
         .labels(&[ALERTMANAGER])
-        .exporter_later(),
+        .exporter(|exporter, samples| of_receivers(exporter, samples, ReceiverStats::all_failed)),
         Family::counter(
             "odoo_mfa_exporter_notifications_dropped_total",
             "Alerts that were given up.",
         )
         .labels(&[ALERTMANAGER])
-        .exporter_later(),
+        .exporter(|exporter, samples| of_receivers(exporter, samples, ReceiverStats::all_dropped)),
         Family::gauge(
             "odoo_mfa_exporter_notification_queue_length",
             "Alerts that wait for an Alertmanager.",
         )
         .labels(&[ALERTMANAGER])
-        .exporter_later(),
+        .exporter(|exporter, samples| of_receivers(exporter, samples, ReceiverStats::queue)),
         Family::histogram(
             "odoo_mfa_exporter_notification_latency_seconds",
             "How long an Alertmanager took to answer.",
         )
         .labels(&[ALERTMANAGER])
-        .exporter_later(),
+        .exporter(|exporter, samples| {
+            for (name, stats) in exporter.state.alerting().receivers() {
+                samples.add(&[&name], stats.latency());
+            }
+        }),
+        Family::gauge(
+            "odoo_mfa_exporter_notification_clock_skew_seconds",
+            "How far an Alertmanager's clock is ahead of this host's.",
+        )
+        .notes("To a second. Absent until it has taken alerts and said what time it is.")
+        .labels(&[ALERTMANAGER])
+        .exporter(|exporter, samples| {
+            for (name, stats) in exporter.state.alerting().receivers() {
+                if let Some(ahead) = stats.clock_ahead() {
+                    samples.add(&[&name], ahead);
+                }
+            }
+        }),
         Family::counter(
             "odoo_mfa_exporter_store_errors_total",
             "Operations of the store that failed.",
@@ -136,6 +160,16 @@ pub const SECTION: Section = Section {
         .exporter_later(),
     ],
 };
+
+fn of_receivers(
+    exporter: &ExporterReading,
+    samples: &mut Samples,
+    count: impl Fn(&ReceiverStats) -> u64,
+) {
+    for (name, stats) in exporter.state.alerting().receivers() {
+        samples.add(&[&name], count(&stats));
+    }
+}
 
 pub const PROCESS: Section = Section {
     title: "The process",

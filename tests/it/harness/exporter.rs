@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
+use odoo_mfa_exporter::alerting::Alerts;
 use odoo_mfa_exporter::domain::TargetSnapshot;
 use odoo_mfa_exporter::exposition::{
     Board, Coding, ExporterState, Exposition, Format, Shard, catalogue,
@@ -74,6 +75,7 @@ impl Shown {
         let routes = web::router(App {
             exposition: Arc::clone(&self.exposition),
             board: Arc::clone(&self.board),
+            alerts: Alerts::default(),
             readiness,
             metrics_path: MetricsPath::default(),
         });

@@ -1,5 +1,6 @@
 //! What the tests share.
 
+pub mod alertmanager;
 pub mod exporter;
 pub mod fault_proxy;
 pub mod prometheus;

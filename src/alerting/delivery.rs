@@ -1,0 +1,170 @@
+//! The task of one receiver: sends what waits, again and again if need be, and delays nobody else.
+
+use std::collections::VecDeque;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use super::endpoint::{Endpoint, Refusal};
+use super::queue::Queue;
+use super::{Notification, Options, payload};
+use crate::config::ReceiverKind;
+use crate::exposition::ReceiverStats;
+
+/// Alerts in one request.
+const BATCH: usize = 256;
+
+/// A clock that is further off is worth a line: leases are a few minutes.
+const SKEW: SignedDuration = SignedDuration::from_secs(30);
+
+/// One receiver and what waits for it.
+#[derive(Debug)]
+pub(super) struct Delivery {
+    pub(super) endpoint: Endpoint,
+    pub(super) queue: Queue,
+    stats: Arc<ReceiverStats>,
+    options: Options,
+}
+
+/// How deliveries have gone; a line is logged when that changes.
+#[derive(Debug, Default)]
+struct Course {
+    failures: u32,
+    failing: bool,
+    skewed: bool,
+}
+
+impl Delivery {
+    pub(super) fn new(endpoint: Endpoint, stats: Arc<ReceiverStats>, options: Options) -> Self {
+        Self {
+            endpoint,
+            queue: Queue::new(options.queue, Arc::clone(&stats)),
+            stats,
+            options,
+        }
+    }
+
+    /// Sends until it is told to stop; then what waits, for a short time.
+    pub(super) async fn run(&self, stop: CancellationToken) {
+        let mut course = Course::default();
+        let sending = async {
+            loop {
+                self.queue.filled().await;
+                self.flush(&mut course).await;
+            }
+        };
+        // Giving up a request that runs may send its alerts twice, which is no harm.
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = sending => {}
+        }
+        let deadline = Instant::now() + self.options.drain;
+        let drained = async {
+            while !self.queue.is_empty() {
+                self.flush(&mut course).await;
+            }
+        };
+        if tokio::time::timeout_at(deadline, drained).await.is_err() {
+            warn!(
+                receiver = self.endpoint.name(),
+                "stopped with alerts that were not taken"
+            );
+        }
+    }
+
+    /// Sends one batch, and waits if that failed.
+    async fn flush(&self, course: &mut Course) {
+        let batch = self.queue.take(BATCH, Timestamp::now());
+        let groups = match self.endpoint.kind() {
+            ReceiverKind::Alertmanager { .. } if batch.is_empty() => Vec::new(),
+            ReceiverKind::Alertmanager { .. } => vec![batch],
+            ReceiverKind::Webhook { .. } => payload::groups(batch),
+        };
+        let mut taken = Taken {
+            queue: &self.queue,
+            groups: groups.into(),
+        };
+        while let Some(group) = taken.groups.front() {
+            let count = group.len() as u64;
+            let began = Instant::now();
+            let result = self.endpoint.send(group).await;
+            self.stats.answered(began.elapsed());
+            match result {
+                Ok(answer) => {
+                    self.stats.sent(count);
+                    if let Some(ahead) = answer.clock_ahead {
+                        self.note_clock(course, ahead);
+                    }
+                    if std::mem::take(&mut course.failing) {
+                        info!(receiver = self.endpoint.name(), "takes alerts again");
+                    }
+                    course.failures = 0;
+                }
+                Err(Refusal::Permanent(error)) => {
+                    self.stats.failed(count);
+                    self.stats.dropped(count);
+                    self.log(course, &error);
+                }
+                Err(Refusal::Temporary(error)) => {
+                    self.stats.failed(count);
+                    self.log(course, &error);
+                    drop(taken);
+                    tokio::time::sleep(self.pause(course.failures)).await;
+                    course.failures = course.failures.saturating_add(1);
+                    return;
+                }
+            }
+            taken.groups.pop_front();
+        }
+    }
+
+    /// Twice as long after each failure, and by chance between half and the whole of that.
+    fn pause(&self, failures: u32) -> Duration {
+        let (first, longest) = self.options.retry;
+        let pause = first.saturating_mul(1 << failures.min(16)).min(longest);
+        let chance = RandomState::new().build_hasher().finish() >> 32;
+        pause.mul_f64(0.5 + chance as f64 / f64::from(u32::MAX) / 2.0)
+    }
+
+    fn log(&self, course: &mut Course, error: &str) {
+        let receiver = self.endpoint.name();
+        if std::mem::replace(&mut course.failing, true) {
+            debug!(receiver, error, "still does not take alerts");
+        } else {
+            warn!(receiver, error, "does not take alerts");
+        }
+    }
+
+    fn note_clock(&self, course: &mut Course, ahead: SignedDuration) {
+        self.stats.clock_is_ahead(ahead);
+        let skewed = ahead.abs() > SKEW;
+        if skewed && !course.skewed {
+            let seconds = ahead.as_secs();
+            warn!(
+                receiver = self.endpoint.name(),
+                seconds_ahead = seconds,
+                "its clock differs from this host's: alerts may end too early or too late"
+            );
+        }
+        course.skewed = skewed;
+    }
+}
+
+/// What was taken out of the queue and not yet by the receiver: it goes back, also when the sending is given up at shutdown.
+struct Taken<'a> {
+    queue: &'a Queue,
+    groups: VecDeque<Vec<Arc<Notification>>>,
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        for group in std::mem::take(&mut self.groups).into_iter().rev() {
+            self.queue.give_back(group);
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! One place that alerts are sent to: the request, and what its answer means.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use reqwest::header::{DATE, HeaderMap};
+use reqwest::{StatusCode, Url};
+use secrecy::ExposeSecret;
+use serde_json::Value;
+
+use super::{Notification, payload};
+use crate::config::{Auth, Receiver, ReceiverKind};
+use crate::odoo;
+
+/// One place that alerts are sent to.
+#[derive(Debug)]
+pub struct Endpoint {
+    receiver: Arc<Receiver>,
+    /// Its name, or the address that the name stands for.
+    name: String,
+    client: reqwest::Client,
+}
+
+/// Why alerts were not taken. Holds no secret, and no URL.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Sending the same again would be refused again.
+    #[error("{0}")]
+    Permanent(String),
+    /// Sending the same again may succeed.
+    #[error("{0}")]
+    Temporary(String),
+}
+
+/// What an answer tells beside success.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Taken {
+    /// How far the receiver's clock is ahead; to a second.
+    pub clock_ahead: Option<SignedDuration>,
+}
+
+impl Endpoint {
+    /// Prepares a client. With an address, the host's name is not looked up.
+    ///
+    /// # Errors
+    /// When the TLS files cannot be used.
+    pub fn new(
+        receiver: &Arc<Receiver>,
+        address: Option<SocketAddr>,
+        timeout: Duration,
+    ) -> Result<Self, Refusal> {
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("odoo-mfa-exporter/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(timeout)
+            .pool_max_idle_per_host(1)
+            .no_proxy();
+        let mut name = receiver.name.clone();
+        if let (Some(address), Some(host)) = (address, receiver.url.host_str()) {
+            builder = builder.resolve(host, address);
+            name = format!("{}://{address}", receiver.url.scheme());
+        }
+        let unusable = |error: &dyn std::error::Error| {
+            Refusal::Permanent(format!("its TLS settings cannot be used: {error}"))
+        };
+        if receiver.tls != crate::config::Tls::default() {
+            let tls = odoo::tls_config(&receiver.tls).map_err(|error| unusable(&*error))?;
+            builder = builder.tls_backend_preconfigured(tls);
+        }
+        Ok(Self {
+            receiver: Arc::clone(receiver),
+            name,
+            client: builder.build().map_err(|error| unusable(&error))?,
+        })
+    }
+
+    /// What it is called in logs and metrics.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it understands.
+    pub fn kind(&self) -> ReceiverKind {
+        self.receiver.kind
+    }
+
+    /// Sends alerts in one request. To a webhook they must be of one group.
+    ///
+    /// # Errors
+    /// When they were not taken.
+    pub async fn send(&self, alerts: &[Arc<Notification>]) -> Result<Taken, Refusal> {
+        let (url, body) = match self.receiver.kind {
+            ReceiverKind::Alertmanager { .. } => {
+                (self.api("api/v2/alerts")?, payload::alertmanager(alerts))
+            }
+            ReceiverKind::Webhook { .. } => (
+                self.receiver.url.clone(),
+                payload::webhook(&self.receiver.name, alerts),
+            ),
+        };
+        let request = self.authorized(self.client.post(url)).json(&body);
+        let response = request.send().await.map_err(|error| lost(&error))?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(Taken {
+                clock_ahead: clock_ahead(response.headers(), Timestamp::now()),
+            });
+        }
+        Err(self.refusal(status, response).await)
+    }
+
+    /// To which of its own receivers an Alertmanager sends the alert with these labels.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn receivers_of(&self, alert: &Notification) -> Result<Vec<String>, Refusal> {
+        let mut url = self.api("api/v2/alerts")?;
+        for (name, value) in &alert.labels {
+            let value = value.replace('\\', "\\\\").replace('"', "\\\"");
+            url.query_pairs_mut()
+                .append_pair("filter", &format!("{name}=\"{value}\""));
+        }
+        let request = self.authorized(self.client.get(url));
+        let response = request.send().await.map_err(|error| lost(&error))?;
+        let alerts: Vec<Value> = response.json().await.map_err(|error| lost(&error))?;
+        let receivers = alerts.iter().filter_map(|it| it["receivers"].as_array());
+        Ok(receivers
+            .flatten()
+            .filter_map(|it| it["name"].as_str().map(Into::into))
+            .collect())
+    }
+
+    fn api(&self, path: &str) -> Result<Url, Refusal> {
+        let url = self.receiver.url.join(path);
+        url.map_err(|error| Refusal::Permanent(error.to_string()))
+    }
+
+    fn authorized(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
+        match &self.receiver.auth {
+            None => request,
+            Some(Auth::Basic { username, password }) => {
+                request.basic_auth(username, Some(password.expose_secret()))
+            }
+            Some(Auth::Bearer(token)) => request.bearer_auth(token.expose_secret()),
+        }
+    }
+
+    /// Alertmanager refuses a whole batch with 400 and yet keeps its valid alerts: the same batch would be refused forever.
+    async fn refusal(&self, status: StatusCode, mut response: reqwest::Response) -> Refusal {
+        let text = match self.receiver.kind {
+            // A webhook's answer may repeat what it was sent.
+            ReceiverKind::Webhook { .. } => String::new(),
+            ReceiverKind::Alertmanager { .. } => {
+                let chunk = response.chunk().await.ok().flatten().unwrap_or_default();
+                let text = String::from_utf8_lossy(&chunk[..chunk.len().min(200)]);
+                let printable = text.chars().filter(|c| !c.is_control());
+                format!(": {}", printable.collect::<String>())
+            }
+        };
+        let message = format!("answers {status}{text}");
+        let again = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS];
+        if status.is_server_error() || again.contains(&status) {
+            Refusal::Temporary(message)
+        } else {
+            Refusal::Permanent(message)
+        }
+    }
+}
+
+/// Nothing, or nothing whole, came back. The innermost cause says why; the outer ones repeat the URL.
+fn lost(error: &reqwest::Error) -> Refusal {
+    if error.is_timeout() {
+        return Refusal::Temporary("no answer in time".into());
+    }
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    Refusal::Temporary(cause.to_string())
+}
+
+fn clock_ahead(headers: &HeaderMap, now: Timestamp) -> Option<SignedDuration> {
+    let date = headers.get(DATE)?.to_str().ok()?;
+    let date = jiff::fmt::rfc2822::parse(date).ok()?.timestamp();
+    Some(date.duration_since(now))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_date_header_tells_how_far_the_other_clock_is_ahead() {
+        let now = "2026-11-24T05:00:00Z".parse().expect("a time");
+        let ahead = |date: &'static str| {
+            let headers = HeaderMap::from_iter([(DATE, date.parse().expect("a header"))]);
+            clock_ahead(&headers, now).map(|it| it.as_secs())
+        };
+        assert_eq!(ahead("Tue, 24 Nov 2026 05:02:00 GMT"), Some(120));
+        assert_eq!(ahead("Tue, 24 Nov 2026 04:59:59 GMT"), Some(-1));
+        assert_eq!(ahead("yesterday"), None);
+    }
+}

@@ -1,0 +1,401 @@
+//! The one task that evaluates: board in, states kept, notifications out.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::health::Health;
+use super::names::{Names, PEOPLE};
+use super::naming::Naming;
+use super::states::{AlertStates, Change};
+use super::view::{AlertView, Alerts};
+use super::{Hub, Notification, Options, To};
+use crate::config;
+use crate::domain::TargetSnapshot;
+use crate::domain::alert::{
+    Event, ExporterView, Fingerprint, FleetView, Memory, Phase, Rules, State, States, TargetView,
+    Transitions, evaluate, step,
+};
+use crate::exposition::{Board, ExporterState};
+
+/// What the engine reads and writes.
+pub struct Inputs {
+    /// The targets.
+    pub board: Arc<Board>,
+    /// The exporter itself.
+    pub exporter: Arc<ExporterState>,
+    /// What polls found to have happened. The engine goes on when the other end is gone.
+    pub transitions: mpsc::Receiver<Transitions>,
+    /// What survives a restart.
+    pub states: Arc<dyn AlertStates>,
+    /// Who people are, if alerts may name them.
+    pub names: Option<Arc<dyn Names>>,
+}
+
+/// Evaluates rules, and tells receivers.
+pub struct Engine {
+    inputs: Inputs,
+    rules: Rules,
+    hub: Arc<Hub>,
+    options: Options,
+    alerts: Alerts,
+    states: States,
+    memories: HashMap<String, Remembered>,
+    /// When each alert was last sent to Alertmanagers, and to webhooks.
+    sent: HashMap<Fingerprint, Sent>,
+    naming: Naming,
+    health: Health,
+    states_failing: bool,
+}
+
+/// What is remembered of a target, and of which poll it knows.
+#[derive(Debug, Default)]
+struct Remembered {
+    memory: Memory,
+    poll: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Sent {
+    alertmanagers: Instant,
+    webhooks: Instant,
+}
+
+/// A store that takes longer to keep states does not keep alerts from being sent.
+const SAVE_TIMEOUT: Duration = Duration::from_secs(5);
+
+const ALERT_KEY: &str = "alert/";
+const MEMORY_KEY: &str = "memory/";
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// An engine that has not looked yet. It needs a runtime, since receivers' tasks start at once.
+    pub fn new(config: &config::Alerting, inputs: Inputs, options: Options) -> Self {
+        Self {
+            naming: Naming::new(inputs.names.clone()),
+            hub: Hub::start(&config.receivers, inputs.exporter.alerting(), options),
+            inputs,
+            rules: config.rules.clone(),
+            options,
+            alerts: Alerts::default(),
+            states: States::new(),
+            memories: HashMap::new(),
+            sent: HashMap::new(),
+            health: Health::default(),
+            states_failing: false,
+        }
+    }
+
+    /// The alerts as they are, for others to show.
+    pub fn alerts(&self) -> Alerts {
+        self.alerts.clone()
+    }
+
+    /// Evaluates until it is told to stop; then lets what waits be sent, for a short time. Nothing is resolved by a stop.
+    pub async fn run(mut self, stop: CancellationToken) {
+        self.restore().await;
+        let mut ticks = interval(self.options.evaluate_every);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut transitions_come = true;
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                _ = ticks.tick() => self.look(Timestamp::now()).await,
+                happened = self.inputs.transitions.recv(), if transitions_come => match happened {
+                    Some(happened) => self.happened(&happened).await,
+                    None => transitions_come = false,
+                },
+                Some((fingerprint, first)) = self.naming.next() => self.named(fingerprint, first),
+            }
+        }
+        self.hub.drain().await;
+    }
+
+    async fn restore(&mut self) {
+        let kept = match self.inputs.states.load().await {
+            Ok(kept) => kept,
+            Err(error) => {
+                warn!(%error, "the state of alerts cannot be read: alerts begin anew");
+                return;
+            }
+        };
+        for (key, value) in kept {
+            if let Some(fingerprint) = key.strip_prefix(ALERT_KEY) {
+                let state = serde_json::from_slice::<State>(&value).ok();
+                if let (Ok(fingerprint), Some(state)) = (fingerprint.parse(), state) {
+                    self.states.insert(fingerprint, state);
+                }
+            } else if let Some(target) = key.strip_prefix(MEMORY_KEY)
+                && let Ok(memory) = serde_json::from_slice(&value)
+            {
+                let remembered = Remembered { memory, poll: None };
+                self.memories.insert(target.to_owned(), remembered);
+            }
+        }
+    }
+
+    /// One look at the fleet, and everything that follows from it.
+    async fn look(&mut self, now: Timestamp) {
+        let snapshots = self.inputs.board.snapshots();
+        let mut changes = self.remember(&snapshots, now);
+        let (failing, store_errors) = self.health.look(&self.inputs.exporter, now);
+        let evaluation = {
+            let forgotten = Memory::default();
+            let targets: Vec<TargetView> = snapshots
+                .iter()
+                .map(|snapshot| TargetView {
+                    snapshot,
+                    memory: self
+                        .memories
+                        .get(&snapshot.identity.name)
+                        .map_or(&forgotten, |it| &it.memory),
+                })
+                .collect();
+            let config = self.inputs.exporter.config();
+            let view = FleetView {
+                targets: &targets,
+                exporter: ExporterView {
+                    config_rejected: config.loaded_at.is_some() && !config.last_successful,
+                    failing_receivers: &failing,
+                    store_errors,
+                },
+            };
+            evaluate(&self.rules, &view, &self.states, now)
+        };
+        let events = step(&mut self.states, evaluation, &self.rules, now);
+        for (fingerprint, event) in &events {
+            self.log(*fingerprint, *event);
+            if *event != Event::Changed {
+                let state = self.states.get(fingerprint);
+                let value = state.and_then(|state| serde_json::to_vec(state).ok());
+                changes.push((format!("{ALERT_KEY}{fingerprint}"), value));
+            }
+        }
+        // Whoever was told of an alert must be told of its end, whatever happens to this process in between.
+        self.save(changes).await;
+        self.naming.ask(&self.states, &snapshots, &events);
+        self.send(now, &events);
+        self.show();
+    }
+
+    /// Notes new polls. Gives what is worth keeping.
+    fn remember(&mut self, snapshots: &[Arc<TargetSnapshot>], now: Timestamp) -> Vec<Change> {
+        let mut changes = Vec::new();
+        for snapshot in snapshots {
+            let Some(posture) = &snapshot.posture else {
+                continue;
+            };
+            let name = &snapshot.identity.name;
+            if !self.memories.contains_key(name) {
+                self.memories.insert(name.clone(), Remembered::default());
+            }
+            if let Some(remembered) = self.memories.get_mut(name)
+                && (remembered.poll.is_none() || remembered.poll != snapshot.health.last_success)
+            {
+                remembered.poll = snapshot.health.last_success;
+                remembered.memory.forget(now);
+                if remembered.memory.note(posture, now) {
+                    changes.push(remembered.change(name));
+                }
+            }
+        }
+        if self.memories.len() > snapshots.len() {
+            let names: HashSet<_> = snapshots.iter().map(|it| &it.identity.name).collect();
+            self.memories.retain(|name, _| {
+                let stays = names.contains(name);
+                if !stays {
+                    changes.push((format!("{MEMORY_KEY}{name}"), None));
+                }
+                stays
+            });
+        }
+        changes
+    }
+
+    async fn happened(&mut self, happened: &Transitions) {
+        let remembered = self.memories.entry(happened.target.clone()).or_default();
+        remembered.memory.forget(happened.at);
+        remembered.memory.happened(happened);
+        let change = remembered.change(&happened.target);
+        self.save(vec![change]).await;
+    }
+
+    async fn save(&mut self, changes: Vec<Change>) {
+        if changes.is_empty() {
+            return;
+        }
+        let saved = match timeout(SAVE_TIMEOUT, self.inputs.states.save(changes)).await {
+            Ok(saved) => saved.map_err(|error| error.to_string()),
+            Err(_elapsed) => Err("it takes too long".to_owned()),
+        };
+        match &saved {
+            Ok(()) if self.states_failing => info!("the state of alerts is kept again"),
+            Err(error) if !self.states_failing => {
+                warn!(
+                    error,
+                    "the state of alerts cannot be kept: a restart will forget it"
+                );
+            }
+            _ => {}
+        }
+        self.states_failing = saved.is_err();
+    }
+
+    /// The names that an alert waited for, or new ones.
+    fn named(&mut self, fingerprint: Fingerprint, first: bool) {
+        let (clock, now) = (Instant::now(), Timestamp::now());
+        self.tell(fingerprint, now, To::Alertmanagers);
+        if first {
+            self.tell(fingerprint, now, To::Webhooks);
+        }
+        let sent = self.sent.entry(fingerprint).or_insert(Sent {
+            alertmanagers: clock,
+            webhooks: clock,
+        });
+        sent.alertmanagers = clock;
+    }
+
+    /// Sends what is new, and again what was sent long enough ago.
+    fn send(&mut self, now: Timestamp, events: &[(Fingerprint, Event)]) {
+        let new: HashSet<Fingerprint> = events
+            .iter()
+            .filter(|(_, event)| matches!(event, Event::Fired | Event::Resolved))
+            .map(|(fingerprint, _)| *fingerprint)
+            .collect();
+        let clock = Instant::now();
+        let mut due = Vec::new();
+        for (fingerprint, state) in &self.states {
+            if state.phase() == Phase::Pending || self.naming.is_awaited(*fingerprint) {
+                continue;
+            }
+            let new = new.contains(fingerprint);
+            let resolved = state.phase() == Phase::Resolved;
+            let sent = self.sent.get(fingerprint);
+            let since = |at: Option<Instant>, time: Duration| {
+                at.is_none_or(|at| clock.duration_since(at) >= time)
+            };
+            if new || since(sent.map(|it| it.alertmanagers), self.options.resend_every) {
+                due.push((*fingerprint, To::Alertmanagers));
+            }
+            // A webhook is told of an end once; after a restart nobody knows whether it was.
+            if new
+                || since(sent.map(|it| it.webhooks), self.options.repeat_every)
+                    && (!resolved || sent.is_none())
+            {
+                due.push((*fingerprint, To::Webhooks));
+            }
+        }
+        for (fingerprint, to) in due {
+            self.tell(fingerprint, now, to);
+            let sent = self.sent.entry(fingerprint).or_insert(Sent {
+                alertmanagers: clock,
+                webhooks: clock,
+            });
+            match to {
+                To::Alertmanagers => sent.alertmanagers = clock,
+                To::Webhooks => sent.webhooks = clock,
+            }
+        }
+        let states = &self.states;
+        self.sent
+            .retain(|fingerprint, _| states.contains_key(fingerprint));
+    }
+
+    fn tell(&self, fingerprint: Fingerprint, now: Timestamp, to: To) {
+        let Some(state) = self.states.get(&fingerprint) else {
+            return;
+        };
+        let Some(starts_at) = state.fired_at else {
+            return;
+        };
+        let until = |time: Duration| now.checked_add(time).unwrap_or(Timestamp::MAX);
+        let lease = until(self.options.lease());
+        let resolved = state.resolved_at;
+        let mut annotations = state.annotations.clone();
+        annotations.insert(
+            "since".into(),
+            state.active_since.strftime("%F %T UTC").to_string(),
+        );
+        if resolved.is_none()
+            && let Some(people) = self.naming.annotation(fingerprint, state)
+        {
+            annotations.insert(PEOPLE.into(), people);
+        }
+        let notification = Notification {
+            fingerprint,
+            labels: state.labels.clone(),
+            annotations,
+            starts_at,
+            // An alert may begin and end within a moment; an end before the beginning would be refused.
+            ends_at: resolved.unwrap_or(lease).max(starts_at),
+            resolved: resolved.is_some(),
+            of_use_until: match to {
+                To::Alertmanagers => lease,
+                // It is told once, so that a long outage of a webhook loses nothing.
+                To::Webhooks => until(self.options.repeat_every),
+            },
+        };
+        self.hub.push(&Arc::new(notification), to);
+    }
+
+    fn show(&self) {
+        let mut counts = BTreeMap::new();
+        let mut shown = Vec::new();
+        for state in self.states.values() {
+            let word = match state.phase() {
+                Phase::Pending => "pending",
+                Phase::Firing => "firing",
+                Phase::Resolved => continue,
+            };
+            let label = |name: &str| state.labels.get(name).cloned().unwrap_or_default();
+            let key = (label("alertname"), label("severity"), word);
+            *counts.entry(key).or_insert(0) += 1;
+            shown.push(AlertView::of(state));
+        }
+        shown.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
+        let stats = self.inputs.exporter.alerting();
+        // Each change makes a scrape encode again.
+        if stats.alerts() != counts {
+            stats.alerts_are(counts);
+        }
+        self.alerts.show(shown);
+    }
+
+    fn log(&self, fingerprint: Fingerprint, event: Event) {
+        let Some(state) = self.states.get(&fingerprint) else {
+            return;
+        };
+        let label = |name: &str| state.labels.get(name).map_or("", String::as_str);
+        let (alert, target) = (label("alertname"), label("target"));
+        match event {
+            Event::Fired => {
+                info!(
+                    alert,
+                    target_name = target,
+                    severity = label("severity"),
+                    "alert fires"
+                );
+            }
+            Event::Resolved => info!(alert, target_name = target, "alert resolved"),
+            Event::Pending | Event::Changed | Event::Kept | Event::Gone => {}
+        }
+    }
+}
+
+impl Remembered {
+    fn change(&self, target: &str) -> Change {
+        let value = serde_json::to_vec(&self.memory).ok();
+        (format!("{MEMORY_KEY}{target}"), value)
+    }
+}

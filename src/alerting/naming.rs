@@ -1,0 +1,142 @@
+//! Asking who is concerned by the alerts that fire: once for each, and again when others are.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::names::{self, NAMED, Names, NamesUnavailable, Someone};
+use crate::domain::alert::{Event, Fingerprint, Phase, Rule, State, States};
+use crate::domain::{IdSet, TargetSnapshot};
+
+/// What is known of names, in memory only.
+#[derive(Debug)]
+pub(super) struct Naming {
+    /// Whom to ask; `None` where alerts may name nobody.
+    names: Option<Arc<dyn Names>>,
+    known: HashMap<Fingerprint, Named>,
+    lookups: JoinSet<Looked>,
+    at_once: Arc<Semaphore>,
+}
+
+/// Who is concerned by an alert that fires.
+#[derive(Debug)]
+enum Named {
+    /// Odoo is being asked; nothing was sent yet.
+    Asking,
+    /// The annotation for these people.
+    Text(IdSet, String),
+}
+
+/// The alert, whom it concerns, and what Odoo says of them.
+type Looked = (Fingerprint, IdSet, Result<Vec<Someone>, NamesUnavailable>);
+
+/// Odoo servers that are asked at the same time.
+const AT_ONCE: usize = 8;
+
+/// An alert waits for names no longer than this.
+const LONGEST: Duration = Duration::from_secs(10);
+
+impl Naming {
+    pub(super) fn new(names: Option<Arc<dyn Names>>) -> Self {
+        Self {
+            names,
+            known: HashMap::new(),
+            lookups: JoinSet::new(),
+            at_once: Arc::new(Semaphore::new(AT_ONCE)),
+        }
+    }
+
+    /// Asks about alerts that began to fire or concern others, and forgets those that no longer fire.
+    pub(super) fn ask(
+        &mut self,
+        states: &States,
+        snapshots: &[Arc<TargetSnapshot>],
+        events: &[(Fingerprint, Event)],
+    ) {
+        self.known.retain(|fingerprint, _| {
+            let state = states.get(fingerprint);
+            state.is_some_and(|state| state.phase() == Phase::Firing)
+        });
+        let Some(names) = &self.names else {
+            return;
+        };
+        let asking = [Event::Fired, Event::Changed, Event::Kept];
+        for (fingerprint, _) in events.iter().filter(|(_, event)| asking.contains(event)) {
+            let Some(state) = states.get(fingerprint) else {
+                continue;
+            };
+            let Some(people) = state.people.clone().filter(|people| !people.is_empty()) else {
+                continue;
+            };
+            match self.known.get(fingerprint) {
+                Some(Named::Asking) => continue,
+                Some(Named::Text(known, _)) if *known == people => continue,
+                Some(Named::Text(..)) => {}
+                None => {
+                    self.known.insert(*fingerprint, Named::Asking);
+                }
+            }
+            let target = state.labels.get("target").cloned().unwrap_or_default();
+            let dark = snapshots
+                .iter()
+                .any(|it| it.identity.name == target && it.posture.is_none());
+            let (names, at_once) = (Arc::clone(names), Arc::clone(&self.at_once));
+            let (fingerprint, whom) = (*fingerprint, people.clone());
+            self.lookups.spawn(async move {
+                let asked = async {
+                    let _place = at_once.acquire().await.map_err(|_| NamesUnavailable)?;
+                    names.names(target, whom, NAMED).await
+                };
+                let looked = if dark {
+                    Err(NamesUnavailable)
+                } else {
+                    let asked = timeout(LONGEST, asked).await;
+                    asked.unwrap_or(Err(NamesUnavailable))
+                };
+                (fingerprint, people, looked)
+            });
+        }
+    }
+
+    /// Waits for an answer: which alert it is about, and whether that alert waited for it. `None` if nothing is asked.
+    pub(super) async fn next(&mut self) -> Option<(Fingerprint, bool)> {
+        loop {
+            // An answer that panicked is none; its alert is told of without names.
+            let Ok((fingerprint, people, looked)) = self.lookups.join_next().await? else {
+                self.known
+                    .retain(|_, named| !matches!(named, Named::Asking));
+                continue;
+            };
+            // It may have ended in the meantime.
+            if let Some(named) = self.known.get_mut(&fingerprint) {
+                let first = matches!(named, Named::Asking);
+                *named = Named::Text(people.clone(), names::text(&people, looked));
+                return Some((fingerprint, first));
+            }
+        }
+    }
+
+    /// Whether an alert is not to be sent before an answer has come.
+    pub(super) fn is_awaited(&self, fingerprint: Fingerprint) -> bool {
+        matches!(self.known.get(&fingerprint), Some(Named::Asking))
+    }
+
+    /// Who is concerned by an alert, where alerts may say so and this one concerns people.
+    pub(super) fn annotation(&self, fingerprint: Fingerprint, state: &State) -> Option<String> {
+        self.names.as_ref()?;
+        match self.known.get(&fingerprint) {
+            Some(Named::Text(_, text)) => Some(text.clone()),
+            _ if concerns_people(state) => Some(NamesUnavailable.to_string()),
+            _ => None,
+        }
+    }
+}
+
+/// Whether an alert concerns people, also one of before a restart, whose people are not known yet.
+fn concerns_people(state: &State) -> bool {
+    state.people.is_some() || state.rule().is_some_and(Rule::concerns_people)
+}

@@ -1,0 +1,82 @@
+//! Whom an alert concerns, as ids. Names are looked up from them only when an alert needs them.
+
+use std::collections::BTreeMap;
+
+use jiff::SignedDuration;
+
+use crate::domain::IdSet;
+use crate::domain::facts::{ApiKey, Facts};
+use crate::domain::finding::ADMIN_ROLES;
+use crate::domain::posture::Standing;
+
+/// People whom alerts of one kind concern.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Concern {
+    /// Unprotected people past grace in `settings` and `access_rights`.
+    Admins,
+    /// Unprotected people past grace in a role.
+    Role(String),
+    /// Exempt people in a role.
+    Exempt(String),
+    /// The one administrator.
+    LoneAdmin,
+    /// Archived people with unexpired keys.
+    KeysOfArchived,
+    /// Privileged people with a key that has no date.
+    KeysWithoutExpiry,
+    /// People with a key older than a year.
+    OldKeys,
+    /// Privileged people who lost their factor within the last hour.
+    PrivilegedDisabled,
+    /// People who lost their factor within the last hour.
+    Disabled,
+    /// People who became privileged within the last hour.
+    NewlyPrivileged,
+}
+
+/// Who is concerned by what, as far as one poll tells; only what concerns somebody.
+pub fn concerned(facts: &Facts, standing: &Standing) -> BTreeMap<Concern, IdSet> {
+    let mut all = BTreeMap::new();
+    let mut add = |concern: Concern, people: IdSet| {
+        if !people.is_empty() {
+            *all.entry(concern).or_insert_with(IdSet::new) |= people;
+        }
+    };
+    for (role, people) in facts.roles.complete().into_iter().flatten() {
+        if let Some(unprotected) = standing.unprotected_of(facts, people) {
+            let exposed = unprotected - &facts.recent;
+            if ADMIN_ROLES.contains(&role.as_str()) {
+                add(Concern::Admins, exposed);
+            } else {
+                add(Concern::Role(role.clone()), exposed);
+            }
+        }
+        add(Concern::Exempt(role.clone()), people & &standing.exempt);
+        if role == "settings" && people.len() == 1 {
+            add(Concern::LoneAdmin, people.clone());
+        }
+    }
+    let year = SignedDuration::from_hours(24 * 365);
+    let unexpired = |key: &&ApiKey| key.expires.is_none_or(|end| end > facts.now);
+    for key in facts
+        .keys
+        .complete()
+        .into_iter()
+        .flatten()
+        .filter(unexpired)
+    {
+        let owner = || IdSet::from_iter([key.owner]);
+        if !key.owner_active {
+            add(Concern::KeysOfArchived, owner());
+            continue;
+        }
+        let privileged = standing.privileged.as_ref();
+        if key.expires.is_none() && privileged.is_some_and(|people| people.contains(key.owner)) {
+            add(Concern::KeysWithoutExpiry, owner());
+        }
+        if facts.now.duration_since(key.created) >= year {
+            add(Concern::OldKeys, owner());
+        }
+    }
+    all
+}

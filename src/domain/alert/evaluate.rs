@@ -1,0 +1,245 @@
+//! Which alerts are active at a moment, and which are held because what they judge is not known.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use super::judge::{Case, Judge};
+use super::lifecycle::{Phase, States};
+use super::memory::{Memory, Transition};
+use super::{Concern, Fingerprint, Labels, ORIGIN, Rule, Rules, Severity, text};
+use crate::domain::snapshot::Identity;
+use crate::domain::{IdSet, TargetSnapshot};
+
+/// What is judged.
+#[derive(Debug)]
+pub struct FleetView<'a> {
+    /// Every configured target.
+    pub targets: &'a [TargetView<'a>],
+    /// The exporter itself.
+    pub exporter: ExporterView<'a>,
+}
+
+/// One target.
+#[derive(Debug)]
+pub struct TargetView<'a> {
+    /// Its newest snapshot.
+    pub snapshot: &'a TargetSnapshot,
+    /// What is remembered of it.
+    pub memory: &'a Memory,
+}
+
+/// The exporter's own health.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ExporterView<'a> {
+    /// The last reload of the configuration failed.
+    pub config_rejected: bool,
+    /// Receivers that did not take an alert within the last ten minutes.
+    pub failing_receivers: &'a [String],
+    /// Errors of the store within the last half hour.
+    pub store_errors: u64,
+}
+
+/// An alert whose condition holds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Active {
+    /// Which rule.
+    pub rule: Rule,
+    /// Who it is.
+    pub labels: Labels,
+    /// The number that it is about.
+    pub value: f64,
+    /// What it says, without names of people.
+    pub annotations: Labels,
+    /// Whom it concerns, where that is people.
+    pub people: Option<IdSet>,
+}
+
+/// What one look at the fleet says.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Evaluation {
+    /// Alerts whose condition holds.
+    pub active: BTreeMap<Fingerprint, Active>,
+    /// Alerts of which nothing is known.
+    pub held: Held,
+}
+
+/// Alerts of which nothing is known: they stay as they are.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Held {
+    rules: BTreeSet<(Rule, String)>,
+    alerts: BTreeSet<Fingerprint>,
+}
+
+impl Held {
+    /// Holds all alerts of a rule on a target.
+    pub fn hold(&mut self, rule: Rule, target: &str) {
+        self.rules.insert((rule, target.to_owned()));
+    }
+
+    /// Whether an alert is held.
+    pub fn holds(&self, fingerprint: Fingerprint, labels: &Labels) -> bool {
+        self.alerts.contains(&fingerprint)
+            || labels
+                .get("alertname")
+                .and_then(|name| name.parse().ok())
+                .is_some_and(|rule: Rule| {
+                    let target = labels.get("target").cloned().unwrap_or_default();
+                    self.rules.contains(&(rule, target))
+                })
+    }
+}
+
+/// Looks at the fleet. `states` are the alerts as they are: an alert on coverage that fires ends a little above where it began.
+pub fn evaluate(rules: &Rules, view: &FleetView, states: &States, now: Timestamp) -> Evaluation {
+    let mut evaluation = Evaluation::default();
+    for target in view.targets {
+        for rule in Rule::ALL.iter().filter(|rule| rule.is_of_targets()) {
+            if rules.applies(*rule, &target.snapshot.identity) {
+                evaluate_target(rules, *rule, target, states, now, &mut evaluation);
+            }
+        }
+    }
+    evaluate_exporter(rules, view, &mut evaluation);
+    evaluation
+}
+
+fn evaluate_target(
+    rules: &Rules,
+    rule: Rule,
+    target: &TargetView,
+    states: &States,
+    now: Timestamp,
+    evaluation: &mut Evaluation,
+) {
+    let identity = &target.snapshot.identity;
+    let labels = |own: &[(&'static str, String)], severity| {
+        labels(rules, rule, severity, Some(identity), own)
+    };
+    let judge = Judge {
+        target,
+        threshold: rules.get(rule).threshold,
+        now,
+        firing: &|own| {
+            let state = states.get(&Fingerprint::of(&labels(own, None)));
+            state.is_some_and(|state| state.phase() == Phase::Firing)
+        },
+    };
+    let verdict = judge.judge(rule);
+    if verdict.all_unknown {
+        evaluation.held.hold(rule, &identity.name);
+    }
+    for own in &verdict.unknown {
+        let fingerprint = Fingerprint::of(&labels(own, None));
+        evaluation.held.alerts.insert(fingerprint);
+    }
+    for case in verdict.cases {
+        let people = case.concern.as_ref().map(|it| people(it, target, now));
+        let labels = labels(&case.labels, case.severity);
+        let about = text::About {
+            target: &identity.name,
+            failing: target.snapshot.failing(),
+        };
+        evaluation.add(rules, rule, labels, case, people, &about);
+    }
+}
+
+fn people(concern: &Concern, target: &TargetView, now: Timestamp) -> IdSet {
+    let transition = match concern {
+        Concern::PrivilegedDisabled => Transition::PrivilegedDisabled,
+        Concern::Disabled => Transition::Disabled,
+        Concern::NewlyPrivileged => Transition::PrivilegeGranted,
+        _ => {
+            let known = target.snapshot.concerned.get(concern);
+            return known.cloned().unwrap_or_default();
+        }
+    };
+    target.memory.recent(transition, now).1
+}
+
+fn evaluate_exporter(rules: &Rules, view: &FleetView, evaluation: &mut Evaluation) {
+    let exporter = &view.exporter;
+    let mut add = |rule: Rule, value: f64, own: &[(&'static str, String)]| {
+        if rules.get(rule).enabled {
+            let labels = labels(rules, rule, None, None, own);
+            let case = Case::plain(value, own.to_vec());
+            let about = text::About::default();
+            evaluation.add(rules, rule, labels, case, None, &about);
+        }
+    };
+    add(Rule::Watchdog, 1.0, &[]);
+    if exporter.config_rejected {
+        add(Rule::ConfigReloadFailed, 0.0, &[]);
+    }
+    for receiver in exporter.failing_receivers {
+        let own = [("alertmanager", receiver.clone())];
+        add(Rule::NotificationsFailing, 1.0, &own);
+    }
+    let errors = exporter.store_errors as f64;
+    if errors > 0.0 && errors >= rules.get(Rule::StoreFailing).threshold {
+        add(Rule::StoreFailing, errors, &[]);
+    }
+    let ups: Vec<Option<bool>> = view.targets.iter().map(|it| it.snapshot.up()).collect();
+    let down = ups.iter().filter(|up| **up == Some(false)).count();
+    let share = down as f64 / ups.len().max(1) as f64;
+    if ups.len() >= 4 && share > rules.get(Rule::FleetBlind).threshold {
+        add(Rule::FleetBlind, 1.0 - share, &[]);
+    } else if ups.iter().any(Option::is_none) {
+        evaluation.held.hold(Rule::FleetBlind, "");
+    }
+}
+
+/// The labels of an alert. `severity` is the rule's own word for this case; the configuration's goes before it.
+pub fn labels(
+    rules: &Rules,
+    rule: Rule,
+    severity: Option<Severity>,
+    target: Option<&Identity>,
+    own: &[(&'static str, String)],
+) -> Labels {
+    let settings = rules.get(rule);
+    let severity = settings.severity.or(severity).unwrap_or(rule.severity());
+    let fixed = [
+        ("alertname", rule.as_str()),
+        ("severity", severity.as_str()),
+        ORIGIN,
+    ];
+    let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+    let mut labels: Labels = settings.labels.clone();
+    if let Some(target) = target {
+        labels.extend(target.labels.iter().cloned());
+        labels.insert("target".into(), target.name.clone());
+    }
+    labels.extend(fixed.into_iter().map(owned));
+    labels.extend(own.iter().map(|(name, value)| owned((name, value))));
+    labels
+}
+
+impl Evaluation {
+    fn add(
+        &mut self,
+        rules: &Rules,
+        rule: Rule,
+        labels: Labels,
+        case: Case,
+        people: Option<IdSet>,
+        about: &text::About,
+    ) {
+        let mut annotations = text::annotations(rule, &labels, case.value, about);
+        if let Some((before, after)) = case.before_after {
+            annotations.insert("before".into(), before);
+            annotations.insert("after".into(), after);
+        }
+        for (name, template) in &rules.get(rule).annotations {
+            annotations.insert(name.clone(), template.fill(&labels, case.value));
+        }
+        let active = Active {
+            rule,
+            value: case.value,
+            annotations,
+            people,
+            labels,
+        };
+        self.active.insert(Fingerprint::of(&active.labels), active);
+    }
+}

@@ -1,0 +1,304 @@
+//! The closed set of rules, and how the configuration tunes them.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::{Labels, Template};
+use crate::domain::exemption::Glob;
+use crate::domain::snapshot::Identity;
+use crate::domain::vocabulary::vocabulary;
+
+vocabulary! {
+    /// A rule that the daemon evaluates. Its word is the label `alertname`.
+    Rule {
+        /// Somebody in `settings` or `access_rights` is unprotected and past grace.
+        AdminWithoutMfa = "OdooMfaAdminWithoutMfa",
+        /// Somebody in another role is unprotected and past grace.
+        PrivilegedWithoutMfa = "OdooMfaPrivilegedWithoutMfa",
+        /// Somebody in a role went from a factor to none.
+        PrivilegedDisabled = "OdooMfaPrivilegedDisabled",
+        /// Several people went from a factor to none within an hour.
+        Disabled = "OdooMfaDisabled",
+        /// Fewer people are protected than within the last day, and leavers do not explain it.
+        ProtectedDropped = "OdooMfaProtectedDropped",
+        /// The same over seven days, a few at a time.
+        CoverageEroding = "OdooMfaCoverageEroding",
+        /// Coverage is below the wanted one.
+        CoverageBelowTarget = "OdooMfaCoverageBelowTarget",
+        /// Somebody became privileged.
+        NewPrivilegedPerson = "OdooMfaNewPrivilegedPerson",
+        /// One protected person in `settings`, and nobody else in it.
+        AdminLockoutRisk = "OdooMfaAdminLockoutRisk",
+        /// The policy in force covers fewer types than within the last day.
+        EnforcementWeakened = "OdooMfaEnforcementWeakened",
+        /// A bypass that the configuration does not accept.
+        BypassPresent = "OdooMfaBypassPresent",
+        /// A vantage reaches what it is expected not to.
+        EndpointExposed = "OdooMfaEndpointExposed",
+        /// An exemption is expired or matches nobody.
+        ExemptionStale = "OdooMfaExemptionStale",
+        /// Somebody exempt is in a role.
+        ExemptPrivileged = "OdooMfaExemptPrivileged",
+        /// Unexpired keys of archived people.
+        ApiKeyOfArchivedUser = "OdooMfaApiKeyOfArchivedUser",
+        /// Privileged people's keys without an expiry, from 18 on.
+        ApiKeyWithoutExpiry = "OdooMfaApiKeyWithoutExpiry",
+        /// Working keys of 365 days and older.
+        ApiKeyOld = "OdooMfaApiKeyOld",
+        /// The polling account's own key ends soon.
+        PollerKeyExpiring = "OdooMfaPollerKeyExpiring",
+        /// Something cannot be seen completely, and the configuration does not accept that.
+        CapabilityMissing = "OdooMfaCapabilityMissing",
+        /// Polls fail.
+        TargetDown = "OdooMfaTargetDown",
+        /// No poll has succeeded for some intervals.
+        TargetStale = "OdooMfaTargetStale",
+        /// Polls of most targets fail.
+        FleetBlind = "OdooMfaFleetBlind",
+        /// The last reload of the configuration failed.
+        ConfigReloadFailed = "OdooMfaConfigReloadFailed",
+        /// Alerts cannot be delivered to a receiver.
+        NotificationsFailing = "OdooMfaNotificationsFailing",
+        /// The store cannot be used.
+        StoreFailing = "OdooMfaStoreFailing",
+        /// Always active.
+        Watchdog = "OdooMfaWatchdog",
+    }
+}
+
+vocabulary! {
+    /// How bad an alert is.
+    Severity {
+        /// Pages somebody.
+        Critical = "critical",
+        /// A ticket.
+        Warning = "warning",
+        /// For the log.
+        Info = "info",
+        /// For routing only.
+        None = "none",
+    }
+}
+
+/// The number that a rule compares with.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Threshold {
+    /// Unless the configuration says otherwise.
+    pub default: f64,
+    /// What it is, for people.
+    pub meaning: &'static str,
+}
+
+/// How one rule is evaluated.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// Whether it is.
+    pub enabled: bool,
+    /// The label `severity`, where the configuration sets one.
+    pub severity: Option<Severity>,
+    /// How long it must hold before it fires.
+    pub hold: Duration,
+    /// How long it goes on firing after it ceased to hold.
+    pub keep_firing: Duration,
+    /// What it compares with; of no meaning for rules without a [`threshold`](Rule::threshold).
+    pub threshold: f64,
+    /// Added to its alerts.
+    pub labels: Labels,
+    /// Added to its alerts, or in the place of their own, by name.
+    pub annotations: Vec<(String, Template)>,
+}
+
+/// Targets that some rules, or all, are not evaluated for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Silence {
+    /// What the target's labels, `target` among them, must be like; all of them.
+    pub matchers: Vec<(String, Matcher)>,
+    /// Which rules; none stands for all.
+    pub rules: BTreeSet<Rule>,
+}
+
+/// What a label's value must be like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Matcher {
+    /// Equal.
+    Text(String),
+    /// Like a pattern.
+    Glob(Glob),
+}
+
+/// All rules as configured.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rules {
+    settings: Vec<Settings>,
+    /// What is not evaluated.
+    pub silences: Vec<Silence>,
+}
+
+const MINUTE: u64 = 60;
+const HOUR: u64 = 3600;
+const DAY: u64 = 86_400;
+
+impl Rule {
+    /// How bad its alerts are, and how many seconds it must hold, unless the configuration says otherwise.
+    fn standard(self) -> (Severity, u64) {
+        use Severity::{Critical, Info, None, Warning};
+        match self {
+            Self::AdminWithoutMfa | Self::EnforcementWeakened | Self::FleetBlind => {
+                (Critical, 15 * MINUTE)
+            }
+            Self::EndpointExposed => (Critical, 10 * MINUTE),
+            Self::PrivilegedWithoutMfa
+            | Self::CoverageEroding
+            | Self::AdminLockoutRisk
+            | Self::ExemptionStale
+            | Self::ExemptPrivileged
+            | Self::ApiKeyOfArchivedUser => (Warning, HOUR),
+            Self::CoverageBelowTarget | Self::CapabilityMissing => (Warning, 30 * MINUTE),
+            Self::ProtectedDropped
+            | Self::BypassPresent
+            | Self::TargetDown
+            | Self::ConfigReloadFailed
+            | Self::NotificationsFailing
+            | Self::StoreFailing => (Warning, 15 * MINUTE),
+            Self::TargetStale => (Warning, 5 * MINUTE),
+            Self::PrivilegedDisabled | Self::Disabled | Self::PollerKeyExpiring => (Warning, 0),
+            Self::NewPrivilegedPerson => (Info, 0),
+            Self::ApiKeyWithoutExpiry | Self::ApiKeyOld => (Info, DAY),
+            Self::Watchdog => (None, 0),
+        }
+    }
+
+    /// The severity, unless the configuration or the rule itself says otherwise.
+    pub fn severity(self) -> Severity {
+        self.standard().0
+    }
+
+    /// The number that it compares with, where there is one to tune.
+    pub fn threshold(self) -> Option<Threshold> {
+        let (default, meaning) = match self {
+            Self::AdminWithoutMfa
+            | Self::PrivilegedWithoutMfa
+            | Self::PrivilegedDisabled
+            | Self::NewPrivilegedPerson
+            | Self::ExemptPrivileged => (1.0, "people, at least"),
+            Self::Disabled => (3.0, "people within an hour, at least"),
+            Self::ProtectedDropped | Self::CoverageEroding => {
+                (3.0, "people lost, at least (and 2% of the eligible)")
+            }
+            Self::CoverageBelowTarget => (20.0, "eligible people, at least"),
+            Self::ExemptionStale => (1.0, "exemptions, at least"),
+            Self::ApiKeyOfArchivedUser | Self::ApiKeyWithoutExpiry | Self::ApiKeyOld => {
+                (1.0, "keys, at least")
+            }
+            Self::PollerKeyExpiring => (14.0, "days left, fewer than"),
+            Self::TargetStale => (2.5, "intervals, more than"),
+            Self::FleetBlind => (0.5, "share of targets down, more than"),
+            Self::StoreFailing => (2.0, "errors within half an hour, at least"),
+            Self::AdminLockoutRisk
+            | Self::EnforcementWeakened
+            | Self::BypassPresent
+            | Self::EndpointExposed
+            | Self::CapabilityMissing
+            | Self::TargetDown
+            | Self::ConfigReloadFailed
+            | Self::NotificationsFailing
+            | Self::Watchdog => return None,
+        };
+        Some(Threshold { default, meaning })
+    }
+
+    /// Whether its alerts are about a target.
+    pub fn is_of_targets(self) -> bool {
+        !matches!(
+            self,
+            Self::FleetBlind
+                | Self::ConfigReloadFailed
+                | Self::NotificationsFailing
+                | Self::StoreFailing
+                | Self::Watchdog
+        )
+    }
+
+    /// Whether its alerts are about people who can be named.
+    pub fn concerns_people(self) -> bool {
+        matches!(
+            self,
+            Self::AdminWithoutMfa
+                | Self::PrivilegedWithoutMfa
+                | Self::PrivilegedDisabled
+                | Self::Disabled
+                | Self::NewPrivilegedPerson
+                | Self::AdminLockoutRisk
+                | Self::ExemptPrivileged
+                | Self::ApiKeyOfArchivedUser
+                | Self::ApiKeyWithoutExpiry
+                | Self::ApiKeyOld
+        )
+    }
+
+    fn settings(self) -> Settings {
+        Settings {
+            enabled: true,
+            severity: None,
+            hold: Duration::from_secs(self.standard().1),
+            keep_firing: Duration::ZERO,
+            threshold: self.threshold().map_or(0.0, |threshold| threshold.default),
+            labels: Labels::new(),
+            annotations: Vec::new(),
+        }
+    }
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            settings: Rule::ALL.iter().map(|rule| rule.settings()).collect(),
+            silences: Vec::new(),
+        }
+    }
+}
+
+impl Rules {
+    /// How a rule is evaluated.
+    pub fn get(&self, rule: Rule) -> &Settings {
+        &self.settings[rule as usize]
+    }
+
+    /// How a rule is evaluated, to be changed.
+    pub fn get_mut(&mut self, rule: Rule) -> &mut Settings {
+        &mut self.settings[rule as usize]
+    }
+
+    /// Whether a rule is evaluated for a target.
+    pub(super) fn applies(&self, rule: Rule, target: &Identity) -> bool {
+        self.get(rule).enabled
+            && !self
+                .silences
+                .iter()
+                .any(|silence| silence.silences(rule, target))
+    }
+}
+
+impl Silence {
+    fn silences(&self, rule: Rule, target: &Identity) -> bool {
+        (self.rules.is_empty() || self.rules.contains(&rule))
+            && self.matchers.iter().all(|(name, matcher)| {
+                let value = if name == "target" {
+                    &target.name
+                } else {
+                    let label = target.labels.iter().find(|(label, _)| label == name);
+                    label.map_or("", |(_, value)| value)
+                };
+                matcher.matches(value)
+            })
+    }
+}
+
+impl Matcher {
+    fn matches(&self, value: &str) -> bool {
+        match self {
+            Self::Text(text) => text == value,
+            Self::Glob(glob) => glob.matches(value),
+        }
+    }
+}

@@ -1,0 +1,603 @@
+//! Alerts on their whole way: from the board, or from a simulated Odoo, through a real Alertmanager to whoever is told.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::http::StatusCode;
+use futures::future::BoxFuture;
+use odoo_mfa_exporter::alerting::{
+    AlertStates, Alerts, Engine, InMemory, Inputs, Names, NamesUnavailable, Options, PEOPLE,
+    Someone,
+};
+use odoo_mfa_exporter::config::{Alerting, Auth};
+use odoo_mfa_exporter::demo::{AccountKind, Clock, Kind, Recipe, ServerOptions, SimServer, World};
+use odoo_mfa_exporter::domain::alert::{Concern, Phase};
+use odoo_mfa_exporter::domain::{IdSet, TargetSnapshot};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::harness::alertmanager::{Alertmanager, Sink, free};
+use crate::harness::exporter::{Server, Shown, client};
+use crate::harness::snapshots::{down, posture, up};
+use crate::harness::{eventually, target};
+
+const ADMIN: &str = "OdooMfaAdminWithoutMfa";
+
+/// Quick, so that tests are.
+fn options() -> Options {
+    Options {
+        evaluate_every: Duration::from_millis(100),
+        resend_every: Duration::from_secs(1),
+        request_timeout: Duration::from_secs(2),
+        retry: (Duration::from_millis(50), Duration::from_millis(200)),
+        drain: Duration::from_secs(2),
+        ..Options::default()
+    }
+}
+
+/// An engine that runs, on a board of its own.
+struct Running {
+    shown: Shown,
+    alerts: Alerts,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    fn start(receivers: &str, targets: Vec<TargetSnapshot>) -> Self {
+        let states = Arc::new(InMemory::default());
+        Self::start_with(receivers, targets, states, None, options())
+    }
+
+    fn start_with(
+        receivers: &str,
+        targets: Vec<TargetSnapshot>,
+        states: Arc<dyn AlertStates>,
+        names: Option<Arc<dyn Names>>,
+        options: Options,
+    ) -> Self {
+        Self::start_as(&configured(receivers), targets, states, names, options)
+    }
+
+    fn start_as(
+        config: &Alerting,
+        targets: Vec<TargetSnapshot>,
+        states: Arc<dyn AlertStates>,
+        names: Option<Arc<dyn Names>>,
+        options: Options,
+    ) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let shown = Shown::new(targets);
+        let (_, transitions) = tokio::sync::mpsc::channel(1);
+        let inputs = Inputs {
+            board: Arc::clone(&shown.board),
+            exporter: Arc::clone(&shown.state),
+            transitions,
+            states,
+            names,
+        };
+        let engine = Engine::new(config, inputs, options);
+        let alerts = engine.alerts();
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(engine.run(stop.clone()));
+        Self {
+            shown,
+            alerts,
+            stop,
+            task,
+        }
+    }
+
+    fn publish(&self, snapshot: TargetSnapshot) {
+        self.shown.board.slots()[0].publish(snapshot);
+    }
+
+    async fn stop(self) {
+        self.stop.cancel();
+        self.task.await.expect("no panic");
+    }
+
+    fn counted(&self, receiver: &str) -> (u64, u64, u64) {
+        let stats = self.shown.state.alerting().receiver(receiver);
+        (stats.all_sent(), stats.all_failed(), stats.all_dropped())
+    }
+}
+
+/// With these receivers, and rules that need not hold for long.
+fn configured(receivers: &str) -> Alerting {
+    let config = target::config(&format!(
+        "targets: [{{name: erp, url: https://erp, database: d, login: l, api_key: k}}]\n\
+         alerting: {{{receivers}, rules: {{{ADMIN}: {{for: 0s}}, OdooMfaTargetDown: {{for: 0s}}}}}}"
+    ));
+    config.alerting
+}
+
+/// As [`up`], without unprotected administrators.
+fn mended(name: &str) -> TargetSnapshot {
+    let mut numbers = posture();
+    for role in &mut numbers.privileged.as_mut().expect("known").roles {
+        role.unprotected_past_grace = Some(0);
+    }
+    TargetSnapshot {
+        posture: Some(Arc::new(numbers)),
+        ..up(name)
+    }
+}
+
+fn alertmanagers(urls: &[String]) -> String {
+    let urls: Vec<_> = urls.iter().map(|url| format!("{{url: '{url}'}}")).collect();
+    format!("alertmanagers: [{}]", urls.join(", "))
+}
+
+/// A port that takes connections and never answers.
+async fn silent() -> (String, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let task = tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            held.push(stream);
+        }
+    });
+    (url, task)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alert_fires_is_held_in_the_dark_and_resolves() {
+    let (sink, server) = Sink::start().await;
+    let am = Alertmanager::start(&server.url("/")).await;
+    let running = Running::start(&alertmanagers(&[am.url("")]), vec![up("erp")]);
+
+    let fired = sink.first(ADMIN, "firing").await;
+    let alert = &fired["alerts"][0];
+    assert_eq!(
+        alert["labels"],
+        json!({"alertname": ADMIN, "origin": "odoo-mfa-exporter", "severity": "critical", "target": "erp", "team": "finance"})
+    );
+    assert_eq!(
+        alert["annotations"]["summary"],
+        "erp: an administrator has no second factor"
+    );
+    assert!(
+        alert["annotations"]["runbook_url"]
+            .as_str()
+            .expect("text")
+            .ends_with("/docs/runbooks/OdooMfaAdminWithoutMfa.md")
+    );
+    assert!(alert["annotations"].get("since").is_some());
+    assert!(
+        alert["annotations"].get(PEOPLE).is_none(),
+        "nobody is named unless that is allowed"
+    );
+
+    // In the dark it is told on, past its lease; the target's darkness is an alert of its own.
+    running.publish(down("erp"));
+    sink.first("OdooMfaTargetDown", "firing").await;
+    tokio::time::sleep(2 * options().lease()).await;
+    assert!(am.alert(ADMIN).await.is_some());
+    assert_eq!(sink.on(ADMIN, "resolved").len(), 0);
+
+    running.publish(mended("erp"));
+    let resolved = sink.first(ADMIN, "resolved").await;
+    assert_eq!(resolved["alerts"][0]["startsAt"], alert["startsAt"]);
+    sink.first("OdooMfaTargetDown", "resolved").await;
+    assert_eq!(sink.on(ADMIN, "firing").len(), 1, "it was told of once");
+    let listed = running.alerts.all();
+    assert!(listed.iter().all(|it| it.labels["alertname"] != ADMIN));
+    assert!(
+        listed
+            .iter()
+            .any(|it| it.labels["alertname"] == "OdooMfaWatchdog" && it.phase == Phase::Firing)
+    );
+    let (sent, failed, dropped) = running.counted(am.url("").trim_end_matches('/'));
+    assert!(
+        sent > 10 && failed == 0 && dropped == 0,
+        "{sent} {failed} {dropped}"
+    );
+    running.stop().await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_loses_a_member_and_a_silent_one_delays_nobody() {
+    let (sink, server) = Sink::start().await;
+    let [mut one, other] = Alertmanager::start_two(&server.url("/")).await;
+    let (silent, holding) = silent().await;
+    let urls = [silent.clone(), one.url(""), other.url("")];
+    let began = Instant::now();
+    // Two daemons with the same configuration, and one notification.
+    let daemons = [(); 2].map(|()| Running::start(&alertmanagers(&urls), vec![up("erp")]));
+
+    sink.first(ADMIN, "firing").await;
+    assert!(
+        began.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        began.elapsed()
+    );
+    // Time for a second notification, were there one, and for the two to tell each other.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    one.kill();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(sink.on(ADMIN, "firing").len(), 1);
+
+    for daemon in &daemons {
+        daemon.publish(mended("erp"));
+    }
+    sink.first(ADMIN, "resolved").await;
+    let silent_one = daemons[0].counted(&silent);
+    assert!(silent_one.0 == 0 && silent_one.1 > 0, "{silent_one:?}");
+    let dead = daemons[0].counted(one.url("").trim_end_matches('/'));
+    assert!(dead.0 > 0 && dead.1 > 0, "{dead:?}");
+    eventually("the daemon says that they take nothing", async || {
+        let all = daemons[0].alerts.all();
+        let named = all
+            .iter()
+            .filter(|it| it.labels["alertname"] == "OdooMfaNotificationsFailing");
+        (named.count() == 2).then_some(())
+    })
+    .await;
+    let stopping = Instant::now();
+    for daemon in daemons {
+        daemon.stop().await;
+    }
+    assert!(
+        stopping.elapsed() < Duration::from_secs(6),
+        "{:?}",
+        stopping.elapsed()
+    );
+    holding.abort();
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_while_an_alertmanager_is_away() {
+    outage(Duration::from_secs(6), options()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "it takes more than five minutes: make prove"]
+async fn nothing_is_lost_while_an_alertmanager_is_away_for_five_minutes() {
+    let options = Options {
+        evaluate_every: Duration::from_secs(1),
+        ..Options::default()
+    };
+    outage(Duration::from_secs(300), options).await;
+}
+
+/// One alert begins during the outage, and another ends.
+async fn outage(lasts: Duration, options: Options) {
+    let (sink, server) = Sink::start().await;
+    let mut am = Alertmanager::start(&server.url("/")).await;
+    let states = Arc::new(InMemory::default());
+    let receivers = alertmanagers(&[am.url("")]);
+    let running = Running::start_with(
+        &receivers,
+        vec![up("erp"), mended("other")],
+        states,
+        None,
+        options,
+    );
+    sink.first(ADMIN, "firing").await;
+    // In good order: one that is killed forgets whom it told.
+    am.stop();
+    running.publish(mended("erp"));
+    running.shown.board.slots()[1].publish(up("other"));
+    tokio::time::sleep(lasts).await;
+    am.restart().await;
+    let on = |target: &'static str, status| {
+        let sink = sink.clone();
+        async move {
+            let started = Instant::now();
+            while started.elapsed() < Duration::from_secs(90) {
+                let all = sink.on(ADMIN, status);
+                if all.iter().any(|it| it["groupLabels"]["target"] == target) {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            panic!("nobody was told that {target} is {status}");
+        }
+    };
+    on("other", "firing").await;
+    on("erp", "resolved").await;
+    running.stop().await;
+    server.stop().await;
+}
+
+/// Answers with names, and counts how often it was asked.
+#[derive(Debug, Default)]
+struct Directory {
+    asked: std::sync::atomic::AtomicU64,
+}
+
+impl Names for Directory {
+    fn names(
+        &self,
+        target: String,
+        people: IdSet,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<Someone>, NamesUnavailable>> {
+        self.asked
+            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let someone = |id| Someone {
+            name: format!("Person {id}"),
+            login: format!("p{id}"),
+            url: format!("https://{target}/odoo/users/{id}"),
+        };
+        let named = people.iter().take(limit).map(someone).collect();
+        Box::pin(std::future::ready(Ok(named)))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_is_told_as_alertmanager_would_and_of_whom() {
+    let (sink, server) = Sink::start().await;
+    let concerning = |people: std::ops::Range<u32>| {
+        let mut target = up("erp");
+        let people: IdSet = people.collect();
+        target.concerned = Arc::new([(Concern::Admins, people)].into());
+        target
+    };
+    let directory = Arc::new(Directory::default());
+    let receivers = format!(
+        "webhooks: [{{name: desk, url: '{}'}}]",
+        server.url("/secret-path")
+    );
+    let states = Arc::new(InMemory::default());
+    let names = Some(Arc::clone(&directory) as Arc<dyn Names>);
+    // It fails at first: nothing is lost by that.
+    sink.answer(StatusCode::SERVICE_UNAVAILABLE);
+    let running = Running::start_with(
+        &receivers,
+        vec![concerning(7..32)],
+        states,
+        names,
+        options(),
+    );
+    sink.first(ADMIN, "firing").await;
+    sink.answer(StatusCode::OK);
+    let attempts = eventually("it took them", async || {
+        let (sent, failed, _) = running.counted("desk");
+        (sent > 0 && failed > 0).then_some(sink.on(ADMIN, "firing"))
+    })
+    .await;
+    let message = &attempts[0];
+    assert_eq!(message["version"], "4");
+    assert_eq!(message["receiver"], "desk");
+    assert_eq!(
+        message["groupLabels"],
+        json!({"alertname": ADMIN, "target": "erp"})
+    );
+    assert_eq!(message["commonLabels"]["severity"], "critical");
+    assert_eq!(message["alerts"][0]["endsAt"], "0001-01-01T00:00:00Z");
+    assert_eq!(
+        message["alerts"][0]["fingerprint"]
+            .as_str()
+            .expect("text")
+            .len(),
+        16
+    );
+    let people = message["alerts"][0]["annotations"][PEOPLE]
+        .as_str()
+        .expect("names");
+    assert!(
+        people.starts_with("Person 7 (p7) https://erp/odoo/users/7\nPerson 8 "),
+        "{people}"
+    );
+    assert!(people.ends_with("\nand 5 more"), "{people}");
+    assert_eq!(people.lines().count(), 21);
+    let asked = directory.asked.load(std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(asked, 1, "Odoo is asked once");
+
+    let listed = format!("{:?}", running.alerts.all());
+    assert!(
+        !listed.contains("Person"),
+        "names go to receivers alone: {listed}"
+    );
+    running.publish(mended("erp"));
+    let resolved = sink.first(ADMIN, "resolved").await;
+    assert_ne!(resolved["alerts"][0]["endsAt"], "0001-01-01T00:00:00Z");
+    assert!(resolved["alerts"][0]["annotations"].get(PEOPLE).is_none());
+    running.stop().await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_for_good_is_counted_and_not_sent_again_and_again() {
+    let (sink, server) = Sink::start().await;
+    sink.answer(StatusCode::BAD_REQUEST);
+    let slow = Options {
+        resend_every: Duration::from_secs(3600),
+        ..options()
+    };
+    let states = Arc::new(InMemory::default());
+    let receivers = format!("webhooks: [{{name: desk, url: '{}'}}]", server.url("/"));
+    let running = Running::start_with(&receivers, vec![up("erp")], states, None, slow);
+    eventually("all were refused", async || {
+        let (sent, failed, dropped) = running.counted("desk");
+        (sent == 0 && failed >= 2 && failed == dropped).then_some(())
+    })
+    .await;
+    let before = sink.all().len();
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    assert!(
+        sink.all().len() <= before + 1,
+        "at most the daemon's own alert on that came"
+    );
+    running.stop().await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_address_of_a_name_is_told_with_the_credentials() {
+    // The name `localhost` has 127.0.0.1, and on most machines ::1, where nobody listens.
+    let (seen, mut authorizations) = tokio::sync::mpsc::unbounded_channel();
+    let routes = axum::Router::new().fallback(axum::routing::post(
+        async move |headers: axum::http::HeaderMap| {
+            let header = headers.get("authorization").cloned();
+            let _ = seen.send(header);
+            StatusCode::OK
+        },
+    ));
+    let server = Server::start(routes).await;
+    let mut config = configured(&format!(
+        "alertmanagers: [{{url: 'http://localhost:{}', dns: true}}]",
+        server.address.port()
+    ));
+    config.receivers[0].auth = Some(Auth::Basic {
+        username: "me".into(),
+        password: "s3cret".into(),
+    });
+    let states = Arc::new(InMemory::default());
+    let running = Running::start_as(&config, vec![up("erp")], states, None, options());
+    let header = authorizations
+        .recv()
+        .await
+        .expect("a request")
+        .expect("a header");
+    assert_eq!(header, "Basic bWU6czNjcmV0");
+    let address = format!("http://{}", server.address);
+    eventually("it is counted under its address", async || {
+        (running.counted(&address).0 > 0).then_some(())
+    })
+    .await;
+    let receivers = running.shown.state.alerting().receivers();
+    assert!(
+        receivers
+            .iter()
+            .all(|(name, _)| !name.contains("localhost")),
+        "{receivers:?}"
+    );
+    running.stop().await;
+    server.stop().await;
+}
+
+/// The daemon as a process, in front of a simulated Odoo.
+struct Daemon {
+    process: Child,
+    url: String,
+}
+
+impl Daemon {
+    fn start(directory: &Path) -> Self {
+        let address = free();
+        let process = Command::new(env!("CARGO_BIN_EXE_odoo-mfa-exporter"))
+            .arg("--config.file")
+            .arg(directory.join("config.yml"))
+            .arg("--storage.path")
+            .arg(directory.join("store.db"))
+            .arg(format!("--web.listen-address={address}"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the program starts");
+        Self {
+            process,
+            url: format!("http://{address}"),
+        }
+    }
+
+    /// `kill -9`.
+    fn kill(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+
+    /// The alert on administrators, once it is in this state.
+    async fn admin(&self, state: &str) -> Value {
+        eventually(&format!("the alert is {state}"), async || {
+            let url = format!("{}/api/v1/alerts", self.url);
+            let answer: Value = client().get(url).send().await.ok()?.json().await.ok()?;
+            assert_eq!(answer["status"], "success");
+            let all = answer["data"]["alerts"].as_array()?.clone();
+            all.into_iter()
+                .find(|it| it["labels"]["alertname"] == ADMIN && it["state"] == state)
+        })
+        .await
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_while_an_alert_is_pending_or_fires_loses_and_repeats_nothing() {
+    let (sink, server) = Sink::start().await;
+    let am = Alertmanager::start(&server.url("/")).await;
+    let odoo = SimServer::start(ServerOptions::new(19))
+        .await
+        .expect("a free port");
+    let mut world = World::build(&Recipe::new(19, 1), Clock::system());
+    let account = world.add_account(AccountKind::Full, "auditor");
+    let admin = world.hire_at(Kind::Internal, 1_700_000_000);
+    world.grant(admin, "base.group_system");
+    let database = odoo.add_database("prod", world);
+    let directory = tempfile::tempdir().expect("a directory");
+    let config = json!({
+        "defaults": {"interval": "1s", "timeout": "900ms"},
+        "targets": [{"name": "erp", "url": odoo.url(), "database": "prod", "api_key": account.api_key}],
+        "privacy": {"names_in_alerts": true},
+        "alerting": {
+            "alertmanagers": [{"url": am.url("")}],
+            "evaluation_interval": "200ms", "resend_interval": "3s",
+            "rules": {ADMIN: {"for": "4s"}},
+        },
+    });
+    std::fs::write(directory.path().join("config.yml"), config.to_string()).expect("a file");
+
+    let mut daemon = Daemon::start(directory.path());
+    let pending = daemon.admin("pending").await;
+    daemon.kill();
+    let mut daemon = Daemon::start(directory.path());
+    let restarted = Instant::now();
+    let firing = daemon.admin("firing").await;
+    assert_eq!(firing["activeAt"], pending["activeAt"], "its time ran on");
+    assert!(
+        restarted.elapsed() < Duration::from_secs(6),
+        "{:?}",
+        restarted.elapsed()
+    );
+    let told = sink.first(ADMIN, "firing").await;
+    let person = format!("{}/odoo/users/{admin}", odoo.url());
+    let people = told["alerts"][0]["annotations"][PEOPLE]
+        .as_str()
+        .expect("names");
+    assert!(people.contains(&person), "{people}");
+
+    daemon.kill();
+    {
+        let mut world = database.world_mut();
+        let everybody: Vec<u32> = world.users().map(|user| user.id()).collect();
+        for id in everybody {
+            world.enrol(id);
+        }
+    }
+    let daemon = Daemon::start(directory.path());
+    let resolved = sink.first(ADMIN, "resolved").await;
+    let (before, after) = (&told["alerts"][0], &resolved["alerts"][0]);
+    assert_eq!(after["labels"], before["labels"]);
+    assert_eq!(after["startsAt"], before["startsAt"]);
+    assert_eq!(sink.on(ADMIN, "firing").len(), 1);
+    assert_eq!(sink.on(ADMIN, "resolved").len(), 1);
+    drop(daemon);
+
+    // `alerts test` takes the same way.
+    let output = Command::new(env!("CARGO_BIN_EXE_odoo-mfa-exporter"))
+        .arg("--config.file")
+        .arg(directory.path().join("config.yml"))
+        .args(["alerts", "test", "--rule", "OdooMfaTargetDown"])
+        .output()
+        .expect("the program starts");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("taken; its receivers: sink"), "{text}");
+    let test = sink.first("OdooMfaTargetDown", "firing").await;
+    assert_eq!(test["alerts"][0]["labels"]["test"], "true");
+    server.stop().await;
+}
