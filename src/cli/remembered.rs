@@ -60,7 +60,8 @@ fn print(
                 "nothing is remembered in memory: name the daemon's --storage.path".to_owned(),
             );
         };
-        let reader = Reader::open(&path).map_err(|error| error.to_string())?;
+        let reader = Reader::open(&path)
+            .map_err(|error| format!("{error}; name the daemon's with --storage.path"))?;
         let known = reader.targets().map_err(|error| error.to_string())?;
         if !known.contains(&what.target) {
             let known = if known.is_empty() {

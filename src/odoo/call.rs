@@ -143,9 +143,7 @@ pub(super) async fn jsonrpc(
         "jsonrpc": "2.0", "method": "call", "id": 1,
         "params": {"service": service, "method": method, "args": args},
     }));
-    let result = transport.json_uncounted(request).await.and_then(result_of);
-    transport.count(result.is_ok());
-    result
+    transport.judged(request, result_of).await
 }
 
 /// The result of a JSON-RPC envelope. Neither result nor error means that the method returned nothing.

@@ -117,19 +117,26 @@ impl Transport {
 
     /// Sends a request and reads the reply whole, as JSON.
     pub(super) async fn json(&self, request: RequestBuilder) -> Result<Value, Error> {
-        let result = self.json_uncounted(request).await;
-        self.count(result.is_ok());
+        self.judged(request, Ok).await
+    }
+
+    /// Like [`json`](Self::json), for replies that are only a success if the caller finds so.
+    pub(super) async fn judged<T>(
+        &self,
+        request: RequestBuilder,
+        judge: impl FnOnce(Value) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        // A poll's deadline drops what is under way: that request cost the target something too, and was not answered.
+        let mut counted = Counted {
+            transport: self,
+            ok: false,
+        };
+        let result = self.reply(request).await.and_then(judge);
+        counted.ok = result.is_ok();
         result
     }
 
-    /// Counts a request.
-    pub(super) fn count(&self, ok: bool) {
-        let counter = if ok { &self.ok } else { &self.errors };
-        counter.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Like [`json`](Self::json), for replies that the caller judges further before it counts them.
-    pub(super) async fn json_uncounted(&self, request: RequestBuilder) -> Result<Value, Error> {
+    async fn reply(&self, request: RequestBuilder) -> Result<Value, Error> {
         let response = request.send().await.map_err(|error| from_reqwest(&error))?;
         let status = response.status();
         let is_json = is_json(response.headers());
@@ -175,7 +182,8 @@ impl Transport {
                 Ok(response) => response.status() == StatusCode::INTERNAL_SERVER_ERROR,
                 Err(_) => true,
             };
-            self.count(!down);
+            let counter = if down { &self.errors } else { &self.ok };
+            counter.fetch_add(1, Ordering::Relaxed);
             return if down {
                 Error::new(Kind::Maintenance, "Odoo cannot reach its PostgreSQL")
             } else {
@@ -228,6 +236,23 @@ pub(super) fn join(base: &Url, path: &str) -> Url {
     let below = url.path().trim_end_matches('/').to_owned();
     url.set_path(&(below + path));
     url
+}
+
+/// A request that is counted when it ends, however it ends.
+struct Counted<'a> {
+    transport: &'a Transport,
+    ok: bool,
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        let counter = if self.ok {
+            &self.transport.ok
+        } else {
+            &self.transport.errors
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 /// What an error that Odoo reports as JSON with an HTTP status means: JSON-2's way.

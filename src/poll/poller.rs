@@ -14,6 +14,7 @@ use tracing::{debug, info, warn};
 use super::backoff::Backoff;
 use super::memory::{Comparable, Remembered, show};
 use super::{Polled, once};
+use crate::config::contract::FAMILIES;
 use crate::config::{Metrics, Target};
 use crate::domain::alert::{Transitions, concerned};
 use crate::domain::facts::Gap;
@@ -21,7 +22,7 @@ use crate::domain::health::Outcome;
 use crate::domain::role::Roles;
 use crate::domain::snapshot::Identity;
 use crate::domain::transition::Change;
-use crate::domain::{Capability, PerType, Reason, TargetSnapshot};
+use crate::domain::{Capability, Factor, PerType, Reason, TargetSnapshot};
 use crate::exposition::{Board, ExporterState, Slot};
 use crate::odoo::plan::Parts;
 use crate::odoo::surface::check_all;
@@ -339,54 +340,23 @@ fn identity(target: &Target) -> Identity {
     }
 }
 
-/// The parts of a poll that some exported family, or an accepted factor, needs.
+/// The parts of a poll that some exported family, or an accepted factor, needs. Families say by their names what they are about.
 fn parts(metrics: &Metrics, target: &Target) -> Parts {
-    let any = |families: &[&str]| families.iter().any(|family| metrics.is_enabled(family));
-    Parts {
-        keys: KEY_FAMILIES.iter().any(|family| metrics.is_enabled(family)),
-        devices: any(&["odoo_mfa_trusted_devices", "odoo_mfa_trusted_device_users"]),
-        logins: any(&["odoo_mfa_dormant_unprotected_users"]),
-        sso: any(&["odoo_mfa_sso_users"])
-            || target
-                .accepted_factors
-                .contains(&crate::domain::Factor::Sso),
-        roles: ROLE_FAMILIES
+    let any = |words: &[&str]| {
+        let about = |family: &&&str| words.iter().any(|word| family.contains(word));
+        FAMILIES
             .iter()
-            .any(|family| metrics.is_enabled(family)),
+            .filter(about)
+            .any(|family| metrics.is_enabled(family))
+    };
+    Parts {
+        keys: any(&["_api_key", "_poller_key"]),
+        devices: any(&["_trusted_device"]),
+        logins: any(&["_dormant_"]),
+        sso: any(&["_sso_"]) || target.accepted_factors.contains(&Factor::Sso),
+        roles: any(&["_role_", "privilege", "_admins_"]),
     }
 }
-
-/// Families that need all API keys.
-const KEY_FAMILIES: &[&str] = &[
-    "odoo_poller_key_expiry_timestamp_seconds",
-    "odoo_api_keys",
-    "odoo_api_keys_by_age",
-    "odoo_api_keys_without_expiry",
-    "odoo_api_keys_expiring",
-    "odoo_api_keys_expired",
-    "odoo_api_key_owners",
-    "odoo_api_keys_of_privileged_users",
-    "odoo_api_keys_of_privileged_users_without_expiry",
-    "odoo_api_keys_of_archived_users",
-    "odoo_api_keys_of_unprotected_users",
-    "odoo_api_key_oldest_creation_timestamp_seconds",
-    "odoo_api_key_next_expiry_timestamp_seconds",
-    "odoo_api_key_transitions_total",
-];
-
-/// Families that need to know who is in a role.
-const ROLE_FAMILIES: &[&str] = &[
-    "odoo_privileged_users",
-    "odoo_privileged_users_without_mfa",
-    "odoo_role_users",
-    "odoo_role_users_without_mfa",
-    "odoo_role_users_without_mfa_past_grace",
-    "odoo_role_exempt_users",
-    "odoo_admins_with_mfa",
-    "odoo_privilege_transitions_total",
-    "odoo_privileged_mfa_transitions_total",
-    "odoo_api_keys_of_privileged_users",
-];
 
 /// What was known of capabilities, and that the account does not see all users.
 fn with_users_missing(

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
 use futures::future::BoxFuture;
+use jiff::Timestamp;
 use odoo_mfa_exporter::alerting::{
     AlertStates, Alerts, Engine, InMemory, Inputs, Names, NamesUnavailable, Options, PEOPLE,
     Someone,
@@ -107,6 +108,20 @@ impl Running {
     }
 }
 
+/// Waits until each daemon has told this Alertmanager ten times more.
+async fn told_again(daemons: &[Running], of: &Alertmanager) {
+    let receiver = of.url("");
+    let sent = |daemon: &Running| daemon.counted(receiver.trim_end_matches('/')).0;
+    let before: Vec<u64> = daemons.iter().map(sent).collect();
+    eventually("it is told ten times more", async || {
+        let mut pairs = daemons.iter().zip(&before);
+        pairs
+            .all(|(daemon, before)| sent(daemon) >= before + 10)
+            .then_some(())
+    })
+    .await;
+}
+
 /// With these receivers, and rules that need not hold for long.
 fn configured(receivers: &str) -> Alerting {
     let config = target::config(&format!(
@@ -177,8 +192,13 @@ async fn an_alert_fires_is_held_in_the_dark_and_resolves() {
     // In the dark it is told on, past its lease; the target's darkness is an alert of its own.
     running.publish(down("erp"));
     sink.first("OdooMfaTargetDown", "firing").await;
-    tokio::time::sleep(2 * options().lease()).await;
-    assert!(am.alert(ADMIN).await.is_some());
+    let dark = Timestamp::now();
+    eventually("it is told on, two leases later", async || {
+        let alert = am.alert(ADMIN).await?;
+        let told: Timestamp = alert["updatedAt"].as_str()?.parse().ok()?;
+        (told > dark + 2 * options().lease()).then_some(())
+    })
+    .await;
     assert_eq!(sink.on(ADMIN, "resolved").len(), 0);
 
     running.publish(mended("erp"));
@@ -218,10 +238,10 @@ async fn a_cluster_loses_a_member_and_a_silent_one_delays_nobody() {
         "{:?}",
         began.elapsed()
     );
-    // Time for a second notification, were there one, and for the two to tell each other.
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    // Told several times more by both, with both members and with one: were there a second notification, it would have come.
+    told_again(&daemons, &other).await;
     one.kill();
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    told_again(&daemons, &other).await;
     assert_eq!(sink.on(ADMIN, "firing").len(), 1);
 
     for daemon in &daemons {
@@ -422,11 +442,14 @@ async fn what_is_refused_for_good_is_counted_and_not_sent_again_and_again() {
         (sent == 0 && failed >= 2 && failed == dropped).then_some(())
     })
     .await;
-    let before = sink.all().len();
-    tokio::time::sleep(Duration::from_millis(700)).await;
-    assert!(
-        sink.all().len() <= before + 1,
-        "at most the daemon's own alert on that came"
+    let refused = sink.on(ADMIN, "firing").len();
+    sink.answer(StatusCode::OK);
+    running.publish(down("erp"));
+    sink.first("OdooMfaTargetDown", "firing").await;
+    assert_eq!(
+        sink.on(ADMIN, "firing").len(),
+        refused,
+        "what was refused does not come again with what comes later"
     );
     running.stop().await;
     server.stop().await;

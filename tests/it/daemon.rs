@@ -145,3 +145,48 @@ async fn a_target_that_fails_says_why_shows_no_number_and_comes_back() {
     stop.cancel();
     running.await.expect("no panic").expect("a clean end");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn families_that_are_switched_off_cost_no_request() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let server = SimServer::start(ServerOptions::new(19))
+        .await
+        .expect("a free port");
+    let mut world = World::build(&Recipe::new(19, 1), Clock::system());
+    let account = world.add_account(AccountKind::Full, "auditor");
+    let database = server.add_database("prod", world);
+    let config = target::config(
+        &serde_json::json!({
+            "metrics": {"disable": ["odoo_api_key*", "odoo_poller_key*", "odoo_mfa_trusted_device*"]},
+            "targets": [{"name": "erp", "url": server.url(), "database": "prod", "api_key": account.api_key}],
+        })
+        .to_string(),
+    );
+    let listen = "127.0.0.1:0".parse().expect("an address");
+    let daemon = Daemon::prepare(&config, &listen, MetricsPath::default(), None)
+        .await
+        .expect("a free port");
+    let metrics = format!("http://{}/metrics", daemon.address().expect("an address"));
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(daemon.run(stop.clone()));
+    let text = eventually("the target is up", async || {
+        let text = reqwest::get(&metrics).await.ok()?.text().await.ok()?;
+        text.contains("odoo_up{target=\"erp\"} 1").then_some(text)
+    })
+    .await;
+    for model in ["res.users.apikeys", "auth_totp.device"] {
+        assert_eq!(
+            database.log().count(model, "search_read"),
+            0,
+            "{model} is read"
+        );
+    }
+    assert!(!text.contains("odoo_api_key"), "{text}");
+    assert!(
+        !text.contains("capability=\"api_keys\""),
+        "what is not asked is neither there nor missing"
+    );
+    assert!(text.contains("odoo_role_users{target=\"erp\""), "{text}");
+    stop.cancel();
+    running.await.expect("no panic").expect("a clean end");
+}

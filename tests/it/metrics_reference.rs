@@ -1,8 +1,12 @@
 //! The reference of all metrics, `docs/metrics.md`, is generated from the catalogue.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use odoo_mfa_exporter::exposition::catalogue::{CATALOGUE, Family, Label, Section, USER_TYPE};
+use odoo_mfa_exporter::config::contract;
+use odoo_mfa_exporter::exposition::catalogue::{
+    CATALOGUE, Family, Label, Section, USER_TYPE, families,
+};
 
 const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md");
 /// What stands above it is written by hand.
@@ -24,6 +28,29 @@ fn docs_metrics_is_current() {
             "docs/metrics.md is not current: UPDATE_DOCS=1 cargo test docs_metrics"
         );
     }
+}
+
+/// The configuration lies below the catalogue, and so names the families once more.
+#[test]
+fn the_configuration_knows_the_families_of_targets() {
+    let known: BTreeSet<_> = contract::FAMILIES.iter().copied().collect();
+    let declared: BTreeSet<_> = families()
+        .filter(|it| it.is_of_targets())
+        .map(|it| it.name)
+        .collect();
+    assert_eq!(known, declared);
+    let labels: BTreeSet<_> = families()
+        .flat_map(|it| it.labels)
+        .map(|it| it.name)
+        .collect();
+    let free: Vec<_> = labels
+        .iter()
+        .filter(|it| !contract::RESERVED_LABELS.contains(it))
+        .collect();
+    assert!(
+        free.is_empty(),
+        "a target's own labels could shadow {free:?}"
+    );
 }
 
 fn section(section: &Section) -> String {
