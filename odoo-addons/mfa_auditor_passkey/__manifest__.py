@@ -1,0 +1,12 @@
+{
+    "name": "MFA auditor: passkeys",
+    "version": "1.0.0",
+    "summary": "The MFA auditor sees who has a passkey",
+    "description": "Read access to all passkeys for the group of the module MFA auditor, whenever passkeys are installed.",
+    "author": "odoo-mfa-exporter",
+    "category": "Hidden/Tools",
+    "license": "Other OSI approved licence",
+    "depends": ["mfa_auditor", "auth_passkey"],
+    "auto_install": ["mfa_auditor", "auth_passkey"],
+    "data": ["security/ir.model.access.csv", "security/rules.xml"],
+}
