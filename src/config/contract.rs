@@ -63,6 +63,7 @@ pub const FAMILIES: &[&str] = &[
     "odoo_mfa_bypass_accepted",
     "odoo_mfa_bypass_present",
     "odoo_password_rpc_users",
+    "odoo_password_rpc_used_users",
     "odoo_endpoint_exposed",
     "odoo_endpoint_expected_blocked",
     "odoo_surface_last_check_timestamp_seconds",

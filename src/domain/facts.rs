@@ -132,6 +132,34 @@ pub struct Facts {
     pub clear_text_keys: Option<Vec<u32>>,
     /// Whether `impersonate_login` spares administrators (`restrict_impersonate_admin_settings`), where it is installed and says so.
     pub administrators_spared: Option<bool>,
+    /// What of the optional Odoo modules there is.
+    pub companion: Companion,
+    /// When keys and passwords were used, where the module that notes it answered.
+    pub uses: Option<Uses>,
+}
+
+/// The optional Odoo modules of docs/odoo-addons.md.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Companion {
+    /// None of them.
+    Absent,
+    /// `mfa_auditor`: the group for the polling account.
+    Auditor,
+    /// `mfa_auditor_use`, which did not answer: why.
+    Failing(String),
+    /// `mfa_auditor_use`, and it answered the poll.
+    Answered,
+}
+
+/// What the module `mfa_auditor_use` noted, to the hour.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Uses {
+    /// Nothing is known of the time before.
+    pub since: Timestamp,
+    /// The last use of API keys, by the key's id. The other keys were not used.
+    pub keys: BTreeMap<u32, Timestamp>,
+    /// The last use of bare passwords over XML-RPC or JSON-RPC, by the id of somebody active.
+    pub passwords: BTreeMap<u32, Timestamp>,
 }
 
 /// What `auth_totp.cidr` says.

@@ -72,7 +72,12 @@ pub struct Posture {
     pub bypasses: Option<Bypasses>,
     /// Active people whose bare password may open RPC: an upper bound.
     pub password_rpc: Option<PerType<u64>>,
+    /// Active people whose bare password opened RPC within [`PASSWORD_USE_DAYS`].
+    pub password_rpc_used: Option<PerType<u64>>,
 }
+
+/// For how long the use of a bare password over RPC counts.
+pub const PASSWORD_USE_DAYS: i64 = 30;
 
 /// Configured exemptions, by what became of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -153,6 +158,9 @@ pub struct Keys {
     pub oldest: Option<Timestamp>,
     /// When the next working key ends.
     pub next_expiry: Option<Timestamp>,
+    /// Working keys that were not used for 30 but not 90 days, and for 90. `None` where uses were not noted for long enough to tell.
+    #[serde(default)]
+    pub unused: [Option<u64>; 2],
 }
 
 /// What makes a second factor mandatory.
@@ -399,6 +407,9 @@ impl Posture {
                     })
                 }),
             },
+            password_rpc_used: password_rpc_used(facts)
+                .map(|people| within(count(&people), active))
+                .transpose()?,
         })
     }
 
@@ -472,10 +483,13 @@ fn privileged(facts: &Facts, standing: &Standing) -> Option<Privileged> {
     })
 }
 
+fn days(days: i64) -> SignedDuration {
+    SignedDuration::from_hours(24 * days)
+}
+
 fn keys(facts: &Facts, standing: &Standing, rows: &[ApiKey]) -> Keys {
     let now = facts.now;
     let unexpired = |key: &&ApiKey| key.expires.is_none_or(|end| end > now);
-    let days = |days: i64| SignedDuration::from_hours(24 * days);
     let mut keys = Keys {
         expired: rows.iter().filter(|key| !unexpired(key)).count() as u64,
         of_archived: rows
@@ -527,7 +541,43 @@ fn keys(facts: &Facts, standing: &Standing, rows: &[ApiKey]) -> Keys {
     });
     keys.oldest = working.iter().map(|key| key.created).min();
     keys.next_expiry = working.iter().filter_map(|key| key.expires).min();
+    keys.unused = unused(facts, &working);
     keys
+}
+
+/// How many of these keys were not used for 30 days, and for 90. Of a key without a noted use, made before uses were noted, it is known
+/// how long it was unused at least and at most: where that leaves open which count it belongs to, neither is known.
+fn unused(facts: &Facts, working: &[&ApiKey]) -> [Option<u64>; 2] {
+    let Some(uses) = &facts.uses else {
+        return [None; 2];
+    };
+    let bucket = |last: Timestamp| {
+        let idle = facts.now.duration_since(last);
+        [30, 90].iter().filter(|limit| idle >= days(**limit)).count()
+    };
+    let mut counts = [Some(0); 2];
+    for key in working {
+        let (least, most) = match uses.keys.get(&key.id) {
+            Some(used) => (bucket(*used), bucket(*used)),
+            None => (bucket(key.created.max(uses.since)), bucket(key.created)),
+        };
+        for (n, count) in (1..).zip(&mut counts) {
+            if least == n && most == n {
+                *count = count.map(|count| count + 1);
+            } else if (least..=most).contains(&n) {
+                *count = None;
+            }
+        }
+    }
+    counts
+}
+
+/// Known once uses have been noted for as long as they count.
+fn password_rpc_used(facts: &Facts) -> Option<IdSet> {
+    let uses = facts.uses.as_ref()?;
+    let counts = |used: Timestamp| facts.now.duration_since(used) < days(PASSWORD_USE_DAYS);
+    let used = uses.passwords.iter().filter(|(_, used)| counts(**used));
+    (!counts(uses.since)).then(|| used.map(|(person, _)| *person).collect())
 }
 
 fn enforcement(facts: &Facts) -> Option<Enforcement> {

@@ -43,6 +43,11 @@ impl Groups {
         groups
     }
 
+    /// Whether there is a group of this XML id.
+    pub(super) fn has(&self, xml_id: &str) -> bool {
+        self.by_xml_id.contains_key(xml_id)
+    }
+
     /// All groups whose members are members of the named one; none if it does not exist.
     pub(super) fn members_of(&self, xml_id: &str) -> &[u32] {
         self.by_xml_id

@@ -258,7 +258,7 @@ async fn server(transport: &Transport, last: Option<Api>) -> Result<Server, Erro
 }
 
 /// The first two parts of a `server_version_info`: `[19, 0, 0, "final", 0, ""]`, or `["saas~18", 2, ...]` on Odoo's own platform.
-fn release(version_info: &[Value]) -> Option<(u32, u32)> {
+pub(super) fn release(version_info: &[Value]) -> Option<(u32, u32)> {
     let part = |value: &Value| match value {
         Value::Number(number) => number
             .as_u64()

@@ -9,7 +9,7 @@ from odoo.exceptions import AccessError, UserError
 
 FORMAT = 1
 PSEUDO_USERS = ("base.user_root", "base.default_user", "base.public_user", "base.template_portal_user_id")
-SCOPE_OF_MODULES = ("installed", "to upgrade", "to remove")
+INSTALLED = ("installed", "to upgrade", "to remove")
 
 
 class MfaAuditor(models.AbstractModel):
@@ -21,13 +21,15 @@ class MfaAuditor(models.AbstractModel):
     def read_facts(self, question):
         """Answers a poll. Of everybody it tells ids and counts; no name, no login, no key.
 
-        The question's parts are all optional but `format`:
+        The question:
 
         - `format`: 1;
         - `roles`: XML ids of groups by the name of a role; `exemptions`: a list of `{"login": x}`, `{"like": x}` or `{"group": x}`;
         - `recent_since`, `awake_since`: accounts made, and logins, after these dates;
-        - `modules`: which modules' installation to tell;
+        - `modules`: the modules of which to tell whether they are installed;
         - `parts`: which of `keys`, `devices`, `roles`, `logins` and `sso` to tell.
+
+        Rows and dates are as `search_read` gives them, and lists of values in the place of objects.
         """
         user = self.env.user
         if not user.has_group("base.group_user") or not (
@@ -53,7 +55,7 @@ class MfaAuditor(models.AbstractModel):
         users = self.env["res.users"].with_context(active_test=False)
         pseudo = [user.id for user in (self.env.ref(xml_id, raise_if_not_found=False) for xml_id in PSEUDO_USERS) if user]
         if "website_id" in users._fields:
-            pseudo += self.env["website"].search([]).user_id.ids
+            pseudo += [row["user_id"][0] for row in self.env["website"].search_read([], ["user_id"])]
         people = [("id", "not in", pseudo)]
         active = people + [("active", "=", True)]
         # Up to 18 implied groups are written down as members; from 19 on only explicit ones are.
@@ -80,31 +82,37 @@ class MfaAuditor(models.AbstractModel):
                 return ids(in_groups(value))
             return ids(("login", {"login": "=", "like": "=like"}[kind], value))
 
-        parts = question.get("parts", [])
+        parts = question["parts"]
         facts = {
             "people": self._people(users, people, in_groups, members_of("base.group_public"), group_field),
             "totp": ids(("totp_enabled", "=", True)),
             "passkey": holders("auth_passkey_key_ids"),
             "recent": ids(("create_date", ">", question["recent_since"])),
-            "exemptions": [matching(exemption) for exemption in question.get("exemptions", [])],
+            "exemptions": [matching(exemption) for exemption in question["exemptions"]],
             "modules": self.env["ir.module.module"]
-            .search([("name", "in", question.get("modules", [])), ("state", "in", SCOPE_OF_MODULES)])
+            .search([("name", "in", question["modules"]), ("state", "in", INSTALLED)])
             .mapped("name"),
             "policy": self.env["ir.config_parameter"].get_param("auth_totp.policy") or None,
             "trusted_networks": self._trusted_networks(),
+            "clear_text_keys": self._clear_text_keys(),
+            "administrators_spared": self._administrators_spared(),
         }
         if "roles" in parts:
-            facts["roles"] = {role: ids(in_groups(*groups)) for role, groups in question.get("roles", {}).items()}
+            facts["roles"] = {role: ids(in_groups(*groups)) for role, groups in question["roles"].items()}
         if "sso" in parts:
             facts.update(oauth=holders("oauth_uid"), saml=holders("saml_ids"))
         if "logins" in parts:
             since = question["awake_since"]
             lately = ids(("login_date", ">", since))
             facts["awake"] = sorted({*lately, *ids(("create_date", ">", since), ("log_ids", "=", False))})
+        owners = set()
+        for part, table in (("keys", "res_users_apikeys"), ("devices", "auth_totp_device")):
+            if part in parts:
+                facts[part] = self._rows(table, pseudo)
+                owners.update(row[1] for row in facts[part])
         if "keys" in parts:
-            facts.update(keys=self._rows("res_users_apikeys", pseudo), use=self._use())
-        if "devices" in parts:
-            facts["devices"] = self._rows("auth_totp_device", pseudo)
+            facts["use"] = self._use()
+        facts["archived_owners"] = users.search([("id", "in", list(owners)), ("active", "=", False)], order="id").ids
         return facts
 
     def _people(self, users, people, in_groups, public, group_field):
@@ -116,63 +124,70 @@ class MfaAuditor(models.AbstractModel):
         internal = in_groups("base.group_user")
         known = {*internal[2], *in_groups("base.group_portal")[2]}
         # `not in` is right on the field with the groups that somebody was put into, and wrong on 19's all_group_ids.
-        rest = users.search(people + [(group_field, "not in", list(known))], order="id")
-        is_public = rest.filtered(lambda user: user[group_field] & user[group_field].browse(public))
-        rest_archived = rest.filtered(lambda user: not user.active)
+        rest = users.search_read(people + [(group_field, "not in", list(known))], ["active", group_field], order="id")
+        of = {(active, is_public): [] for active in (True, False) for is_public in (True, False)}
+        for row in rest:
+            of[row["active"], not set(public).isdisjoint(row[group_field])].append(row["id"])
         internal_ids = users.search(people + [("active", "=", True), internal], order="id").ids
         internal_archived = number(True, internal)
+        rest_archived = len(of[False, True]) + len(of[False, False])
         return {
             "internal": internal_ids,
-            "public": (is_public - rest_archived).ids,
-            "none": (rest - is_public - rest_archived).ids,
-            "portal": number(False) - len(internal_ids) - len(rest - rest_archived),
+            "public": of[True, True],
+            "none": of[True, False],
+            "portal": number(False) - len(internal_ids) - (len(rest) - rest_archived),
             "archived": [
                 internal_archived,
-                number(True) - internal_archived - len(rest_archived),
-                len(rest_archived & is_public),
-                len(rest_archived - is_public),
+                number(True) - internal_archived - rest_archived,
+                len(of[False, True]),
+                len(of[False, False]),
             ],
         }
 
     def _rows(self, table, pseudo):
-        """API keys or trusted devices: id, owner, whether the owner is active, scope, made, expires, last used; times in seconds.
+        """API keys or trusted devices: id, owner, scope, made, expires.
 
-        The columns with what would open something are not among those that are read.
+        The columns that hold what opens something are not among those that are read.
         """
-        model = self.env["res.users.apikeys"]
-        expires = "k.expiration_date" if "expiration_date" in model._fields else "NULL::timestamp"
-        used = "(SELECT last_use FROM mfa_auditor_use WHERE key_id = k.id)" if table == model._table else "NULL::timestamp"
+        expires = "expiration_date" if "expiration_date" in self.env["res.users.apikeys"]._fields else "NULL::timestamp"
         self.env.cr.execute(
-            f"""
-            SELECT k.id, k.user_id, u.active, k.scope,
-                   floor(extract(epoch FROM k.create_date))::bigint,
-                   floor(extract(epoch FROM {expires}))::bigint,
-                   floor(extract(epoch FROM {used}))::bigint
-              FROM {table} k JOIN res_users u ON u.id = k.user_id
-             WHERE k.user_id != ALL(%s)
-             ORDER BY k.id
-            """,
-            [pseudo],
+            f"SELECT id, user_id, scope, create_date, {expires} FROM {table} WHERE user_id != ALL(%s) ORDER BY id", [pseudo]
         )
-        return self.env.cr.fetchall()
+        return [
+            (key, user, scope or False, self._date(created), self._date(expires))
+            for key, user, scope, created, expires in self.env.cr.fetchall()
+        ]
+
+    def _date(self, date):
+        return date.strftime("%Y-%m-%d %H:%M:%S") if date else False
 
     def _use(self):
-        """Since when uses are noted, and when the bare password of each active account was last used over RPC."""
-        self.env.cr.execute("""
-            SELECT user_id, floor(extract(epoch FROM last_use))::bigint FROM mfa_auditor_use p
-             WHERE key_id IS NULL AND (user_id IS NULL OR EXISTS (SELECT FROM res_users u WHERE u.id = user_id AND u.active))
-             ORDER BY user_id
-        """)
+        """Since when uses are noted, and when each key, and each account's bare password, was last used."""
+        self.env.cr.execute("SELECT user_id, key_id, last_use FROM mfa_auditor_use ORDER BY id")
         rows = self.env.cr.fetchall()
         return {
-            "since": next(when for user, when in rows if user is None),
-            "passwords": [row for row in rows if row[0] is not None],
+            "since": next(self._date(when) for user, _key, when in rows if user is None),
+            "keys": [(key, self._date(when)) for _user, key, when in rows if key is not None],
+            "passwords": [(user, self._date(when)) for user, key, when in rows if user is not None and key is None],
         }
 
     def _trusted_networks(self):
         """How many rows of OCA's auth_totp_ip_check name people, and how many name nobody."""
         if "auth_totp.cidr" not in self.env:
             return None
-        rows = self.env["auth_totp.cidr"].search([])
-        everybody = len(rows.filtered(lambda row: not row.user_ids))
+        rows = self.env["auth_totp.cidr"].search_read([], ["user_ids"])
+        everybody = sum(not row["user_ids"] for row in rows)
         return [len(rows) - everybody, everybody]
+
+    def _clear_text_keys(self):
+        """Whose keys OCA's auth_api_key keeps. What it keeps is not read."""
+        if "auth.api.key" not in self.env:
+            return None
+        return [row["user_id"][0] for row in self.env["auth.api.key"].search_read([], ["user_id"], order="id")]
+
+    def _administrators_spared(self):
+        """Whether OCA's impersonate_login spares administrators, in its versions that can."""
+        field = "restrict_impersonate_admin_settings"
+        if field not in self.env["res.config.settings"]._fields:
+            return None
+        return bool(self.env["ir.config_parameter"].get_param(f"impersonate_login.{field}"))

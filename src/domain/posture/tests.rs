@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::exemption::Matcher;
-use crate::domain::facts::{People, Server};
+use crate::domain::facts::{Companion, People, Server};
 use crate::domain::vocabulary::Api;
 
 /// One active person as generated.
@@ -129,6 +129,8 @@ fn facts(people: &[(u32, Somebody)], policy: Option<PolicyScope>) -> Facts {
         trusted_networks: None,
         clear_text_keys: None,
         administrators_spared: None,
+        companion: Companion::Absent,
+        uses: None,
     }
 }
 

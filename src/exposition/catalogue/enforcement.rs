@@ -88,6 +88,13 @@ pub const SECTION: Section = Section {
         .labels(&[USER_TYPE])
         .posture(|posture, samples| samples.add_per_type(posture, posture.password_rpc)),
         Family::gauge(
+            "odoo_password_rpc_used_users",
+            "Active people, exempt or not, whose bare password opened XML-RPC or JSON-RPC within the last 30 days.",
+        )
+        .notes("Only where the module `mfa_auditor_use` (odoo-addons.md) notes use, and has done so for 30 days; else absent.")
+        .labels(&[USER_TYPE])
+        .posture(|posture, samples| samples.add_per_type(posture, posture.password_rpc_used)),
+        Family::gauge(
             "odoo_endpoint_exposed",
             "Whether Odoo answered this endpoint to somebody without credentials.",
         )

@@ -115,12 +115,21 @@ pub const SECTION: Section = Section {
             "odoo_api_keys_unused",
             "Working keys that were not used for some time.",
         )
-        .notes("Only where the target records use; else absent.")
-        .labels(&[Label::closed("unused_for", &["30d_90d", "ge_90d"])]),
+        .notes("Only where the module `mfa_auditor_use` (odoo-addons.md) notes use, and has done so for long enough to tell; else absent. To the hour.")
+        .labels(&[Label::closed("unused_for", &UNUSED_FOR)])
+        .posture(|posture, samples| {
+            let unused = posture.keys.as_ref().map(|keys| keys.unused);
+            for (unused_for, count) in UNUSED_FOR.iter().zip(unused.into_iter().flatten()) {
+                if let Some(count) = count {
+                    samples.add(&[unused_for], count);
+                }
+            }
+        }),
     ],
 };
 
 const AGES: [&str; 4] = ["lt_30d", "30d_90d", "90d_365d", "ge_365d"];
+const UNUSED_FOR: [&str; 2] = ["30d_90d", "ge_90d"];
 const DUE: [&str; 2] = ["lt_7d", "7d_30d"];
 
 fn of_keys(posture: &Posture, count: fn(&Keys) -> u64) -> Option<u64> {

@@ -32,9 +32,9 @@ pub(super) struct KeysAndDevices {
     pub(super) poller_expiry: Option<Timestamp>,
 }
 
-/// A row of `res.users.apikeys` or `auth_totp.device`.
+/// A row of `res.users.apikeys` or `auth_totp.device`: an object, or a list of the fields in this order.
 #[derive(Deserialize)]
-struct KeyRow {
+pub(super) struct KeyRow {
     id: u32,
     user_id: Many2one,
     #[serde(deserialize_with = "unless_false")]
@@ -75,13 +75,34 @@ pub(super) async fn read(users: &Users<'_>) -> Result<KeysAndDevices, Error> {
     Ok(KeysAndDevices {
         poller_expiry: keys
             .as_ref()
-            .and_then(|keys| poller_expiry(users, &keys.rows)),
+            .and_then(|keys| poller_expiry(&keys.rows, users.session.uid, users.question.now)),
         keys: match &keys {
             Some(keys) if parts.keys => complete_keys(keys, &archived),
             _ => Known::NotAsked,
         },
         devices,
     })
+}
+
+/// The same of rows that are known to be all there are.
+pub(super) fn complete(
+    keys: Option<Vec<KeyRow>>,
+    devices: Option<Vec<KeyRow>>,
+    archived: &IdSet,
+    poller: u32,
+    now: Timestamp,
+) -> KeysAndDevices {
+    let all = |rows| Owned { rows, gap: None };
+    let keys = keys.map(all);
+    KeysAndDevices {
+        poller_expiry: keys
+            .as_ref()
+            .and_then(|keys| poller_expiry(&keys.rows, poller, now)),
+        keys: keys.map_or(Known::NotAsked, |keys| complete_keys(&keys, archived)),
+        devices: devices.map_or(Known::NotAsked, |rows| {
+            all(rows).all(|row| Some(device(row, archived)))
+        }),
+    }
 }
 
 /// What the account saw of the rows of a model that people own.
@@ -180,13 +201,11 @@ fn complete_keys(table: &Owned, archived: &IdSet) -> Known<Vec<ApiKey>> {
 }
 
 /// Every account sees its own keys, so this is known even where others' are not.
-fn poller_expiry(users: &Users<'_>, rows: &[KeyRow]) -> Option<Timestamp> {
+fn poller_expiry(rows: &[KeyRow], poller: u32, now: Timestamp) -> Option<Timestamp> {
     rows.iter()
-        .filter(|row| {
-            row.user_id.id() == users.session.uid && scope(row).is_some_and(Scope::opens_rpc)
-        })
+        .filter(|row| row.user_id.id() == poller && scope(row).is_some_and(Scope::opens_rpc))
         .filter_map(|row| row.expiration_date.map(Timestamp::from))
-        .filter(|end| *end > users.question.now)
+        .filter(|end| *end > now)
         .min()
 }
 

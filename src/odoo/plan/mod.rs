@@ -3,8 +3,11 @@
 //! Counts, and sets of ids by domain, cost Odoo little whatever the size of the database; rows cost a lot. So portal people are
 //! counted, or found by what they hold; `totp_enabled` is only ever asked as `= True` (19.0 answers `= False` with the people who have
 //! it); groups are only ever asked as `in` (19's `all_group_ids` answers `not in` with nearly everybody).
+//!
+//! Where Odoo has the module `mfa_auditor_use`, one call answers all of it: the module asks itself the same questions.
 
 mod answers;
+mod companion;
 mod keys;
 mod people;
 mod settings;
@@ -12,16 +15,20 @@ mod users;
 
 pub use answers::answers;
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
+use super::date;
 use super::error::Error;
 use super::session::Session;
 use super::transport::Transport;
 use crate::config::Target;
 use crate::domain::Facts;
+use crate::domain::facts::Companion;
 use crate::domain::posture::Terms;
 use crate::domain::role::Roles;
-use users::Users;
+use users::{FIELDS, Users};
 
 /// What a poll shall find out.
 #[derive(Debug, Clone, Copy)]
@@ -63,6 +70,13 @@ impl<'a> Question<'a> {
             exemptions: &self.target.exemptions,
         }
     }
+
+    /// A time that long ago, as Odoo writes it: in UTC, without a zone.
+    fn ago(&self, period: Duration) -> String {
+        let period = jiff::SignedDuration::try_from(period).unwrap_or(jiff::SignedDuration::MAX);
+        let then = self.now.checked_sub(period).unwrap_or(Timestamp::UNIX_EPOCH);
+        date::write(then)
+    }
 }
 
 impl Parts {
@@ -85,9 +99,30 @@ pub async fn read(
     session: &mut Option<Session>,
     question: &Question<'_>,
 ) -> Result<Facts, Error> {
+    let mut companion = Companion::Absent;
+    let expected = session.as_ref().filter(|session| companion::is_there(session));
+    if let Some(session) = expected {
+        match companion::read(transport, session, question).await? {
+            Ok(facts) => return Ok(facts),
+            Err(failing) => companion = failing,
+        }
+    }
     let session = Session::open(transport, session).await?;
+    session.learn_fields(transport, FIELDS).await?;
+    if companion == Companion::Absent && companion::is_there(session) {
+        match companion::read(transport, session, question).await? {
+            Ok(facts) => return Ok(facts),
+            Err(failing) => companion = failing,
+        }
+    }
     let users = Users::open(transport, session, question).await?;
-    facts(&users, question).await
+    if companion == Companion::Absent && users.groups.has(companion::AUDITORS) {
+        companion = Companion::Auditor;
+    }
+    Ok(Facts {
+        companion,
+        ..facts(&users, question).await?
+    })
 }
 
 async fn facts(users: &Users<'_>, question: &Question<'_>) -> Result<Facts, Error> {
@@ -119,8 +154,10 @@ async fn facts(users: &Users<'_>, question: &Question<'_>) -> Result<Facts, Erro
         trusted_networks: settings::trusted_networks(users, &modules).await?,
         clear_text_keys: settings::clear_text_keys(users, &modules).await?,
         administrators_spared: settings::administrators_spared(users, &modules).await?,
-        rpc_module: modules.known.complete().map(|_| modules.rpc),
+        rpc_module: modules.rpc_module(),
         modules: modules.known,
         policy,
+        companion: Companion::Absent,
+        uses: None,
     })
 }

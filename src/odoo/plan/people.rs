@@ -1,7 +1,6 @@
 //! Who there is, what they hold, and what they are.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -12,7 +11,6 @@ use crate::domain::exemption::Matcher;
 use crate::domain::facts::{Gap, Known, People};
 use crate::domain::{IdSet, Module, PerType};
 use crate::odoo::call::Call;
-use crate::odoo::date;
 use crate::odoo::error::{Error, Kind};
 use crate::odoo::groups::in_groups;
 use crate::odoo::session::decode;
@@ -135,7 +133,7 @@ impl Users<'_> {
         self.active(vec![json!([
             "create_date",
             ">",
-            self.ago(self.question.target.grace)
+            self.question.ago(self.question.target.grace)
         ])])
         .await
     }
@@ -147,7 +145,7 @@ impl Users<'_> {
         if !self.question.parts.logins {
             return Ok(Known::NotAsked);
         }
-        let since = self.ago(self.question.target.dormant);
+        let since = self.question.ago(self.question.target.dormant);
         let lately = self.active(vec![json!(["login_date", ">", since])]).await;
         match unless_forbidden(lately, LOGINS)? {
             Known::Complete(lately) => {
@@ -265,17 +263,6 @@ impl Users<'_> {
             }));
         }
         Ok(Known::Complete(IdSet::new()))
-    }
-
-    /// A time that long ago, as Odoo writes it: in UTC, without a zone.
-    fn ago(&self, period: Duration) -> String {
-        let period = jiff::SignedDuration::try_from(period).unwrap_or(jiff::SignedDuration::MAX);
-        let then = self
-            .question
-            .now
-            .checked_sub(period)
-            .unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-        date::write(then)
     }
 }
 

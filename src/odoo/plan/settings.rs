@@ -30,10 +30,25 @@ pub(super) struct Modules {
     /// The installed ones of those that matter.
     pub(super) known: Known<BTreeSet<Module>>,
     /// Whether `rpc` is installed, where modules are known.
-    pub(super) rpc: bool,
+    rpc: bool,
 }
 
 impl Modules {
+    /// What the names of the installed ones mean.
+    pub(super) fn of(names: Known<Vec<String>>) -> Self {
+        Self {
+            rpc: names
+                .complete()
+                .is_some_and(|names| names.iter().any(|name| name == RPC)),
+            known: names.map(|names| names.iter().filter_map(|name| name.parse().ok()).collect()),
+        }
+    }
+
+    /// Whether `rpc` is installed, where that is known.
+    pub(super) fn rpc_module(&self) -> Option<bool> {
+        self.known.complete().map(|_| self.rpc)
+    }
+
     /// Whether a module is known to be installed.
     fn has(&self, module: Module) -> bool {
         self.known
@@ -51,29 +66,25 @@ row!(ModuleRow);
 
 /// Asks for the installed ones of the modules that matter. One that waits for its upgrade or removal is still there.
 pub(super) async fn modules(users: &Users<'_>) -> Result<Modules, Error> {
-    let names: Vec<&str> = Module::ALL
-        .iter()
-        .map(|module| module.as_str())
-        .chain([RPC])
-        .collect();
     let domain = vec![
-        json!(["name", "in", names]),
+        json!(["name", "in", module_names()]),
         json!(["state", "in", ["installed", "to upgrade", "to remove"]]),
     ];
     let rows = users
         .rows::<ModuleRow>("ir.module.module", domain, &["name"])
         .await;
-    let rows = unless_forbidden(rows, MODULES_GRANT)?;
-    Ok(Modules {
-        rpc: rows
-            .complete()
-            .is_some_and(|rows| rows.iter().any(|row| row.name == RPC)),
-        known: rows.map(|rows| {
-            rows.iter()
-                .filter_map(|row| row.name.parse().ok())
-                .collect()
-        }),
-    })
+    Ok(Modules::of(unless_forbidden(rows, MODULES_GRANT)?.map(
+        |rows| rows.into_iter().map(|row| row.name).collect(),
+    )))
+}
+
+/// The names of the modules that matter.
+pub(super) fn module_names() -> Vec<&'static str> {
+    Module::ALL
+        .iter()
+        .map(|module| module.as_str())
+        .chain([RPC])
+        .collect()
 }
 
 /// The e-mail code policy in force. The parameter survives its module, so it counts only while the module is there.
@@ -82,11 +93,7 @@ pub(super) async fn policy(
     modules: &Modules,
 ) -> Result<Known<Option<PolicyScope>>, Error> {
     let release = users.session.server.release;
-    let owner = if release >= (19, 0) {
-        Module::AuthTotpMail
-    } else {
-        Module::AuthTotpMailEnforce
-    };
+    let owner = policy_module(release);
     let installed = match modules.known.complete() {
         Some(modules) => modules.contains(&owner),
         None => has_setting(users, POLICY).await?,
@@ -110,6 +117,32 @@ pub(super) async fn policy(
         Known::Missing(gap) => return Ok(Known::Missing(gap)),
         Known::NotAsked => return Ok(Known::NotAsked),
     };
+    policy_of(value)
+}
+
+/// The module that obeys the policy.
+fn policy_module(release: (u32, u32)) -> Module {
+    if release >= (19, 0) {
+        Module::AuthTotpMail
+    } else {
+        Module::AuthTotpMailEnforce
+    }
+}
+
+/// The policy in force, of the parameter's value where that is known.
+pub(super) fn policy_in_force(
+    modules: &Modules,
+    release: (u32, u32),
+    value: Option<Value>,
+) -> Result<Known<Option<PolicyScope>>, Error> {
+    if modules.has(policy_module(release)) {
+        policy_of(value)
+    } else {
+        Ok(Known::Complete(None))
+    }
+}
+
+fn policy_of(value: Option<Value>) -> Result<Known<Option<PolicyScope>>, Error> {
     match value {
         None | Some(Value::Null | Value::Bool(false)) => Ok(Known::Complete(None)),
         Some(Value::String(text)) if text.is_empty() => Ok(Known::Complete(None)),

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::Question;
+use super::{Question, companion};
 use crate::domain::IdSet;
 use crate::domain::facts::{Gap, Known};
 use crate::odoo::call::Call;
@@ -21,7 +21,8 @@ pub(super) const ROWS_PAGE: usize = 20_000;
 
 /// Fields of `res.users` that some version or module lacks. `fields_get` leaves out what it does not know; asking for an unknown field
 /// otherwise writes a traceback into Odoo's log.
-const FIELDS: &[&str] = &[
+pub(super) const FIELDS: &[&str] = &[
+    companion::MARKER,
     "all_group_ids",
     "api_key_ids",
     "auth_passkey_key_ids",
@@ -67,7 +68,6 @@ impl<'a> Users<'a> {
         session: &'a mut Session,
         question: &'a Question<'a>,
     ) -> Result<Self, Error> {
-        session.learn_fields(transport, FIELDS).await?;
         // Up to 18 implied groups are written down as members; from 19 on only explicit ones are, and groups know what they imply.
         let implied = session.has("all_group_ids");
         let group_field = if implied { "group_ids" } else { "groups_id" };
@@ -121,18 +121,7 @@ impl<'a> Users<'a> {
             )
             .hint("make the account an internal user (base.group_user)"));
         }
-        if own.company_ids.len() < own.companies_count {
-            return Err(Error::new(
-                Kind::Incomplete,
-                format!(
-                    "the polling account is allowed in {} of {} companies, so people of the others are hidden from it",
-                    own.company_ids.len(),
-                    own.companies_count
-                ),
-            )
-            .hint("add all companies to the account's allowed companies, new ones too"));
-        }
-        Ok(())
+        in_all_companies(own.company_ids.len(), own.companies_count)
     }
 
     /// Whether `res.users` has a field.
@@ -242,6 +231,20 @@ impl<'a> Users<'a> {
             }
         }
     }
+}
+
+/// Fails where Odoo hides the people of some companies.
+pub(super) fn in_all_companies(allowed: usize, all: usize) -> Result<(), Error> {
+    if allowed < all {
+        return Err(Error::new(
+            Kind::Incomplete,
+            format!(
+                "the polling account is allowed in {allowed} of {all} companies, so people of the others are hidden from it"
+            ),
+        )
+        .hint("add all companies to the account's allowed companies, new ones too"));
+    }
+    Ok(())
 }
 
 /// A row with an id.

@@ -106,6 +106,7 @@ pub fn partly_blind(name: &str) -> TargetSnapshot {
             modules: None,
             bypasses: None,
             password_rpc: None,
+            password_rpc_used: None,
             ..posture()
         })),
         ..up(name)
@@ -174,6 +175,7 @@ pub fn posture() -> Posture {
             of_unprotected: Some(44),
             oldest: Some("2024-01-02T03:04:05Z".parse().expect("a timestamp")),
             next_expiry: Some("2026-12-01T00:00:00Z".parse().expect("a timestamp")),
+            unused: [Some(49), Some(50)],
         }),
         poller_key_expiry: Some("2027-01-01T00:00:00Z".parse().expect("a timestamp")),
         enforcement: Some(Enforcement {
@@ -187,5 +189,6 @@ pub fn posture() -> Posture {
             impersonation: false,
         }),
         password_rpc: known(45, 46, 3),
+        password_rpc_used: known(47, 48, 0),
     }
 }

@@ -1,0 +1,261 @@
+//! The same facts in one call, from the module `mfa_auditor_use` (docs/odoo-addons.md).
+//!
+//! It answers accounts that may read all of it, and only what it is asked by name: logins, groups and modules, never a domain.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::Question;
+use super::keys::{self, KeyRow};
+use super::settings::{Modules, module_names, policy_in_force};
+use super::users::in_all_companies;
+use crate::domain::exemption::Matcher;
+use crate::domain::facts::{Companion, Facts, Known, People, Server, TrustedNetworks, Uses};
+use crate::domain::{IdSet, PerType};
+use crate::odoo::call::Call;
+use crate::odoo::date::Date;
+use crate::odoo::error::{Error, Kind};
+use crate::odoo::session::{Session, decode, release};
+use crate::odoo::transport::Transport;
+
+/// The field of `res.users` by which an account that may call the module knows that it is there, and speaks this format.
+pub(super) const MARKER: &str = "mfa_auditor_facts_1";
+
+/// The group of the module `mfa_auditor`.
+pub(super) const AUDITORS: &str = "mfa_auditor.group_mfa_auditor";
+
+/// Whether the session found the module for this account.
+pub(super) fn is_there(session: &Session) -> bool {
+    session.has(MARKER)
+}
+
+/// Asks it; the inner error is what is known of it where it does not answer this poll, and then the facts are asked for one by one.
+///
+/// # Errors
+/// When the server fails, or the account cannot see everybody.
+pub(super) async fn read(
+    transport: &Transport,
+    session: &Session,
+    question: &Question<'_>,
+) -> Result<Result<Facts, Companion>, Error> {
+    let call = Call::new("mfa.auditor", "read_facts").arg("question", asked(question));
+    let reply = match session.call(transport, call).await {
+        Ok(reply) => reply,
+        // It was taken away, or this account's right to it, or it has a defect.
+        Err(error)
+            if matches!(
+                error.kind,
+                Kind::NoSuchName | Kind::Forbidden | Kind::Unexpected
+            ) =>
+        {
+            return Ok(Err(Companion::Failing(error.message)));
+        }
+        Err(error) => return Err(error),
+    };
+    let head = Head::deserialize(&reply)
+        .map_err(|error| unexpected(format!("the reply of mfa_auditor_use: {error}")))?;
+    let server = Server {
+        release: release(&head.version_info)
+            .ok_or_else(|| unexpected("the version in the reply of mfa_auditor_use"))?,
+        version: head.version,
+        api: session.server.api,
+    };
+    // After an upgrade everything is learnt anew.
+    if server != session.server {
+        return Ok(Err(Companion::Absent));
+    }
+    in_all_companies(head.companies.0, head.companies.1)?;
+    let found: Found = decode(reply, "the facts of mfa_auditor_use")?;
+    found.facts(server, head.uid, question).map(Ok)
+}
+
+fn asked(question: &Question<'_>) -> Value {
+    let target = question.target;
+    let exemptions = target.exemptions.iter().map(|entry| match &entry.matcher {
+        Matcher::Login(login) => json!({"login": login}),
+        Matcher::Glob(glob) => json!({"like": glob.like()}),
+        Matcher::Group(xml_id) => json!({"group": xml_id.as_str()}),
+    });
+    let roles: BTreeMap<&str, Vec<&str>> = question
+        .roles
+        .iter()
+        .map(|(role, xml_ids)| (role, xml_ids.iter().map(|xml_id| xml_id.as_str()).collect()))
+        .collect();
+    let parts = question.parts;
+    let parts = [
+        ("keys", parts.keys),
+        ("devices", parts.devices),
+        ("logins", parts.logins),
+        ("sso", parts.sso),
+        ("roles", parts.roles),
+    ];
+    let parts = parts.iter().filter(|(_, wanted)| *wanted);
+    json!({
+        "format": 1,
+        "roles": roles,
+        "exemptions": exemptions.collect::<Vec<_>>(),
+        "recent_since": question.ago(target.grace),
+        "awake_since": question.ago(target.dormant),
+        "modules": module_names(),
+        "parts": parts.map(|(name, _)| *name).collect::<Vec<_>>(),
+    })
+}
+
+/// Who answers, and how many of all companies the account is allowed in; in fewer than all there is nothing else.
+#[derive(Deserialize)]
+struct Head {
+    version: String,
+    version_info: Vec<Value>,
+    uid: u32,
+    companies: (usize, usize),
+}
+
+/// A set of ids.
+type Ids = Vec<u32>;
+
+#[derive(Deserialize)]
+struct Found {
+    people: Everybody,
+    totp: Ids,
+    passkey: Ids,
+    recent: Ids,
+    exemptions: Vec<Ids>,
+    modules: Vec<String>,
+    policy: Value,
+    /// Rows that name people, and rows that name nobody.
+    trusted_networks: Option<(u64, u64)>,
+    clear_text_keys: Option<Vec<u32>>,
+    administrators_spared: Option<bool>,
+    archived_owners: Ids,
+    roles: Option<BTreeMap<String, Ids>>,
+    oauth: Option<Ids>,
+    saml: Option<Ids>,
+    awake: Option<Ids>,
+    keys: Option<Vec<KeyRow>>,
+    devices: Option<Vec<KeyRow>>,
+    #[serde(rename = "use")]
+    uses: Option<Used>,
+}
+
+#[derive(Deserialize)]
+struct Everybody {
+    internal: Ids,
+    public: Ids,
+    none: Ids,
+    portal: u64,
+    archived: PerType<u64>,
+}
+
+#[derive(Deserialize)]
+struct Used {
+    since: Date,
+    keys: Vec<(u32, Date)>,
+    passwords: Vec<(u32, Date)>,
+}
+
+impl Found {
+    fn facts(self, server: Server, poller: u32, question: &Question<'_>) -> Result<Facts, Error> {
+        let parts = question.parts;
+        let wanted = parts
+            .roles
+            .then(|| question.roles.iter().map(|(role, _)| role.to_owned()));
+        let wanted: BTreeSet<String> = wanted.into_iter().flatten().collect();
+        let roles: BTreeMap<String, IdSet> = self
+            .roles
+            .into_iter()
+            .flatten()
+            .map(|(role, people)| (role, set(people)))
+            .collect();
+        if roles.keys().ne(&wanted)
+            || self.exemptions.len() != question.target.exemptions.len()
+            || self.keys.is_some() != parts.keys
+            || self.uses.is_some() != parts.keys
+            || self.devices.is_some() != parts.devices
+            || self.awake.is_some() != parts.logins
+            || self.oauth.is_some() != parts.sso
+            || self.saml.is_some() != parts.sso
+        {
+            return Err(unexpected(
+                "mfa_auditor_use did not answer what it was asked",
+            ));
+        }
+        let modules = Modules::of(Known::Complete(self.modules));
+        let keys = keys::complete(
+            self.keys,
+            self.devices,
+            &set(self.archived_owners),
+            poller,
+            question.now,
+        );
+        Ok(Facts {
+            now: question.now,
+            poller,
+            people: People {
+                internal: set(self.people.internal),
+                public: set(self.people.public),
+                none: set(self.people.none),
+                portal: self.people.portal,
+                archived: self.people.archived,
+            },
+            totp: Known::Complete(set(self.totp)),
+            passkey: Known::Complete(set(self.passkey)),
+            oauth: asked_for(self.oauth),
+            saml: asked_for(self.saml),
+            recent: set(self.recent),
+            awake: asked_for(self.awake),
+            roles: if parts.roles {
+                Known::Complete(roles)
+            } else {
+                Known::NotAsked
+            },
+            exemptions: self.exemptions.into_iter().map(set).collect(),
+            keys: keys.keys,
+            devices: keys.devices,
+            poller_key_expiry: keys.poller_expiry,
+            policy: policy_in_force(&modules, server.release, Some(self.policy))?,
+            rpc_module: modules.rpc_module(),
+            modules: modules.known,
+            trusted_networks: self.trusted_networks.map(|(personal, everybody)| {
+                TrustedNetworks::Rows {
+                    personal,
+                    everybody,
+                }
+            }),
+            clear_text_keys: self.clear_text_keys,
+            administrators_spared: self.administrators_spared,
+            companion: Companion::Answered,
+            uses: self.uses.map(Uses::from),
+            server,
+        })
+    }
+}
+
+impl From<Used> for Uses {
+    fn from(used: Used) -> Self {
+        let dated = |list: Vec<(u32, Date)>| {
+            list.into_iter()
+                .map(|(id, date)| (id, Timestamp::from(date)))
+                .collect()
+        };
+        Self {
+            since: used.since.into(),
+            keys: dated(used.keys),
+            passwords: dated(used.passwords),
+        }
+    }
+}
+
+fn set(ids: Ids) -> IdSet {
+    ids.into_iter().collect()
+}
+
+fn asked_for(ids: Option<Ids>) -> Known<IdSet> {
+    ids.map_or(Known::NotAsked, |ids| Known::Complete(set(ids)))
+}
+
+fn unexpected(message: impl Into<String>) -> Error {
+    Error::new(Kind::Unexpected, message)
+}
