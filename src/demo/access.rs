@@ -1,6 +1,7 @@
 //! Who may read what: access rights (a refusal) and record rules (rows that are silently not there).
 
 use super::{
+    companion::GROUP as COMPANION_GROUP,
     fail::Fail,
     fields::Model,
     world::{AUDITOR, GroupSet, Kind, Person, World},
@@ -72,8 +73,8 @@ impl<'w> View<'w> {
         self.is_system() || self.in_group("base.group_erp_manager")
     }
 
-    fn is_auditor(&self) -> bool {
-        self.in_group(AUDITOR)
+    pub(super) fn is_auditor(&self) -> bool {
+        self.in_group(AUDITOR) || self.in_group(COMPANION_GROUP)
     }
 
     pub(super) fn kind(&self) -> Kind {
@@ -95,6 +96,7 @@ impl<'w> View<'w> {
             Model::Modules => self.is_system() || (self.world.quirks.modules_open && internal),
             Model::Log => self.is_system() || self.is_auditor() || (version <= 16 && internal),
             Model::Data => self.is_erp_manager() || (version <= 14 && internal),
+            Model::Companion => true,
             Model::Parameters | Model::Networks | Model::ClearTextKeys => self.is_system(),
         }
     }

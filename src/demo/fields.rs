@@ -1,6 +1,9 @@
 //! Which models and fields a version with its modules has: the answer to `fields_get`, and the base of "unknown field".
 
-use super::world::{World, policy_module};
+use super::{
+    companion,
+    world::{World, policy_module},
+};
 
 /// A model that can be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -19,6 +22,8 @@ pub(super) enum Model {
     ClearTextKeys,
     Log,
     Settings,
+    /// `mfa.auditor`, of the companion module.
+    Companion,
 }
 
 impl Model {
@@ -38,6 +43,7 @@ impl Model {
             Self::ClearTextKeys => "auth.api.key",
             Self::Log => "res.users.log",
             Self::Settings => "res.config.settings",
+            Self::Companion => "mfa.auditor",
         }
     }
 
@@ -58,6 +64,7 @@ impl Model {
             Self::ClearTextKeys => "API Key",
             Self::Log => "Users Log",
             Self::Settings => "Config Settings",
+            Self::Companion => "What odoo-mfa-exporter reads",
         }
     }
 
@@ -78,6 +85,7 @@ impl Model {
             (Model::ClearTextKeys, Some("auth_api_key")),
             (Model::Log, None),
             (Model::Settings, None),
+            (Model::Companion, Some(companion::MODULE)),
         ];
         let (model, module) = ALL.iter().find(|(model, _)| model.name() == name)?;
         let there = module.is_none_or(|module| world.installed(module))
@@ -237,6 +245,7 @@ pub(super) fn of(world: &World, model: Model) -> Vec<Field> {
             },
         ],
         Model::Log => &[link("create_uid", "many2one", Model::Users), CREATED],
+        Model::Companion => &[],
         Model::Settings => {
             fields.extend(
                 SETTINGS
@@ -358,6 +367,12 @@ fn user_fields(world: &World) -> Vec<Field> {
     }
     if world.installed("website") {
         fields.push(link("website_id", "many2one", Model::Websites));
+    }
+    if world.installed(companion::MODULE) {
+        fields.push(Field {
+            searchable: false,
+            ..computed(companion::MARKER, "boolean")
+        });
     }
     if world.installed("password_security") {
         fields.push(plain("password_write_date", "datetime"));

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     access::View,
+    companion,
     fail::Fail,
     fields::{Field, Model, SETTINGS},
     query::domain_of,
@@ -166,6 +167,7 @@ pub(super) fn run(world: &World, uid: u32, call: &Call) -> Result<Option<Value>,
                 None => args.get("default").cloned().unwrap_or(json!(false)),
             }
         }
+        "read_facts" => companion::read_facts(&view, &args["question"])?,
         "default_get" => settings(&view, args.get("fields"))?,
         "check_access_rights" | "has_access" => {
             let may = text("operation") == "read" && view.may_read(model);

@@ -13,6 +13,7 @@
 
 mod access;
 mod clock;
+mod companion;
 mod conn;
 mod domain;
 mod fail;
@@ -42,7 +43,9 @@ pub use life::{Life, Pace};
 pub use scenarios::{Demo, DemoTarget, start_demo};
 pub use server::{Database, Endpoint, ServerOptions, SimServer};
 pub use simulate::{Fleet, SimulateOptions, simulate};
-pub use world::{Account, AccountKind, Credential, Kind, PersonView, Quirks, Recipe, Scope, World};
+pub use world::{
+    Account, AccountKind, Credential, Kind, PersonView, Quirks, Recipe, Scope, Uses, World,
+};
 
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     access::View,
+    companion,
     domain::{self, Node},
     fail::Fail,
     fields::{self, Field, Model},
@@ -173,7 +174,8 @@ impl<'w> View<'w> {
         };
         let there = fields::of(self.world, model)
             .into_iter()
-            .filter(|field| !field.forbidden && (names.is_empty() || names.contains(&field.name)));
+            .filter(|field| !field.forbidden && (names.is_empty() || names.contains(&field.name)))
+            .filter(|field| field.name != companion::MARKER || companion::may_ask(self));
         Value::Object(
             there
                 .map(|field| (field.name.to_owned(), describe(&field)))

@@ -135,7 +135,7 @@ pub(super) fn all(world: &World, model: Model) -> Box<dyn Iterator<Item = Row<'_
                 .zip(1..)
                 .map(|(owner, id)| Row::ClearTextKey(id, *owner)),
         ),
-        Model::Settings => Box::new(std::iter::empty()),
+        Model::Settings | Model::Companion => Box::new(std::iter::empty()),
     }
 }
 

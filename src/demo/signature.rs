@@ -121,6 +121,9 @@ impl Signature {
                 "IrConfigParameter.get_str()",
                 vec![("key", true), ("default", false)],
             ),
+            "read_facts" if model == Model::Companion => {
+                (false, "MfaAuditor.read_facts()", vec![("question", true)])
+            }
             "default_get" if model == Model::Settings => (
                 false,
                 "ResConfigSettings.default_get()",

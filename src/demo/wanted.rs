@@ -111,7 +111,7 @@ impl Wanted {
 }
 
 /// SQL's `LIKE`: `%` is any text, `_` any character.
-fn like(text: &str, pattern: &str) -> bool {
+pub(super) fn like(text: &str, pattern: &str) -> bool {
     let mut rest = pattern.chars();
     match rest.next() {
         None => text.is_empty(),

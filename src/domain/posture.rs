@@ -553,7 +553,10 @@ fn unused(facts: &Facts, working: &[&ApiKey]) -> [Option<u64>; 2] {
     };
     let bucket = |last: Timestamp| {
         let idle = facts.now.duration_since(last);
-        [30, 90].iter().filter(|limit| idle >= days(**limit)).count()
+        [30, 90]
+            .iter()
+            .filter(|limit| idle >= days(**limit))
+            .count()
     };
     let mut counts = [Some(0); 2];
     for key in working {

@@ -3,6 +3,7 @@
 mod alert_rules;
 mod alerting;
 mod commands;
+mod companion;
 mod daemon;
 mod exposition;
 mod harness;

@@ -14,12 +14,12 @@ use odoo_mfa_exporter::demo::{
 use odoo_mfa_exporter::domain::PolicyScope;
 use odoo_mfa_exporter::domain::posture::Posture;
 use odoo_mfa_exporter::odoo::plan::Parts;
-use odoo_mfa_exporter::odoo::{Clients, Transport};
+use odoo_mfa_exporter::odoo::{Clients, Error, Session, Transport};
 use odoo_mfa_exporter::poll;
 
 /// 2026-11-24 02:30:00.
-const NOW: Time = 1_795_487_400;
-const DAY: Time = 86_400;
+pub const NOW: Time = 1_795_487_400;
+pub const DAY: Time = 86_400;
 
 /// The default roles, in the order of their names.
 const ROLES: &[(&str, &[&str])] = &[
@@ -134,7 +134,7 @@ async fn a_policy_counts_only_while_its_module_is_there() {
 }
 
 /// A lived-in database with one thing of everything, and the account that polls it.
-async fn stage(version: u8, seed: u64, kind: AccountKind) -> (SimServer, Arc<Database>) {
+pub async fn stage(version: u8, seed: u64, kind: AccountKind) -> (SimServer, Arc<Database>) {
     let recipe = Recipe {
         internal: 30 + 7 * u32::try_from(seed).expect("small"),
         portal: 60,
@@ -176,38 +176,60 @@ async fn stage(version: u8, seed: u64, kind: AccountKind) -> (SimServer, Arc<Dat
     (server, database)
 }
 
+/// A client that polls one database.
+pub struct Client {
+    config: Config,
+    transport: Transport,
+    session: Option<Session>,
+}
+
+impl Client {
+    /// A client with a configuration; `more` is added to the target's.
+    pub fn new(clients: &Clients, server: &SimServer, database: &Database, more: &str) -> Self {
+        // The provider is the process's; another test may have installed it.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("config.yaml");
+        let url = server.url();
+        // The database bears the name of the key, so that one string is enough.
+        let text = format!(
+            "targets:\n- {{name: t, url: {url}, database: '{0}', login: auditor, api_key_file: {1}, allow_plain_http: true{more}}}\n",
+            database.name,
+            folder.path().join("key").display()
+        );
+        std::fs::write(&path, text).expect("a file");
+        let key = folder.path().join("key");
+        std::fs::write(&key, &database.name).expect("a file");
+        std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600))
+            .expect("permissions");
+        let (config, _) = Config::load(&path, &ProcessEnv).expect("a good configuration");
+        let transport = Transport::new(clients, Arc::clone(&config.targets[0])).expect("a client");
+        Self {
+            config,
+            transport,
+            session: None,
+        }
+    }
+
+    /// Polls with these parts.
+    pub async fn poll(&mut self, parts: Parts) -> Result<poll::Polled, Error> {
+        let now = Timestamp::from_second(NOW.into()).expect("a time");
+        let (target, roles) = (&self.config.targets[0], &self.config.roles);
+        poll::once(
+            &self.transport,
+            &mut self.session,
+            target,
+            roles,
+            parts,
+            now,
+        )
+        .await
+    }
+}
+
 async fn poll_once(clients: &Clients, server: &SimServer, database: &Database) -> poll::Polled {
-    // The provider is the process's; another test may have installed it.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("config.yaml");
-    let url = server.url();
-    // The database bears the name of the key, so that one string is enough.
-    let text = format!(
-        "targets:\n- {{name: t, url: {url}, database: '{0}', login: auditor, api_key_file: {1}, allow_plain_http: true}}\n",
-        database.name,
-        folder.path().join("key").display()
-    );
-    std::fs::write(&path, text).expect("a file");
-    let key = folder.path().join("key");
-    std::fs::write(&key, &database.name).expect("a file");
-    std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600))
-        .expect("permissions");
-    let (config, _) = Config::load(&path, &ProcessEnv).expect("a good configuration");
-    let target = &config.targets[0];
-    let transport = Transport::new(clients, Arc::clone(target)).expect("a client");
-    let now = Timestamp::from_second(NOW.into()).expect("a time");
-    let mut session = None;
-    let polled = poll::once(
-        &transport,
-        &mut session,
-        target,
-        &config.roles,
-        Parts::ALL,
-        now,
-    )
-    .await;
-    polled.expect("the poll succeeds")
+    let mut client = Client::new(clients, server, database, "");
+    client.poll(Parts::ALL).await.expect("the poll succeeds")
 }
 
 /// What the poll says, as far as it says it.

@@ -111,7 +111,7 @@ class MfaAuditor(models.AbstractModel):
                 facts[part] = self._rows(table, pseudo)
                 owners.update(row[1] for row in facts[part])
         if "keys" in parts:
-            facts["use"] = self._use()
+            facts["use"] = self._use(ids)
         facts["archived_owners"] = users.search([("id", "in", list(owners)), ("active", "=", False)], order="id").ids
         return facts
 
@@ -161,14 +161,15 @@ class MfaAuditor(models.AbstractModel):
     def _date(self, date):
         return date.strftime("%Y-%m-%d %H:%M:%S") if date else False
 
-    def _use(self):
-        """Since when uses are noted, and when each key, and each account's bare password, was last used."""
+    def _use(self, ids):
+        """Since when uses are noted, and when each key, and each active person's bare password, was last used."""
         self.env.cr.execute("SELECT user_id, key_id, last_use FROM mfa_auditor_use ORDER BY id")
         rows = self.env.cr.fetchall()
+        passwords = {user: when for user, key, when in rows if user is not None and key is None}
         return {
             "since": next(self._date(when) for user, _key, when in rows if user is None),
             "keys": [(key, self._date(when)) for _user, key, when in rows if key is not None],
-            "passwords": [(user, self._date(when)) for user, key, when in rows if user is not None and key is None],
+            "passwords": [(user, self._date(passwords[user])) for user in ids(("id", "in", list(passwords)))],
         }
 
     def _trusted_networks(self):

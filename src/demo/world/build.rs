@@ -130,6 +130,7 @@ impl World {
             websites: Vec::new(),
             networks: Vec::new(),
             clear_text_keys: Vec::new(),
+            uses: Uses::default(),
             references: Vec::new(),
             rng: Rng::new(rng.next()),
             clock,

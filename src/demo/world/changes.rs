@@ -266,6 +266,12 @@ impl World {
 
     /// Installs a module, known or not, with its groups.
     pub fn install(&mut self, module: &str) {
+        if module == "mfa_auditor_use" && !self.installed(module) {
+            self.uses = Uses {
+                since: self.now(),
+                ..Uses::default()
+            };
+        }
         match self.modules.iter_mut().find(|it| it.name == module) {
             Some(found) => found.installed = true,
             None => {

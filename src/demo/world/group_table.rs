@@ -290,6 +290,15 @@ pub(super) const TABLE: &[Row] = &[
         99,
     ),
     (
+        "mfa_auditor",
+        "group_mfa_auditor",
+        "MFA auditor",
+        "MFA auditor",
+        &[],
+        15,
+        19,
+    ),
+    (
         AUDITOR_MODULE,
         "group_reader",
         "MFA exporter (read only)",

@@ -120,8 +120,21 @@ pub struct World {
     pub(super) networks: Vec<Network>,
     /// Owners of the keys that auth_api_key keeps.
     pub(super) clear_text_keys: Vec<u32>,
+    /// What the module `mfa_auditor_use` noted; of use while it is installed.
+    pub uses: Uses,
     pub(super) references: Vec<Reference>,
     rng: Rng,
+}
+
+/// When keys and bare passwords were last used.
+#[derive(Debug, Clone, Default)]
+pub struct Uses {
+    /// Since when that is noted.
+    pub since: Time,
+    /// By the id of a key.
+    pub keys: BTreeMap<u32, Time>,
+    /// By the id of a user.
+    pub passwords: BTreeMap<u32, Time>,
 }
 
 /// The module that obeys the e-mail code policy.

@@ -74,7 +74,10 @@ impl<'a> Question<'a> {
     /// A time that long ago, as Odoo writes it: in UTC, without a zone.
     fn ago(&self, period: Duration) -> String {
         let period = jiff::SignedDuration::try_from(period).unwrap_or(jiff::SignedDuration::MAX);
-        let then = self.now.checked_sub(period).unwrap_or(Timestamp::UNIX_EPOCH);
+        let then = self
+            .now
+            .checked_sub(period)
+            .unwrap_or(Timestamp::UNIX_EPOCH);
         date::write(then)
     }
 }
@@ -100,7 +103,9 @@ pub async fn read(
     question: &Question<'_>,
 ) -> Result<Facts, Error> {
     let mut companion = Companion::Absent;
-    let expected = session.as_ref().filter(|session| companion::is_there(session));
+    let expected = session
+        .as_ref()
+        .filter(|session| companion::is_there(session));
     if let Some(session) = expected {
         match companion::read(transport, session, question).await? {
             Ok(facts) => return Ok(facts),
