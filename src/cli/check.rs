@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use super::ask::{Answer, ask};
 use super::table::Table;
 use super::{Options, UNREACHABLE, block_on, colour, load};
-use crate::domain::Capability;
+use crate::domain::facts::Companion;
+use crate::domain::{Capability, Facts};
 
 /// Options of `check`.
 #[derive(Debug, clap::Args)]
@@ -101,6 +102,7 @@ fn advice(answers: &[Answer<()>]) -> Vec<String> {
                     lines.push(format!("{name}: no {capability}{accepted}: {}", gap.seen));
                     lines.push(format!("  to do: grant {}", gap.grant));
                 }
+                lines.extend(companion(name, &polled.facts));
                 if !polled.standing.exempt.contains(polled.facts.poller) {
                     let login = target.login.as_deref().unwrap_or("the account's login");
                     lines.push(format!(
@@ -114,4 +116,58 @@ fn advice(answers: &[Answer<()>]) -> Vec<String> {
         }
     }
     lines
+}
+
+/// What the optional Odoo modules would add, where they run.
+fn companion(name: &str, facts: &Facts) -> Option<String> {
+    const SEES: [Capability; 3] = [
+        Capability::ApiKeys,
+        Capability::TrustedDevices,
+        Capability::Passkeys,
+    ];
+    const ANSWERS: [Capability; 3] = [Capability::Logins, Capability::Policy, Capability::Modules];
+    let missing = |mends: &[Capability]| -> Vec<String> {
+        let gaps = facts.gaps().map(|(capability, _)| capability);
+        gaps.filter(|capability| mends.contains(capability))
+            .map(|capability| capability.to_string())
+            .collect()
+    };
+    let use_adds = || {
+        let mut adds = missing(&ANSWERS);
+        adds.push("the last use of API keys and of bare passwords over RPC".into());
+        adds.push("polls in one request".into());
+        adds
+    };
+    let line = match &facts.companion {
+        Companion::Answered => {
+            "the Odoo module mfa_auditor_use answers, in one request a poll".into()
+        }
+        Companion::Failing(error) => format!(
+            "the Odoo module mfa_auditor_use does not answer, and costs a request more: {error}"
+        ),
+        _ if !facts.is_at_least((15, 0)) || facts.is_at_least((20, 0)) => return None,
+        Companion::Auditor => {
+            let mut adds = missing(&SEES);
+            if !adds.is_empty() {
+                adds = vec![format!(
+                    "the account is not in the group 'MFA auditor', which sees {}",
+                    adds.join(", ")
+                )];
+            }
+            adds.push(format!(
+                "the Odoo module mfa_auditor_use would add: {}",
+                use_adds().join(", ")
+            ));
+            adds.join("; ")
+        }
+        Companion::Absent => {
+            let mut adds = missing(&SEES);
+            adds.extend(use_adds());
+            format!(
+                "optional Odoo modules (docs/odoo-addons.md) would add: {}",
+                adds.join(", ")
+            )
+        }
+    };
+    Some(format!("{name}: {line}"))
 }
