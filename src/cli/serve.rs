@@ -1,6 +1,7 @@
 //! `serve`, `demo` and `simulate`: what runs until it is stopped.
 
 use std::io;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use tracing::{error, info};
 use super::{FAILED, Options, block_on, load, print_diagnostics};
 use crate::config::{Config, Env, FileContent};
 use crate::demo::{DemoTarget, SimulateOptions, start_demo};
-use crate::runtime::{Daemon, stop_on_signals};
+use crate::runtime::{Daemon, Settings, inherited_socket, stop_on_signals};
 use crate::store::{Limits, Location, Store};
 
 /// Options of `demo`.
@@ -54,20 +55,27 @@ pub(super) fn serve(options: &Options) -> ExitCode {
         Ok(config) => config,
         Err(code) => return code,
     };
-    finish(block_on(run(&config, options)))
+    let listener = match inherited_socket() {
+        Ok(Some(inherited)) => Ok(inherited),
+        Ok(None) => options.listen.bind(),
+        Err(error) => Err(error),
+    };
+    finish(
+        listener
+            .map_err(Into::into)
+            .and_then(|listener| block_on(run(&config, options, listener))),
+    )
 }
 
-async fn run(config: &Config, options: &Options) -> anyhow::Result<()> {
+async fn run(config: &Config, options: &Options, listener: TcpListener) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     stop_on_signals(stop.clone()).context("cannot listen to signals")?;
-    let store = Store::open(options.storage(), Limits::default())?;
-    let daemon = Daemon::prepare(
-        config,
-        &options.listen,
-        options.metrics_path.clone(),
-        Some(store),
-    )
-    .await?;
+    let settings = Settings {
+        listener,
+        metrics_path: options.metrics_path.clone(),
+        store: Some(Store::open(options.storage(), Limits::default())?),
+    };
+    let daemon = Daemon::prepare(config, settings).await?;
     info!(address = %daemon.address()?, targets = config.targets.len(), "listening");
     daemon.run(stop).await?;
     info!("stopped");
@@ -88,14 +96,12 @@ pub(super) fn demo(options: &Options, demo: &Demo) -> ExitCode {
         })?;
         let stop = CancellationToken::new();
         stop_on_signals(stop.clone()).context("cannot listen to signals")?;
-        let store = Store::open(Location::Memory, Limits::default())?;
-        let daemon = Daemon::prepare(
-            &config,
-            &options.listen,
-            options.metrics_path.clone(),
-            Some(store),
-        )
-        .await?;
+        let settings = Settings {
+            listener: options.listen.bind()?,
+            metrics_path: options.metrics_path.clone(),
+            store: Some(Store::open(Location::Memory, Limits::default())?),
+        };
+        let daemon = Daemon::prepare(&config, settings).await?;
         println!("Simulated Odoo servers, changing while you watch:");
         for target in &simulated.targets {
             println!(

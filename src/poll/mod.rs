@@ -3,8 +3,10 @@
 mod backoff;
 mod memory;
 mod poller;
+mod pulse;
 mod scheduler;
 
+pub use pulse::Pulse;
 pub use scheduler::Scheduler;
 
 use std::sync::Arc;

@@ -134,7 +134,10 @@ impl Poller {
         ) else {
             return;
         };
-        let _in_flight = self.shared.exporter.poll_started(due.elapsed());
+        let _in_flight = self
+            .shared
+            .exporter
+            .poll_started(due.elapsed(), self.target.timeout);
         self.poll(&mut memory).await;
     }
 

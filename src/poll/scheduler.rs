@@ -10,13 +10,14 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use tokio::sync::{Semaphore, mpsc};
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::time::DelayQueue;
 
 use super::memory::Remembered;
 use super::poller::{Poller, Shared};
+use super::pulse::Pulse;
 use crate::config::Config;
 use crate::domain::alert::Transitions;
 use crate::exposition::{Board, ExporterState};
@@ -32,10 +33,14 @@ const ONE_HOST: usize = 4;
 /// How far apart the first polls after a start are: soon, and still no herd.
 const BETWEEN_FIRST_POLLS: Duration = Duration::from_millis(50);
 
+/// How often it says that it lives.
+const BEAT: Duration = Duration::from_secs(1);
+
 /// Polls targets until it is told to stop.
 #[derive(Debug)]
 pub struct Scheduler {
     pollers: Vec<Arc<Poller>>,
+    pulse: Arc<Pulse>,
 }
 
 impl Scheduler {
@@ -77,7 +82,15 @@ impl Scheduler {
                 .map(|poller| Arc::clone(poller.slot()))
                 .collect(),
         );
-        Self { pollers }
+        Self {
+            pollers,
+            pulse: Arc::default(),
+        }
+    }
+
+    /// Whether it lives.
+    pub fn pulse(&self) -> Arc<Pulse> {
+        Arc::clone(&self.pulse)
     }
 
     /// Shows what is known of before the start. To be called before anything is served.
@@ -106,9 +119,15 @@ impl Scheduler {
             let window = first_polls.min(poller.interval());
             due.insert(Tick { index, first: true }, window.mul_f64(poller.place()));
         }
+        let mut beats = tokio::time::interval(BEAT);
+        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let expired = tokio::select! {
                 () = stop.cancelled() => break,
+                _ = beats.tick() => {
+                    self.pulse.beat(due.peek().map(|key| due.deadline(&key)));
+                    continue;
+                }
                 Some(expired) = due.next() => expired,
             };
             let when = expired.deadline();

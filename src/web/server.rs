@@ -12,6 +12,7 @@ use axum_server::Handle;
 use axum_server::accept::Accept;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tower_layer::Layer;
 
@@ -66,8 +67,9 @@ pub async fn serve_within(
     shutdown: CancellationToken,
 ) -> io::Result<()> {
     let handle = Handle::new();
+    let open = Arc::new(Semaphore::new(limits.connections));
     let mut server = axum_server::Server::<SocketAddr>::from_listener(listener)
-        .acceptor(Limit(Arc::new(Semaphore::new(limits.connections))))
+        .acceptor(Limit(Arc::clone(&open)))
         .handle(handle.clone())
         .http1_only()
         .first_request_timeout(limits.first_request)
@@ -81,16 +83,22 @@ pub async fn serve_within(
         .http1()
         .header_read_timeout(limits.next_request)
         .max_buf_size(limits.head);
-    let stop = async {
-        shutdown.cancelled().await;
-        handle.graceful_shutdown(Some(limits.drain));
-        std::future::pending().await
-    };
     tokio::select! {
-        ended = server.serve(routes.into_make_service()) => ended,
-        never = stop => never,
+        ended = server.serve(routes.into_make_service()) => return ended,
+        // From here on nothing is accepted: where systemd holds the socket, connections wait for the next process.
+        () = shutdown.cancelled() => {}
     }
+    let all_closed = || open.acquire_many(u32::try_from(limits.connections).unwrap_or(u32::MAX));
+    if timeout(FIRST_BYTES, all_closed()).await.is_err() {
+        handle.graceful_shutdown(None);
+        let _ = timeout(limits.drain, all_closed()).await;
+        handle.shutdown();
+    }
+    Ok(())
 }
+
+/// A connection that was accepted just before a shutdown would be closed before its request has come.
+const FIRST_BYTES: Duration = Duration::from_millis(200);
 
 /// Closes connections that are too many, rather than letting them wait.
 #[derive(Debug, Clone)]

@@ -12,4 +12,5 @@ mod oracle;
 mod prometheus;
 mod refusals;
 mod stack;
+mod systemd;
 mod web;
