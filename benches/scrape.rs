@@ -105,6 +105,7 @@ async fn scrape(targets: usize, coding: Coding) {
         readiness,
         alerts: odoo_mfa_exporter::alerting::Alerts::default(),
         metrics_path: MetricsPath::default(),
+        control: None,
     });
     let (listener, ours) = listen().await;
     let server = tokio::spawn(web::serve(listener, routes, shutdown.clone()));

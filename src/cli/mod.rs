@@ -14,10 +14,11 @@ mod table;
 use std::io::{IsTerminal, stdout};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{Config, Diagnostic, ProcessEnv};
+use crate::config::{Config, Diagnostic, Files, ProcessEnv};
 use crate::runtime::{Listen, LogFormat, install_crypto, start_logging};
 use crate::store::{FILE_NAME, Location};
 use crate::web::MetricsPath;
@@ -64,6 +65,19 @@ struct Options {
         global = true
     )]
     config_file: PathBuf,
+    /// Load the configuration again when its content changes, or that of a file it names, looking every 30 seconds or as often as is
+    /// said here. Without it a reload takes SIGHUP or POST /-/reload.
+    #[arg(
+        long = "config.auto-reload",
+        env = "ODOO_MFA_EXPORTER_CONFIG_AUTO_RELOAD",
+        value_name = "INTERVAL",
+        value_parser = period,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "30s",
+        global = true
+    )]
+    auto_reload: Option<Duration>,
     /// Where the daemon remembers what it must not forget: a directory or a file; `:memory:` forgets it at the end. By default
     /// systemd's state directory, and without systemd /var/lib/odoo-mfa-exporter.
     #[arg(
@@ -167,14 +181,30 @@ impl Options {
     }
 }
 
+/// A duration on the command line.
+fn period(text: &str) -> Result<Duration, String> {
+    let period = text.parse::<jiff::SignedDuration>();
+    let period = period.ok().and_then(|it| Duration::try_from(it).ok());
+    period
+        .filter(|it| !it.is_zero())
+        .ok_or_else(|| "a duration such as 30s or 5m is wanted".to_owned())
+}
+
 /// Loads the configuration and prints what is wrong with it, on standard error.
 fn load(path: &Path) -> Result<Config, ExitCode> {
-    let (config, diagnostics) = match Config::load(path, &ProcessEnv) {
+    load_noting_files(path).map(|(config, _)| config)
+}
+
+/// As [`load`], with the files that were read.
+fn load_noting_files(path: &Path) -> Result<(Config, Files), ExitCode> {
+    let (loaded, files) = Config::load_noting_files(path, &ProcessEnv);
+    let (config, diagnostics) = match loaded {
         Ok((config, warnings)) => (Some(config), warnings),
         Err(diagnostics) => (None, diagnostics),
     };
     print_diagnostics(&diagnostics);
-    config.ok_or_else(|| ExitCode::from(MISCONFIGURED))
+    let config = config.ok_or_else(|| ExitCode::from(MISCONFIGURED))?;
+    Ok((config, files))
 }
 
 fn print_diagnostics(diagnostics: &[Diagnostic]) {

@@ -7,13 +7,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-use super::{FAILED, Options, block_on, load, print_diagnostics};
-use crate::config::{Config, Env, FileContent};
+use super::{FAILED, Options, block_on, load_noting_files, print_diagnostics};
+use crate::config::{Config, Env, FileContent, Files};
 use crate::demo::{DemoTarget, SimulateOptions, start_demo};
-use crate::runtime::{Daemon, Settings, inherited_socket, stop_on_signals};
+use crate::runtime::{Daemon, Origin, Settings, inherited_socket, stop_on_signals};
 use crate::store::{Limits, Location, Store};
 
 /// Options of `demo`.
@@ -51,8 +52,8 @@ pub(super) struct Simulate {
 }
 
 pub(super) fn serve(options: &Options) -> ExitCode {
-    let config = match load(&options.config_file) {
-        Ok(config) => config,
+    let (config, files) = match load_noting_files(&options.config_file) {
+        Ok(loaded) => loaded,
         Err(code) => return code,
     };
     let listener = match inherited_socket() {
@@ -63,19 +64,36 @@ pub(super) fn serve(options: &Options) -> ExitCode {
     finish(
         listener
             .map_err(Into::into)
-            .and_then(|listener| block_on(run(&config, options, listener))),
+            .and_then(|listener| block_on(run(&config, files, options, listener))),
     )
 }
 
-async fn run(config: &Config, options: &Options, listener: TcpListener) -> anyhow::Result<()> {
+async fn run(
+    config: &Config,
+    files: Files,
+    options: &Options,
+    listener: TcpListener,
+) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     stop_on_signals(stop.clone()).context("cannot listen to signals")?;
+    // From here on a SIGHUP waits for the daemon instead of ending it.
+    let hangups = signal(SignalKind::hangup()).context("cannot listen to signals")?;
     let settings = Settings {
         listener,
         metrics_path: options.metrics_path.clone(),
         store: Some(Store::open(options.storage(), Limits::default())?),
+        origin: Some(Origin {
+            path: options.config_file.clone(),
+            files,
+        }),
     };
     let daemon = Daemon::prepare(config, settings).await?;
+    if let Some(reloader) = daemon.reloader() {
+        tokio::spawn(reloader.clone().on_hangups(hangups));
+        if let Some(every) = options.auto_reload {
+            tokio::spawn(reloader.on_changes(every));
+        }
+    }
     info!(address = %daemon.address()?, targets = config.targets.len(), "listening");
     daemon.run(stop).await?;
     info!("stopped");
@@ -100,6 +118,7 @@ pub(super) fn demo(options: &Options, demo: &Demo) -> ExitCode {
             listener: options.listen.bind()?,
             metrics_path: options.metrics_path.clone(),
             store: Some(Store::open(Location::Memory, Limits::default())?),
+            origin: None,
         };
         let daemon = Daemon::prepare(&config, settings).await?;
         println!("Simulated Odoo servers, changing while you watch:");

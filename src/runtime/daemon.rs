@@ -5,19 +5,18 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::names::OdooNames;
+use super::reload::{Origin, Reloader, Running, wanted};
 use super::systemd;
 use super::vitals::{Patience, Vitals};
 use crate::alerting::{self, AlertStates, Engine};
 use crate::config::Config;
-use crate::exposition::catalogue::families;
 use crate::exposition::{Board, ExporterState, Exposition, Shard};
 use crate::odoo::Clients;
-use crate::poll::Scheduler;
+use crate::poll::{Fleet, Scheduler};
 use crate::store::Store;
 use crate::web::{self, MetricsPath, Readiness};
 
@@ -38,6 +37,7 @@ pub struct Daemon {
     latch: web::ReadinessLatch,
     status: systemd::Status,
     store: Option<Store>,
+    reloader: Option<Reloader>,
 }
 
 /// What the command line says.
@@ -49,6 +49,8 @@ pub struct Settings {
     pub metrics_path: MetricsPath,
     /// What survives a restart; without one, nothing does.
     pub store: Option<Store>,
+    /// Where the configuration came from, if it can be loaded again.
+    pub origin: Option<Origin>,
 }
 
 impl Daemon {
@@ -61,15 +63,27 @@ impl Daemon {
             listener,
             metrics_path,
             store,
+            origin,
         } = settings;
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let board = Arc::new(Board::new());
         let exporter = ExporterState::new(Shard::WHOLE);
-        exporter.config_loaded(Timestamp::now(), config.hash);
         let clients = Arc::new(Clients::default());
+        let in_force = Arc::new(ArcSwap::from_pointee(config.clone()));
         let (transitions, happened) = mpsc::channel(TRANSITIONS);
-        let named = config.privacy.names_in_alerts;
+        let (engine, reconfigured) = mpsc::channel(1);
+        let (fleet, scheduler) =
+            Fleet::new(&board, &exporter, &clients, store.clone(), transitions);
+        let mut running = Running {
+            config: Arc::clone(&in_force),
+            fleet,
+            exposition: Exposition::new(Arc::clone(&board), Arc::clone(&exporter), Vec::new()),
+            exporter: Arc::clone(&exporter),
+            clients: Arc::clone(&clients),
+            engine,
+        };
+        running.apply(config.clone()).await;
         let inputs = alerting::Inputs {
             board: Arc::clone(&board),
             exporter: Arc::clone(&exporter),
@@ -78,43 +92,41 @@ impl Daemon {
                 Some(store) => Arc::new(store.clone()) as Arc<dyn AlertStates>,
                 None => Arc::new(alerting::InMemory::default()),
             },
-            names: named.then(|| Arc::new(OdooNames::new(config, &clients)) as _),
+            reconfigured,
         };
         let options = alerting::Options::of(&config.alerting);
-        let engine = Engine::new(&config.alerting, inputs, options);
-        let scheduler = Scheduler::new(
-            config,
-            &board,
-            &exporter,
-            &clients,
-            store.clone(),
-            transitions,
-        );
-        scheduler.resume().await;
-        let families = families()
-            .filter(|family| config.metrics.is_enabled(family.name))
-            .collect();
+        let engine = Engine::new(wanted(config, &in_force, &clients), inputs, options);
         let (readiness, latch) = Readiness::new(Arc::clone(&board));
         let status = systemd::Status {
             board: Arc::clone(&board),
-            exporter: Arc::clone(&exporter),
+            exporter,
             pulse: scheduler.pulse(),
         };
+        let exposition = Arc::clone(&running.exposition);
+        let reloader = origin.map(|origin| Reloader::new(origin, running));
+        let control = reloader.clone();
         Ok(Self {
             listener,
             scheduler,
             app: web::App {
-                exposition: Exposition::new(Arc::clone(&board), exporter, families),
+                exposition,
                 board,
                 alerts: engine.alerts(),
                 readiness,
                 metrics_path,
+                control: control.map(|it| Arc::new(it) as _),
             },
             engine,
             latch,
             status,
             store,
+            reloader,
         })
+    }
+
+    /// What puts another configuration into force; `None` where the configuration is no file.
+    pub fn reloader(&self) -> Option<Reloader> {
+        self.reloader.clone()
     }
 
     /// Where it listens.

@@ -4,6 +4,7 @@ mod daemon;
 mod listen;
 mod logging;
 mod names;
+mod reload;
 mod signals;
 mod systemd;
 mod vitals;
@@ -11,6 +12,7 @@ mod vitals;
 pub use daemon::{Daemon, Settings};
 pub use listen::{Listen, UnusableAddress, inherited_socket};
 pub use logging::{LogFormat, start_logging};
+pub use reload::{Origin, Reloader};
 pub use signals::stop_on_signals;
 pub use vitals::{Patience, Stuck, Vitals};
 

@@ -1,8 +1,8 @@
 //! Names of people for alerts, asked of Odoo when an alert needs them.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use futures::future::BoxFuture;
 use tokio::time::timeout;
 use tracing::debug;
@@ -12,22 +12,14 @@ use crate::config::{Config, Target};
 use crate::domain::IdSet;
 use crate::odoo::{self, Clients, Error, Session, Transport};
 
-/// Asks the servers of a configuration's targets.
+/// Asks the servers of the targets of the configuration in force.
 #[derive(Debug)]
 pub(super) struct OdooNames {
-    targets: HashMap<String, Arc<Target>>,
-    clients: Arc<Clients>,
+    pub(super) config: Arc<ArcSwap<Config>>,
+    pub(super) clients: Arc<Clients>,
 }
 
 impl OdooNames {
-    pub(super) fn new(config: &Config, clients: &Arc<Clients>) -> Self {
-        let named = |target: &Arc<Target>| (target.name.clone(), Arc::clone(target));
-        Self {
-            targets: config.targets.iter().map(named).collect(),
-            clients: Arc::clone(clients),
-        }
-    }
-
     async fn ask(
         &self,
         target: &Arc<Target>,
@@ -56,7 +48,11 @@ impl Names for OdooNames {
         limit: usize,
     ) -> BoxFuture<'_, Result<Vec<Someone>, NamesUnavailable>> {
         Box::pin(async move {
-            let target = self.targets.get(&target).ok_or(NamesUnavailable)?;
+            let config = self.config.load_full();
+            let mut targets = config.targets.iter();
+            let target = targets
+                .find(|it| it.name == target)
+                .ok_or(NamesUnavailable)?;
             let asked = timeout(target.timeout, self.ask(target, &people, limit)).await;
             match asked {
                 Ok(Ok(named)) => Ok(named),

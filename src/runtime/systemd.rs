@@ -29,6 +29,18 @@ pub(super) fn ready(status: &Status) {
     tell(&[NotifyState::Ready, NotifyState::Status(&status.line())]);
 }
 
+/// A configuration is being loaded.
+pub(super) fn reloading() {
+    if let Ok(now) = NotifyState::monotonic_usec_now() {
+        tell(&[NotifyState::Reloading, now]);
+    }
+}
+
+/// It is loaded, or refused.
+pub(super) fn reloaded() {
+    tell(&[NotifyState::Ready]);
+}
+
 /// It is about to stop.
 pub(super) fn stopping() {
     tell(&[NotifyState::Stopping, NotifyState::Status("stopping")]);

@@ -1,18 +1,21 @@
-//! What the exporter serves over HTTP. Everything is read-only: GET and HEAD.
+//! What the exporter serves over HTTP. Everything but `/-/reload` is read-only: GET and HEAD.
 //!
 //! - `/` names the version, the links and the targets with their state
 //! - `/metrics` (the path is configurable) in the format and coding that the client prefers
 //! - `/api/v1/alerts` lists the alerts that are pending or fire, as Prometheus does; nobody is named
+//! - `/-/reload` (POST) loads the configuration again: 200 with what changed, or 500 with what is wrong, and then nothing has changed
 //! - `/-/healthy` answers while the process does
 //! - `/-/ready` answers 200 once every target's first poll has ended, or its deadline has passed
 
 mod alerts;
+mod control;
 mod landing;
 mod metrics;
 mod negotiate;
 mod readiness;
 mod server;
 
+pub use control::Control;
 pub use metrics::{MetricsPath, UnusablePath};
 pub use readiness::{Readiness, ReadinessLatch, Unpolled};
 pub use server::{Limits, serve, serve_within};
@@ -23,7 +26,7 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::http::header::{self, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 
 use crate::alerting::Alerts;
 use crate::exposition::{Board, Exposition};
@@ -41,6 +44,8 @@ pub struct App {
     pub readiness: Readiness,
     /// Where the metrics are.
     pub metrics_path: MetricsPath,
+    /// What may be changed; `None`: nothing.
+    pub control: Option<Arc<dyn Control>>,
 }
 
 /// All routes.
@@ -50,11 +55,12 @@ pub fn router(app: App) -> Router {
         .route("/", get(landing::page))
         .route(&metrics_path, get(metrics::scrape))
         .route("/api/v1/alerts", get(alerts::list))
+        .route("/-/reload", post(control::reload))
         .route("/-/healthy", get("healthy\n"))
         .route("/-/ready", get(readiness::answer))
         .fallback((StatusCode::NOT_FOUND, "not found\n"))
         .method_not_allowed_fallback(async || {
-            (StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n")
+            (StatusCode::METHOD_NOT_ALLOWED, "another method is wanted\n")
         })
         .layer(axum::middleware::map_response(with_security_headers))
         .with_state(Arc::new(app))

@@ -12,7 +12,7 @@ use axum_server::Handle;
 use axum_server::accept::Accept;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tower_layer::Layer;
 
@@ -67,9 +67,8 @@ pub async fn serve_within(
     shutdown: CancellationToken,
 ) -> io::Result<()> {
     let handle = Handle::new();
-    let open = Arc::new(Semaphore::new(limits.connections));
     let mut server = axum_server::Server::<SocketAddr>::from_listener(listener)
-        .acceptor(Limit(Arc::clone(&open)))
+        .acceptor(Limit(Arc::new(Semaphore::new(limits.connections))))
         .handle(handle.clone())
         .http1_only()
         .first_request_timeout(limits.first_request)
@@ -88,17 +87,22 @@ pub async fn serve_within(
         // From here on nothing is accepted: where systemd holds the socket, connections wait for the next process.
         () = shutdown.cancelled() => {}
     }
-    let all_closed = || open.acquire_many(u32::try_from(limits.connections).unwrap_or(u32::MAX));
-    if timeout(FIRST_BYTES, all_closed()).await.is_err() {
+    if timeout(FIRST_BYTES, all_closed(&handle)).await.is_err() {
         handle.graceful_shutdown(None);
-        let _ = timeout(limits.drain, all_closed()).await;
+        let _ = timeout(limits.drain, all_closed(&handle)).await;
         handle.shutdown();
     }
     Ok(())
 }
 
+async fn all_closed(handle: &Handle<SocketAddr>) {
+    while handle.connection_count() > 0 {
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
 /// A connection that was accepted just before a shutdown would be closed before its request has come.
-const FIRST_BYTES: Duration = Duration::from_millis(200);
+const FIRST_BYTES: Duration = Duration::from_millis(500);
 
 /// Closes connections that are too many, rather than letting them wait.
 #[derive(Debug, Clone)]

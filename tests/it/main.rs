@@ -11,6 +11,7 @@ mod metrics_reference;
 mod oracle;
 mod prometheus;
 mod refusals;
+mod reload;
 mod stack;
 mod systemd;
 mod web;

@@ -9,37 +9,10 @@ use odoo_mfa_exporter::exposition::{ExporterState, Shard};
 use odoo_mfa_exporter::poll::Pulse;
 use odoo_mfa_exporter::runtime::{Patience, Stuck, Vitals};
 use serde_json::json;
-use tokio::net::UnixDatagram;
 use tokio::process::Command;
 
 use crate::harness::eventually;
-use crate::harness::program::{Running, Stage, get};
-
-/// What a unit with `Type=notify` would be told.
-struct Notified(UnixDatagram);
-
-impl Notified {
-    fn at(stage: &Stage) -> Self {
-        Self(UnixDatagram::bind(stage.path("notify")).expect("a socket"))
-    }
-
-    /// The next message that holds a line that begins so.
-    async fn next(&self, beginning: &str) -> String {
-        let message = async {
-            loop {
-                let mut buffer = [0; 4096];
-                let length = self.0.recv(&mut buffer).await.expect("a message");
-                let message = String::from_utf8_lossy(&buffer[..length]).into_owned();
-                if message.lines().any(|line| line.starts_with(beginning)) {
-                    return message;
-                }
-            }
-        };
-        let within = Duration::from_secs(30);
-        let message = tokio::time::timeout(within, message).await;
-        message.unwrap_or_else(|_| panic!("not within half a minute: {beginning}"))
-    }
-}
+use crate::harness::program::{Notified, Running, Stage, get};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn systemd_is_told_that_it_is_ready_how_it_is_and_that_it_lives() {
@@ -177,10 +150,9 @@ async fn a_restart_loses_no_scrape_where_the_socket_is_passed() {
 async fn sockets_are_taken_from_systemd_itself_and_others_are_refused() {
     let stage = Stage::new(&["erp"]).await;
     stage.configure(&json!({"targets": [stage.target("erp")]}));
-    let activate = |listen: &[String], arguments: &[&str]| {
+    let activate = |listen: &str| {
         let mut command = Command::new("systemd-socket-activate");
-        command.args(arguments);
-        command.args(listen.iter().map(|it| format!("--listen={it}")));
+        command.arg(format!("--listen={listen}"));
         command.arg(env!("CARGO_BIN_EXE_odoo-mfa-exporter"));
         stage.options(&mut command);
         command.stdout(Stdio::null());
@@ -189,7 +161,7 @@ async fn sockets_are_taken_from_systemd_itself_and_others_are_refused() {
     let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = free.local_addr().expect("an address");
     drop(free);
-    let daemon = activate(&[address.to_string()], &[]);
+    let daemon = activate(&address.to_string());
     let text = eventually("the first connection starts it", async || {
         get(address, "/metrics").await.ok()
     })
@@ -198,7 +170,7 @@ async fn sockets_are_taken_from_systemd_itself_and_others_are_refused() {
     assert_eq!(daemon.address().await, address, "and not at :9893");
 
     let path = stage.path("socket").display().to_string();
-    let mut daemon = activate(&[path.clone()], &[]);
+    let mut daemon = activate(&path);
     eventually("something connects", async || {
         tokio::net::UnixStream::connect(&path).await.ok()
     })

@@ -110,6 +110,8 @@ impl Fixture {
                 rpc_module: Some(false),
                 policy: Known::Complete(Some(PolicyScope::EmployeeRequired)),
                 trusted_networks: None,
+                clear_text_keys: None,
+                administrators_spared: None,
             },
             accepted: BTreeSet::from([Factor::Totp]),
             exemptions: vec![exempt("mfa-exporter", ExemptReason::Service)],

@@ -78,6 +78,7 @@ impl Shown {
             alerts: Alerts::default(),
             readiness,
             metrics_path: MetricsPath::default(),
+            control: None,
         });
         (routes, latch)
     }

@@ -22,6 +22,7 @@ pub fn settings(store: Option<Store>) -> Settings {
         listener: TcpListener::bind("127.0.0.1:0").expect("a free port"),
         metrics_path: MetricsPath::default(),
         store,
+        origin: None,
     }
 }
 

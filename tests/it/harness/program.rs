@@ -5,11 +5,14 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use odoo_mfa_exporter::demo::{AccountKind, Clock, Recipe, ServerOptions, SimServer, World};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::net::UnixDatagram;
 use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
 
 use super::eventually;
 
@@ -23,9 +26,10 @@ impl Stage {
     /// With a key file `KEY.key` for each of these databases.
     pub async fn new(databases: &[&str]) -> Self {
         odoo_mfa_exporter::runtime::install_crypto();
-        let server = SimServer::start(ServerOptions::new(19))
-            .await
-            .expect("a free port");
+        let mut options = ServerOptions::new(19);
+        // So that a poll takes some time, as it does elsewhere.
+        options.latency = Some((Duration::from_millis(2), Duration::from_millis(8)));
+        let server = SimServer::start(options).await.expect("a free port");
         let directory = tempfile::tempdir().expect("a directory");
         let stage = Self { server, directory };
         for (seed, database) in (1..).zip(databases) {
@@ -96,6 +100,7 @@ impl Stage {
 pub struct Running {
     child: Child,
     log: Arc<Mutex<String>>,
+    reading: JoinHandle<()>,
 }
 
 impl Running {
@@ -110,17 +115,29 @@ impl Running {
             BufReader::new(child.stderr.take().expect("a pipe")).lines(),
             Arc::clone(&log),
         );
-        tokio::spawn(async move {
+        let reading = tokio::spawn(async move {
             while let Ok(Some(line)) = lines.next_line().await {
                 *written.lock().expect("no panic") += &(line + "\n");
             }
         });
-        Self { child, log }
+        Self {
+            child,
+            log,
+            reading,
+        }
     }
 
     /// What it has logged so far.
     pub fn log(&self) -> String {
         self.log.lock().expect("no panic").clone()
+    }
+
+    /// Waits until it has logged something.
+    pub async fn logs(&self, text: &str) {
+        eventually(&format!("it logs '{text}'"), async || {
+            self.log().contains(text).then_some(())
+        })
+        .await;
     }
 
     /// Where it listens.
@@ -141,9 +158,37 @@ impl Running {
         assert!(kill.status().await.expect("kill").success());
     }
 
-    /// Waits for its end.
+    /// Waits for its end, and for all that it logged.
     pub async fn ended(&mut self) -> ExitStatus {
-        self.child.wait().await.expect("its end")
+        let status = self.child.wait().await.expect("its end");
+        (&mut self.reading).await.expect("no panic");
+        status
+    }
+}
+
+/// What a unit with `Type=notify` would be told.
+pub struct Notified(UnixDatagram);
+
+impl Notified {
+    pub fn at(stage: &Stage) -> Self {
+        Self(UnixDatagram::bind(stage.path("notify")).expect("a socket"))
+    }
+
+    /// The next message of which a line, or several, begin so.
+    pub async fn next(&self, beginning: &str) -> String {
+        let message = async {
+            loop {
+                let mut buffer = [0; 4096];
+                let length = self.0.recv(&mut buffer).await.expect("a message");
+                let message = String::from_utf8_lossy(&buffer[..length]).into_owned();
+                if format!("\n{message}").contains(&format!("\n{beginning}")) {
+                    return message;
+                }
+            }
+        };
+        let within = Duration::from_secs(30);
+        let message = tokio::time::timeout(within, message).await;
+        message.unwrap_or_else(|_| panic!("not within half a minute: {beginning}"))
     }
 }
 
@@ -155,4 +200,15 @@ pub async fn get(address: SocketAddr, path: &str) -> reqwest::Result<String> {
         .build()?;
     let response = client.get(format!("http://{address}{path}")).send().await?;
     response.text().await
+}
+
+/// What `POST` of a path answers: the status and the text.
+pub async fn post(address: SocketAddr, path: &str) -> (u16, String) {
+    let client = reqwest::Client::builder().no_proxy().build();
+    let request = client
+        .expect("a client")
+        .post(format!("http://{address}{path}"));
+    let response = request.send().await.expect("an answer");
+    let status = response.status().as_u16();
+    (status, response.text().await.expect("a text"))
 }
