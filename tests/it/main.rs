@@ -9,6 +9,7 @@ mod harness;
 mod layers;
 mod metrics_reference;
 mod oracle;
+mod packaging;
 mod prometheus;
 mod refusals;
 mod reload;
