@@ -3,9 +3,13 @@
 It has a network of its own with nothing but loopback, so that no port is taken and no packet leaves.
 """
 import ctypes
+import fcntl
 import http.client
 import os
 import shutil
+import signal
+import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -16,6 +20,7 @@ from pathlib import Path
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "odoo-mfa-exporter"
 PACKAGES = "systemd,systemd-sysv,dbus,ca-certificates,procps,rpm"
 CLONE_NEWNET = 0x40000000
+SIOCSIFFLAGS, IFF_UP = 0x8914, 1
 ENVIRONMENT = ["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive", "SYSTEMD_PAGER="]
 
 
@@ -93,7 +98,8 @@ class Machine:
 
     def __exit__(self, *_):
         if hasattr(self, "nspawn"):
-            self.nspawn.kill()
+            # Its first process takes all others with it; systemd-nspawn's end would not.
+            os.kill(int(self.leader), signal.SIGKILL) if hasattr(self, "leader") else self.nspawn.kill()
             self.nspawn.wait()
             self.log.close()
             self.root.with_suffix(".log").unlink()
@@ -126,6 +132,15 @@ class Machine:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(mode)
         path.write_text(text)
+
+
+def own_network():
+    """From here on this process, and what it starts, have a network of their own with nothing but loopback."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), "unshare: run it with sudo")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", IFF_UP))
 
 
 def scrape(path="/metrics", timeout=30):
