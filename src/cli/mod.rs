@@ -105,6 +105,25 @@ struct Options {
         global = true
     )]
     metrics_path: MetricsPath,
+    /// Poll only this part of the targets, counted from 0. Each target is in one part, by its name.
+    #[arg(
+        long,
+        env = "ODOO_MFA_EXPORTER_SHARD",
+        value_name = "NUMBER",
+        default_value_t = 0,
+        global = true
+    )]
+    shard: u32,
+    /// How many parts there are, 1 to 1024. One more or less moves only its own share of the targets.
+    #[arg(
+        long,
+        env = "ODOO_MFA_EXPORTER_TOTAL_SHARDS",
+        value_name = "NUMBER",
+        default_value_t = 1,
+        value_parser = clap::value_parser!(u32).range(1..=1024),
+        global = true
+    )]
+    total_shards: u32,
     /// What to log: error, warn, info, debug or trace.
     #[arg(
         long = "log.level",

@@ -11,9 +11,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-use super::{FAILED, Options, block_on, load_noting_files, print_diagnostics};
+use super::{FAILED, MISCONFIGURED, Options, block_on, load_noting_files, print_diagnostics};
 use crate::config::{Config, Env, FileContent, Files};
 use crate::demo::{DemoTarget, SimulateOptions, start_demo};
+use crate::domain::Shard;
 use crate::runtime::{Daemon, Origin, Settings, inherited_socket, stop_on_signals};
 use crate::store::{Limits, Location, Store};
 
@@ -52,6 +53,13 @@ pub(super) struct Simulate {
 }
 
 pub(super) fn serve(options: &Options) -> ExitCode {
+    if options.shard >= options.total_shards {
+        eprintln!(
+            "error: there is no shard {} of {}\n  hint: --shard counts from 0",
+            options.shard, options.total_shards
+        );
+        return ExitCode::from(MISCONFIGURED);
+    }
     let (config, files) = match load_noting_files(&options.config_file) {
         Ok(loaded) => loaded,
         Err(code) => return code,
@@ -82,6 +90,10 @@ async fn run(
         listener,
         metrics_path: options.metrics_path.clone(),
         store: Some(Store::open(options.storage(), Limits::default())?),
+        shard: Shard {
+            index: options.shard,
+            total: options.total_shards,
+        },
         origin: Some(Origin {
             path: options.config_file.clone(),
             files,
@@ -94,7 +106,8 @@ async fn run(
             tokio::spawn(reloader.on_changes(every));
         }
     }
-    info!(address = %daemon.address()?, targets = config.targets.len(), "listening");
+    let targets = daemon.board().slots().len();
+    info!(address = %daemon.address()?, targets, "listening");
     daemon.run(stop).await?;
     info!("stopped");
     Ok(())
@@ -118,6 +131,7 @@ pub(super) fn demo(options: &Options, demo: &Demo) -> ExitCode {
             listener: options.listen.bind()?,
             metrics_path: options.metrics_path.clone(),
             store: Some(Store::open(Location::Memory, Limits::default())?),
+            shard: Shard::WHOLE,
             origin: None,
         };
         let daemon = Daemon::prepare(&config, settings).await?;
