@@ -15,7 +15,7 @@ use super::{FAILED, MISCONFIGURED, Options, block_on, load_noting_files, print_d
 use crate::config::{Config, Env, FileContent, Files};
 use crate::demo::{DemoTarget, SimulateOptions, start_demo};
 use crate::domain::Shard;
-use crate::runtime::{Daemon, Origin, Settings, inherited_socket, stop_on_signals};
+use crate::runtime::{Daemon, Logging, Origin, Settings, inherited_socket, stop_on_signals};
 use crate::store::{Limits, Location, Store};
 
 /// Options of `demo`.
@@ -52,7 +52,7 @@ pub(super) struct Simulate {
     key_file: PathBuf,
 }
 
-pub(super) fn serve(options: &Options) -> ExitCode {
+pub(super) fn serve(options: &Options, logging: Logging) -> ExitCode {
     if options.shard >= options.total_shards {
         eprintln!(
             "error: there is no shard {} of {}\n  hint: --shard counts from 0",
@@ -72,7 +72,7 @@ pub(super) fn serve(options: &Options) -> ExitCode {
     finish(
         listener
             .map_err(Into::into)
-            .and_then(|listener| block_on(run(&config, files, options, listener))),
+            .and_then(|listener| block_on(run(&config, files, options, listener, logging))),
     )
 }
 
@@ -81,6 +81,7 @@ async fn run(
     files: Files,
     options: &Options,
     listener: TcpListener,
+    logging: Logging,
 ) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     stop_on_signals(stop.clone()).context("cannot listen to signals")?;
@@ -98,6 +99,7 @@ async fn run(
             path: options.config_file.clone(),
             files,
         }),
+        logging: Some(logging),
     };
     let daemon = Daemon::prepare(config, settings).await?;
     if let Some(reloader) = daemon.reloader() {
@@ -113,7 +115,7 @@ async fn run(
     Ok(())
 }
 
-pub(super) fn demo(options: &Options, demo: &Demo) -> ExitCode {
+pub(super) fn demo(options: &Options, demo: &Demo, logging: Logging) -> ExitCode {
     finish(block_on(async {
         let simulated = start_demo(demo.seed)
             .await
@@ -133,6 +135,7 @@ pub(super) fn demo(options: &Options, demo: &Demo) -> ExitCode {
             store: Some(Store::open(Location::Memory, Limits::default())?),
             shard: Shard::WHOLE,
             origin: None,
+            logging: Some(logging),
         };
         let daemon = Daemon::prepare(&config, settings).await?;
         println!("Simulated Odoo servers, changing while you watch:");

@@ -9,6 +9,8 @@ use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::control::Controls;
+use super::logging::Logging;
 use super::reload::{Origin, Reloader, Running, wanted};
 use super::systemd;
 use super::vitals::{Patience, Vitals};
@@ -54,6 +56,8 @@ pub struct Settings {
     pub shard: Shard,
     /// Where the configuration came from, if it can be loaded again.
     pub origin: Option<Origin>,
+    /// What is logged, if it may be changed.
+    pub logging: Option<Logging>,
 }
 
 impl Daemon {
@@ -68,6 +72,7 @@ impl Daemon {
             store,
             shard,
             origin,
+            logging,
         } = settings;
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
@@ -108,7 +113,10 @@ impl Daemon {
         };
         let exposition = Arc::clone(&running.exposition);
         let reloader = origin.map(|origin| Reloader::new(origin, running));
-        let control = reloader.clone();
+        let controls = Controls {
+            reloader: reloader.clone(),
+            logging,
+        };
         Ok(Self {
             listener,
             scheduler,
@@ -118,7 +126,7 @@ impl Daemon {
                 alerts: engine.alerts(),
                 readiness,
                 metrics_path,
-                control: control.map(|it| Arc::new(it) as _),
+                control: Some(Arc::new(controls)),
             },
             engine,
             latch,

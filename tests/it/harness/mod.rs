@@ -25,6 +25,7 @@ pub fn settings(store: Option<Store>) -> Settings {
         store,
         shard: Shard::WHOLE,
         origin: None,
+        logging: None,
     }
 }
 
