@@ -12,9 +12,8 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::routing::get;
 use futures::StreamExt;
-use odoo_mfa_exporter::exposition::{
-    Board, Coding, ExporterState, Exposition, Format, Shard, catalogue,
-};
+use odoo_mfa_exporter::domain::Shard;
+use odoo_mfa_exporter::exposition::{Board, Coding, ExporterState, Exposition, Format, catalogue};
 use odoo_mfa_exporter::web::{self, App, MetricsPath, Readiness};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;

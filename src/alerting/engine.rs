@@ -413,18 +413,14 @@ impl Engine {
         let Some(state) = self.states.get(&fingerprint) else {
             return;
         };
-        let label = |name: &str| state.labels.get(name).map_or("", String::as_str);
+        let label = |name: &str| state.labels.get(name).map(String::as_str);
         let (alert, target) = (label("alertname"), label("target"));
         match event {
             Event::Fired => {
-                info!(
-                    alert,
-                    target_name = target,
-                    severity = label("severity"),
-                    "alert fires"
-                );
+                let severity = label("severity");
+                info!(alert, target, severity, "alert fires");
             }
-            Event::Resolved => info!(alert, target_name = target, "alert resolved"),
+            Event::Resolved => info!(alert, target, "alert resolved"),
             Event::Pending | Event::Changed | Event::Kept | Event::Gone => {}
         }
     }

@@ -157,11 +157,15 @@ impl Hub {
     /// Keeps one delivery for each address of a host.
     async fn watch(self: Arc<Self>, receiver: Arc<Receiver>, stop: CancellationToken) {
         let mut known: BTreeMap<SocketAddr, String> = BTreeMap::new();
+        let mut failing = false;
         let host = receiver.url.host_str().unwrap_or_default().to_owned();
         let port = receiver.url.port_or_known_default().unwrap_or(9093);
         loop {
             match lookup_host((host.as_str(), port)).await {
                 Ok(addresses) => {
+                    if std::mem::take(&mut failing) {
+                        info!(receiver = receiver.name, "its addresses are found again");
+                    }
                     let found: Vec<SocketAddr> = addresses.collect();
                     known.retain(|address, name| {
                         let stays = found.contains(address);
@@ -179,9 +183,11 @@ impl Hub {
                     }
                 }
                 // What was known may still be true.
-                Err(error) => {
+                Err(error) if !failing => {
                     warn!(receiver = receiver.name, %error, "its addresses cannot be looked up");
+                    failing = true;
                 }
+                Err(_) => {}
             }
             tokio::select! {
                 () = stop.cancelled() => return,

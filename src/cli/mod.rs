@@ -11,7 +11,7 @@ mod scan;
 mod serve;
 mod table;
 
-use std::io::{IsTerminal, stdout};
+use std::io::{stderr, stdout};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, Diagnostic, Files, ProcessEnv};
-use crate::runtime::{Listen, LogFormat, install_crypto, start_logging};
+use crate::runtime::{Listen, LogFormat, Logging, install_crypto, wants_colour};
 use crate::store::{FILE_NAME, Location};
 use crate::web::MetricsPath;
 
@@ -105,7 +105,26 @@ struct Options {
         global = true
     )]
     metrics_path: MetricsPath,
-    /// What to log: error, warn, info, debug or trace.
+    /// Poll only this part of the targets, counted from 0. Each target is in one part, by its name.
+    #[arg(
+        long,
+        env = "ODOO_MFA_EXPORTER_SHARD",
+        value_name = "NUMBER",
+        default_value_t = 0,
+        global = true
+    )]
+    shard: u32,
+    /// How many parts there are, 1 to 1024. One more or less moves only its own share of the targets.
+    #[arg(
+        long,
+        env = "ODOO_MFA_EXPORTER_TOTAL_SHARDS",
+        value_name = "NUMBER",
+        default_value_t = 1,
+        value_parser = clap::value_parser!(u32).range(1..=1024),
+        global = true
+    )]
+    total_shards: u32,
+    /// What to log: error, warn, info, debug or trace. POST /-/log-level?level=debug changes it while the daemon runs.
     #[arg(
         long = "log.level",
         env = "ODOO_MFA_EXPORTER_LOG_LEVEL",
@@ -114,15 +133,14 @@ struct Options {
         global = true
     )]
     log_level: String,
-    /// How log lines look.
+    /// How log lines look; by default text on a terminal, and logfmt elsewhere.
     #[arg(
         long = "log.format",
         env = "ODOO_MFA_EXPORTER_LOG_FORMAT",
         value_enum,
-        default_value_t,
         global = true
     )]
-    log_format: LogFormat,
+    log_format: Option<LogFormat>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -149,14 +167,19 @@ enum Command {
 /// Runs the program.
 pub fn run() -> ExitCode {
     let Cli { options, command } = Cli::parse();
-    if let Err(error) = start_logging(&options.log_level, options.log_format) {
-        eprintln!("error: --log.level: {error}");
-        return ExitCode::from(MISCONFIGURED);
-    }
+    let logging = match Logging::start(&options.log_level, options.log_format) {
+        Ok(logging) => logging,
+        Err(error) => {
+            eprintln!(
+                "error: --log.level: {error}\n  hint: a level is error, warn, info, debug or trace"
+            );
+            return ExitCode::from(MISCONFIGURED);
+        }
+    };
     install_crypto();
     match command.unwrap_or(Command::Serve) {
-        Command::Serve => serve::serve(&options),
-        Command::Demo(demo) => serve::demo(&options, &demo),
+        Command::Serve => serve::serve(&options, logging),
+        Command::Demo(demo) => serve::demo(&options, &demo, logging),
         Command::History(what) => remembered::history(&options, &what),
         Command::Changes(what) => remembered::changes(&options, &what),
         Command::Alerts(what) => alerts::alerts(&options, &what),
@@ -208,7 +231,7 @@ fn load_noting_files(path: &Path) -> Result<(Config, Files), ExitCode> {
 }
 
 fn print_diagnostics(diagnostics: &[Diagnostic]) {
-    let colour = std::io::stderr().is_terminal();
+    let colour = wants_colour(&stderr());
     for diagnostic in diagnostics {
         eprintln!("{}", diagnostic.render(colour));
     }
@@ -216,7 +239,7 @@ fn print_diagnostics(diagnostics: &[Diagnostic]) {
 
 /// Whether standard output wants colours.
 fn colour() -> bool {
-    stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    wants_colour(&stdout())
 }
 
 /// Runs a future to its end, on as many threads as there are cores.

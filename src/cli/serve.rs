@@ -11,10 +11,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-use super::{FAILED, Options, block_on, load_noting_files, print_diagnostics};
+use super::{FAILED, MISCONFIGURED, Options, block_on, load_noting_files, print_diagnostics};
 use crate::config::{Config, Env, FileContent, Files};
 use crate::demo::{DemoTarget, SimulateOptions, start_demo};
-use crate::runtime::{Daemon, Origin, Settings, inherited_socket, stop_on_signals};
+use crate::domain::Shard;
+use crate::runtime::{Daemon, Logging, Origin, Settings, inherited_socket, stop_on_signals};
 use crate::store::{Limits, Location, Store};
 
 /// Options of `demo`.
@@ -51,7 +52,14 @@ pub(super) struct Simulate {
     key_file: PathBuf,
 }
 
-pub(super) fn serve(options: &Options) -> ExitCode {
+pub(super) fn serve(options: &Options, logging: Logging) -> ExitCode {
+    if options.shard >= options.total_shards {
+        eprintln!(
+            "error: there is no shard {} of {}\n  hint: --shard counts from 0",
+            options.shard, options.total_shards
+        );
+        return ExitCode::from(MISCONFIGURED);
+    }
     let (config, files) = match load_noting_files(&options.config_file) {
         Ok(loaded) => loaded,
         Err(code) => return code,
@@ -64,7 +72,7 @@ pub(super) fn serve(options: &Options) -> ExitCode {
     finish(
         listener
             .map_err(Into::into)
-            .and_then(|listener| block_on(run(&config, files, options, listener))),
+            .and_then(|listener| block_on(run(&config, files, options, listener, logging))),
     )
 }
 
@@ -73,6 +81,7 @@ async fn run(
     files: Files,
     options: &Options,
     listener: TcpListener,
+    logging: Logging,
 ) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     stop_on_signals(stop.clone()).context("cannot listen to signals")?;
@@ -82,10 +91,15 @@ async fn run(
         listener,
         metrics_path: options.metrics_path.clone(),
         store: Some(Store::open(options.storage(), Limits::default())?),
+        shard: Shard {
+            index: options.shard,
+            total: options.total_shards,
+        },
         origin: Some(Origin {
             path: options.config_file.clone(),
             files,
         }),
+        logging: Some(logging),
     };
     let daemon = Daemon::prepare(config, settings).await?;
     if let Some(reloader) = daemon.reloader() {
@@ -94,13 +108,14 @@ async fn run(
             tokio::spawn(reloader.on_changes(every));
         }
     }
-    info!(address = %daemon.address()?, targets = config.targets.len(), "listening");
+    let targets = daemon.board().slots().len();
+    info!(address = %daemon.address()?, targets, "listening");
     daemon.run(stop).await?;
     info!("stopped");
     Ok(())
 }
 
-pub(super) fn demo(options: &Options, demo: &Demo) -> ExitCode {
+pub(super) fn demo(options: &Options, demo: &Demo, logging: Logging) -> ExitCode {
     finish(block_on(async {
         let simulated = start_demo(demo.seed)
             .await
@@ -118,7 +133,9 @@ pub(super) fn demo(options: &Options, demo: &Demo) -> ExitCode {
             listener: options.listen.bind()?,
             metrics_path: options.metrics_path.clone(),
             store: Some(Store::open(Location::Memory, Limits::default())?),
+            shard: Shard::WHOLE,
             origin: None,
+            logging: Some(logging),
         };
         let daemon = Daemon::prepare(&config, settings).await?;
         println!("Simulated Odoo servers, changing while you watch:");

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use prometheus_client::metrics::histogram::Histogram;
 
 use super::alerting::AlertingStats;
+use crate::domain::Shard;
 
 /// What the exporter counts about itself while it runs.
 #[derive(Debug)]
@@ -22,15 +23,6 @@ pub struct ExporterState {
     alerting: Arc<AlertingStats>,
     store_errors: AtomicU64,
     changes: AtomicU64,
-}
-
-/// Which part of the targets this process polls.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Shard {
-    /// From 0.
-    pub index: u32,
-    /// How many there are.
-    pub total: u32,
 }
 
 /// How the loading of the configuration went.
@@ -73,11 +65,6 @@ impl BuildInfo {
         revision: env!("BUILD_REVISION"),
         rustc: env!("BUILD_RUSTC"),
     };
-}
-
-impl Shard {
-    /// All targets.
-    pub const WHOLE: Self = Self { index: 0, total: 1 };
 }
 
 impl ExporterState {

@@ -73,7 +73,7 @@ impl Fleet {
         (fleet, Scheduler::new(joined))
     }
 
-    /// Polls and shows the targets of a configuration, and no others. Who is configured as before notices nothing; who is configured in
+    /// Polls and shows the targets of a configuration that are in this process's shard, and no others. Who is configured as before notices nothing; who is configured in
     /// another way keeps counters and place, and is polled soon. Of new ones is shown what is known of before a restart.
     ///
     /// Not to be given up half-way: the targets would be lost.
@@ -83,7 +83,9 @@ impl Fleet {
         let mut before: HashMap<String, Arc<Poller>> = self.pollers.drain(..).map(name).collect();
         let mut changes = Changes::default();
         let mut joining = Vec::new();
-        for target in &config.targets {
+        let shard = self.shared.exporter.shard();
+        let held = |target: &&Arc<Target>| shard.holds(&target.name);
+        for target in config.targets.iter().filter(held) {
             let settings = Settings::new(config, &roles, target);
             let host = self.host(target);
             let poller = match before.remove(&target.name) {

@@ -73,19 +73,19 @@ impl Remembered {
             Ok(recorded) => {
                 if let Some(found) = &recorded.found_break {
                     warn!(
-                        target_name = target.name,
+                        target = target.name,
                         reason = found.as_str(),
                         "polls cannot be compared, a new baseline begins: {found}"
                     );
                 }
                 for change in &recorded.changes {
-                    info!(target_name = target.name, kind = %change.kind, "change");
+                    info!(target = target.name, kind = %change.kind, "change");
                 }
                 Some(recorded)
             }
             Err(error) => {
                 if !matches!(error, store::Error::Unavailable(_)) {
-                    warn!(target_name = target.name, %error, "a poll was not written down");
+                    warn!(target = target.name, %error, "a poll was not written down");
                 }
                 None
             }

@@ -216,7 +216,7 @@ impl Poller {
     }
 
     fn skip(&self) {
-        debug!(target_name = self.settings.target.name, "poll skipped");
+        debug!(target = self.settings.target.name, "poll skipped");
         self.slot.update(|snapshot| snapshot.health.skipped += 1);
     }
 
@@ -390,7 +390,7 @@ impl Poller {
         let name = &self.settings.target.name;
         if let Some(failing) = memory.failing.take() {
             let after = Duration::from_secs(failing.since.elapsed().as_secs());
-            info!(target_name = name, ?after, "polls succeed again");
+            info!(target = name, ?after, "polls succeed again");
         }
         let accepted = &self.settings.target.accept_missing;
         let missing: Vec<Capability> = polled
@@ -404,21 +404,21 @@ impl Poller {
                 .gaps()
                 .filter(|(capability, _)| !accepted.contains(capability))
             {
-                warn!(target_name = name, %capability, seen = gap.seen, grant = gap.grant, "figures are withheld: the account cannot see all of it");
+                warn!(target = name, %capability, seen = gap.seen, grant = gap.grant, "figures are withheld: the account cannot see all of it");
             }
             memory.missing = missing;
         }
-        debug!(target_name = name, "poll succeeded");
+        debug!(target = name, "poll succeeded");
     }
 
     fn log_failure(&self, memory: &mut Memory, error: &Error) {
         let (name, reason) = (&self.settings.target.name, error.reason());
-        let hint = error.hint.unwrap_or_default();
+        let hint = error.hint;
         let before = memory.failing;
         if before.is_some_and(|failing| failing.reason == reason) {
-            debug!(target_name = name, %reason, %error, hint, "poll failed again");
+            debug!(target = name, %reason, %error, hint, "poll failed again");
         } else {
-            warn!(target_name = name, %reason, %error, hint, "poll failed");
+            warn!(target = name, %reason, %error, hint, "poll failed");
             let since = before.map_or_else(Instant::now, |failing| failing.since);
             memory.failing = Some(Failing { reason, since });
         }

@@ -9,12 +9,15 @@ use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::control::Controls;
+use super::logging::Logging;
 use super::reload::{Origin, Reloader, Running, wanted};
 use super::systemd;
 use super::vitals::{Patience, Vitals};
 use crate::alerting::{self, AlertStates, Engine};
 use crate::config::Config;
-use crate::exposition::{Board, ExporterState, Exposition, Shard};
+use crate::domain::Shard;
+use crate::exposition::{Board, ExporterState, Exposition};
 use crate::odoo::Clients;
 use crate::poll::{Fleet, Scheduler};
 use crate::store::Store;
@@ -49,8 +52,12 @@ pub struct Settings {
     pub metrics_path: MetricsPath,
     /// What survives a restart; without one, nothing does.
     pub store: Option<Store>,
+    /// Which of the targets to poll.
+    pub shard: Shard,
     /// Where the configuration came from, if it can be loaded again.
     pub origin: Option<Origin>,
+    /// What is logged, if it may be changed.
+    pub logging: Option<Logging>,
 }
 
 impl Daemon {
@@ -63,12 +70,14 @@ impl Daemon {
             listener,
             metrics_path,
             store,
+            shard,
             origin,
+            logging,
         } = settings;
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let board = Arc::new(Board::new());
-        let exporter = ExporterState::new(Shard::WHOLE);
+        let exporter = ExporterState::new(shard);
         let clients = Arc::new(Clients::default());
         let in_force = Arc::new(ArcSwap::from_pointee(config.clone()));
         let (transitions, happened) = mpsc::channel(TRANSITIONS);
@@ -104,7 +113,10 @@ impl Daemon {
         };
         let exposition = Arc::clone(&running.exposition);
         let reloader = origin.map(|origin| Reloader::new(origin, running));
-        let control = reloader.clone();
+        let controls = Controls {
+            reloader: reloader.clone(),
+            logging,
+        };
         Ok(Self {
             listener,
             scheduler,
@@ -114,7 +126,7 @@ impl Daemon {
                 alerts: engine.alerts(),
                 readiness,
                 metrics_path,
-                control: control.map(|it| Arc::new(it) as _),
+                control: Some(Arc::new(controls)),
             },
             engine,
             latch,
@@ -148,10 +160,15 @@ impl Daemon {
     /// When the listener fails.
     pub async fn run(self, stop: CancellationToken) -> io::Result<()> {
         let latch = self.latch;
-        tokio::spawn(async move {
-            tokio::time::sleep(READY_AFTER).await;
+        // A shard may be empty.
+        if self.app.board.slots().is_empty() {
             drop(latch);
-        });
+        } else {
+            tokio::spawn(async move {
+                tokio::time::sleep(READY_AFTER).await;
+                drop(latch);
+            });
+        }
         systemd::ready(&self.status);
         let (pulse, exporter) = (&self.status.pulse, &self.status.exporter);
         let vitals = Vitals::new(

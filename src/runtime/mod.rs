@@ -1,5 +1,6 @@
 //! What every long-running command shares: logging, signals, and the daemon itself.
 
+mod control;
 mod daemon;
 mod listen;
 mod logging;
@@ -11,7 +12,7 @@ mod vitals;
 
 pub use daemon::{Daemon, Settings};
 pub use listen::{Listen, UnusableAddress, inherited_socket};
-pub use logging::{LogFormat, start_logging};
+pub use logging::{LogFormat, Logging, wants_colour};
 pub use reload::{Origin, Reloader};
 pub use signals::stop_on_signals;
 pub use vitals::{Patience, Stuck, Vitals};

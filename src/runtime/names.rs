@@ -57,7 +57,7 @@ impl Names for OdooNames {
             match asked {
                 Ok(Ok(named)) => Ok(named),
                 Ok(Err(error)) => {
-                    debug!(target_name = target.name, %error, "no names for an alert");
+                    debug!(target = target.name, %error, "no names for an alert");
                     Err(NamesUnavailable)
                 }
                 Err(_elapsed) => Err(NamesUnavailable),

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use futures::future::BoxFuture;
 use jiff::Timestamp;
 use tokio::signal::unix::Signal;
 use tokio::sync::{Mutex, mpsc};
@@ -21,7 +20,6 @@ use crate::exposition::catalogue::{Family, families};
 use crate::exposition::{ExporterState, Exposition};
 use crate::odoo::Clients;
 use crate::poll::{Changes, Fleet};
-use crate::web::Control;
 
 /// Where the configuration came from.
 #[derive(Debug, Clone)]
@@ -104,12 +102,6 @@ impl Reloader {
             }
             let _ = self.reload("a file changed").await;
         }
-    }
-}
-
-impl Control for Reloader {
-    fn reload(&self) -> BoxFuture<'_, Result<String, String>> {
-        Box::pin(self.reload("HTTP"))
     }
 }
 

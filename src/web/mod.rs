@@ -1,9 +1,10 @@
-//! What the exporter serves over HTTP. Everything but `/-/reload` is read-only: GET and HEAD.
+//! What the exporter serves over HTTP. Everything but `/-/reload` and `/-/log-level` is read-only: GET and HEAD.
 //!
 //! - `/` names the version, the links and the targets with their state
 //! - `/metrics` (the path is configurable) in the format and coding that the client prefers
 //! - `/api/v1/alerts` lists the alerts that are pending or fire, as Prometheus does; nobody is named
 //! - `/-/reload` (POST) loads the configuration again: 200 with what changed, or 500 with what is wrong, and then nothing has changed
+//! - `/-/log-level` says what is logged; POST with `?level=debug` changes it until the end of the process
 //! - `/-/healthy` answers while the process does
 //! - `/-/ready` answers 200 once every target's first poll has ended, or its deadline has passed
 
@@ -56,6 +57,10 @@ pub fn router(app: App) -> Router {
         .route(&metrics_path, get(metrics::scrape))
         .route("/api/v1/alerts", get(alerts::list))
         .route("/-/reload", post(control::reload))
+        .route(
+            "/-/log-level",
+            get(control::log_level).post(control::set_log_level),
+        )
         .route("/-/healthy", get("healthy\n"))
         .route("/-/ready", get(readiness::answer))
         .fallback((StatusCode::NOT_FOUND, "not found\n"))

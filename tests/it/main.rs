@@ -7,6 +7,7 @@ mod daemon;
 mod exposition;
 mod harness;
 mod layers;
+mod logs;
 mod metrics_reference;
 mod oracle;
 mod packaging;

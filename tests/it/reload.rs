@@ -413,3 +413,57 @@ async fn wrong_configurations_under_load_disturb_no_scrape() {
     assert_eq!(daemon.truth(2).await, before);
     daemon.stop().await;
 }
+
+/// Two processes with the same configuration poll each target once, and a third one, for which there is no target, is ready all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn shards_share_the_targets() {
+    let stage = Stage::new(&["a", "b"]).await;
+    let target = |number: u32| {
+        let mut target = stage.target("a");
+        target["name"] = json!(format!("customer-{number}"));
+        target
+    };
+    let targets: Vec<Value> = (0..12).map(target).collect();
+    stage.configure(&json!({"targets": targets}));
+    let mut held = Vec::new();
+    for shard in 0..2 {
+        let storage = stage.path(&format!("store-{shard}.db"));
+        let daemon = Running::start(
+            stage
+                .daemon()
+                .env("ODOO_MFA_EXPORTER_SHARD", shard.to_string())
+                .env("ODOO_MFA_EXPORTER_TOTAL_SHARDS", "2")
+                .arg("--storage.path")
+                .arg(storage),
+        );
+        let address = daemon.address().await;
+        let text = Text::read(&get(address, "/metrics").await.expect("a scrape"));
+        let own = text.of("odoo_mfa_exporter_shard").next().expect("a sample");
+        let own = ["shard", "total_shards"].map(|label| own.labels[label].clone());
+        assert_eq!(own, [shard.to_string(), "2".to_owned()]);
+        let intervals = text.of("odoo_poll_interval_seconds");
+        held.extend(intervals.map(|sample| sample.labels["target"].clone()));
+    }
+    held.sort();
+    let mut all: Vec<String> = (0..12).map(|number| format!("customer-{number}")).collect();
+    all.sort();
+    assert_eq!(held, all);
+
+    stage.configure(&json!({"targets": [target(0)]}));
+    let empty = 1 - odoo_mfa_exporter::domain::Shard::index_of("customer-0", 2);
+    let shard = format!("--shard={empty}");
+    let daemon = Running::start(stage.daemon().args([&shard, "--total-shards=2"]));
+    let address = daemon.address().await;
+    assert_eq!(
+        get(address, "/-/ready").await.expect("an answer"),
+        "ready\n"
+    );
+
+    let mut wrong = Running::start(stage.daemon().args(["--shard=2", "--total-shards=2"]));
+    assert_eq!(wrong.ended().await.code(), Some(2));
+    assert!(
+        wrong.log().contains("--shard counts from 0"),
+        "{}",
+        wrong.log()
+    );
+}

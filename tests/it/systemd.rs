@@ -5,7 +5,8 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use odoo_mfa_exporter::exposition::{ExporterState, Shard};
+use odoo_mfa_exporter::domain::Shard;
+use odoo_mfa_exporter::exposition::ExporterState;
 use odoo_mfa_exporter::poll::Pulse;
 use odoo_mfa_exporter::runtime::{Patience, Stuck, Vitals};
 use serde_json::json;

@@ -5,10 +5,8 @@ use std::sync::Arc;
 
 use axum::Router;
 use odoo_mfa_exporter::alerting::Alerts;
-use odoo_mfa_exporter::domain::TargetSnapshot;
-use odoo_mfa_exporter::exposition::{
-    Board, Coding, ExporterState, Exposition, Format, Shard, catalogue,
-};
+use odoo_mfa_exporter::domain::{Shard, TargetSnapshot};
+use odoo_mfa_exporter::exposition::{Board, Coding, ExporterState, Exposition, Format, catalogue};
 use odoo_mfa_exporter::web::{self, App, Limits, MetricsPath, Readiness, ReadinessLatch};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;

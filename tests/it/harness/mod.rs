@@ -12,6 +12,7 @@ pub mod text;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
+use odoo_mfa_exporter::domain::Shard;
 use odoo_mfa_exporter::runtime::Settings;
 use odoo_mfa_exporter::store::Store;
 use odoo_mfa_exporter::web::MetricsPath;
@@ -22,7 +23,9 @@ pub fn settings(store: Option<Store>) -> Settings {
         listener: TcpListener::bind("127.0.0.1:0").expect("a free port"),
         metrics_path: MetricsPath::default(),
         store,
+        shard: Shard::WHOLE,
         origin: None,
+        logging: None,
     }
 }
 

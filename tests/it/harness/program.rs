@@ -91,8 +91,7 @@ impl Stage {
         command
             .arg("--config.file")
             .arg(self.path("config.yml"))
-            .arg("--storage.path")
-            .arg(self.path("store.db"));
+            .env("ODOO_MFA_EXPORTER_STORAGE_PATH", self.path("store.db"));
     }
 }
 
