@@ -103,6 +103,7 @@ async fn scrape(targets: usize, coding: Coding) {
         exposition,
         board,
         readiness,
+        access: web::access::Access::open(),
         alerts: odoo_mfa_exporter::alerting::Alerts::default(),
         metrics_path: MetricsPath::default(),
     });

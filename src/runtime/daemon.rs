@@ -88,6 +88,7 @@ impl Daemon {
             app: web::App {
                 exposition: Exposition::new(Arc::clone(&board), exporter, families),
                 board,
+                access: web::access::Access::open(),
                 alerts: engine.alerts(),
                 readiness,
                 metrics_path,

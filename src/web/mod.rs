@@ -6,6 +6,7 @@
 //! - `/-/healthy` answers while the process does
 //! - `/-/ready` answers 200 once every target's first poll has ended, or its deadline has passed
 
+pub mod access;
 mod alerts;
 mod landing;
 mod metrics;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::http::header::{self, HeaderName, HeaderValue};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
@@ -35,6 +37,8 @@ pub struct App {
     pub exposition: Arc<Exposition>,
     /// The targets.
     pub board: Arc<Board>,
+    /// Who may see what.
+    pub access: access::Access,
     /// The alerts.
     pub alerts: Alerts,
     /// Whether the first polls have ended.
@@ -46,6 +50,7 @@ pub struct App {
 /// All routes.
 pub fn router(app: App) -> Router {
     let metrics_path = app.metrics_path.to_string();
+    let app = Arc::new(app);
     Router::new()
         .route("/", get(landing::page))
         .route(&metrics_path, get(metrics::scrape))
@@ -56,8 +61,12 @@ pub fn router(app: App) -> Router {
         .method_not_allowed_fallback(async || {
             (StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n")
         })
-        .layer(axum::middleware::map_response(with_security_headers))
-        .with_state(Arc::new(app))
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(&app),
+            access::identify,
+        ))
+        .layer(middleware::map_response(with_security_headers))
+        .with_state(app)
 }
 
 /// Nothing that is served runs scripts, loads anything, is framed, or may be kept by a cache.

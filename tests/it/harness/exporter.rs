@@ -75,6 +75,7 @@ impl Shown {
         let routes = web::router(App {
             exposition: Arc::clone(&self.exposition),
             board: Arc::clone(&self.board),
+            access: web::access::Access::open(),
             alerts: Alerts::default(),
             readiness,
             metrics_path: MetricsPath::default(),
