@@ -8,6 +8,7 @@
 
 pub mod access;
 mod alerts;
+pub mod directory;
 mod landing;
 mod metrics;
 mod negotiate;
@@ -41,6 +42,8 @@ pub struct App {
     pub access: access::Access,
     /// The alerts.
     pub alerts: Alerts,
+    /// Who is behind the numbers.
+    pub directory: Arc<directory::Directory>,
     /// Whether the first polls have ended.
     pub readiness: Readiness,
     /// Where the metrics are.

@@ -9,6 +9,7 @@ use odoo_mfa_exporter::domain::TargetSnapshot;
 use odoo_mfa_exporter::exposition::{
     Board, Coding, ExporterState, Exposition, Format, Shard, catalogue,
 };
+use odoo_mfa_exporter::web::directory::Directory;
 use odoo_mfa_exporter::web::{self, App, Limits, MetricsPath, Readiness, ReadinessLatch};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -77,6 +78,7 @@ impl Shown {
             board: Arc::clone(&self.board),
             access: web::access::Access::open(),
             alerts: Alerts::default(),
+            directory: Directory::new(&[], &self.board, &Arc::default()),
             readiness,
             metrics_path: MetricsPath::default(),
         });

@@ -5,6 +5,7 @@ pub mod exporter;
 pub mod fault_proxy;
 pub mod prometheus;
 pub mod snapshots;
+pub mod staged;
 pub mod target;
 pub mod text;
 
