@@ -104,6 +104,7 @@ async fn scrape(targets: usize, coding: Coding) {
         directory: web::directory::Directory::new(&[], &board, &Arc::default()),
         board,
         readiness,
+        store: None,
         access: web::access::Access::open(),
         alerts: odoo_mfa_exporter::alerting::Alerts::default(),
         metrics_path: MetricsPath::default(),

@@ -161,7 +161,14 @@ impl Roster {
     /// # Errors
     /// When that is not completely known.
     pub fn people(&self, wanted: &Wanted) -> Result<Selection, Unlisted> {
-        let mut people = self.in_state(wanted.state)?;
+        self.narrow(self.in_state(wanted.state)?, wanted)
+    }
+
+    /// Of these, those of the wanted type, role and reason, whatever their state.
+    ///
+    /// # Errors
+    /// When that is not completely known.
+    pub fn narrow(&self, mut people: Selection, wanted: &Wanted) -> Result<Selection, Unlisted> {
         if let Some(role) = wanted.role {
             people = self.and(&people, &self.role(role)?);
         }

@@ -21,6 +21,7 @@ macro_rules! vocabulary {
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
             /// The words of [`ALL`](Self::ALL).
+            #[allow(dead_code, reason = "not every set is one of the configuration's")]
             pub const WORDS: &'static [&'static str] = &[$($word,)+];
 
             /// The word, as it stands in label values and in the configuration.

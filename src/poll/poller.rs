@@ -18,7 +18,7 @@ use crate::config::contract::FAMILIES;
 use crate::config::{Metrics, Target};
 use crate::domain::alert::{Transitions, concerned};
 use crate::domain::facts::Gap;
-use crate::domain::health::Outcome;
+use crate::domain::health::{Failure, Outcome, Poll};
 use crate::domain::posture::Terms;
 use crate::domain::role::Roles;
 use crate::domain::snapshot::Identity;
@@ -154,6 +154,16 @@ impl Poller {
         health.last_duration = Some(began.elapsed());
         health.requests_ok += requests.0;
         health.requests_error += requests.1;
+        health.ended(Poll {
+            at: attempt,
+            duration: began.elapsed(),
+            requests: requests.0 + requests.1,
+            failure: result.as_ref().err().map(|error| Failure {
+                reason: error.reason(),
+                message: error.message.clone(),
+                hint: error.hint,
+            }),
+        });
         match result {
             Ok((polled, comparable)) => {
                 self.log_success(memory, &polled);
@@ -332,8 +342,8 @@ fn identity(target: &Target) -> Identity {
         coverage_target: PerType::from_fn(|user_type| {
             target.coverage_target.get(&user_type).copied()
         }),
-        accept_missing: target.accept_missing.iter().copied().collect(),
-        accept_bypasses: target.accept_bypasses.iter().copied().collect(),
+        accept_missing: target.accept_missing.clone(),
+        accept_bypasses: target.accept_bypasses.clone(),
         expect_blocked: target
             .surface
             .iter()

@@ -93,6 +93,7 @@ impl Daemon {
                 access: web::access::Access::open(),
                 alerts: engine.alerts(),
                 directory,
+                store: store.clone(),
                 readiness,
                 metrics_path,
             },

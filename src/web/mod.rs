@@ -1,6 +1,6 @@
 //! What the exporter serves over HTTP. Everything is read-only: GET and HEAD.
 //!
-//! - `/` names the version, the links and the targets with their state
+//! - [pages] for people
 //! - `/metrics` (the path is configurable) in the format and coding that the client prefers
 //! - `/api/v1/alerts` lists the alerts that are pending or fire, as Prometheus does; nobody is named
 //! - `/-/healthy` answers while the process does
@@ -9,9 +9,9 @@
 pub mod access;
 mod alerts;
 pub mod directory;
-mod landing;
 mod metrics;
 mod negotiate;
+mod pages;
 mod readiness;
 mod server;
 
@@ -30,6 +30,7 @@ use axum::routing::get;
 
 use crate::alerting::Alerts;
 use crate::exposition::{Board, Exposition};
+use crate::store::Store;
 
 /// What the routes read.
 #[derive(Debug)]
@@ -42,6 +43,8 @@ pub struct App {
     pub access: access::Access,
     /// The alerts.
     pub alerts: Alerts,
+    /// What is remembered, where something is.
+    pub store: Option<Store>,
     /// Who is behind the numbers.
     pub directory: Arc<directory::Directory>,
     /// Whether the first polls have ended.
@@ -55,7 +58,7 @@ pub fn router(app: App) -> Router {
     let metrics_path = app.metrics_path.to_string();
     let app = Arc::new(app);
     Router::new()
-        .route("/", get(landing::page))
+        .merge(pages::routes())
         .route(&metrics_path, get(metrics::scrape))
         .route("/api/v1/alerts", get(alerts::list))
         .route("/-/healthy", get("healthy\n"))
@@ -72,12 +75,12 @@ pub fn router(app: App) -> Router {
         .with_state(app)
 }
 
-/// Nothing that is served runs scripts, loads anything, is framed, or may be kept by a cache.
+/// Nothing that is served runs scripts, loads anything from elsewhere, is framed, or may be kept by a cache.
 const SECURITY_HEADERS: [(HeaderName, &str); 4] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (
         header::CONTENT_SECURITY_POLICY,
-        "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     ),
     (header::REFERRER_POLICY, "no-referrer"),
     (header::CACHE_CONTROL, "no-store"),

@@ -69,6 +69,14 @@ pub struct ListedKey {
     pub owner_url: String,
 }
 
+impl KeysPage {
+    /// How many pages there are; one if the list is empty.
+    pub fn pages(&self) -> u32 {
+        let pages = self.total.div_ceil(u64::from(self.per_page)).max(1);
+        u32::try_from(pages).unwrap_or(u32::MAX)
+    }
+}
+
 impl Directory {
     /// A page of a list of API keys: two requests to Odoo, one more if sorted by owner, two more with a search.
     ///

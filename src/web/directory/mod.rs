@@ -13,12 +13,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use axum::http::StatusCode;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 pub use keys::{KeysPage, ListedKey};
 pub use people::{Listed, PeoplePage};
-pub use query::{Direction, KeysQuery, PeopleQuery, RoleFilter, SortKeys};
+pub(super) use query::given;
+pub use query::{Direction, KeysQuery, PeopleQuery, RoleFilter, Slice, SortKeys};
 
 use crate::config::Target;
 use crate::domain::roster::Unlisted;
@@ -68,6 +70,18 @@ pub enum Refused {
 }
 
 impl Refused {
+    /// As a client of HTTP is told.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::NoSuchTarget(_) => StatusCode::NOT_FOUND,
+            Self::Unlisted(Unlisted::NoSuchRole(_)) => StatusCode::BAD_REQUEST,
+            Self::Odoo(_) => StatusCode::BAD_GATEWAY,
+            Self::NotPolled | Self::Down(_) | Self::Unlisted(_) | Self::Busy => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+        }
+    }
+
     /// What to do about it.
     pub fn hint(&self) -> &str {
         match self {
@@ -86,8 +100,9 @@ impl Refused {
 }
 
 /// One target that can be asked.
-pub(super) struct Asked {
-    pub(super) roster: Arc<Roster>,
+struct Asked {
+    snapshot: Arc<TargetSnapshot>,
+    roster: Arc<Roster>,
     transport: Transport,
     places: Arc<Semaphore>,
     deadline: Duration,
@@ -163,6 +178,7 @@ impl Directory {
         };
         Ok(Asked {
             roster: Arc::clone(roster),
+            snapshot: Arc::clone(&snapshot),
             transport: Transport::new(&self.clients, Arc::clone(&entry.target))?,
             places: Arc::clone(&entry.places),
             deadline: entry.target.timeout,

@@ -11,7 +11,8 @@ use serde::Serialize;
 use super::csv::{Row, line, yes_or_no};
 use super::query::{Direction, PeopleQuery};
 use super::{Asked, Directory, Refused};
-use crate::domain::roster::KeyState;
+use crate::domain::finding::{Finding, findings};
+use crate::domain::roster::{KeyState, Selection};
 use crate::domain::{ExemptReason, IdSet, UserType};
 use crate::odoo::directory::{Ordered, Person, ROWS, SortPeople, ordered};
 
@@ -71,6 +72,14 @@ pub struct Listed {
     pub last_login: Option<Timestamp>,
 }
 
+impl PeoplePage {
+    /// How many pages there are; one if the list is empty.
+    pub fn pages(&self) -> u32 {
+        let pages = self.total.div_ceil(u64::from(self.per_page)).max(1);
+        u32::try_from(pages).unwrap_or(u32::MAX)
+    }
+}
+
 impl Directory {
     /// A page of a list of people: two requests to Odoo, however long the list.
     ///
@@ -78,8 +87,8 @@ impl Directory {
     /// When the list would not be complete, or Odoo does not answer.
     pub async fn people(&self, target: &str, query: &PeopleQuery) -> Result<PeoplePage, Refused> {
         let asked = self.ask(target)?;
-        let selection = asked.roster.people(&query.wanted())?;
-        let ids = asked.in_order(query).await?;
+        let selection = asked.selection(query)?;
+        let ids = asked.in_order(&selection, query).await?;
         let slice = query.slice();
         let shown = slice.of(&ids);
         Ok(PeoplePage {
@@ -103,7 +112,7 @@ impl Directory {
         query: &PeopleQuery,
     ) -> Result<impl Stream<Item = Result<Bytes, Refused>> + use<>, Refused> {
         let asked = Arc::new(self.ask(target)?);
-        let ids = asked.in_order(query).await?;
+        let ids = asked.in_order(&asked.selection(query)?, query).await?;
         let chunks: Vec<Vec<u32>> = ids.chunks(ROWS).map(<[u32]>::to_vec).collect();
         let rows = stream::iter(chunks).then(move |ids| {
             let asked = Arc::clone(&asked);
@@ -119,15 +128,40 @@ impl Directory {
 }
 
 impl Asked {
+    fn selection(&self, query: &PeopleQuery) -> Result<Selection, Refused> {
+        let (wanted, roster) = (query.wanted(), &self.roster);
+        let Some(kind) = query.finding else {
+            return Ok(roster.people(&wanted)?);
+        };
+        let findings = self.snapshot.case().map(|case| findings(&case));
+        let about = |it: &&Finding| {
+            let subject = query.subject.is_none() || it.subject == query.subject;
+            it.kind == kind && subject
+        };
+        let ids = findings
+            .iter()
+            .flatten()
+            .filter(about)
+            .fold(IdSet::new(), |all, it| all | &it.people);
+        let concerned = Selection {
+            ids,
+            portal_except: None,
+        };
+        Ok(roster.narrow(concerned, &wanted)?)
+    }
+
     /// The ids of a list.
-    async fn in_order(&self, query: &PeopleQuery) -> Result<Vec<u32>, Refused> {
-        let selection = self.roster.people(&query.wanted())?;
+    async fn in_order(
+        &self,
+        selection: &Selection,
+        query: &PeopleQuery,
+    ) -> Result<Vec<u32>, Refused> {
         let order = Ordered {
             by: query.sort.unwrap_or(SortPeople::Name),
             descending: query.order == Some(Direction::Desc),
             search: query.q.as_deref(),
         };
-        self.within(ordered(&self.transport, &self.roster, &selection, &order))
+        self.within(ordered(&self.transport, &self.roster, selection, &order))
             .await
     }
 

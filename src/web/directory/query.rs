@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::domain::roster::{InRole, KeyState, State, Wanted};
 use crate::domain::vocabulary::vocabulary;
-use crate::domain::{ExemptReason, UserType};
+use crate::domain::{ExemptReason, UserType, finding};
 use crate::odoo::directory::SortPeople;
 
 /// Rows of a page, unless something else is asked for.
@@ -84,6 +84,12 @@ pub struct PeopleQuery {
     /// Only those exempt for this reason.
     #[serde(deserialize_with = "given")]
     pub reason: Option<ExemptReason>,
+    /// Those whom findings of this kind concern, whatever `state` says.
+    #[serde(deserialize_with = "given")]
+    pub finding: Option<finding::Kind>,
+    /// Of these findings only those about this: a role, a type, an exemption.
+    #[serde(deserialize_with = "given")]
+    pub subject: Option<String>,
     /// Only those whose name or login holds this text.
     #[serde(deserialize_with = "given")]
     pub q: Option<String>,
@@ -193,7 +199,7 @@ impl Slice {
 }
 
 /// What a parameter says; nothing where it is empty.
-fn given<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+pub(in crate::web) fn given<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
     T: FromStr<Err: Display>,

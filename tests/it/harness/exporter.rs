@@ -78,6 +78,7 @@ impl Shown {
             board: Arc::clone(&self.board),
             access: web::access::Access::open(),
             alerts: Alerts::default(),
+            store: None,
             directory: Directory::new(&[], &self.board, &Arc::default()),
             readiness,
             metrics_path: MetricsPath::default(),
