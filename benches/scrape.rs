@@ -108,7 +108,12 @@ async fn scrape(targets: usize, coding: Coding) {
         metrics_path: MetricsPath::default(),
     });
     let (listener, ours) = listen().await;
-    let server = tokio::spawn(web::serve(listener, routes, shutdown.clone()));
+    let server = tokio::spawn(web::serve(
+        listener,
+        routes,
+        web::access::Access::open(),
+        shutdown.clone(),
+    ));
     let (listener, theirs) = listen().await;
     let routes = Router::new().route("/metrics", get(async move || bytes));
     let rival = tokio::spawn(axum::serve(listener, routes).into_future());

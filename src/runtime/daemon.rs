@@ -19,6 +19,7 @@ use crate::exposition::{Board, ExporterState, Exposition, Shard};
 use crate::odoo::Clients;
 use crate::poll::Scheduler;
 use crate::store::Store;
+use crate::web::access::Access;
 use crate::web::{self, MetricsPath, Readiness};
 
 /// After this time the daemon is ready even if some targets have not ended their first poll: one slow target must not keep the others
@@ -48,6 +49,7 @@ impl Daemon {
         config: &Config,
         listen: &Listen,
         metrics_path: MetricsPath,
+        access: Access,
         store: Option<Store>,
     ) -> io::Result<Self> {
         let listener = listen.bind().await?;
@@ -88,7 +90,7 @@ impl Daemon {
             app: web::App {
                 exposition: Exposition::new(Arc::clone(&board), exporter, families),
                 board,
-                access: web::access::Access::open(),
+                access,
                 alerts: engine.alerts(),
                 readiness,
                 metrics_path,
@@ -118,13 +120,14 @@ impl Daemon {
     /// When the listener fails.
     pub async fn run(self, stop: CancellationToken) -> io::Result<()> {
         let latch = self.latch;
+        let access = self.app.access.clone();
         tokio::spawn(async move {
             tokio::time::sleep(READY_AFTER).await;
             drop(latch);
         });
         let polls = tokio::spawn(self.scheduler.run(stop.clone()));
         let alerts = tokio::spawn(self.engine.run(stop.clone()));
-        let served = web::serve(self.listener, web::router(self.app), stop.clone()).await;
+        let served = web::serve(self.listener, web::router(self.app), access, stop.clone()).await;
         stop.cancel();
         // Neither panics: polls catch their own.
         let _ = polls.await;

@@ -11,18 +11,19 @@ mod alerts;
 mod landing;
 mod metrics;
 mod negotiate;
+mod problem;
 mod readiness;
 mod server;
 
 pub use metrics::{MetricsPath, UnusablePath};
+pub use problem::Problem;
 pub use readiness::{Readiness, ReadinessLatch, Unpolled};
-pub use server::{Limits, serve, serve_within};
+pub use server::{Connection, Limits, serve, serve_within};
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::http::StatusCode;
-use axum::http::header::{self, HeaderName, HeaderValue};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -63,30 +64,9 @@ pub fn router(app: App) -> Router {
         })
         .layer(middleware::from_fn_with_state(
             Arc::clone(&app),
-            access::identify,
+            access::guard,
         ))
-        .layer(middleware::map_response(with_security_headers))
         .with_state(app)
-}
-
-/// Nothing that is served runs scripts, loads anything, is framed, or may be kept by a cache.
-const SECURITY_HEADERS: [(HeaderName, &str); 4] = [
-    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    (
-        header::CONTENT_SECURITY_POLICY,
-        "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    ),
-    (header::REFERRER_POLICY, "no-referrer"),
-    (header::CACHE_CONTROL, "no-store"),
-];
-
-async fn with_security_headers(mut response: Response) -> Response {
-    for (name, value) in SECURITY_HEADERS {
-        response
-            .headers_mut()
-            .insert(name, HeaderValue::from_static(value));
-    }
-    response
 }
 
 /// A defect: nothing about it is told to the client.

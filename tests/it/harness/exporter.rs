@@ -97,7 +97,7 @@ impl Server {
             .expect("a free port");
         let address = listener.local_addr().expect("an address");
         let shutdown = CancellationToken::new();
-        let serving = web::serve_within(limits, listener, routes, shutdown.clone());
+        let serving = web::serve_within(limits, listener, routes, access, shutdown.clone());
         Self {
             address,
             shutdown,
