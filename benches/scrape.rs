@@ -104,6 +104,7 @@ async fn scrape(targets: usize, coding: Coding) {
         board,
         readiness,
         access: web::access::Access::open(),
+        store: None,
         alerts: odoo_mfa_exporter::alerting::Alerts::default(),
         metrics_path: MetricsPath::default(),
     });

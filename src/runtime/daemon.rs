@@ -91,6 +91,7 @@ impl Daemon {
                 exposition: Exposition::new(Arc::clone(&board), exporter, families),
                 board,
                 access,
+                store: store.clone(),
                 alerts: engine.alerts(),
                 readiness,
                 metrics_path,

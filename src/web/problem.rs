@@ -33,6 +33,14 @@ impl Problem {
     }
 }
 
+/// Refuses a request as its path's readers understand: programs by a problem, people by a line of text.
+pub fn refusal(path: &str, status: StatusCode, detail: &str) -> Response {
+    if path.starts_with("/api/") {
+        return Problem::new(status, detail).into_response();
+    }
+    (status, format!("{detail}\n")).into_response()
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

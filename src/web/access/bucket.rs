@@ -44,7 +44,7 @@ mod tests {
             burst: 3,
         });
         let start = Instant::now();
-        let mut taken = |seconds: f64| bucket.take(start + Duration::from_secs_f64(seconds));
+        let taken = |seconds: f64| bucket.take(start + Duration::from_secs_f64(seconds));
         assert_eq!([(); 4].map(|()| taken(0.0)), [true, true, true, false]);
         assert_eq!([taken(0.9), taken(1.1), taken(1.2)], [false, true, false]);
         assert_eq!([(); 4].map(|()| taken(60.0)), [true, true, true, false]);

@@ -7,10 +7,11 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 
 use super::{Access, Refusal, Role};
-use crate::web::{App, Problem};
+use crate::web::App;
+use crate::web::problem::refusal;
 
 /// What a route needs; the metrics need [`Role::Scrape`]. What is not listed, paths without a route too, needs [`Role::Read`].
 pub(super) const NEEDS: &[(&str, Option<Role>)] = &[
@@ -175,11 +176,7 @@ impl Refused {
                 },
             ),
         };
-        let mut response = if path.starts_with("/api/") {
-            Problem::new(status, detail).into_response()
-        } else {
-            (status, format!("{detail}\n")).into_response()
-        };
+        let mut response = refusal(path, status, detail);
         let headers = response.headers_mut();
         match self {
             Self::Unauthorized if access.asks_for_passwords() => {

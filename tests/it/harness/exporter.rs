@@ -9,6 +9,8 @@ use odoo_mfa_exporter::domain::TargetSnapshot;
 use odoo_mfa_exporter::exposition::{
     Board, Coding, ExporterState, Exposition, Format, Shard, catalogue,
 };
+use odoo_mfa_exporter::store::Store;
+use odoo_mfa_exporter::web::access::Access;
 use odoo_mfa_exporter::web::{self, App, Limits, MetricsPath, Readiness, ReadinessLatch};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -71,11 +73,17 @@ impl Shown {
 
     /// All routes, and what keeps `/-/ready` waiting.
     pub fn routes(&self) -> (Router, ReadinessLatch) {
+        self.routes_for(Access::open(), None)
+    }
+
+    /// The same, for those whom this lets in.
+    pub fn routes_for(&self, access: Access, store: Option<Store>) -> (Router, ReadinessLatch) {
         let (readiness, latch) = Readiness::new(Arc::clone(&self.board));
         let routes = web::router(App {
             exposition: Arc::clone(&self.exposition),
             board: Arc::clone(&self.board),
-            access: web::access::Access::open(),
+            access,
+            store,
             alerts: Alerts::default(),
             readiness,
             metrics_path: MetricsPath::default(),
@@ -92,6 +100,11 @@ impl Server {
 
     /// The same, within other limits than usual.
     pub async fn start_within(limits: Limits, routes: Router) -> Self {
+        Self::start_behind(Access::open(), limits, routes).await
+    }
+
+    /// The same, with the TLS of this.
+    pub async fn start_behind(access: Access, limits: Limits, routes: Router) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0))
             .await
             .expect("a free port");
