@@ -122,6 +122,10 @@ impl Server {
         format!("http://{}{path}", self.address)
     }
 
+    pub fn https(&self, path: &str) -> String {
+        format!("https://{}{path}", self.address)
+    }
+
     /// Stops it, and waits until it has.
     pub async fn stop(mut self) {
         self.shutdown.cancel();
