@@ -104,13 +104,18 @@ async fn scrape(targets: usize, coding: Coding) {
         directory: web::directory::Directory::new(&[], &board, &Arc::default()),
         board,
         readiness,
-        store: None,
         access: web::access::Access::open(),
+        store: None,
         alerts: odoo_mfa_exporter::alerting::Alerts::default(),
         metrics_path: MetricsPath::default(),
     });
     let (listener, ours) = listen().await;
-    let server = tokio::spawn(web::serve(listener, routes, shutdown.clone()));
+    let server = tokio::spawn(web::serve(
+        listener,
+        routes,
+        web::access::Access::open(),
+        shutdown.clone(),
+    ));
     let (listener, theirs) = listen().await;
     let routes = Router::new().route("/metrics", get(async move || bytes));
     let rival = tokio::spawn(axum::serve(listener, routes).into_future());

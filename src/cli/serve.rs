@@ -6,14 +6,19 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use ring::rand::SystemRandom;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-use super::{FAILED, Options, block_on, load, print_diagnostics};
-use crate::config::{Config, Env, FileContent};
+use super::{FAILED, Options, block_on, load, load_web, print_diagnostics};
+use crate::config::web_file::{Sources, WebFile};
+use crate::config::{Config, Diagnostic, Env, FileContent};
 use crate::demo::{DemoTarget, SimulateOptions, start_demo};
 use crate::runtime::{Daemon, stop_on_signals};
 use crate::store::{Limits, Location, Store};
+use crate::web::access::Access;
 
 /// Options of `demo`.
 #[derive(Debug, clap::Args)]
@@ -54,17 +59,30 @@ pub(super) fn serve(options: &Options) -> ExitCode {
         Ok(config) => config,
         Err(code) => return code,
     };
-    finish(block_on(run(&config, options)))
+    let (access, read) = match load_web(options, &config.web) {
+        Ok(web) => web,
+        Err(code) => return code,
+    };
+    finish(block_on(run(&config, options, access, read)))
 }
 
-async fn run(config: &Config, options: &Options) -> anyhow::Result<()> {
+async fn run(
+    config: &Config,
+    options: &Options,
+    access: Access,
+    read: Sources,
+) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     stop_on_signals(stop.clone()).context("cannot listen to signals")?;
     let store = Store::open(options.storage(), Limits::default())?;
+    if let Some(path) = &options.web_config_file {
+        tokio::spawn(access.clone().reread(path.clone(), read, stop.clone()));
+    }
     let daemon = Daemon::prepare(
         config,
         &options.listen,
         options.metrics_path.clone(),
+        access,
         Some(store),
     )
     .await?;
@@ -82,10 +100,14 @@ pub(super) fn demo(options: &Options, demo: &Demo) -> ExitCode {
         let env = DemoEnv {
             configuration: demo_configuration(&simulated.targets),
         };
-        let (config, _) = Config::load(Path::new("demo.yml"), &env).map_err(|diagnostics| {
-            print_diagnostics(&diagnostics);
-            anyhow::anyhow!("the demo's configuration is wrong: a defect of this program")
-        })?;
+        let (config, _) = Config::load(Path::new("demo.yml"), &env).map_err(defect)?;
+        let (password, users) = demo_reader()?;
+        let env = DemoEnv {
+            configuration: users,
+        };
+        let web = WebFile::load(Path::new("demo-web.yml"), &env);
+        let web = web.config.ok_or_else(|| defect(web.diagnostics))?;
+        let access = Access::new(&config.web, web)?;
         let stop = CancellationToken::new();
         stop_on_signals(stop.clone()).context("cannot listen to signals")?;
         let store = Store::open(Location::Memory, Limits::default())?;
@@ -93,6 +115,7 @@ pub(super) fn demo(options: &Options, demo: &Demo) -> ExitCode {
             &config,
             &options.listen,
             options.metrics_path.clone(),
+            access,
             Some(store),
         )
         .await?;
@@ -105,10 +128,10 @@ pub(super) fn demo(options: &Options, demo: &Demo) -> ExitCode {
         }
         let address = daemon.address()?;
         println!(
-            "\nThe exporter:\n  http://localhost:{}/\n  http://localhost:{}{}\n\nCtrl-C ends it.",
-            address.port(),
-            address.port(),
-            options.metrics_path
+            "\nThe exporter:\n  http://localhost:{port}/\n  http://localhost:{port}{}\n\nNames of people want a signed-in reader:\n  \
+             http://localhost:{port}/sign-in\n  user {DEMO_READER}, password {password}\n\nCtrl-C ends it.",
+            options.metrics_path,
+            port = address.port(),
         );
         daemon.run(stop).await?;
         Ok(())
@@ -158,8 +181,32 @@ fn demo_configuration(targets: &[DemoTarget]) -> String {
         })
         .collect();
     // JSON is YAML.
-    serde_json::json!({"defaults": {"interval": "5s", "timeout": "4s"}, "targets": targets})
-        .to_string()
+    serde_json::json!({
+        "defaults": {"interval": "5s", "timeout": "4s"},
+        "targets": targets,
+        "web": {"roles": {"scrape": ["*"], "read": ["*"], "read_names": [DEMO_READER]}},
+    })
+    .to_string()
+}
+
+/// Who may read names in the demo.
+const DEMO_READER: &str = "reader";
+
+/// A password of its own for each run, and a web configuration with the reader.
+fn demo_reader() -> anyhow::Result<(String, String)> {
+    let bytes: [u8; 12] = ring::rand::generate(&SystemRandom::new())
+        .map_err(|_| anyhow::anyhow!("the system gives no random bytes"))?
+        .expose();
+    let password = BASE64_URL_SAFE_NO_PAD.encode(bytes);
+    // Nobody guesses 96 bits, however fast a guess is checked.
+    let hash = bcrypt::hash(&password, 4)?;
+    let users = serde_json::json!({"basic_auth_users": {DEMO_READER: hash}});
+    Ok((password, users.to_string()))
+}
+
+fn defect(diagnostics: Vec<Diagnostic>) -> anyhow::Error {
+    print_diagnostics(&diagnostics);
+    anyhow::anyhow!("the demo's configuration is wrong: a defect of this program")
 }
 
 /// The demo's configuration exists in memory only.

@@ -12,6 +12,7 @@ mod resolve;
 mod schema;
 mod secret;
 mod target;
+pub mod web_file;
 mod yaml;
 
 use std::collections::BTreeSet;

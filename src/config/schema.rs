@@ -75,13 +75,19 @@ impl fmt::Display for Kind {
 
 /// The reference of all fields as Markdown tables, one per section, and the default roles.
 pub fn reference() -> String {
-    let mut text = String::new();
-    write_section(&ROOT, &mut text, &mut BTreeSet::new());
+    let mut text = tables(&ROOT);
     text += "### Default roles\n\n| role | groups |\n|---|---|\n";
     for (role, groups) in Roles::default().iter() {
         let groups: Vec<_> = groups.iter().map(|group| format!("`{group}`")).collect();
         text += &format!("| `{role}` | {} |\n", groups.join(", "));
     }
+    text
+}
+
+/// A file's sections as Markdown tables.
+pub(super) fn tables(root: &'static Section) -> String {
+    let mut text = String::new();
+    write_section(root, &mut text, &mut BTreeSet::new());
     text
 }
 

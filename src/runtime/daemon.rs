@@ -19,6 +19,7 @@ use crate::exposition::{Board, ExporterState, Exposition, Shard};
 use crate::odoo::Clients;
 use crate::poll::Scheduler;
 use crate::store::Store;
+use crate::web::access::Access;
 use crate::web::directory::Directory;
 use crate::web::{self, MetricsPath, Readiness};
 
@@ -49,6 +50,7 @@ impl Daemon {
         config: &Config,
         listen: &Listen,
         metrics_path: MetricsPath,
+        access: Access,
         store: Option<Store>,
     ) -> io::Result<Self> {
         let listener = listen.bind().await?;
@@ -90,10 +92,10 @@ impl Daemon {
             app: web::App {
                 exposition: Exposition::new(Arc::clone(&board), exporter, families),
                 board,
-                access: web::access::Access::open(),
+                access,
+                store: store.clone(),
                 alerts: engine.alerts(),
                 directory,
-                store: store.clone(),
                 readiness,
                 metrics_path,
             },
@@ -122,13 +124,14 @@ impl Daemon {
     /// When the listener fails.
     pub async fn run(self, stop: CancellationToken) -> io::Result<()> {
         let latch = self.latch;
+        let access = self.app.access.clone();
         tokio::spawn(async move {
             tokio::time::sleep(READY_AFTER).await;
             drop(latch);
         });
         let polls = tokio::spawn(self.scheduler.run(stop.clone()));
         let alerts = tokio::spawn(self.engine.run(stop.clone()));
-        let served = web::serve(self.listener, web::router(self.app), stop.clone()).await;
+        let served = web::serve(self.listener, web::router(self.app), access, stop.clone()).await;
         stop.cancel();
         // Neither panics: polls catch their own.
         let _ = polls.await;

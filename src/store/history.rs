@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::record::{signed, stored};
@@ -11,7 +12,7 @@ use super::{Limits, Range};
 use crate::domain::{Posture, UserType};
 
 /// The headline numbers of one poll. `None` is what that poll could not tell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct Headline {
     /// Internal people who are active and not exempt.
     pub internal_eligible: Option<u64>,
@@ -36,7 +37,7 @@ pub struct Headline {
 }
 
 /// The headline numbers at one time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct HistoryRow {
     /// When the poll began.
     pub at: jiff::Timestamp,

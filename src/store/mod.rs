@@ -30,7 +30,7 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-pub use changes::{ChangeRow, Page};
+pub use changes::{ChangeRow, LoggedKind, Page};
 pub use file::{FILE_NAME, Location, Refused};
 pub use history::{Headline, HistoryRow};
 pub use last_poll::LastPoll;

@@ -47,6 +47,13 @@ impl FromStr for MetricsPath {
     }
 }
 
+impl MetricsPath {
+    /// The path.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 impl fmt::Display for MetricsPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

@@ -6,6 +6,7 @@ use odoo_mfa_exporter::demo::{AccountKind, Clock, Recipe, ServerOptions, SimServ
 use odoo_mfa_exporter::runtime::Daemon;
 use odoo_mfa_exporter::store::{Limits, Location, Store};
 use odoo_mfa_exporter::web::MetricsPath;
+use odoo_mfa_exporter::web::access::Access;
 use tokio_util::sync::CancellationToken;
 
 use crate::harness::fault_proxy::{Fault, FaultProxy};
@@ -81,9 +82,15 @@ async fn a_target_that_fails_says_why_shows_no_number_and_comes_back() {
     let config = target::config(&serde_json::json!({"defaults": {"interval": "2s", "timeout": "1900ms"}, "targets": targets}).to_string());
     let store = Store::open(Location::Memory, Limits::default()).expect("a store in memory");
     let listen = "127.0.0.1:0".parse().expect("an address");
-    let daemon = Daemon::prepare(&config, &listen, MetricsPath::default(), Some(store))
-        .await
-        .expect("a free port");
+    let daemon = Daemon::prepare(
+        &config,
+        &listen,
+        MetricsPath::default(),
+        Access::open(),
+        Some(store),
+    )
+    .await
+    .expect("a free port");
     let metrics = format!("http://{}/metrics", daemon.address().expect("an address"));
     let stop = CancellationToken::new();
     let running = tokio::spawn(daemon.run(stop.clone()));
@@ -163,9 +170,15 @@ async fn families_that_are_switched_off_cost_no_request() {
         .to_string(),
     );
     let listen = "127.0.0.1:0".parse().expect("an address");
-    let daemon = Daemon::prepare(&config, &listen, MetricsPath::default(), None)
-        .await
-        .expect("a free port");
+    let daemon = Daemon::prepare(
+        &config,
+        &listen,
+        MetricsPath::default(),
+        Access::open(),
+        None,
+    )
+    .await
+    .expect("a free port");
     let metrics = format!("http://{}/metrics", daemon.address().expect("an address"));
     let stop = CancellationToken::new();
     let running = tokio::spawn(daemon.run(stop.clone()));

@@ -1,5 +1,6 @@
 //! Tests of the whole, as its users see it.
 
+mod access;
 mod alert_rules;
 mod alerting;
 mod commands;
@@ -14,3 +15,4 @@ mod prometheus;
 mod refusals;
 mod stack;
 mod web;
+mod web_config;

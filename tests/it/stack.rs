@@ -15,6 +15,7 @@ use odoo_mfa_exporter::exposition::catalogue::{Family, Source, family};
 use odoo_mfa_exporter::runtime::Daemon;
 use odoo_mfa_exporter::store::{Limits, Location, Store};
 use odoo_mfa_exporter::web::MetricsPath;
+use odoo_mfa_exporter::web::access::Access;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -71,6 +72,7 @@ async fn every_expression_of_rules_and_dashboards_has_an_answer() {
         &configuration(&demo),
         &listen,
         MetricsPath::default(),
+        Access::open(),
         Some(store),
     )
     .await

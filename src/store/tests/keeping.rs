@@ -164,6 +164,7 @@ async fn the_change_log_is_bounded_and_read_in_pages() {
     }
     let whole = Range::default();
     let page = |before_seq| Page {
+        kind: None,
         before_seq,
         limit: 4,
     };

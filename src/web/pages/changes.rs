@@ -94,6 +94,7 @@ async fn changes(
     let page = store::Page {
         before_seq,
         limit: ROWS + 1,
+        ..store::Page::default()
     };
     let rows = store.changes(target, Range::default(), page).await;
     rows.map_err(|_| "the store cannot be read at present; the log says why")

@@ -1,8 +1,11 @@
 //! What the tests share.
 
 pub mod alertmanager;
+pub mod curl;
 pub mod exporter;
 pub mod fault_proxy;
+pub mod log;
+pub mod pki;
 pub mod prometheus;
 pub mod snapshots;
 pub mod staged;
