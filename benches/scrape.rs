@@ -101,6 +101,7 @@ async fn scrape(targets: usize, coding: Coding) {
     let (readiness, _latch) = Readiness::new(Arc::clone(&board));
     let routes = web::router(App {
         exposition,
+        directory: web::directory::Directory::new(&[], &board, &Arc::default()),
         board,
         readiness,
         access: web::access::Access::open(),

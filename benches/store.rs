@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
-use odoo_mfa_exporter::domain::facts::{ApiKey, Facts, Known, People, Scope, Server};
+use odoo_mfa_exporter::domain::facts::{ApiKey, Facts, Known, People, PortalGroups, Scope, Server};
 use odoo_mfa_exporter::domain::posture::{Standing, Terms};
 use odoo_mfa_exporter::domain::role::Roles;
 use odoo_mfa_exporter::domain::transition::{Answers, Baseline, Origin, Person, questions};
@@ -165,6 +165,7 @@ fn empty() -> Facts {
         rpc_module: Some(false),
         policy: Known::Complete(None),
         trusted_networks: None,
+        portal: PortalGroups::default(),
     }
 }
 

@@ -560,14 +560,14 @@ fn bypasses(facts: &Facts, modules: &BTreeSet<Module>) -> Bypasses {
 }
 
 /// Whom a bare password lets into XML-RPC and JSON-RPC.
-enum PasswordRpc {
+pub(super) enum PasswordRpc {
     /// Nobody: the server has neither.
     Closed,
     /// Everybody without TOTP, except these types.
     OpenExcept { types: PerType<bool> },
 }
 
-fn password_rpc(facts: &Facts) -> Option<PasswordRpc> {
+pub(super) fn password_rpc(facts: &Facts) -> Option<PasswordRpc> {
     if !facts.is_at_least((19, 0)) {
         return Some(PasswordRpc::OpenExcept {
             types: PerType::default(),

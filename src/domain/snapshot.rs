@@ -11,7 +11,7 @@ use super::health::{Outcome, PollHealth};
 use super::surface::Checked;
 use super::transition::Counters;
 use super::vocabulary::{Api, Bypass, Capability, Endpoint, Factor, Reason};
-use super::{IdSet, PerType, Posture};
+use super::{IdSet, PerType, Posture, Roster};
 
 /// Who a target is and what its configuration says that series repeat.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,6 +57,8 @@ pub struct TargetSnapshot {
     pub surface: Arc<[Checked]>,
     /// The numbers, only while they are true: absent when the last poll failed.
     pub posture: Option<Arc<Posture>>,
+    /// Whom the numbers count, as long as they are true; only ids. Never leaves memory.
+    pub roster: Option<Arc<Roster>>,
     /// Whom alerts concern, as of the last poll that succeeded; empty unless alerts may name people. Never leaves memory.
     pub concerned: Arc<BTreeMap<Concern, IdSet>>,
 }
@@ -73,6 +75,7 @@ impl TargetSnapshot {
             poller_key_expiry: None,
             surface: Arc::default(),
             posture: None,
+            roster: None,
             concerned: Arc::default(),
         }
     }

@@ -19,10 +19,11 @@ use crate::config::{Metrics, Target};
 use crate::domain::alert::{Transitions, concerned};
 use crate::domain::facts::Gap;
 use crate::domain::health::Outcome;
+use crate::domain::posture::Terms;
 use crate::domain::role::Roles;
 use crate::domain::snapshot::Identity;
 use crate::domain::transition::Change;
-use crate::domain::{Capability, Factor, PerType, Reason, TargetSnapshot};
+use crate::domain::{Capability, Factor, PerType, Reason, Roster, TargetSnapshot};
 use crate::exposition::{Board, ExporterState, Slot};
 use crate::odoo::plan::Parts;
 use crate::odoo::surface::check_all;
@@ -172,9 +173,15 @@ impl Poller {
                 if self.shared.named {
                     snapshot.concerned = Arc::new(concerned(&polled.facts, &polled.standing));
                 }
-                snapshot.server = Some(polled.facts.server);
+                snapshot.server = Some(polled.facts.server.clone());
                 snapshot.poller_key_expiry = polled.posture.poller_key_expiry;
                 snapshot.posture = Some(polled.posture);
+                let terms = Terms {
+                    accepted: &self.target.accepted_factors,
+                    exemptions: &self.target.exemptions,
+                };
+                let roster = Roster::new(polled.facts, polled.standing, &terms);
+                snapshot.roster = Some(Arc::new(roster));
             }
             Err(error) => {
                 let reason = error.reason();
@@ -193,6 +200,7 @@ impl Poller {
                     snapshot.capabilities = with_users_missing(&snapshot.capabilities, &error);
                 }
                 snapshot.posture = None;
+                snapshot.roster = None;
                 if let Some(store) = &self.shared.store {
                     store.record_failure(&self.target).await;
                 }

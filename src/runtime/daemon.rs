@@ -20,6 +20,7 @@ use crate::odoo::Clients;
 use crate::poll::Scheduler;
 use crate::store::Store;
 use crate::web::access::Access;
+use crate::web::directory::Directory;
 use crate::web::{self, MetricsPath, Readiness};
 
 /// After this time the daemon is ready even if some targets have not ended their first poll: one slow target must not keep the others
@@ -59,6 +60,7 @@ impl Daemon {
         let clients = Arc::new(Clients::default());
         let (transitions, happened) = mpsc::channel(TRANSITIONS);
         let named = config.privacy.names_in_alerts;
+        let directory = Directory::new(&config.targets, &board, &clients);
         let inputs = alerting::Inputs {
             board: Arc::clone(&board),
             exporter: Arc::clone(&exporter),
@@ -67,7 +69,7 @@ impl Daemon {
                 Some(store) => Arc::new(store.clone()) as Arc<dyn AlertStates>,
                 None => Arc::new(alerting::InMemory::default()),
             },
-            names: named.then(|| Arc::new(OdooNames::new(config, &clients)) as _),
+            names: named.then(|| Arc::new(OdooNames(Arc::clone(&directory))) as _),
         };
         let options = alerting::Options::of(&config.alerting);
         let engine = Engine::new(&config.alerting, inputs, options);
@@ -93,6 +95,7 @@ impl Daemon {
                 access,
                 store: store.clone(),
                 alerts: engine.alerts(),
+                directory,
                 readiness,
                 metrics_path,
             },

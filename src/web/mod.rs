@@ -10,6 +10,7 @@
 
 pub mod access;
 pub mod api;
+pub mod directory;
 mod landing;
 mod metrics;
 mod negotiate;
@@ -54,6 +55,8 @@ pub struct App {
     pub store: Option<Store>,
     /// The alerts.
     pub alerts: Alerts,
+    /// Who is behind the numbers.
+    pub directory: Arc<directory::Directory>,
     /// Whether the first polls have ended.
     pub readiness: Readiness,
     /// Where the metrics are.
@@ -94,16 +97,12 @@ impl App {
     /// # Errors
     /// When there is none of that name.
     fn snapshot(&self, name: &str) -> Result<Arc<TargetSnapshot>, Problem> {
-        let slots = self.board.slots();
-        let mut snapshots = slots.iter().map(|slot| slot.load());
-        snapshots
-            .find(|it| it.identity.name == name)
-            .ok_or_else(|| {
-                Problem::new(
-                    StatusCode::NOT_FOUND,
-                    format!("there is no target '{name}': /api/v1/targets lists them"),
-                )
-            })
+        self.board.find(name).ok_or_else(|| {
+            Problem::new(
+                StatusCode::NOT_FOUND,
+                format!("there is no target '{name}': /api/v1/targets lists them"),
+            )
+        })
     }
 }
 

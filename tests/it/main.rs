@@ -5,6 +5,7 @@ mod alert_rules;
 mod alerting;
 mod commands;
 mod daemon;
+mod directory;
 mod exposition;
 mod harness;
 mod layers;

@@ -1,17 +1,15 @@
 //! What is asked for: query parameters. An empty one, as forms send it, is none; an unknown one, or one that is there twice, is refused.
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
 use std::str::FromStr;
 
+use crate::web::Problem;
+pub(super) use crate::web::directory::given;
 use axum::extract::{FromRequestParts, Query};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 use serde::de::value::{Error, MapDeserializer};
-use serde::{Deserialize, Deserializer};
-
-use crate::web::Problem;
 
 /// Rows of a page, unless something else is asked for.
 pub(super) const ROWS: u32 = 100;
@@ -69,21 +67,6 @@ fn read<T: DeserializeOwned>(pairs: BTreeMap<String, String>) -> Result<T, Probl
 
 fn bad(detail: impl Into<String>) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, detail)
-}
-
-/// What a parameter says; nothing where it is empty.
-pub(super) fn given<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: FromStr<Err: Display>,
-{
-    let text = String::deserialize(deserializer)?;
-    match text.trim() {
-        "" => Ok(None),
-        text => text.parse().map(Some).map_err(|error| {
-            serde::de::Error::custom(format_args!("`{}`: {error}", text.escape_debug()))
-        }),
-    }
 }
 
 /// A number within bounds.

@@ -11,6 +11,7 @@ use odoo_mfa_exporter::exposition::{
 };
 use odoo_mfa_exporter::store::Store;
 use odoo_mfa_exporter::web::access::Access;
+use odoo_mfa_exporter::web::directory::Directory;
 use odoo_mfa_exporter::web::{self, App, Limits, MetricsPath, Readiness, ReadinessLatch};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -85,6 +86,7 @@ impl Shown {
             access,
             store,
             alerts: Alerts::default(),
+            directory: Directory::new(&[], &self.board, &Arc::default()),
             readiness,
             metrics_path: MetricsPath::default(),
         });

@@ -8,6 +8,7 @@ pub mod log;
 pub mod pki;
 pub mod prometheus;
 pub mod snapshots;
+pub mod staged;
 pub mod target;
 pub mod text;
 
