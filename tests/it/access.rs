@@ -23,7 +23,7 @@ use crate::harness::snapshots::up;
 use crate::harness::{curl, eventually};
 
 /// What every role is asked for. The last: paths without a route.
-const ROUTES: &[(&str, Needs)] = &[
+pub const ROUTES: &[(&str, Needs)] = &[
     ("/-/healthy", Needs::Nothing),
     ("/-/ready", Needs::Nothing),
     ("/metrics", Needs::Scrape),
@@ -44,7 +44,7 @@ const ROUTES: &[(&str, Needs)] = &[
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Needs {
+pub enum Needs {
     Nothing,
     Scrape,
     Read,

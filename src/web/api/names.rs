@@ -28,8 +28,9 @@ pub(super) async fn keys(
 impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {
         let status = match &refused {
-            Refused::NoSuchTarget(_) => StatusCode::NOT_FOUND,
-            Refused::Unlisted(Unlisted::NoSuchRole(_)) => StatusCode::BAD_REQUEST,
+            Refused::NoSuchTarget(_) | Refused::Unlisted(Unlisted::NoSuchRole(_)) => {
+                StatusCode::NOT_FOUND
+            }
             Refused::Odoo(_) => StatusCode::BAD_GATEWAY,
             Refused::NotPolled | Refused::Down(_) | Refused::Unlisted(_) | Refused::Busy => {
                 StatusCode::SERVICE_UNAVAILABLE

@@ -150,7 +150,7 @@ fn responses(problem: &Schema) -> Value {
         (400, "A parameter is wrong, or unknown."),
         (401, "User and password are wanted."),
         (403, "The reader has not the role that this needs."),
-        (404, "There is no such target."),
+        (404, "There is no such target, or no such role."),
         (429, "Too many requests at one time."),
         (502, "Odoo does not answer, or refuses."),
         (503, "What this needs does not answer at present."),
@@ -227,6 +227,12 @@ fn take_description(schema: &mut Value) -> Option<Value> {
         choices.retain(|it| it["type"] != "null");
         *schema = choices.pop()?;
         schema.as_object_mut()?.remove("description");
+    }
+    if schema["type"] == "string" && schema.get("enum").is_none() && schema.get("format").is_none()
+    {
+        // An empty one is refused.
+        let object = schema.as_object_mut()?;
+        object.entry("pattern").or_insert_with(|| r"\S".into());
     }
     description
 }

@@ -97,9 +97,11 @@ pub struct PeopleQuery {
     pub order: Option<Direction>,
     /// From 1.
     #[serde(deserialize_with = "given")]
+    #[schemars(range(max = 4_294_967_295_u32))]
     pub page: Option<u32>,
     /// Rows of a page: 50 if not given, 500 at most.
     #[serde(deserialize_with = "given")]
+    #[schemars(range(max = 4_294_967_295_u32))]
     pub per_page: Option<u32>,
 }
 
@@ -121,9 +123,11 @@ pub struct KeysQuery {
     pub order: Option<Direction>,
     /// From 1.
     #[serde(deserialize_with = "given")]
+    #[schemars(range(max = 4_294_967_295_u32))]
     pub page: Option<u32>,
     /// Rows of a page: 50 if not given, 500 at most.
     #[serde(deserialize_with = "given")]
+    #[schemars(range(max = 4_294_967_295_u32))]
     pub per_page: Option<u32>,
 }
 

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 /// A board, and what shows it.
 pub struct Shown {
     pub board: Arc<Board>,
+    pub directory: Arc<Directory>,
     pub state: Arc<ExporterState>,
     pub exposition: Arc<Exposition>,
 }
@@ -41,6 +42,12 @@ impl Shown {
             slot
         });
         board.show(slots.collect());
+        let directory = Directory::new(&[], &board, &Arc::default());
+        Self::with(board, directory)
+    }
+
+    /// Shows a board, and whom a directory names.
+    pub fn with(board: Arc<Board>, directory: Arc<Directory>) -> Self {
         let state = ExporterState::new(Shard::WHOLE);
         let exposition = Exposition::new(
             Arc::clone(&board),
@@ -49,6 +56,7 @@ impl Shown {
         );
         Self {
             board,
+            directory,
             state,
             exposition,
         }
@@ -86,7 +94,7 @@ impl Shown {
             access,
             store,
             alerts: Alerts::default(),
-            directory: Directory::new(&[], &self.board, &Arc::default()),
+            directory: Arc::clone(&self.directory),
             readiness,
             metrics_path: MetricsPath::default(),
         });
