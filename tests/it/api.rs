@@ -129,7 +129,7 @@ async fn what_is_asked_wrongly_is_refused_and_says_why() {
             503,
             "without a store",
         ),
-        ("alerts?severity=page&x", 400, "unknown field `x`"),
+        ("alerts?severity=page&x=1", 400, "unknown field `x`"),
         ("nothing", 404, "not found"),
     ] {
         let (seen, problem) = get(&server, &format!("/api/v1/{path}")).await;
