@@ -1,6 +1,6 @@
 //! From the tree to the configuration: everything but the targets, which are `targets`' part.
 
-mod alerting;
+pub(super) mod alerting;
 pub(super) mod material;
 mod targets;
 

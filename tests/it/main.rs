@@ -3,6 +3,7 @@
 mod access;
 mod alert_rules;
 mod alerting;
+mod api;
 mod commands;
 mod daemon;
 mod directory;
@@ -13,6 +14,7 @@ mod metrics_reference;
 mod oracle;
 mod prometheus;
 mod refusals;
+mod served;
 mod stack;
 mod web;
 mod web_config;

@@ -4,6 +4,7 @@
 //! docs/openapi.json is generated from the operations and types here.
 
 mod alerts;
+mod names;
 mod openapi;
 mod query;
 mod remembered;
@@ -26,6 +27,8 @@ pub(super) fn routes() -> Router<Arc<App>> {
     Router::new()
         .route("/api/v1/targets", get(targets::list))
         .route("/api/v1/targets/{name}", get(targets::one))
+        .route("/api/v1/people", get(names::people))
+        .route("/api/v1/keys", get(names::keys))
         .route("/api/v1/changes", get(remembered::changes))
         .route("/api/v1/history", get(remembered::history))
         .route("/api/v1/alerts", get(alerts::list))

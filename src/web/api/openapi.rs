@@ -10,6 +10,7 @@ use super::remembered::{ChangesPage, ChangesQuery, HistoryPage, HistoryQuery};
 use super::targets::{Nothing, TargetsPage, TargetsQuery};
 use super::view::TargetDetail;
 use crate::web::Problem;
+use crate::web::directory::{KeysPage, KeysQuery, PeoplePage, PeopleQuery};
 
 /// One operation: a GET.
 struct Operation {
@@ -46,6 +47,26 @@ const OPERATIONS: &[Operation] = &[
         parameters: schema::<Nothing>,
         answer: schema::<TargetDetail>,
         problems: &[400, 404],
+    },
+    Operation {
+        path: "/api/v1/people",
+        id: "listPeople",
+        summary: "People of a target, by state: asked of Odoo now, and kept nowhere",
+        role: "read_names",
+        of_target: true,
+        parameters: schema::<PeopleQuery>,
+        answer: schema::<PeoplePage>,
+        problems: &[400, 404, 502, 503],
+    },
+    Operation {
+        path: "/api/v1/keys",
+        id: "listKeys",
+        summary: "API keys of a target, never the keys themselves: asked of Odoo now, and kept nowhere",
+        role: "read_names",
+        of_target: true,
+        parameters: schema::<KeysQuery>,
+        answer: schema::<KeysPage>,
+        problems: &[400, 404, 502, 503],
     },
     Operation {
         path: "/api/v1/changes",
@@ -129,8 +150,9 @@ fn responses(problem: &Schema) -> Value {
         (400, "A parameter is wrong, or unknown."),
         (401, "User and password are wanted."),
         (403, "The reader has not the role that this needs."),
-        (404, "There is no such target."),
+        (404, "There is no such target, or no such role."),
         (429, "Too many requests at one time."),
+        (502, "Odoo does not answer, or refuses."),
         (503, "What this needs does not answer at present."),
     ];
     let response = |(status, description): (u16, &str)| {
@@ -205,6 +227,12 @@ fn take_description(schema: &mut Value) -> Option<Value> {
         choices.retain(|it| it["type"] != "null");
         *schema = choices.pop()?;
         schema.as_object_mut()?.remove("description");
+    }
+    if schema["type"] == "string" && schema.get("enum").is_none() && schema.get("format").is_none()
+    {
+        // An empty one is refused.
+        let object = schema.as_object_mut()?;
+        object.entry("pattern").or_insert_with(|| r"\S".into());
     }
     description
 }

@@ -1,17 +1,15 @@
-//! What is asked for: query parameters. An empty one, as forms send it, is none; an unknown one, or one that is there twice, is refused.
+//! What is asked for: query parameters. One that is unknown, empty, or there twice is refused.
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
 use std::str::FromStr;
 
+use crate::web::Problem;
+pub(super) use crate::web::directory::given;
 use axum::extract::{FromRequestParts, Query};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 use serde::de::value::{Error, MapDeserializer};
-use serde::{Deserialize, Deserializer};
-
-use crate::web::Problem;
 
 /// Rows of a page, unless something else is asked for.
 pub(super) const ROWS: u32 = 100;
@@ -42,11 +40,11 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for OfTarget<T> {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let mut pairs = pairs(parts)?;
         match pairs.remove("target") {
-            Some(target) if !target.is_empty() => Ok(Self {
+            Some(target) => Ok(Self {
                 target,
                 query: read(pairs)?,
             }),
-            _ => Err(bad("`target` is missing: name one of /api/v1/targets")),
+            None => Err(bad("`target` is missing: name one of /api/v1/targets")),
         }
     }
 }
@@ -59,31 +57,19 @@ fn pairs(parts: &Parts) -> Result<BTreeMap<String, String>, Problem> {
     if pairs.len() < count {
         return Err(bad("a parameter is there twice"));
     }
+    if let Some((name, _)) = pairs.iter().find(|(_, value)| value.trim().is_empty()) {
+        return Err(bad(format!("`{name}` is empty: leave it out")));
+    }
     Ok(pairs)
 }
 
 fn read<T: DeserializeOwned>(pairs: BTreeMap<String, String>) -> Result<T, Problem> {
-    T::deserialize(MapDeserializer::<_, Error>::new(pairs.into_iter()))
-        .map_err(|error| bad(error.to_string()))
+    let pairs = MapDeserializer::<_, Error>::new(pairs.into_iter());
+    serde_path_to_error::deserialize(pairs).map_err(|error| bad(error.to_string()))
 }
 
 fn bad(detail: impl Into<String>) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, detail)
-}
-
-/// What a parameter says; nothing where it is empty.
-pub(super) fn given<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: FromStr<Err: Display>,
-{
-    let text = String::deserialize(deserializer)?;
-    match text.trim() {
-        "" => Ok(None),
-        text => text.parse().map(Some).map_err(|error| {
-            serde::de::Error::custom(format_args!("`{}`: {error}", text.escape_debug()))
-        }),
-    }
 }
 
 /// A number within bounds.

@@ -41,10 +41,13 @@ pub(super) struct ChangesQuery {
 struct Seq(#[schemars(range(min = 0, max = 9_223_372_036_854_775_807_u64))] u64);
 
 impl std::str::FromStr for Seq {
-    type Err = std::num::ParseIntError;
+    type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.parse::<i64>().map(|seq| Self(seq.unsigned_abs()))
+        match text.parse() {
+            Ok(seq) if i64::try_from(seq).is_ok() => Ok(Self(seq)),
+            _ => Err("the number of a change is wanted"),
+        }
     }
 }
 

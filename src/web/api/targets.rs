@@ -54,7 +54,7 @@ pub(super) struct TargetsQuery {
 /// `NAME=VALUE`.
 #[derive(Debug, JsonSchema)]
 #[schemars(inline)]
-struct Label(#[schemars(regex(pattern = "^[^=]+=[^=]*$"))] String);
+struct Label(#[schemars(regex(pattern = r"^[^=\s][^=]*=[\s\S]*$"))] String);
 
 impl std::str::FromStr for Label {
     type Err = &'static str;

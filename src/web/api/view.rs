@@ -38,6 +38,7 @@ impl TargetState {
 
 /// One value for each type of people.
 #[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
+#[schemars(rename = "ByTypeOf_{T}")]
 pub(super) struct ByType<T> {
     /// In `base.group_user`.
     internal: T,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use futures::{Stream, StreamExt, stream};
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::csv::{Row, line, yes_or_no};
@@ -20,7 +21,7 @@ use crate::odoo::directory::{
 };
 
 /// A part of a list of API keys.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct KeysPage {
     /// When the poll began that saw them.
     pub as_of: Timestamp,
@@ -37,7 +38,7 @@ pub struct KeysPage {
 }
 
 /// An API key, as of the poll. What is `null` is not known, or not there any more.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ListedKey {
     /// `res.users.apikeys` id.
     pub id: u32,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use futures::{Stream, StreamExt, stream};
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::csv::{Row, line, yes_or_no};
@@ -17,7 +18,7 @@ use crate::domain::{ExemptReason, IdSet, UserType};
 use crate::odoo::directory::{Ordered, Person, ROWS, SortPeople, ordered};
 
 /// A part of a list of people.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct PeoplePage {
     /// When the poll began that says who is what.
     pub as_of: Timestamp,
@@ -34,7 +35,7 @@ pub struct PeoplePage {
 }
 
 /// Somebody. What is `null` is not known.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Listed {
     /// `res.users` id.
     pub id: u32,

@@ -4,6 +4,7 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
 use crate::domain::roster::{InRole, KeyState, State, Wanted};
@@ -40,7 +41,8 @@ vocabulary! {
 }
 
 /// A role by its name in the configuration; `any`: in at least one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
+#[schemars(inline)]
 pub struct RoleFilter(String);
 
 impl RoleFilter {
@@ -69,7 +71,7 @@ impl FromStr for RoleFilter {
 }
 
 /// People to list.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PeopleQuery {
     /// Which; the unprotected if not given.
@@ -101,14 +103,16 @@ pub struct PeopleQuery {
     pub order: Option<Direction>,
     /// From 1.
     #[serde(deserialize_with = "given")]
+    #[schemars(range(max = 4_294_967_295_u32))]
     pub page: Option<u32>,
     /// Rows of a page: 50 if not given, 500 at most.
     #[serde(deserialize_with = "given")]
+    #[schemars(range(max = 4_294_967_295_u32))]
     pub per_page: Option<u32>,
 }
 
 /// API keys to list.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct KeysQuery {
     /// Which; working ones if not given.
@@ -125,9 +129,11 @@ pub struct KeysQuery {
     pub order: Option<Direction>,
     /// From 1.
     #[serde(deserialize_with = "given")]
+    #[schemars(range(max = 4_294_967_295_u32))]
     pub page: Option<u32>,
     /// Rows of a page: 50 if not given, 500 at most.
     #[serde(deserialize_with = "given")]
+    #[schemars(range(max = 4_294_967_295_u32))]
     pub per_page: Option<u32>,
 }
 

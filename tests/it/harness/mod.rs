@@ -6,6 +6,7 @@ pub mod exporter;
 pub mod fault_proxy;
 pub mod log;
 pub mod pki;
+pub mod program;
 pub mod prometheus;
 pub mod snapshots;
 pub mod staged;
