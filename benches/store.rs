@@ -165,6 +165,8 @@ fn empty() -> Facts {
         rpc_module: Some(false),
         policy: Known::Complete(None),
         trusted_networks: None,
+        clear_text_keys: None,
+        administrators_spared: None,
         portal: PortalGroups::default(),
     }
 }

@@ -95,7 +95,7 @@ impl<'w> View<'w> {
             Model::Modules => self.is_system() || (self.world.quirks.modules_open && internal),
             Model::Log => self.is_system() || self.is_auditor() || (version <= 16 && internal),
             Model::Data => self.is_erp_manager() || (version <= 14 && internal),
-            Model::Parameters | Model::Networks | Model::StoredKeys => self.is_system(),
+            Model::Parameters | Model::Networks | Model::ClearTextKeys => self.is_system(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Which models and fields a version with its modules has: the answer to `fields_get`, and the base of "unknown field".
 
-use super::world::World;
+use super::world::{World, policy_module};
 
 /// A model that can be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -16,7 +16,7 @@ pub(super) enum Model {
     Companies,
     Websites,
     Networks,
-    StoredKeys,
+    ClearTextKeys,
     Log,
     Settings,
 }
@@ -35,7 +35,7 @@ impl Model {
             Self::Companies => "res.company",
             Self::Websites => "website",
             Self::Networks => "auth_totp.cidr",
-            Self::StoredKeys => "auth.api.key",
+            Self::ClearTextKeys => "auth.api.key",
             Self::Log => "res.users.log",
             Self::Settings => "res.config.settings",
         }
@@ -55,7 +55,7 @@ impl Model {
             Self::Companies => "Companies",
             Self::Websites => "Website",
             Self::Networks => "Trusted network",
-            Self::StoredKeys => "API Key",
+            Self::ClearTextKeys => "API Key",
             Self::Log => "Users Log",
             Self::Settings => "Config Settings",
         }
@@ -75,7 +75,7 @@ impl Model {
             (Model::Companies, None),
             (Model::Websites, Some("website")),
             (Model::Networks, Some("auth_totp_ip_check")),
-            (Model::StoredKeys, Some("auth_api_key")),
+            (Model::ClearTextKeys, Some("auth_api_key")),
             (Model::Log, None),
             (Model::Settings, None),
         ];
@@ -228,7 +228,7 @@ pub(super) fn of(world: &World, model: Model) -> Vec<Field> {
             plain("cidr", "char"),
             link("user_ids", "many2many", Model::Users),
         ],
-        Model::StoredKeys => &[
+        Model::ClearTextKeys => &[
             plain("name", "char"),
             link("user_id", "many2one", Model::Users),
             Field {
@@ -237,11 +237,57 @@ pub(super) fn of(world: &World, model: Model) -> Vec<Field> {
             },
         ],
         Model::Log => &[link("create_uid", "many2one", Model::Users), CREATED],
-        Model::Settings => &[],
+        Model::Settings => {
+            fields.extend(
+                SETTINGS
+                    .iter()
+                    .filter(|setting| setting.is_there(world))
+                    .map(|setting| plain(setting.field, setting.kind)),
+            );
+            &[]
+        }
     };
     fields.extend_from_slice(more);
     fields
 }
+
+/// A field of `res.config.settings`.
+pub(super) struct Setting {
+    pub(super) field: &'static str,
+    pub(super) kind: Type,
+    /// Where its value is kept.
+    pub(super) parameter: &'static str,
+    module: fn(u8) -> &'static str,
+}
+
+impl Setting {
+    /// A setting comes and goes with its module; its parameter stays.
+    pub(super) fn is_there(&self, world: &World) -> bool {
+        world.installed((self.module)(world.version))
+    }
+}
+
+/// The settings that a poll may want to know.
+pub(super) const SETTINGS: [Setting; 3] = [
+    Setting {
+        field: "auth_totp_policy",
+        kind: "selection",
+        parameter: "auth_totp.policy",
+        module: policy_module,
+    },
+    Setting {
+        field: "auth_totp_enforce",
+        kind: "boolean",
+        parameter: "auth_totp.policy",
+        module: policy_module,
+    },
+    Setting {
+        field: "restrict_impersonate_admin_settings",
+        kind: "boolean",
+        parameter: "impersonate_login.restrict_impersonate_admin_settings",
+        module: |_| "impersonate_login",
+    },
+];
 
 /// One field of a model.
 pub(super) fn find(world: &World, model: Model, name: &str) -> Option<Field> {

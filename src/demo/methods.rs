@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::{
     access::View,
     fail::Fail,
-    fields::{Field, Model},
+    fields::{Field, Model, SETTINGS},
     query::domain_of,
     signature::Signature,
     world::World,
@@ -233,18 +233,13 @@ fn writes(method: &str) -> bool {
     NAMES.contains(&method) || PREFIXES.iter().any(|prefix| method.starts_with(prefix))
 }
 
-/// `res.config.settings default_get`: in 17 and later anybody internal is told the policy.
+/// `res.config.settings default_get`: in 17 and later anybody internal is told every setting.
 fn settings(view: &View<'_>, fields: Option<&Value>) -> Result<Value, Fail> {
     let world = view.world;
     if world.version <= 16 && !view.is_system() {
         return Err(view.refusal(Model::Settings));
     }
     view.check_read(Model::Settings)?;
-    let module = if world.version >= 19 {
-        "auth_totp_mail"
-    } else {
-        "auth_totp_mail_enforce"
-    };
     let mut values = Map::new();
     for name in fields
         .and_then(Value::as_array)
@@ -252,23 +247,16 @@ fn settings(view: &View<'_>, fields: Option<&Value>) -> Result<Value, Fail> {
         .flatten()
         .filter_map(Value::as_str)
     {
-        match name {
-            "auth_totp_policy" if world.installed(module) => {
-                values.insert(
-                    name.into(),
-                    world
-                        .param("auth_totp.policy")
-                        .map_or(json!(false), |policy| json!(policy)),
-                );
-            }
-            "auth_totp_enforce" if world.installed(module) => {
-                values.insert(
-                    name.into(),
-                    json!(world.param("auth_totp.policy").is_some()),
-                );
-            }
-            _ => return Err(Fail::Other("builtins.KeyError", name.into())),
-        }
+        let setting = SETTINGS
+            .iter()
+            .find(|setting| setting.field == name && setting.is_there(world))
+            .ok_or_else(|| Fail::Other("builtins.KeyError", name.into()))?;
+        let value = world.param(setting.parameter);
+        let value = match setting.kind {
+            "boolean" => json!(value.is_some()),
+            _ => value.map_or(json!(false), |value| json!(value)),
+        };
+        values.insert(name.into(), value);
     }
     if world.version >= 19 {
         values.insert("portal_allow_api_keys".into(), json!(false));

@@ -27,7 +27,13 @@ pub(super) enum Row<'w> {
     Company(u32, &'w str),
     Website(u32, &'w Website),
     Network(u32, &'w Network),
-    Log { id: u32, user: u32, date: Time },
+    /// A key of auth_api_key, and whose it is.
+    ClearTextKey(u32, u32),
+    Log {
+        id: u32,
+        user: u32,
+        date: Time,
+    },
 }
 
 /// An XML id. In a box: rows are made by the hundred thousand, and these are few.
@@ -75,6 +81,7 @@ impl Row<'_> {
             Self::Company(id, _)
             | Self::Website(id, _)
             | Self::Network(id, _)
+            | Self::ClearTextKey(id, _)
             | Self::Log { id, .. } => *id,
         }
     }
@@ -121,7 +128,14 @@ pub(super) fn all(world: &World, model: Model) -> Box<dyn Iterator<Item = Row<'_
                 .map(|(network, id)| Row::Network(id, network)),
         ),
         Model::Log => Box::new(world.people.iter().flat_map(log_rows)),
-        Model::StoredKeys | Model::Settings => Box::new(std::iter::empty()),
+        Model::ClearTextKeys => Box::new(
+            world
+                .clear_text_keys
+                .iter()
+                .zip(1..)
+                .map(|(owner, id)| Row::ClearTextKey(id, *owner)),
+        ),
+        Model::Settings => Box::new(std::iter::empty()),
     }
 }
 
@@ -247,6 +261,10 @@ impl<'w> View<'w> {
                 "cidr" => Val::Text((&*network.cidr).into()),
                 _ => Val::Many(network.users.clone()),
             },
+            Row::ClearTextKey(id, owner) => match field {
+                "name" => Val::Text(format!("integration {id}").into()),
+                _ => Val::One(Model::Users, *owner),
+            },
             Row::Log { user, date, .. } => match field {
                 "create_uid" => Val::One(Model::Users, *user),
                 _ => Val::date(*date),
@@ -322,6 +340,7 @@ impl<'w> View<'w> {
             Row::Company(_, name) => (*name).into(),
             Row::Website(_, website) => website.name.clone(),
             Row::Network(_, network) => network.cidr.clone(),
+            Row::ClearTextKey(id, _) => format!("integration {id}"),
             Row::Log { id, .. } => format!("res.users.log,{id}"),
         }
     }

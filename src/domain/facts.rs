@@ -127,6 +127,11 @@ pub struct Facts {
     pub policy: Known<Option<PolicyScope>>,
     /// Networks that skip the second factor (`auth_totp.cidr`), where that module is installed.
     pub trusted_networks: Option<TrustedNetworks>,
+    /// Owners of the rows of `auth.api.key` (`user_id`), where that module is installed and the account may read them. The key itself is
+    /// never read. Of use for a finding only: nothing proves that these are all rows.
+    pub clear_text_keys: Option<Vec<u32>>,
+    /// Whether `impersonate_login` spares administrators (`restrict_impersonate_admin_settings`), where it is installed and says so.
+    pub administrators_spared: Option<bool>,
     /// How portal people, who are only counted, are found when somebody asks who they are.
     pub portal: PortalGroups,
 }

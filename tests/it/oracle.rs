@@ -11,6 +11,7 @@ use odoo_mfa_exporter::demo::{
     AccountKind, Clock, Database, Kind, Life, PersonView, Recipe, Scope, ServerOptions, SimServer,
     Time, World,
 };
+use odoo_mfa_exporter::domain::PolicyScope;
 use odoo_mfa_exporter::domain::posture::Posture;
 use odoo_mfa_exporter::odoo::plan::Parts;
 use odoo_mfa_exporter::odoo::{Clients, Transport};
@@ -50,7 +51,7 @@ async fn every_number_given_is_the_truth() {
                     continue;
                 }
                 let (server, database) = stage(version, seed, kind).await;
-                let said = said(&poll_once(&clients, &server, &database).await);
+                let said = said(&poll_once(&clients, &server, &database).await.posture);
                 let truth = truth(&database.world());
                 let tag = format!("Odoo {version}, seed {seed}, {kind:?}");
                 for (name, number) in &said {
@@ -67,6 +68,67 @@ async fn every_number_given_is_the_truth() {
                 let log = database.log();
                 assert_eq!((log.writes(), log.secrets()), (0, 0), "{tag}");
             }
+        }
+    }
+}
+
+#[tokio::test]
+async fn modules_around_the_second_factor_tell_what_the_account_may_read() {
+    let clients = Clients::default();
+    for version in 14..=20 {
+        for kind in [AccountKind::Full, AccountKind::Least] {
+            let (server, database) = stage(version, 1, kind).await;
+            let owner = {
+                let mut world = database.world_mut();
+                let owner = world.hire(Kind::Internal);
+                world.install("auth_api_key");
+                world.install("impersonate_login");
+                world.keep_clear_text_key(owner);
+                world.keep_clear_text_key(owner);
+                world.set_param(
+                    "impersonate_login.restrict_impersonate_admin_settings",
+                    Some("True"),
+                );
+                owner
+            };
+            let facts = poll_once(&clients, &server, &database).await.facts;
+            let tag = format!("Odoo {version}, {kind:?}");
+            let modules_seen = facts.modules.complete().is_some();
+            let keys = (modules_seen && kind == AccountKind::Full).then(|| vec![owner, owner]);
+            assert_eq!(facts.clear_text_keys, keys, "{tag}");
+            let spared = (modules_seen && version >= 17).then_some(true);
+            assert_eq!(facts.administrators_spared, spared, "{tag}");
+            let log = database.log();
+            assert_eq!((log.writes(), log.secrets()), (0, 0), "{tag}");
+        }
+    }
+}
+
+/// Without a view of the modules the setting's field says whether the policy's module is there: its parameter survives it.
+#[tokio::test]
+async fn a_policy_counts_only_while_its_module_is_there() {
+    let clients = Clients::default();
+    for version in 15..=20 {
+        let module = if version >= 19 {
+            "auth_totp_mail"
+        } else {
+            "auth_totp_mail_enforce"
+        };
+        for kind in [AccountKind::Full, AccountKind::Least] {
+            let (server, database) = stage(version, 1, kind).await;
+            database.world_mut().install(module);
+            database
+                .world_mut()
+                .set_param("auth_totp.policy", Some("all_required"));
+            let tag = format!("Odoo {version}, {kind:?}");
+            let facts = poll_once(&clients, &server, &database).await.facts;
+            let may_read = kind == AccountKind::Full || version >= 17;
+            let expected = may_read.then_some(&Some(PolicyScope::AllRequired));
+            assert_eq!(facts.policy.complete(), expected, "{tag}");
+
+            database.world_mut().uninstall(module);
+            let facts = poll_once(&clients, &server, &database).await.facts;
+            assert_eq!(facts.policy.complete(), Some(&None), "{tag}, uninstalled");
         }
     }
 }
@@ -114,7 +176,7 @@ async fn stage(version: u8, seed: u64, kind: AccountKind) -> (SimServer, Arc<Dat
     (server, database)
 }
 
-async fn poll_once(clients: &Clients, server: &SimServer, database: &Database) -> Posture {
+async fn poll_once(clients: &Clients, server: &SimServer, database: &Database) -> poll::Polled {
     // The provider is the process's; another test may have installed it.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let folder = tempfile::tempdir().expect("a folder");
@@ -145,7 +207,7 @@ async fn poll_once(clients: &Clients, server: &SimServer, database: &Database) -
         now,
     )
     .await;
-    Arc::unwrap_or_clone(polled.expect("the poll succeeds").posture)
+    polled.expect("the poll succeeds")
 }
 
 /// What the poll says, as far as it says it.

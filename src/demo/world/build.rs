@@ -129,6 +129,7 @@ impl World {
             companies: Vec::new(),
             websites: Vec::new(),
             networks: Vec::new(),
+            clear_text_keys: Vec::new(),
             references: Vec::new(),
             rng: Rng::new(rng.next()),
             clock,

@@ -383,6 +383,11 @@ impl World {
         self.networks.clear();
     }
 
+    /// Lets `auth_api_key` keep a key for somebody. Needs that module.
+    pub fn keep_clear_text_key(&mut self, owner: u32) {
+        self.clear_text_keys.push(owner);
+    }
+
     /// A generator for seeded choices about this world.
     pub(in crate::demo) fn rng(&mut self) -> Rng {
         Rng::new(self.rng.next())

@@ -118,8 +118,19 @@ pub struct World {
     pub(super) companies: Vec<String>,
     pub(super) websites: Vec<Website>,
     pub(super) networks: Vec<Network>,
+    /// Owners of the keys that auth_api_key keeps.
+    pub(super) clear_text_keys: Vec<u32>,
     pub(super) references: Vec<Reference>,
     rng: Rng,
+}
+
+/// The module that obeys the e-mail code policy.
+pub(super) fn policy_module(version: u8) -> &'static str {
+    if version >= 19 {
+        "auth_totp_mail"
+    } else {
+        "auth_totp_mail_enforce"
+    }
 }
 
 /// A module and whether it is installed.
@@ -221,13 +232,8 @@ impl World {
 
     /// The e-mail code policy in force: the parameter, where the module that obeys it is installed.
     pub fn policy_in_force(&self) -> Option<&str> {
-        let module = if self.version >= 19 {
-            "auth_totp_mail"
-        } else {
-            "auth_totp_mail_enforce"
-        };
         self.param("auth_totp.policy")
-            .filter(|_| self.installed(module))
+            .filter(|_| self.installed(policy_module(self.version)))
     }
 
     pub(super) fn person(&self, id: u32) -> Option<&Person> {

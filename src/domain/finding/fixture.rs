@@ -112,6 +112,8 @@ impl Fixture {
                 rpc_module: Some(false),
                 policy: Known::Complete(Some(PolicyScope::EmployeeRequired)),
                 trusted_networks: None,
+                clear_text_keys: None,
+                administrators_spared: None,
                 portal: PortalGroups::default(),
             },
             accepted: BTreeSet::from([Factor::Totp]),

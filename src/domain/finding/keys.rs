@@ -133,6 +133,16 @@ fn clear_text(case: &Case, found: &mut Vec<Finding>) {
         .complete()
         .is_some_and(|modules| modules.contains(&Module::AuthApiKey));
     if installed {
+        let owners = case.facts.clear_text_keys.as_deref();
+        let people: IdSet = owners.unwrap_or_default().iter().copied().collect();
+        let seen = match owners {
+            Some(owners) => format!(
+                "This account sees {} of {}.",
+                counted(owners.len() as u64, "such key", "such keys"),
+                persons(people.len())
+            ),
+            None => "This account may not see them, which is as it should be: who may read the list reads the keys.".to_owned(),
+        };
         found.push(
             Finding::new(
                 Kind::ClearTextApiKeys,
@@ -140,7 +150,8 @@ fn clear_text(case: &Case, found: &mut Vec<Finding>) {
                 "The module auth_api_key keeps its API keys in clear text",
             )
             .about(Module::AuthApiKey.as_str())
-            .detail("They are not among the keys counted here. Every administrator and every backup shows them, and each opens an account without a second factor.")
+            .detail(format!("{seen} They are not among the keys counted here. Every administrator and every backup shows them, and each opens an account without a second factor."))
+            .people(people)
             .what_to_do("Look at its list (model auth.api.key). Move the integrations to Odoo's own API keys, then uninstall the module."),
         );
     }

@@ -136,8 +136,15 @@ fn other_bypasses(case: &Case, found: &mut Vec<Finding>) {
                 "Some people may act as somebody else",
             )
             .about(Module::ImpersonateLogin.as_str())
-            .detail("The module impersonate_login lets the people of its group log in as others, without the others' second factor.")
-            .what_to_do("Keep its group small and protected, look at its log (model impersonate.log), or uninstall it."),
+            .detail(format!(
+                "The module impersonate_login lets the people of its group log in as others, without the others' second factor{}.",
+                match case.facts.administrators_spared {
+                    Some(true) => "; administrators are spared",
+                    Some(false) => "; administrators are not spared",
+                    None => "",
+                }
+            ))
+            .what_to_do("Keep its group small and protected, spare administrators (Settings, where its version has the setting), look at its log (model impersonate.log), or uninstall it."),
         );
     }
 }

@@ -188,6 +188,13 @@ fn each_situation_is_found() {
         ),
         (
             |it| {
+                it.install(Module::AuthApiKey);
+                it.facts.clear_text_keys = Some(vec![13, 13]);
+            },
+            only(Kind::ClearTextApiKeys, Some("auth_api_key"), Warning, &[13]),
+        ),
+        (
+            |it| {
                 it.facts.trusted_networks = Some(TrustedNetworks::Rows {
                     personal: 2,
                     everybody: 1,

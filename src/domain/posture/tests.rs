@@ -128,6 +128,8 @@ fn facts(people: &[(u32, Somebody)], policy: Option<PolicyScope>) -> Facts {
         rpc_module: Some(true),
         policy: Known::Complete(policy),
         trusted_networks: None,
+        clear_text_keys: None,
+        administrators_spared: None,
         portal: PortalGroups::default(),
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::users::{Users, row, unless_forbidden};
+use super::users::{Many2one, Users, row, unless_forbidden};
 use crate::domain::facts::{Gap, Known, TrustedNetworks};
 use crate::domain::{Module, PolicyScope};
 use crate::odoo::call::Call;
@@ -18,12 +18,28 @@ const POLICY_GRANT: &str = "base.group_system; from 17 on any internal user may 
 /// The module without which 19 and later have no XML-RPC and JSON-RPC.
 const RPC: &str = "rpc";
 
+/// The setting of the e-mail code policy.
+const POLICY: &str = "auth_totp_policy";
+
+/// From this release on a setting can be asked for by name. Before it that needs the right to read modules, and then every setting there
+/// is comes back, passwords included: there only single parameters are asked for.
+const SETTINGS_BY_NAME: (u32, u32) = (17, 0);
+
 /// What is known of modules.
 pub(super) struct Modules {
     /// The installed ones of those that matter.
     pub(super) known: Known<BTreeSet<Module>>,
     /// Whether `rpc` is installed, where modules are known.
     pub(super) rpc: bool,
+}
+
+impl Modules {
+    /// Whether a module is known to be installed.
+    fn has(&self, module: Module) -> bool {
+        self.known
+            .complete()
+            .is_some_and(|modules| modules.contains(&module))
+    }
 }
 
 #[derive(Deserialize)]
@@ -73,27 +89,13 @@ pub(super) async fn policy(
     };
     let installed = match modules.known.complete() {
         Some(modules) => modules.contains(&owner),
-        // The setting's field comes with its module.
-        None => {
-            let fields = Call::new("res.config.settings", "fields_get")
-                .arg("allfields", vec!["auth_totp_policy"])
-                .named("attributes", vec!["type"]);
-            let fields = users.session.call(users.transport, fields).await?;
-            fields.get("auth_totp_policy").is_some()
-        }
+        None => has_setting(users, POLICY).await?,
     };
     if !installed {
         return Ok(Known::Complete(None));
     }
-    // Up to 16 the settings need the right to read modules, and then answer with every setting there is, passwords included: there only
-    // the one parameter is asked for.
-    let value = if release >= (17, 0) {
-        let settings =
-            Call::new("res.config.settings", "default_get").arg("fields", vec!["auth_totp_policy"]);
-        let settings = users.session.call(users.transport, settings).await;
-        settings
-            .and_then(|settings| decode::<BTreeMap<String, Value>>(settings, "settings"))
-            .map(|mut settings| settings.remove("auth_totp_policy"))
+    let value = if release >= SETTINGS_BY_NAME {
+        setting(users, POLICY).await
     } else {
         let parameter =
             Call::new("ir.config_parameter", "get_param").arg("key", "auth_totp.policy");
@@ -133,28 +135,87 @@ row!(NetworkRow);
 /// The networks that skip the second factor, where that module is installed.
 pub(super) async fn trusted_networks(
     users: &Users<'_>,
-    modules: &Known<BTreeSet<Module>>,
+    modules: &Modules,
 ) -> Result<Option<TrustedNetworks>, Error> {
-    if !modules
-        .complete()
-        .is_some_and(|modules| modules.contains(&Module::AuthTotpIpCheck))
-    {
+    if !modules.has(Module::AuthTotpIpCheck) {
         return Ok(None);
     }
-    match users
+    let rows = users
         .rows::<NetworkRow>("auth_totp.cidr", Vec::new(), &["user_ids"])
-        .await
-    {
-        Ok(rows) => {
+        .await;
+    Ok(Some(match unless_unreadable(rows)? {
+        Some(rows) => {
             let everybody = rows.iter().filter(|row| row.user_ids.is_empty()).count() as u64;
-            Ok(Some(TrustedNetworks::Rows {
+            TrustedNetworks::Rows {
                 personal: rows.len() as u64 - everybody,
                 everybody,
-            }))
+            }
         }
-        Err(error) if matches!(error.kind, Kind::Forbidden | Kind::NoSuchName) => {
-            Ok(Some(TrustedNetworks::Unreadable))
-        }
+        None => TrustedNetworks::Unreadable,
+    }))
+}
+
+#[derive(Deserialize)]
+struct ClearTextKeyRow {
+    id: u32,
+    user_id: Many2one,
+}
+row!(ClearTextKeyRow);
+
+/// Whose the keys are that `auth_api_key` keeps in clear text, where it is installed. Its field `key` is never asked for.
+pub(super) async fn clear_text_keys(
+    users: &Users<'_>,
+    modules: &Modules,
+) -> Result<Option<Vec<u32>>, Error> {
+    if !modules.has(Module::AuthApiKey) {
+        return Ok(None);
+    }
+    let rows = users
+        .rows::<ClearTextKeyRow>("auth.api.key", Vec::new(), &["user_id"])
+        .await;
+    let owners = |rows: Vec<ClearTextKeyRow>| rows.iter().map(|row| row.user_id.id()).collect();
+    Ok(unless_unreadable(rows)?.map(owners))
+}
+
+/// Whether `impersonate_login` spares administrators. Only its later versions have the setting.
+pub(super) async fn administrators_spared(
+    users: &Users<'_>,
+    modules: &Modules,
+) -> Result<Option<bool>, Error> {
+    const FIELD: &str = "restrict_impersonate_admin_settings";
+    let release = users.session.server.release;
+    if release < SETTINGS_BY_NAME || !modules.has(Module::ImpersonateLogin) {
+        return Ok(None);
+    }
+    if !has_setting(users, FIELD).await? {
+        return Ok(None);
+    }
+    let value = unless_unreadable(setting(users, FIELD).await)?;
+    Ok(value.flatten().and_then(|value| value.as_bool()))
+}
+
+/// `None` where the account may not read, or the model is not there.
+fn unless_unreadable<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if matches!(error.kind, Kind::Forbidden | Kind::NoSuchName) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// Whether the settings have a field: each comes with its module.
+async fn has_setting(users: &Users<'_>, field: &'static str) -> Result<bool, Error> {
+    let fields = Call::new("res.config.settings", "fields_get")
+        .arg("allfields", vec![field])
+        .named("attributes", vec!["type"]);
+    let fields = users.session.call(users.transport, fields).await?;
+    Ok(fields.get(field).is_some())
+}
+
+/// One setting, from [`SETTINGS_BY_NAME`] on.
+async fn setting(users: &Users<'_>, field: &'static str) -> Result<Option<Value>, Error> {
+    let settings = Call::new("res.config.settings", "default_get").arg("fields", vec![field]);
+    let settings = users.session.call(users.transport, settings).await?;
+    let mut settings: BTreeMap<String, Value> = decode(settings, "settings")?;
+    Ok(settings.remove(field))
 }

@@ -99,6 +99,8 @@ impl World {
             rpc_module: None,
             policy: Known::NotAsked,
             trusted_networks: None,
+            clear_text_keys: None,
+            administrators_spared: None,
             portal: PortalGroups::default(),
         }
     }
