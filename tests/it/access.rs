@@ -31,6 +31,12 @@ pub const ROUTES: &[(&str, Needs)] = &[
     ("/sd", Needs::Scrape),
     ("/", Needs::Read),
     ("/sign-in", Needs::Read),
+    ("/alerts", Needs::Read),
+    ("/targets/erp", Needs::Read),
+    ("/targets/erp/changes", Needs::Read),
+    ("/-/style.css", Needs::Read),
+    ("/targets/erp/people.csv", Needs::Names),
+    ("/targets/erp/keys.csv", Needs::Names),
     ("/api/v1/targets", Needs::Read),
     ("/api/v1/targets/erp", Needs::Read),
     ("/api/v1/changes?target=erp", Needs::Read),
@@ -52,7 +58,7 @@ pub enum Needs {
 }
 
 /// A web configuration from its text, in a directory with certificates.
-fn web(directory: &Path, text: &str) -> WebConfig {
+pub fn web(directory: &Path, text: &str) -> WebConfig {
     let path = directory.join("web.yml");
     std::fs::write(&path, text).expect("a file");
     let file = WebFile::load(&path, &ProcessEnv);
@@ -61,7 +67,7 @@ fn web(directory: &Path, text: &str) -> WebConfig {
 }
 
 /// Users whose passwords are their names, backwards.
-fn users(names: &[&str]) -> String {
+pub fn users(names: &[&str]) -> String {
     let user = |name: &&str| {
         let hash = bcrypt::hash(password(name), 4).expect("a hash");
         format!("  {name}: {hash}\n")
@@ -74,7 +80,7 @@ fn password(name: &str) -> String {
     name.chars().rev().collect()
 }
 
-fn list(names: &[&str]) -> BTreeSet<String> {
+pub fn list(names: &[&str]) -> BTreeSet<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
 
@@ -87,7 +93,7 @@ fn roles() -> Web {
     }
 }
 
-fn basic(user: &str, password: &str) -> String {
+pub fn basic(user: &str, password: &str) -> String {
     let encoded = BASE64_STANDARD.encode(format!("{user}:{password}"));
     format!("Basic {encoded}")
 }

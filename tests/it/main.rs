@@ -12,6 +12,7 @@ mod harness;
 mod layers;
 mod metrics_reference;
 mod oracle;
+mod pages;
 mod prometheus;
 mod refusals;
 mod served;

@@ -166,16 +166,16 @@ impl Directory {
     /// Prepares to ask a target, if its numbers are true at present.
     fn ask(&self, target: &str) -> Result<Asked, Refused> {
         let snapshot = self.snapshot(target)?;
-        let targets = self.targets.load();
-        let entry = targets
-            .get(target)
-            .ok_or_else(|| Refused::NoSuchTarget(target.to_owned()))?;
         let Some(roster) = &snapshot.roster else {
             return Err(match snapshot.failing() {
                 Some(reason) => Refused::Down(reason),
                 None => Refused::NotPolled,
             });
         };
+        let targets = self.targets.load();
+        let entry = targets
+            .get(target)
+            .ok_or_else(|| Refused::NoSuchTarget(target.to_owned()))?;
         Ok(Asked {
             roster: Arc::clone(roster),
             snapshot: Arc::clone(&snapshot),

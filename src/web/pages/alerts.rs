@@ -50,7 +50,7 @@ pub struct AlertRow {
     /// Its severity.
     pub severity: String,
     /// Firing, or not yet.
-    pub state: &'static str,
+    pub firing: bool,
     /// The target, where it is about one.
     pub target: Option<String>,
     /// The target's page.
@@ -63,14 +63,14 @@ pub struct AlertRow {
     pub description: String,
     /// What to do.
     pub runbook: String,
-    order: (bool, Option<Severity>),
+    order: Option<Severity>,
 }
 
 impl AlertRow {
     /// All of them: those that fire first, the most severe first, then the newest.
     pub fn all(app: &App) -> Vec<Self> {
         let mut rows: Vec<Self> = app.alerts.all().iter().map(Self::of).collect();
-        rows.sort_by(|a, b| (a.order, b.since).cmp(&(b.order, a.since)));
+        rows.sort_by(|a, b| (b.firing, a.order, b.since).cmp(&(a.firing, b.order, a.since)));
         rows
     }
 
@@ -78,12 +78,11 @@ impl AlertRow {
         let label = |name: &str| alert.labels.get(name).cloned();
         let says = |name: &str| alert.annotations.get(name).cloned().unwrap_or_default();
         let severity = label("severity").unwrap_or_default();
-        let firing = alert.phase == Phase::Firing;
         Self {
             name: label("alertname").unwrap_or_default(),
-            order: (!firing, severity.parse().ok()),
+            order: severity.parse().ok(),
             severity,
-            state: if firing { "firing" } else { "pending" },
+            firing: alert.phase == Phase::Firing,
             href: label("target").map(|target| href(&["targets", &target], &[])),
             target: label("target"),
             since: alert.active_at,

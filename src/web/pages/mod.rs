@@ -70,6 +70,8 @@ struct Layout {
     /// The target that the page is about, and what of it can be opened.
     target: Option<(String, Vec<Link>)>,
     user: Option<String>,
+    /// Whether a browser can be made to ask for a password.
+    asks_for_passwords: bool,
     names: bool,
     metrics_path: String,
     build: BuildInfo,
@@ -89,6 +91,7 @@ impl Layout {
             here,
             target: None,
             user: reader.user().map(str::to_owned),
+            asks_for_passwords: app.access.asks_for_passwords(),
             names: reader.may(Role::ReadNames),
             metrics_path: app.metrics_path.to_string(),
             build: BuildInfo::THIS,
@@ -116,6 +119,10 @@ impl Layout {
             target: Some((target.to_owned(), links)),
             ..Self::new(app, reader, title, here)
         }
+    }
+
+    fn can_sign_in(&self) -> bool {
+        self.user.is_none() && self.asks_for_passwords
     }
 
     fn is_here(&self, link: &str) -> bool {

@@ -11,7 +11,7 @@ use crate::web::access::Reader;
 use crate::web::directory::Refused;
 
 /// How to let somebody read names: the sentence that every page without them has.
-pub const HOW_TO_GET_NAMES: &str = "Names of people are shown only to a signed-in reader who may read them: configure basic authentication or client certificates with --web.config.file, and list the user under web.roles.read_names.";
+pub const HOW_TO_GET_NAMES: &str = "Names of people are shown only to a signed-in reader who may read them: sign-in is configured by --web.config.file, and who may read names by web.roles.read_names.";
 
 #[derive(Template)]
 #[template(path = "refused.html")]
@@ -64,11 +64,6 @@ fn show(
         hint: hint.to_owned(),
     };
     (status, html(&page)).into_response()
-}
-
-/// A file that holds names, for somebody who may not read them.
-pub fn forbidden() -> Response {
-    (StatusCode::FORBIDDEN, format!("{HOW_TO_GET_NAMES}\n")).into_response()
 }
 
 /// A file that cannot be made.

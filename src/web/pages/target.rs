@@ -70,7 +70,9 @@ struct Page {
     scan: Option<Scan>,
     range: Back,
     history: History,
+    /// Those that fire.
     alerts: Vec<AlertRow>,
+    pending: usize,
 }
 
 /// How the numbers went.
@@ -113,13 +115,15 @@ pub async fn page(
         scan
     });
     let range = query.range.unwrap_or(Back::Month);
+    let (alerts, pending): (Vec<_>, Vec<_>) = AlertRow::all(&app)
+        .into_iter()
+        .filter(|alert| alert.target.as_deref() == Some(name.as_str()))
+        .partition(|alert| alert.firing);
     let page = Page {
         layout: Layout::of(&app, &reader, &name, "Overview"),
         history: history(&app, &name, range).await,
-        alerts: AlertRow::all(&app)
-            .into_iter()
-            .filter(|alert| alert.target.as_deref() == Some(name.as_str()))
-            .collect(),
+        alerts,
+        pending: pending.len(),
         scan: found,
         range,
         snapshot,
@@ -136,6 +140,10 @@ impl Page {
     fn failure(&self) -> Option<&Failure> {
         self.snapshot.failing()?;
         self.snapshot.health.recent.front()?.failure.as_ref()
+    }
+
+    fn alerts_link(&self) -> String {
+        href(&["alerts"], &[("q", self.name())])
     }
 
     fn is_pending(&self) -> bool {
