@@ -194,7 +194,7 @@ fn spoken(tls: &Fields<'_>) -> Option<Spoken> {
         }
     }
     Some(Spoken {
-        versions: Some(versions.collect()),
+        versions: versions.collect(),
         suites,
         curves,
     })
