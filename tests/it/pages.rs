@@ -498,7 +498,6 @@ async fn a_hundred_thousand_people_are_paged_by_two_requests() {
 
 #[tokio::test]
 async fn changes_and_history_come_from_the_store_and_say_when_it_cannot_be_read() {
-    use odoo_mfa_exporter::web::MetricsPath;
     use tokio_util::sync::CancellationToken;
     let mut world = lived_in(&Recipe::new(19, 9));
     let person = world.hire(Kind::Internal);
