@@ -68,10 +68,13 @@ impl Reloader {
     pub async fn reload(&self, cause: &'static str) -> Result<String, String> {
         let state = Arc::clone(&self.0);
         let reloaded = tokio::spawn(async move { state.lock().await.reload(cause).await });
-        reloaded.await.unwrap_or_else(|_panic| {
-            error!("a defect of this program stopped the reload: restart it");
-            Err("a defect of this program stopped the reload".into())
-        })
+        let result = reloaded.await.unwrap_or_else(|_panic| {
+            let defect = "a defect of this program stopped the reload: restart it";
+            error!("{defect}");
+            Err(defect.to_owned())
+        });
+        systemd::reloaded();
+        result
     }
 
     /// Reloads at each SIGHUP.
@@ -112,11 +115,9 @@ impl State {
         let load = move || Config::load_noting_files(&path, &ProcessEnv);
         let (loaded, files) = tokio::task::spawn_blocking(load)
             .await
-            .map_err(|panic| panic.to_string())?;
+            .expect("loading does not panic, or the reload does");
         self.origin.files = files;
-        let result = self.put_into_force(cause, loaded).await;
-        systemd::reloaded();
-        result
+        self.put_into_force(cause, loaded).await
     }
 
     async fn put_into_force(&mut self, cause: &str, loaded: Loaded) -> Result<String, String> {
@@ -189,7 +190,7 @@ fn lines(first: &str, diagnostics: &[Diagnostic]) -> String {
 }
 
 /// The families that a configuration leaves.
-pub(super) fn enabled(config: &Config) -> Vec<&'static Family> {
+fn enabled(config: &Config) -> Vec<&'static Family> {
     families()
         .filter(|family| config.metrics.is_enabled(family.name))
         .collect()
