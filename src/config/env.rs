@@ -27,6 +27,13 @@ pub struct FileContent {
     pub mode: u32,
 }
 
+impl FileContent {
+    /// Whether everybody on the host may read it. A group is a choice: a package's user, a pod's `fsGroup`.
+    pub fn is_world_readable(&self) -> bool {
+        self.mode & 0o004 != 0
+    }
+}
+
 /// The process's own files and environment.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ProcessEnv;
