@@ -1,6 +1,6 @@
 # Everything that is done to this project. `make` lists it.
 .DEFAULT_GOAL := help
-.PHONY: help test tools lint rules unit prove bench docs dashboards stack
+.PHONY: help test tools lint rules unit prove release-check bench docs dashboards stack
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -39,6 +39,9 @@ docs: ## Write the generated pages in docs/ anew
 prove: ## What takes long: kills the store 200 times, an Alertmanager that is away for five minutes
 	STORE_KILLS=200 cargo test --locked --lib store
 	cargo test --locked --test it -- --ignored for_five_minutes
+
+release-check: ## What a release must pass: licences, sources, the package, the oldest compiler
+	scripts/release-check
 
 bench: ## Measure; prints ratios, asserts nothing
 	cargo bench --locked
