@@ -1,6 +1,6 @@
 # Everything that is done to this project. `make` lists it.
 .DEFAULT_GOAL := help
-.PHONY: help test tools lint rules unit prove bench docs dashboards stack packages image
+.PHONY: help test tools lint rules unit prove release-check bench docs dashboards stack packages image
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -50,6 +50,9 @@ prove: ## What takes long: kills the store 200 times, an Alertmanager that is aw
 	cargo test --locked --test it -- --ignored for_five_minutes
 	scripts/prove-packages
 	scripts/prove-image
+
+release-check: ## What a release must pass: licences, sources, the package, the oldest compiler
+	scripts/release-check
 
 bench: ## Measure; prints ratios, asserts nothing
 	cargo bench --locked

@@ -21,7 +21,7 @@ use std::sync::Arc;
 pub use alerting::{Alerting, Auth, Receiver, ReceiverKind};
 pub use diagnostic::{Diagnostic, Level, Position};
 pub use env::{Env, FileContent, Files, ProcessEnv};
-pub use schema::reference;
+pub use schema::{json_schema, reference, starting_configuration};
 pub use secret::{Key, KeyError, KeySource, ProxyUrl};
 pub use target::{ApiChoice, ClientCertificate, PemFile, Surface, Target, Tls, Vantage};
 

@@ -5,6 +5,7 @@ mod alerting;
 mod commands;
 mod daemon;
 mod exposition;
+mod generated;
 mod harness;
 mod layers;
 mod logs;
