@@ -19,10 +19,12 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{Config, Diagnostic, Files, ProcessEnv};
+use crate::config::web_file::{Sources, WebConfig, WebFile};
+use crate::config::{self, Config, Diagnostic, Files, ProcessEnv};
 use crate::runtime::{Listen, LogFormat, Logging, install_crypto, wants_colour};
 use crate::store::{FILE_NAME, Location};
 use crate::web::MetricsPath;
+use crate::web::access::Access;
 
 /// Where the store is without systemd.
 const STATE_DIRECTORY: &str = "/var/lib/odoo-mfa-exporter";
@@ -161,6 +163,15 @@ struct Options {
     )]
     total_shards: u32,
     /// What to log: error, warn, info, debug or trace. POST /-/log-level?level=debug changes it while the daemon runs.
+    /// TLS, users and client certificates: a file in the format that Prometheus' exporters share. Read again when it changes.
+    #[arg(
+        long = "web.config.file",
+        env = "ODOO_MFA_EXPORTER_WEB_CONFIG_FILE",
+        value_name = "FILE",
+        global = true
+    )]
+    web_config_file: Option<PathBuf>,
+    /// What to log: error, warn, info, debug or trace.
     #[arg(
         long = "log.level",
         env = "ODOO_MFA_EXPORTER_LOG_LEVEL",
@@ -336,6 +347,30 @@ fn load_noting_files(path: &Path) -> Result<(Config, Files), ExitCode> {
     print_diagnostics(&diagnostics);
     let config = config.ok_or_else(|| ExitCode::from(MISCONFIGURED))?;
     Ok((config, files))
+}
+
+/// Loads the web configuration, where there is one, and prints what is wrong with it, or with it and the roles together.
+fn load_web(options: &Options, roles: &config::Web) -> Result<(Access, Sources), ExitCode> {
+    let file = match &options.web_config_file {
+        Some(path) => WebFile::load(path, &ProcessEnv),
+        None => WebFile {
+            config: Some(WebConfig::default()),
+            ..WebFile::default()
+        },
+    };
+    print_diagnostics(&file.diagnostics);
+    let web = file.config.ok_or_else(|| ExitCode::from(MISCONFIGURED))?;
+    let access = Access::new(roles, web).map_err(|error| {
+        eprintln!("error: {error}");
+        ExitCode::from(MISCONFIGURED)
+    })?;
+    for stranger in access.strangers() {
+        eprintln!(
+            "warning: `web.roles` names {stranger}, who cannot sign in\n  hint: a user stands in `basic_auth_users` of --web.config.file; a \
+             client certificate is written `certificate:NAME`"
+        );
+    }
+    Ok((access, file.sources))
 }
 
 fn print_diagnostics(diagnostics: &[Diagnostic]) {

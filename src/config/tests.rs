@@ -586,6 +586,26 @@ surface:
 }
 
 #[test]
+fn readers_are_users_certificates_or_everybody() {
+    let (config, _) = load(&format!(
+        "{MINIMAL}web: {{roles: {{scrape: ['*'], read: [alice, 'certificate:CN=x:y'], read_names: [alice]}}}}"
+    ))
+    .expect("it is right");
+    let read: Vec<_> = config.web.read.into_iter().flatten().collect();
+    assert_eq!(read, ["alice", "certificate:CN=x:y"]);
+    insta::assert_snapshot!(errors(&format!(
+        "{MINIMAL}web: {{roles: {{scrape: ['certificate:'], read: ['cert:alice'], read_names: ['*']}}}}"
+    )), @"
+    config.yaml:7:24: error: `scrape` names no certificate
+      hint: write `certificate:NAME`
+    config.yaml:7:48: error: `read` names somebody who cannot exist: no user's name has a `:`
+      hint: a client certificate is written `certificate:NAME`
+    config.yaml:7:76: error: `read_names` names everybody
+      hint: names of people need readers who sign in: list them
+    ");
+}
+
+#[test]
 fn roles_are_added_replaced_and_removed() {
     let (config, _) =
         load(&format!("{MINIMAL}privileged_roles: {{payroll: [hr_payroll.group_a], hr: [hr.group_hr_manager], website: []}}"))

@@ -63,7 +63,10 @@ mod tests {
             ("Zürich", [0, 2, 2]),
         ];
         for (name, expected) in known {
-            assert_eq!([2, 3, 10].map(|total| Shard::index_of(name, total)), expected);
+            assert_eq!(
+                [2, 3, 10].map(|total| Shard::index_of(name, total)),
+                expected
+            );
             let [two, three, ten] = expected;
             let row = format!("| `{name}` | {two} | {three} | {ten} |");
             assert!(page.contains(&row), "docs/operations.md lacks {row}");

@@ -22,6 +22,7 @@ use super::catalogue::ExporterReading;
 use super::encode::{self, Format, Subject};
 use super::process::Process;
 use super::{Board, ExporterState, Family};
+use crate::domain::TargetSnapshot;
 use gzip::Gzip;
 use pieces::{Finished, Piece, Pieces};
 
@@ -146,6 +147,29 @@ impl Exposition {
         // Should this scrape be given up, the encoder goes on, and the next scrape finds what it wrote.
         tokio::task::spawn_blocking(move || this.encode(format, coding, Pieces::new(answer, turn)));
         answered.await.map_err(|_| Interrupted)
+    }
+
+    /// What one target's snapshot says, without the exporter's own families.
+    ///
+    /// # Errors
+    /// When the encoder fails, which would be a defect.
+    pub fn of_target(
+        &self,
+        target: Arc<TargetSnapshot>,
+        format: Format,
+    ) -> Result<String, Interrupted> {
+        let subject = Subject::Targets([target].into());
+        let mut text = String::new();
+        for family in self
+            .families
+            .load()
+            .iter()
+            .filter(|family| family.is_of_targets())
+        {
+            encode::family(&mut text, format, family, &subject).map_err(|_| Interrupted)?;
+        }
+        encode::end(&mut text, format).map_err(|_| Interrupted)?;
+        Ok(text)
     }
 
     fn kept(&self, format: Format, coding: Coding) -> &Kept {

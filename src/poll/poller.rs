@@ -18,9 +18,10 @@ use super::settings::Settings;
 use super::{Polled, once};
 use crate::domain::alert::{Transitions, concerned};
 use crate::domain::facts::Gap;
-use crate::domain::health::{Outcome, PollHealth};
+use crate::domain::health::{Failure, Outcome, Poll, PollHealth};
+use crate::domain::posture::Terms;
 use crate::domain::transition::Change;
-use crate::domain::{Capability, Reason, TargetSnapshot};
+use crate::domain::{Capability, Reason, Roster, TargetSnapshot};
 use crate::exposition::{Board, ExporterState, Slot};
 use crate::odoo::surface::check_all;
 use crate::odoo::{Clients, Error, Kind, Session, Transport};
@@ -236,6 +237,16 @@ impl Poller {
         health.last_duration = Some(began.elapsed());
         health.requests_ok += requests.0;
         health.requests_error += requests.1;
+        health.ended(Poll {
+            at: attempt,
+            duration: began.elapsed(),
+            requests: requests.0 + requests.1,
+            failure: result.as_ref().err().map(|error| Failure {
+                reason: error.reason(),
+                message: error.message.clone(),
+                hint: error.hint,
+            }),
+        });
         match result {
             Ok((polled, comparable)) => {
                 self.log_success(memory, &polled);
@@ -256,9 +267,15 @@ impl Poller {
                 if self.settings.named {
                     snapshot.concerned = Arc::new(concerned(&polled.facts, &polled.standing));
                 }
-                snapshot.server = Some(polled.facts.server);
+                snapshot.server = Some(polled.facts.server.clone());
                 snapshot.poller_key_expiry = polled.posture.poller_key_expiry;
                 snapshot.posture = Some(polled.posture);
+                let terms = Terms {
+                    accepted: &self.settings.target.accepted_factors,
+                    exemptions: &self.settings.target.exemptions,
+                };
+                let roster = Roster::new(polled.facts, polled.standing, &terms);
+                snapshot.roster = Some(Arc::new(roster));
             }
             Err(error) => {
                 let reason = error.reason();
@@ -278,6 +295,7 @@ impl Poller {
                     snapshot.capabilities = with_users_missing(&snapshot.capabilities, &error);
                 }
                 snapshot.posture = None;
+                snapshot.roster = None;
                 if let Some(store) = &self.shared.store {
                     store.record_failure(&self.settings.target).await;
                 }

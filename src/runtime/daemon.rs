@@ -5,7 +5,6 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -21,6 +20,8 @@ use crate::exposition::{Board, ExporterState, Exposition};
 use crate::odoo::Clients;
 use crate::poll::{Fleet, Scheduler};
 use crate::store::Store;
+use crate::web::access::Access;
+use crate::web::directory::Directory;
 use crate::web::{self, MetricsPath, Readiness};
 
 /// After this time the daemon is ready even if some targets have not ended their first poll: one slow target must not keep the others
@@ -50,6 +51,8 @@ pub struct Settings {
     pub listener: TcpListener,
     /// Where the metrics are.
     pub metrics_path: MetricsPath,
+    /// Who gets in.
+    pub access: Access,
     /// What survives a restart; without one, nothing does.
     pub store: Option<Store>,
     /// Which of the targets to poll.
@@ -69,6 +72,7 @@ impl Daemon {
         let Settings {
             listener,
             metrics_path,
+            access,
             store,
             shard,
             origin,
@@ -79,17 +83,18 @@ impl Daemon {
         let board = Arc::new(Board::new());
         let exporter = ExporterState::new(shard);
         let clients = Arc::new(Clients::default());
-        let in_force = Arc::new(ArcSwap::from_pointee(config.clone()));
         let (transitions, happened) = mpsc::channel(TRANSITIONS);
+        let directory = Directory::new(&config.targets, &board, &clients);
         let (engine, reconfigured) = mpsc::channel(1);
         let (fleet, scheduler) =
             Fleet::new(&board, &exporter, &clients, store.clone(), transitions);
         let mut running = Running {
-            config: Arc::clone(&in_force),
+            directory: Arc::clone(&directory),
+            access: access.clone(),
             fleet,
             exposition: Exposition::new(Arc::clone(&board), Arc::clone(&exporter), Vec::new()),
             exporter: Arc::clone(&exporter),
-            clients: Arc::clone(&clients),
+            clients,
             engine,
         };
         running.apply(config.clone()).await;
@@ -104,7 +109,7 @@ impl Daemon {
             reconfigured,
         };
         let options = alerting::Options::of(&config.alerting);
-        let engine = Engine::new(wanted(config, &in_force, &clients), inputs, options);
+        let engine = Engine::new(wanted(config, &directory), inputs, options);
         let (readiness, latch) = Readiness::new(Arc::clone(&board));
         let status = systemd::Status {
             board: Arc::clone(&board),
@@ -123,7 +128,10 @@ impl Daemon {
             app: web::App {
                 exposition,
                 board,
+                access,
+                store: store.clone(),
                 alerts: engine.alerts(),
+                directory,
                 readiness,
                 metrics_path,
                 control: Some(Arc::new(controls)),
@@ -160,6 +168,7 @@ impl Daemon {
     /// When the listener fails.
     pub async fn run(self, stop: CancellationToken) -> io::Result<()> {
         let latch = self.latch;
+        let access = self.app.access.clone();
         // A shard may be empty.
         if self.app.board.slots().is_empty() {
             drop(latch);
@@ -185,7 +194,7 @@ impl Daemon {
         });
         let polls = tokio::spawn(self.scheduler.run(stop.clone()));
         let alerts = tokio::spawn(self.engine.run(stop.clone()));
-        let served = web::serve(self.listener, web::router(self.app), stop.clone()).await;
+        let served = web::serve(self.listener, web::router(self.app), access, stop.clone()).await;
         stop.cancel();
         // Neither panics: polls catch their own.
         let _ = polls.await;

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use tokio::signal::unix::Signal;
 use tokio::sync::{Mutex, mpsc};
@@ -20,6 +19,8 @@ use crate::exposition::catalogue::{Family, families};
 use crate::exposition::{ExporterState, Exposition};
 use crate::odoo::Clients;
 use crate::poll::{Changes, Fleet};
+use crate::web::access::Access;
+use crate::web::directory::Directory;
 
 /// Where the configuration came from.
 #[derive(Debug, Clone)]
@@ -43,8 +44,8 @@ struct State {
 /// What a configuration is put into.
 #[derive(Debug)]
 pub(super) struct Running {
-    /// The configuration in force.
-    pub(super) config: Arc<ArcSwap<Config>>,
+    pub(super) directory: Arc<Directory>,
+    pub(super) access: Access,
     pub(super) fleet: Fleet,
     pub(super) exposition: Arc<Exposition>,
     pub(super) exporter: Arc<ExporterState>,
@@ -68,10 +69,13 @@ impl Reloader {
     pub async fn reload(&self, cause: &'static str) -> Result<String, String> {
         let state = Arc::clone(&self.0);
         let reloaded = tokio::spawn(async move { state.lock().await.reload(cause).await });
-        reloaded.await.unwrap_or_else(|_panic| {
-            error!("a defect of this program stopped the reload: restart it");
-            Err("a defect of this program stopped the reload".into())
-        })
+        let result = reloaded.await.unwrap_or_else(|_panic| {
+            let defect = "a defect of this program stopped the reload: restart it";
+            error!("{defect}");
+            Err(defect.to_owned())
+        });
+        systemd::reloaded();
+        result
     }
 
     /// Reloads at each SIGHUP.
@@ -112,31 +116,37 @@ impl State {
         let load = move || Config::load_noting_files(&path, &ProcessEnv);
         let (loaded, files) = tokio::task::spawn_blocking(load)
             .await
-            .map_err(|panic| panic.to_string())?;
+            .expect("loading does not panic, or the reload does");
         self.origin.files = files;
-        let result = self.put_into_force(cause, loaded).await;
-        systemd::reloaded();
-        result
+        self.put_into_force(cause, loaded).await
     }
 
     async fn put_into_force(&mut self, cause: &str, loaded: Loaded) -> Result<String, String> {
-        match loaded {
-            Ok((config, warnings)) => {
-                let changes = self.running.reconfigure(config).await;
-                info!(cause, %changes, "configuration reloaded");
-                warnings.iter().for_each(log);
-                Ok(lines(&format!("reloaded: {changes}"), &warnings))
-            }
-            Err(wrong) => {
-                self.running.exporter.config_rejected();
-                error!(cause, "configuration refused: the old one stays in force");
-                wrong.iter().for_each(log);
-                Err(lines(
-                    "refused: the old configuration stays in force",
-                    &wrong,
-                ))
-            }
-        }
+        let wrong = match loaded {
+            Ok((config, warnings)) => match self.running.access.set_roles(&config.web) {
+                Ok(()) => {
+                    let changes = self.running.reconfigure(config).await;
+                    info!(cause, %changes, "configuration reloaded");
+                    warnings.iter().for_each(log);
+                    return Ok(lines(&format!("reloaded: {changes}"), &warnings));
+                }
+                Err(nobody) => vec![Diagnostic {
+                    file: self.origin.path.clone(),
+                    position: None,
+                    level: Level::Error,
+                    message: nobody.to_string(),
+                    hint: None,
+                }],
+            },
+            Err(wrong) => wrong,
+        };
+        self.running.exporter.config_rejected();
+        error!(cause, "configuration refused: the old one stays in force");
+        wrong.iter().for_each(log);
+        Err(lines(
+            "refused: the old configuration stays in force",
+            &wrong,
+        ))
     }
 }
 
@@ -144,7 +154,7 @@ impl Running {
     /// Puts a configuration into force, for polls and scrapes.
     pub(super) async fn apply(&mut self, config: Config) -> Changes {
         let config = Arc::new(config);
-        self.config.store(Arc::clone(&config));
+        self.directory.configure(&config.targets);
         self.exposition.set_families(enabled(&config));
         let changes = self.fleet.apply(&config).await;
         self.clients.keep_for(&config.targets);
@@ -154,7 +164,7 @@ impl Running {
 
     /// Puts a configuration into force while everything runs.
     async fn reconfigure(&mut self, config: Config) -> Changes {
-        let wanted = wanted(&config, &self.config, &self.clients);
+        let wanted = wanted(&config, &self.directory);
         let changes = self.apply(config).await;
         // The engine is gone only at shutdown.
         let _ = self.engine.send(wanted).await;
@@ -189,24 +199,15 @@ fn lines(first: &str, diagnostics: &[Diagnostic]) -> String {
 }
 
 /// The families that a configuration leaves.
-pub(super) fn enabled(config: &Config) -> Vec<&'static Family> {
+fn enabled(config: &Config) -> Vec<&'static Family> {
     families()
         .filter(|family| config.metrics.is_enabled(family.name))
         .collect()
 }
 
 /// What a configuration says about alerts.
-pub(super) fn wanted(
-    config: &Config,
-    in_force: &Arc<ArcSwap<Config>>,
-    clients: &Arc<Clients>,
-) -> alerting::Wanted {
-    let names = || {
-        Arc::new(OdooNames {
-            config: Arc::clone(in_force),
-            clients: Arc::clone(clients),
-        })
-    };
+pub(super) fn wanted(config: &Config, directory: &Arc<Directory>) -> alerting::Wanted {
+    let names = || Arc::new(OdooNames(Arc::clone(directory)));
     alerting::Wanted {
         alerting: config.alerting.clone(),
         names: config.privacy.names_in_alerts.then(|| names() as _),

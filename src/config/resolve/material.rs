@@ -137,7 +137,10 @@ fn certificates(item: &Item<'_>, context: &Context<'_>) -> Option<PemFile> {
     }
 }
 
-pub(super) fn read(item: &Item<'_>, context: &Context<'_>) -> Option<(PathBuf, FileContent)> {
+pub(in crate::config) fn read(
+    item: &Item<'_>,
+    context: &Context<'_>,
+) -> Option<(PathBuf, FileContent)> {
     let path = context.directory.join(item.text()?);
     match context.env.file(&path) {
         Ok(file) => Some((path, file)),

@@ -1,30 +1,36 @@
-//! Serves the routes, within limits.
+//! Serves the routes, over HTTP or HTTPS, within limits.
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::Extension;
-use axum::middleware::AddExtension;
+use axum::extract::Request;
+use axum::http::{StatusCode, Version};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
 use axum_server::Handle;
-use axum_server::accept::Accept;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tower_layer::Layer;
+
+use super::access::Access;
+pub use connection::Connection;
+use connection::Door;
+
+mod connection;
 
 /// What a client may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Connections at one time: each costs a file descriptor and some 10 kB. One too many is closed at once.
     pub connections: usize,
-    /// A connection that has not sent a whole first request by then is closed.
+    /// A connection that has not sent a whole first request by then is closed, and so is one that has not agreed on TLS by then.
     pub first_request: Duration,
     /// So is one that has not sent a whole next request after this time, idle or not.
     pub next_request: Duration,
+    /// A connection is closed so long after its last request began, whether the answer has been read or not.
+    pub request: Duration,
     /// Bytes of a request's head; longer ones are answered with 431. hyper allows no less than 8 kB.
     pub head: usize,
     /// Requests that run at shutdown are given this time to end.
@@ -38,6 +44,7 @@ impl Default for Limits {
             first_request: Duration::from_secs(10),
             // Prometheus keeps its connection at the usual intervals, of up to a minute.
             next_request: Duration::from_secs(75),
+            request: Duration::from_secs(120),
             head: 16 << 10,
             drain: Duration::from_secs(5),
         }
@@ -51,9 +58,10 @@ impl Default for Limits {
 pub async fn serve(
     listener: TcpListener,
     routes: Router,
+    access: Access,
     shutdown: CancellationToken,
 ) -> io::Result<()> {
-    serve_within(Limits::default(), listener, routes, shutdown).await
+    serve_within(Limits::default(), listener, routes, access, shutdown).await
 }
 
 /// As [`serve`], within limits that somebody else set.
@@ -64,17 +72,19 @@ pub async fn serve_within(
     limits: Limits,
     listener: TcpListener,
     routes: Router,
+    access: Access,
     shutdown: CancellationToken,
 ) -> io::Result<()> {
     let handle = Handle::new();
     let mut server = axum_server::Server::<SocketAddr>::from_listener(listener)
-        .acceptor(Limit(Arc::new(Semaphore::new(limits.connections))))
+        .acceptor(Door::new(access, limits))
         .handle(handle.clone())
-        .http1_only()
         .first_request_timeout(limits.first_request)
         .accept_error_handler(|peer, error| match error.kind() {
             // One line for each would help whoever opens them.
-            io::ErrorKind::QuotaExceeded => tracing::debug!(?peer, %error),
+            io::ErrorKind::QuotaExceeded | io::ErrorKind::InvalidData | io::ErrorKind::TimedOut => {
+                tracing::debug!(?peer, %error, "connection refused");
+            }
             _ => tracing::warn!(?peer, %error, "connection not accepted"),
         });
     server
@@ -82,6 +92,12 @@ pub async fn serve_within(
         .http1()
         .header_read_timeout(limits.next_request)
         .max_buf_size(limits.head);
+    server
+        .http_builder()
+        .http2()
+        .max_concurrent_streams(STREAMS)
+        .max_header_list_size(u32::try_from(limits.head).unwrap_or(u32::MAX));
+    let routes = routes.layer(middleware::from_fn(arrive));
     tokio::select! {
         ended = server.serve(routes.into_make_service()) => return ended,
         // From here on nothing is accepted: where systemd holds the socket, connections wait for the next process.
@@ -104,24 +120,17 @@ async fn all_closed(handle: &Handle<SocketAddr>) {
 /// A connection that was accepted just before a shutdown would be closed before its request has come.
 const FIRST_BYTES: Duration = Duration::from_millis(500);
 
-/// Closes connections that are too many, rather than letting them wait.
-#[derive(Debug, Clone)]
-struct Limit(Arc<Semaphore>);
+/// Requests at one time on one HTTP/2 connection.
+const STREAMS: u32 = 32;
 
-impl<S> Accept<TcpStream, S> for Limit {
-    type Stream = TcpStream;
-    /// The service lives as long as its connection, and so does the permit in it.
-    type Service = AddExtension<S, Arc<OwnedSemaphorePermit>>;
-    type Future = std::future::Ready<io::Result<(TcpStream, Self::Service)>>;
-
-    fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
-        let accept = || {
-            let too_many = |_| io::Error::new(io::ErrorKind::QuotaExceeded, "too many connections");
-            let permit = Arc::clone(&self.0).try_acquire_owned().map_err(too_many)?;
-            // Or the second write of an answer waits for the client to acknowledge the first, 40 ms later.
-            stream.set_nodelay(true)?;
-            Ok((stream, Extension(Arc::new(permit)).layer(service)))
-        };
-        std::future::ready(accept())
+/// The server tells HTTP/2 by its first bytes; it is spoken only where it was agreed on.
+async fn arrive(request: Request, next: Next) -> Response {
+    let connection = request.extensions().get::<Connection>();
+    if request.version() == Version::HTTP_2 && connection.is_none_or(|it| !it.http2) {
+        return StatusCode::HTTP_VERSION_NOT_SUPPORTED.into_response();
     }
+    if let Some(connection) = connection {
+        connection.asked();
+    }
+    next.run(request).await
 }
