@@ -26,7 +26,7 @@ rules: ## Test the Prometheus rules, the Alertmanager configuration, the dashboa
 	python3 alerts/tests/inhibitions.py
 	python3 alerts/tests/lint.py
 	python3 dashboards/generate.py --check
-	python3 packaging/kubernetes/check.py
+	$${XDG_CACHE_HOME:-$$HOME/.cache}/odoo-mfa-exporter/test-env/bin/python packaging/kubernetes/check.py
 
 packages: ## Build the .deb and the .rpm into target/packages
 	@scripts/packages
