@@ -190,12 +190,13 @@ impl Browser {
             .collect()
     }
 
-    /// Keeps a picture of the whole page for whoever wants to look.
+    /// Keeps a picture of the page, or the upper part of a long one, for whoever wants to look.
     pub async fn picture(&self, name: &str) {
         let size =
             self.devtools("Page.getLayoutMetrics", json!({})).await["cssContentSize"].clone();
+        let height = size["height"].as_f64().unwrap_or(0.0).min(2400.0);
         let clip =
-            json!({"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1});
+            json!({"x": 0, "y": 0, "width": size["width"], "height": height, "scale": 1});
         let shot = json!({"format": "png", "captureBeyondViewport": true, "clip": clip});
         let shot = self.devtools("Page.captureScreenshot", shot).await;
         let encoded = shot["data"].as_str().expect("a picture");
