@@ -1,6 +1,7 @@
 //! `serve`, `demo` and `simulate`: what runs until it is stopped.
 
 use std::io;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -9,14 +10,18 @@ use anyhow::Context;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use ring::rand::SystemRandom;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-use super::{FAILED, Options, block_on, load, load_web, print_diagnostics};
+use super::{
+    FAILED, MISCONFIGURED, Options, block_on, load_noting_files, load_web, print_diagnostics,
+};
 use crate::config::web_file::{Sources, WebFile};
-use crate::config::{Config, Diagnostic, Env, FileContent};
+use crate::config::{Config, Diagnostic, Env, FileContent, Files};
 use crate::demo::{DemoTarget, SimulateOptions, start_demo};
-use crate::runtime::{Daemon, stop_on_signals};
+use crate::domain::Shard;
+use crate::runtime::{Daemon, Logging, Origin, Settings, inherited_socket, stop_on_signals};
 use crate::store::{Limits, Location, Store};
 use crate::web::access::Access;
 
@@ -54,45 +59,88 @@ pub(super) struct Simulate {
     key_file: PathBuf,
 }
 
-pub(super) fn serve(options: &Options) -> ExitCode {
-    let config = match load(&options.config_file) {
-        Ok(config) => config,
+pub(super) fn serve(options: &Options, logging: Logging) -> ExitCode {
+    if options.shard >= options.total_shards {
+        eprintln!(
+            "error: there is no shard {} of {}\n  hint: --shard counts from 0",
+            options.shard, options.total_shards
+        );
+        return ExitCode::from(MISCONFIGURED);
+    }
+    let (config, files) = match load_noting_files(&options.config_file) {
+        Ok(loaded) => loaded,
         Err(code) => return code,
     };
-    let (access, read) = match load_web(options, &config.web) {
+    let (access, sources) = match load_web(options, &config.web) {
         Ok(web) => web,
         Err(code) => return code,
     };
-    finish(block_on(run(&config, options, access, read)))
+    let listener = match inherited_socket() {
+        Ok(Some(inherited)) => Ok(inherited),
+        Ok(None) => options.listen.bind(),
+        Err(error) => Err(error),
+    };
+    finish(listener.map_err(Into::into).and_then(|listener| {
+        let started = Started {
+            files,
+            listener,
+            access,
+            sources,
+            logging,
+        };
+        block_on(run(&config, options, started))
+    }))
 }
 
-async fn run(
-    config: &Config,
-    options: &Options,
+/// What was there before anything ran.
+struct Started {
+    files: Files,
+    listener: TcpListener,
     access: Access,
-    read: Sources,
-) -> anyhow::Result<()> {
+    /// What the web configuration was read from.
+    sources: Sources,
+    logging: Logging,
+}
+
+async fn run(config: &Config, options: &Options, started: Started) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     stop_on_signals(stop.clone()).context("cannot listen to signals")?;
-    let store = Store::open(options.storage(), Limits::default())?;
+    // From here on a SIGHUP waits for the daemon instead of ending it.
+    let hangups = signal(SignalKind::hangup()).context("cannot listen to signals")?;
     if let Some(path) = &options.web_config_file {
-        tokio::spawn(access.clone().reread(path.clone(), read, stop.clone()));
+        let access = started.access.clone();
+        tokio::spawn(access.reread(path.clone(), started.sources, stop.clone()));
     }
-    let daemon = Daemon::prepare(
-        config,
-        &options.listen,
-        options.metrics_path.clone(),
-        access,
-        Some(store),
-    )
-    .await?;
-    info!(address = %daemon.address()?, targets = config.targets.len(), "listening");
+    let settings = Settings {
+        listener: started.listener,
+        metrics_path: options.metrics_path.clone(),
+        access: started.access,
+        store: Some(Store::open(options.storage(), Limits::default())?),
+        shard: Shard {
+            index: options.shard,
+            total: options.total_shards,
+        },
+        origin: Some(Origin {
+            path: options.config_file.clone(),
+            files: started.files,
+        }),
+        logging: Some(started.logging),
+    };
+    let daemon = Daemon::prepare(config, settings).await?;
+    if let Some(reloader) = daemon.reloader() {
+        tokio::spawn(reloader.clone().on_hangups(hangups));
+        if let Some(every) = options.auto_reload {
+            tokio::spawn(reloader.on_changes(every));
+        }
+    }
+    let targets = daemon.board().slots().len();
+    info!(address = %daemon.address()?, targets, "listening");
     daemon.run(stop).await?;
     info!("stopped");
     Ok(())
 }
 
-pub(super) fn demo(options: &Options, demo: &Demo) -> ExitCode {
+pub(super) fn demo(options: &Options, demo: &Demo, logging: Logging) -> ExitCode {
     finish(block_on(async {
         let simulated = start_demo(demo.seed)
             .await
@@ -110,15 +158,16 @@ pub(super) fn demo(options: &Options, demo: &Demo) -> ExitCode {
         let access = Access::new(&config.web, web)?;
         let stop = CancellationToken::new();
         stop_on_signals(stop.clone()).context("cannot listen to signals")?;
-        let store = Store::open(Location::Memory, Limits::default())?;
-        let daemon = Daemon::prepare(
-            &config,
-            &options.listen,
-            options.metrics_path.clone(),
+        let settings = Settings {
+            listener: options.listen.bind()?,
+            metrics_path: options.metrics_path.clone(),
             access,
-            Some(store),
-        )
-        .await?;
+            store: Some(Store::open(Location::Memory, Limits::default())?),
+            shard: Shard::WHOLE,
+            origin: None,
+            logging: Some(logging),
+        };
+        let daemon = Daemon::prepare(&config, settings).await?;
         println!("Simulated Odoo servers, changing while you watch:");
         for target in &simulated.targets {
             println!(

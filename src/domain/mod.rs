@@ -12,6 +12,7 @@ pub mod health;
 pub mod posture;
 pub mod role;
 pub mod roster;
+pub mod shard;
 pub mod snapshot;
 pub mod surface;
 pub mod transition;
@@ -20,6 +21,7 @@ pub mod vocabulary;
 pub use facts::Facts;
 pub use posture::Posture;
 pub use roster::Roster;
+pub use shard::Shard;
 pub use snapshot::TargetSnapshot;
 pub use vocabulary::{
     Api, Bypass, Capability, Endpoint, ExemptReason, Factor, Module, PolicyScope, Reason, UserType,

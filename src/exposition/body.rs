@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use flate2::Crc;
 use futures::StreamExt;
@@ -61,7 +62,7 @@ pub struct Interrupted;
 pub struct Exposition {
     board: Arc<Board>,
     exporter: Arc<ExporterState>,
-    families: Vec<&'static Family>,
+    families: ArcSwap<Vec<&'static Family>>,
     kept: [Kept; 4],
     times_encoded: AtomicU64,
 }
@@ -102,10 +103,15 @@ impl Exposition {
         Arc::new(Self {
             board,
             exporter,
-            families,
+            families: ArcSwap::from_pointee(families),
             kept: Default::default(),
             times_encoded: AtomicU64::new(0),
         })
+    }
+
+    /// Answers with other families, from the next change of the board on.
+    pub fn set_families(&self, families: Vec<&'static Family>) {
+        self.families.store(Arc::new(families));
     }
 
     /// What the exporter counts about itself.
@@ -154,7 +160,12 @@ impl Exposition {
     ) -> Result<String, Interrupted> {
         let subject = Subject::Targets([target].into());
         let mut text = String::new();
-        for family in self.families.iter().filter(|family| family.is_of_targets()) {
+        for family in self
+            .families
+            .load()
+            .iter()
+            .filter(|family| family.is_of_targets())
+        {
             encode::family(&mut text, format, family, &subject).map_err(|_| Interrupted)?;
         }
         encode::end(&mut text, format).map_err(|_| Interrupted)?;
@@ -198,7 +209,8 @@ impl Exposition {
             Coding::Identity => None,
             Coding::Gzip => Some(Gzip::new()),
         };
-        for family in self.families.iter().filter(|family| family.is_of_targets()) {
+        let families = self.families.load_full();
+        for family in families.iter().filter(|family| family.is_of_targets()) {
             match &mut gzip {
                 None => encode::family(&mut pieces, format, family, &subject),
                 Some(gzip) => encode::family(gzip, format, family, &subject)
@@ -256,6 +268,7 @@ impl Exposition {
         let mut text = String::new();
         for family in self
             .families
+            .load()
             .iter()
             .filter(|family| !family.is_of_targets())
         {

@@ -1,15 +1,18 @@
-//! What the exporter serves over HTTP. Everything is read-only: GET and HEAD.
+//! What the exporter serves over HTTP. Everything but `/-/reload` and `/-/log-level` is read-only: GET and HEAD.
 //!
 //! - [pages] for people
 //! - `/metrics` (the path is configurable) in the format and coding that the client prefers
 //! - `/probe?target=NAME` has the metrics of one target, and `/sd` tells Prometheus of all of them
 //! - `/api/v1/...` is for programs; docs/openapi.json describes it
 //! - `/sign-in` makes a browser ask for user and password
+//! - `/-/reload` (POST) loads the configuration again: 200 with what changed, or 500 with what is wrong, and then nothing has changed
+//! - `/-/log-level` says what is logged; POST with `?level=debug` changes it until the end of the process
 //! - `/-/healthy` answers while the process does
 //! - `/-/ready` answers 200 once every target's first poll has ended, or its deadline has passed
 
 pub mod access;
 pub mod api;
+mod control;
 pub mod directory;
 mod metrics;
 mod negotiate;
@@ -19,6 +22,7 @@ mod problem;
 mod readiness;
 mod server;
 
+pub use control::Control;
 pub use metrics::{MetricsPath, UnusablePath};
 pub use problem::Problem;
 pub use readiness::{Readiness, ReadinessLatch, Unpolled};
@@ -32,7 +36,7 @@ use axum::http::header;
 use axum::http::{StatusCode, Uri};
 use axum::middleware;
 use axum::response::{IntoResponse, Redirect, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 
 use access::Reader;
 use problem::refusal;
@@ -61,6 +65,8 @@ pub struct App {
     pub readiness: Readiness,
     /// Where the metrics are.
     pub metrics_path: MetricsPath,
+    /// What may be changed; `None`: nothing.
+    pub control: Option<Arc<dyn Control>>,
 }
 
 /// All routes.
@@ -73,6 +79,11 @@ pub fn router(app: App) -> Router {
         .route("/probe", get(probe::probe))
         .route("/sd", get(probe::discover))
         .route("/sign-in", get(sign_in))
+        .route("/-/reload", post(control::reload))
+        .route(
+            "/-/log-level",
+            get(control::log_level).post(control::set_log_level),
+        )
         .route("/-/healthy", get("healthy\n"))
         .route("/-/ready", get(readiness::answer))
         .merge(api::routes())
@@ -81,7 +92,7 @@ pub fn router(app: App) -> Router {
             refusal(
                 uri.path(),
                 StatusCode::METHOD_NOT_ALLOWED,
-                "only GET and HEAD",
+                "another method is wanted",
             )
         })
         .layer(middleware::from_fn_with_state(

@@ -13,7 +13,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use crate::harness::exporter::{Server, Shown, client};
-use crate::harness::program::Program;
+use crate::harness::process::Program;
 use crate::harness::snapshots::{down, pending, up};
 use crate::harness::staged::{Staged, lived_in};
 

@@ -287,6 +287,21 @@ async fn who_is_gone_since_the_poll_is_not_shown_as_there() {
 }
 
 #[tokio::test]
+async fn ids_are_never_looked_up_in_another_database() {
+    let staged = Staged::new(lived_in(&Recipe::new(19, 2)), AccountKind::Full, "").await;
+    let elsewhere = crate::harness::target::config(&format!(
+        "targets: [{{name: erp, url: '{}', database: other, api_key: x}}]",
+        staged.server.url()
+    ));
+    staged.directory.configure(&elsewhere.targets);
+    let asked = staged
+        .directory
+        .people("erp", &PeopleQuery::default())
+        .await;
+    assert_eq!(asked, Err(Refused::NotPolled));
+}
+
+#[tokio::test]
 async fn keys_are_listed_with_owners_and_never_the_key() {
     for version in [14, 15, 18, 19] {
         let mut world = lived_in(&Recipe {

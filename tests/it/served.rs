@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::access::ROUTES;
 use crate::harness::eventually;
 use crate::harness::pki::Pki;
-use crate::harness::program::{Program, run};
+use crate::harness::process::{Program, run};
 use crate::harness::prometheus::Prometheus;
 
 /// Passwords that must show nowhere.

@@ -134,11 +134,11 @@ pub(in crate::config) fn credentials(
 /// A file's text without the line's end.
 fn secret(item: &Item<'_>, context: &Context<'_>) -> Option<SecretString> {
     let (_, file) = material::read(item, context)?;
-    if file.mode & 0o077 != 0 {
+    if file.is_world_readable() {
         context.sink.warning(
             item.at(),
-            format!("`{}`: others than its owner may read the file", item.name),
-            "`chmod 600` it",
+            format!("`{}`: everybody on this host may read the file", item.name),
+            "`chmod o= FILE`",
         );
     }
     match std::str::from_utf8(&file.bytes).map(|text| text.trim_end_matches(['\r', '\n'])) {

@@ -92,9 +92,8 @@ pub(super) fn curve(name: &str) -> Option<Named<&'static dyn SupportedKxGroup>> 
 }
 
 /// What is spoken. `None` is everything.
-#[derive(Default)]
 pub(super) struct Spoken {
-    pub(super) versions: Option<Vec<&'static SupportedProtocolVersion>>,
+    pub(super) versions: Vec<&'static SupportedProtocolVersion>,
     pub(super) suites: Option<Vec<SupportedCipherSuite>>,
     pub(super) curves: Option<Vec<&'static dyn SupportedKxGroup>>,
 }
@@ -124,11 +123,8 @@ pub(super) fn server_config(
     key: PrivateKeyDer<'static>,
     clients: Option<Arc<dyn ClientCertVerifier>>,
 ) -> Result<ServerConfig, rustls::Error> {
-    let builder = ServerConfig::builder_with_provider(provider);
-    let builder = match &spoken.versions {
-        Some(versions) => builder.with_protocol_versions(versions)?,
-        None => builder.with_safe_default_protocol_versions()?,
-    };
+    let builder =
+        ServerConfig::builder_with_provider(provider).with_protocol_versions(&spoken.versions)?;
     match clients {
         Some(clients) => builder.with_client_cert_verifier(clients),
         None => builder.with_no_client_auth(),

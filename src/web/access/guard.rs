@@ -19,6 +19,8 @@ pub(super) const NEEDS: &[(&str, Option<Role>)] = &[
     ("/-/ready", None),
     ("/probe", Some(Role::Scrape)),
     ("/sd", Some(Role::Scrape)),
+    ("/targets/{name}/people.csv", Some(Role::ReadNames)),
+    ("/targets/{name}/keys.csv", Some(Role::ReadNames)),
     ("/api/v1/people", Some(Role::ReadNames)),
     ("/api/v1/keys", Some(Role::ReadNames)),
     ("/targets/{name}/people.csv", Some(Role::ReadNames)),

@@ -293,6 +293,3 @@ impl Rules {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

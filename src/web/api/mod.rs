@@ -5,6 +5,7 @@
 
 mod alerts;
 mod names;
+mod numbers;
 mod openapi;
 mod query;
 mod remembered;
@@ -18,9 +19,10 @@ use axum::routing::get;
 
 use super::App;
 pub use alerts::AlertState;
+pub use numbers::Policy;
 pub use openapi::document;
 pub use targets::SortTargets;
-pub use view::{Policy, TargetState};
+pub use view::TargetState;
 
 /// The routes of the API.
 pub(super) fn routes() -> Router<Arc<App>> {

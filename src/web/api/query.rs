@@ -15,7 +15,7 @@ use serde::de::value::{Error, MapDeserializer};
 pub(super) const ROWS: u32 = 100;
 
 /// Rows of a page at most.
-pub(super) const MOST_ROWS: u32 = 1000;
+const MOST_ROWS: u32 = 1000;
 
 /// The parameters of a request.
 pub(super) struct Parameters<T>(pub(super) T);

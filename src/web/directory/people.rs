@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::body::Bytes;
 use futures::{Stream, StreamExt, stream};
@@ -11,7 +12,7 @@ use serde::Serialize;
 
 use super::csv::{Row, line, yes_or_no};
 use super::query::{Direction, PeopleQuery};
-use super::{Asked, Directory, Refused};
+use super::{Asked, Directory, LISTED_FOR, LastList, Refused};
 use crate::domain::finding::{Finding, findings};
 use crate::domain::roster::{KeyState, Selection};
 use crate::domain::{ExemptReason, IdSet, UserType};
@@ -82,7 +83,7 @@ impl PeoplePage {
 }
 
 impl Directory {
-    /// A page of a list of people: two requests to Odoo, however long the list.
+    /// A page of a list of people: two requests to Odoo, however long the list, and one for its other pages in the next minute.
     ///
     /// # Errors
     /// When the list would not be complete, or Odoo does not answer.
@@ -151,19 +152,38 @@ impl Asked {
         Ok(roster.narrow(concerned, &wanted)?)
     }
 
-    /// The ids of a list.
+    /// The ids of a list: those that were sorted a moment ago, if it was the same one.
     async fn in_order(
         &self,
         selection: &Selection,
         query: &PeopleQuery,
-    ) -> Result<Vec<u32>, Refused> {
+    ) -> Result<Arc<[u32]>, Refused> {
+        let query = PeopleQuery {
+            page: None,
+            per_page: None,
+            ..query.clone()
+        };
+        let as_of = self.roster.facts.now;
+        let again = |list: &&LastList| {
+            list.query == query && list.as_of == as_of && list.at.elapsed() < LISTED_FOR
+        };
+        if let Some(list) = self.last().as_ref().filter(again) {
+            return Ok(Arc::clone(&list.ids));
+        }
         let order = Ordered {
             by: query.sort.unwrap_or(SortPeople::Name),
             descending: query.order == Some(Direction::Desc),
             search: query.q.as_deref(),
         };
-        self.within(ordered(&self.transport, &self.roster, selection, &order))
-            .await
+        let ids = ordered(&self.transport, &self.roster, selection, &order);
+        let ids: Arc<[u32]> = self.within(ids).await?.into();
+        *self.last() = Some(LastList {
+            ids: Arc::clone(&ids),
+            query,
+            as_of,
+            at: Instant::now(),
+        });
+        Ok(ids)
     }
 
     /// What is known of these people, in their order; whoever was deleted a moment ago is left out.

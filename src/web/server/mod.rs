@@ -11,6 +11,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum_server::Handle;
 use tokio::net::TcpListener;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::access::Access;
@@ -97,16 +98,27 @@ pub async fn serve_within(
         .max_concurrent_streams(STREAMS)
         .max_header_list_size(u32::try_from(limits.head).unwrap_or(u32::MAX));
     let routes = routes.layer(middleware::from_fn(arrive));
-    let stop = async {
-        shutdown.cancelled().await;
-        handle.graceful_shutdown(Some(limits.drain));
-        std::future::pending().await
-    };
     tokio::select! {
-        ended = server.serve(routes.into_make_service()) => ended,
-        never = stop => never,
+        ended = server.serve(routes.into_make_service()) => return ended,
+        // From here on nothing is accepted: where systemd holds the socket, connections wait for the next process.
+        () = shutdown.cancelled() => {}
+    }
+    if timeout(FIRST_BYTES, all_closed(&handle)).await.is_err() {
+        handle.graceful_shutdown(None);
+        let _ = timeout(limits.drain, all_closed(&handle)).await;
+        handle.shutdown();
+    }
+    Ok(())
+}
+
+async fn all_closed(handle: &Handle<SocketAddr>) {
+    while handle.connection_count() > 0 {
+        sleep(Duration::from_millis(10)).await;
     }
 }
+
+/// A connection that was accepted just before a shutdown would be closed before its request has come.
+const FIRST_BYTES: Duration = Duration::from_millis(500);
 
 /// Requests at one time on one HTTP/2 connection.
 const STREAMS: u32 = 32;

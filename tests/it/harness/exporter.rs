@@ -5,10 +5,8 @@ use std::sync::Arc;
 
 use axum::Router;
 use odoo_mfa_exporter::alerting::Alerts;
-use odoo_mfa_exporter::domain::TargetSnapshot;
-use odoo_mfa_exporter::exposition::{
-    Board, Coding, ExporterState, Exposition, Format, Shard, catalogue,
-};
+use odoo_mfa_exporter::domain::{Shard, TargetSnapshot};
+use odoo_mfa_exporter::exposition::{Board, Coding, ExporterState, Exposition, Format, catalogue};
 use odoo_mfa_exporter::store::Store;
 use odoo_mfa_exporter::web::access::Access;
 use odoo_mfa_exporter::web::directory::Directory;
@@ -97,6 +95,7 @@ impl Shown {
             directory: Arc::clone(&self.directory),
             readiness,
             metrics_path: MetricsPath::default(),
+            control: None,
         });
         (routes, latch)
     }
