@@ -48,9 +48,9 @@ pub struct Listed {
     pub url: String,
     /// Whether the account is active now; the rest is as of the poll.
     pub active: bool,
-    /// The type.
-    pub user_type: UserType,
-    /// Whether the person has an accepted factor.
+    /// The type; `null` for most people whose account is archived.
+    pub user_type: Option<UserType>,
+    /// Whether the person has an accepted factor; `null` also where the type is.
     pub protected: Option<bool>,
     /// Why the person is exempt, if so.
     pub exempt: Option<ExemptReason>,
@@ -209,20 +209,21 @@ impl Asked {
         let (roster, facts, id) = (&self.roster, &self.roster.facts, person.id);
         let among = |people: Option<&IdSet>| people.map(|people| people.contains(id));
         let either = |a: Option<bool>, b: Option<bool>| Some(a? || b?);
+        let user_type = roster.type_of(id, person.active);
         Listed {
             id,
             url: self.form(id),
             name: person.name,
             login: person.login,
             active: person.active,
-            user_type: facts.people.type_of(id),
-            protected: roster.is_covered(id),
+            user_type,
+            protected: user_type.and_then(|_| roster.is_covered(id)),
             exempt: roster.exempt_reason(id),
             totp: among(facts.totp.complete()),
             passkey: among(facts.passkey.complete()),
             sso: either(among(facts.oauth.complete()), among(facts.saml.complete())),
             in_grace: facts.recent.contains(id),
-            dormant: among(facts.awake.complete()).map(|awake| !awake),
+            dormant: user_type.and_then(|_| Some(!among(facts.awake.complete())?)),
             roles: roster.roles_of(id).into_iter().map(str::to_owned).collect(),
             api_keys: keys.map(|keys| keys.get(&id).copied().unwrap_or(0)),
             created: person.created,
@@ -258,7 +259,7 @@ impl Row<17> for Listed {
             self.id.to_string(),
             self.name.clone(),
             self.login.clone(),
-            self.user_type.to_string(),
+            self.user_type.map(|it| it.to_string()).unwrap_or_default(),
             yes_or_no(Some(self.active)),
             yes_or_no(self.protected),
             self.exempt.map(|it| it.to_string()).unwrap_or_default(),
