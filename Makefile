@@ -1,19 +1,23 @@
 # Everything that is done to this project. `make` lists it.
 .DEFAULT_GOAL := help
-.PHONY: help test tools lint rules unit prove release-check bench docs dashboards stack packages image
+.PHONY: help test tools lint rules e2e unit prove release-check bench docs dashboards stack packages image
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
-test: tools lint rules unit ## Install what the tests need, and run all of them
+test: tools lint rules e2e unit ## Install what the tests need, and run all of them
 
-tools: ## Install what the tests need and is missing (Debian packages and Python modules)
+tools: ## Install what the tests need and is missing (Debian packages, Python and npm modules)
 	@scripts/test-tools
 
 lint: ## Formatting, lints and documentation, warnings denied
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
+	cd e2e && cargo fmt --check
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc --locked --no-deps --document-private-items
+
+e2e: ## The pages in Chromium: content, sign-in, keyboard, accessibility; pictures in target/e2e
+	scripts/e2e
 
 unit: ## Unit and integration tests
 	scripts/cargo-test
