@@ -195,8 +195,7 @@ impl Browser {
         let size =
             self.devtools("Page.getLayoutMetrics", json!({})).await["cssContentSize"].clone();
         let height = size["height"].as_f64().unwrap_or(0.0).min(2400.0);
-        let clip =
-            json!({"x": 0, "y": 0, "width": size["width"], "height": height, "scale": 1});
+        let clip = json!({"x": 0, "y": 0, "width": size["width"], "height": height, "scale": 1});
         let shot = json!({"format": "png", "captureBeyondViewport": true, "clip": clip});
         let shot = self.devtools("Page.captureScreenshot", shot).await;
         let encoded = shot["data"].as_str().expect("a picture");
