@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
-use odoo_mfa_exporter::domain::facts::{ApiKey, Companion, Facts, Known, People, Scope, Server};
+use odoo_mfa_exporter::domain::facts::{
+    ApiKey, Companion, Facts, Known, People, PortalGroups, Scope, Server,
+};
 use odoo_mfa_exporter::domain::posture::{Standing, Terms};
 use odoo_mfa_exporter::domain::role::Roles;
 use odoo_mfa_exporter::domain::transition::{Answers, Baseline, Origin, Person, questions};
@@ -169,6 +171,7 @@ fn empty() -> Facts {
         administrators_spared: None,
         companion: Companion::Absent,
         uses: None,
+        portal: PortalGroups::default(),
     }
 }
 

@@ -6,21 +6,25 @@
 mod alerts;
 mod ask;
 mod check;
+mod generate;
 mod remembered;
 mod scan;
 mod serve;
 mod table;
 
-use std::io::{IsTerminal, stdout};
+use std::io::{stderr, stdout};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{Config, Diagnostic, ProcessEnv};
-use crate::runtime::{Listen, LogFormat, install_crypto, start_logging};
+use crate::config::web_file::{Sources, WebConfig, WebFile};
+use crate::config::{self, Config, Diagnostic, Files, ProcessEnv};
+use crate::runtime::{Listen, LogFormat, Logging, install_crypto, wants_colour};
 use crate::store::{FILE_NAME, Location};
 use crate::web::MetricsPath;
+use crate::web::access::Access;
 
 /// Where the store is without systemd.
 const STATE_DIRECTORY: &str = "/var/lib/odoo-mfa-exporter";
@@ -37,9 +41,16 @@ const UNREACHABLE: u8 = 3;
 /// Polls any number of Odoo servers (14 to 20) read-only with a least-privilege account, and exports who of them is protected by a second
 /// factor, by user type and by privileged role. What the account cannot see completely is absent, and says so.
 #[derive(Debug, Parser)]
-#[command(version, about, long_about, after_help = AFTER_HELP, propagate_version = true)]
+#[command(
+    version,
+    about,
+    long_about,
+    after_help = AFTER_HELP,
+    after_long_help = AFTER_LONG_HELP,
+    propagate_version = true
+)]
 struct Cli {
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Options of every command")]
     options: Options,
     #[command(subcommand)]
     command: Option<Command>,
@@ -47,10 +58,38 @@ struct Cli {
 
 const AFTER_HELP: &str = "\
 Try it without an Odoo:      odoo-mfa-exporter demo
-Check a new configuration:   odoo-mfa-exporter --config.file my.yml check --connect
-A report, now:               odoo-mfa-exporter --config.file my.yml scan
+Begin a configuration:       odoo-mfa-exporter config init > config.yml
+Check it:                    odoo-mfa-exporter --config.file config.yml check --connect
+A report, now:               odoo-mfa-exporter --config.file config.yml scan
 
 Exit codes: 0 good, 1 findings or failed, 2 wrong configuration, 3 a target is unreachable or incomplete.";
+
+const AFTER_LONG_HELP: &str = "\
+Examples:
+  odoo-mfa-exporter demo
+          Try it without an Odoo.
+  odoo-mfa-exporter config init > config.yml
+          Begin a configuration.
+  odoo-mfa-exporter --config.file config.yml check --connect
+          Check it, and see what to grant in Odoo.
+  odoo-mfa-exporter --config.file config.yml scan
+          A report, now.
+  odoo-mfa-exporter --config.file config.yml
+          The daemon. Prometheus scrapes http://localhost:9893/metrics.
+
+Signals of the daemon:
+  SIGHUP  loads the configuration again. A wrong one changes nothing: the log says what is wrong.
+  SIGTERM, SIGINT
+          end it in good order; a second one at once.
+
+Files:
+  /etc/odoo-mfa-exporter/config.yml
+          The configuration. Keys stand in files of their own.
+  /var/lib/odoo-mfa-exporter/store.db
+          What the daemon remembers: what changed, and since when.
+
+Exit codes:
+  0 good, 1 findings or failed, 2 wrong configuration, 3 a target is unreachable or incomplete.";
 
 /// Options of every command. Each can be given by an environment variable as well.
 #[derive(Debug, Args)]
@@ -64,6 +103,19 @@ struct Options {
         global = true
     )]
     config_file: PathBuf,
+    /// Load the configuration again when its content changes, or that of a file it names, looking every 30 seconds or as often as is
+    /// said here. Without it a reload takes SIGHUP or POST /-/reload.
+    #[arg(
+        long = "config.auto-reload",
+        env = "ODOO_MFA_EXPORTER_CONFIG_AUTO_RELOAD",
+        value_name = "INTERVAL",
+        value_parser = period,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "30s",
+        global = true
+    )]
+    auto_reload: Option<Duration>,
     /// Where the daemon remembers what it must not forget: a directory or a file; `:memory:` forgets it at the end. By default
     /// systemd's state directory, and without systemd /var/lib/odoo-mfa-exporter.
     #[arg(
@@ -91,6 +143,34 @@ struct Options {
         global = true
     )]
     metrics_path: MetricsPath,
+    /// Poll only this part of the targets, counted from 0. Each target is in one part, by its name.
+    #[arg(
+        long,
+        env = "ODOO_MFA_EXPORTER_SHARD",
+        value_name = "NUMBER",
+        default_value_t = 0,
+        global = true
+    )]
+    shard: u32,
+    /// How many parts there are, 1 to 1024. One more or less moves only its own share of the targets.
+    #[arg(
+        long,
+        env = "ODOO_MFA_EXPORTER_TOTAL_SHARDS",
+        value_name = "NUMBER",
+        default_value_t = 1,
+        value_parser = clap::value_parser!(u32).range(1..=1024),
+        global = true
+    )]
+    total_shards: u32,
+    /// What to log: error, warn, info, debug or trace. POST /-/log-level?level=debug changes it while the daemon runs.
+    /// TLS, users and client certificates: a file in the format that Prometheus' exporters share. Read again when it changes.
+    #[arg(
+        long = "web.config.file",
+        env = "ODOO_MFA_EXPORTER_WEB_CONFIG_FILE",
+        value_name = "FILE",
+        global = true
+    )]
+    web_config_file: Option<PathBuf>,
     /// What to log: error, warn, info, debug or trace.
     #[arg(
         long = "log.level",
@@ -100,33 +180,100 @@ struct Options {
         global = true
     )]
     log_level: String,
-    /// How log lines look.
+    /// How log lines look; by default text on a terminal, and logfmt elsewhere.
     #[arg(
         long = "log.format",
         env = "ODOO_MFA_EXPORTER_LOG_FORMAT",
         value_enum,
-        default_value_t,
         global = true
     )]
-    log_format: LogFormat,
+    log_format: Option<LogFormat>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Poll, and serve metrics (the default).
+    ///
+    /// Every target is polled once an interval, at an offset that its name decides. /metrics has what the last poll found; /-/ready answers
+    /// 200 once each target has been polled. Under systemd it says when it is ready, feeds the watchdog, and takes the socket of a socket
+    /// unit instead of --web.listen-address.
+    #[command(after_help = "\
+Examples:
+  odoo-mfa-exporter
+  odoo-mfa-exporter --config.file config.yml --web.listen-address 127.0.0.1:9893 serve
+  odoo-mfa-exporter --config.auto-reload --log.format json serve
+  odoo-mfa-exporter --shard 0 --total-shards 3 serve")]
     Serve,
     /// Try the exporter on simulated Odoo servers: no set-up, no Odoo, nothing is written.
+    #[command(after_help = "\
+Examples:
+  odoo-mfa-exporter demo
+  odoo-mfa-exporter --web.listen-address 127.0.0.1:0 demo --seed 7")]
     Demo(serve::Demo),
     /// Check the configuration; with --connect also what each target's account may see.
+    ///
+    /// All that is wrong is said at once, with line, column and what to write instead. Leaves with 2 if the configuration is wrong, and with
+    /// 3 if an account sees less than it must.
+    #[command(after_help = "\
+Examples:
+  odoo-mfa-exporter check
+  odoo-mfa-exporter --config.file config.yml check --connect")]
     Check(check::Check),
     /// List the alerts of the running daemon; `alerts rules` the rules, `alerts test` sends one.
+    #[command(after_help = "\
+Examples:
+  odoo-mfa-exporter alerts
+  odoo-mfa-exporter alerts --url http://exporter.example.com:9893
+  odoo-mfa-exporter alerts rules
+  odoo-mfa-exporter alerts test --rule OdooMfaAdminWithoutMfa")]
     Alerts(alerts::Alerts),
     /// Poll once, now, and print a report.
+    ///
+    /// The report names people. Leaves with 3 if a target did not show all that it must.
+    #[command(after_help = "\
+Examples:
+  odoo-mfa-exporter scan
+  odoo-mfa-exporter scan erp warehouse
+  odoo-mfa-exporter scan --format html --output report.html
+  odoo-mfa-exporter scan --format json --fail-on warning")]
     Scan(scan::Scan),
     /// Print how the headline numbers of a target went.
+    #[command(after_help = "\
+Examples:
+  odoo-mfa-exporter history erp
+  odoo-mfa-exporter history erp --from 30d --format csv")]
     History(remembered::Remembered),
     /// Print what changed: who enrolled, lost a factor, became privileged; which keys came and went.
+    #[command(after_help = "\
+Examples:
+  odoo-mfa-exporter changes erp
+  odoo-mfa-exporter changes erp --from 2026-11-01 --to 2026-12-01 --format json")]
     Changes(remembered::Remembered),
+    /// Make a configuration to start from.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  odoo-mfa-exporter config init > config.yml"
+    )]
+    Config(generate::Config),
+    /// Print the JSON Schema of the configuration, for editors.
+    #[command(after_help = "\
+Examples:
+  odoo-mfa-exporter schema > config.schema.json
+          Then let the first line of config.yml be:
+          # yaml-language-server: $schema=config.schema.json")]
+    Schema,
+    /// Print a script that completes commands and options.
+    #[command(after_help = "\
+Examples:
+  odoo-mfa-exporter completions bash > /etc/bash_completion.d/odoo-mfa-exporter
+  odoo-mfa-exporter completions zsh > /usr/share/zsh/vendor-completions/_odoo-mfa-exporter
+  odoo-mfa-exporter completions fish > ~/.config/fish/completions/odoo-mfa-exporter.fish")]
+    Completions(generate::Completions),
+    /// Write the manual pages, for packages.
+    #[command(hide = true)]
+    Man(generate::Man),
     /// Run simulated Odoo servers as a process of their own, for load tests.
     #[command(hide = true)]
     Simulate(serve::Simulate),
@@ -135,19 +282,28 @@ enum Command {
 /// Runs the program.
 pub fn run() -> ExitCode {
     let Cli { options, command } = Cli::parse();
-    if let Err(error) = start_logging(&options.log_level, options.log_format) {
-        eprintln!("error: --log.level: {error}");
-        return ExitCode::from(MISCONFIGURED);
-    }
+    let logging = match Logging::start(&options.log_level, options.log_format) {
+        Ok(logging) => logging,
+        Err(error) => {
+            eprintln!(
+                "error: --log.level: {error}\n  hint: a level is error, warn, info, debug or trace"
+            );
+            return ExitCode::from(MISCONFIGURED);
+        }
+    };
     install_crypto();
     match command.unwrap_or(Command::Serve) {
-        Command::Serve => serve::serve(&options),
-        Command::Demo(demo) => serve::demo(&options, &demo),
+        Command::Serve => serve::serve(&options, logging),
+        Command::Demo(demo) => serve::demo(&options, &demo, logging),
         Command::History(what) => remembered::history(&options, &what),
         Command::Changes(what) => remembered::changes(&options, &what),
         Command::Alerts(what) => alerts::alerts(&options, &what),
         Command::Scan(scan) => scan::scan(&options, &scan),
         Command::Simulate(simulate) => serve::simulate(simulate),
+        Command::Config(what) => generate::config(&what),
+        Command::Schema => generate::schema(),
+        Command::Completions(what) => generate::completions(&what),
+        Command::Man(what) => generate::man(&what),
         Command::Check(check) => check::check(&options, &check),
     }
 }
@@ -167,18 +323,58 @@ impl Options {
     }
 }
 
+/// A duration on the command line.
+fn period(text: &str) -> Result<Duration, String> {
+    let period = text.parse::<jiff::SignedDuration>();
+    let period = period.ok().and_then(|it| Duration::try_from(it).ok());
+    period
+        .filter(|it| !it.is_zero())
+        .ok_or_else(|| "a duration such as 30s or 5m is wanted".to_owned())
+}
+
 /// Loads the configuration and prints what is wrong with it, on standard error.
 fn load(path: &Path) -> Result<Config, ExitCode> {
-    let (config, diagnostics) = match Config::load(path, &ProcessEnv) {
+    load_noting_files(path).map(|(config, _)| config)
+}
+
+/// As [`load`], with the files that were read.
+fn load_noting_files(path: &Path) -> Result<(Config, Files), ExitCode> {
+    let (loaded, files) = Config::load_noting_files(path, &ProcessEnv);
+    let (config, diagnostics) = match loaded {
         Ok((config, warnings)) => (Some(config), warnings),
         Err(diagnostics) => (None, diagnostics),
     };
     print_diagnostics(&diagnostics);
-    config.ok_or_else(|| ExitCode::from(MISCONFIGURED))
+    let config = config.ok_or_else(|| ExitCode::from(MISCONFIGURED))?;
+    Ok((config, files))
+}
+
+/// Loads the web configuration, where there is one, and prints what is wrong with it, or with it and the roles together.
+fn load_web(options: &Options, roles: &config::Web) -> Result<(Access, Sources), ExitCode> {
+    let file = match &options.web_config_file {
+        Some(path) => WebFile::load(path, &ProcessEnv),
+        None => WebFile {
+            config: Some(WebConfig::default()),
+            ..WebFile::default()
+        },
+    };
+    print_diagnostics(&file.diagnostics);
+    let web = file.config.ok_or_else(|| ExitCode::from(MISCONFIGURED))?;
+    let access = Access::new(roles, web).map_err(|error| {
+        eprintln!("error: {error}");
+        ExitCode::from(MISCONFIGURED)
+    })?;
+    for stranger in access.strangers() {
+        eprintln!(
+            "warning: `web.roles` names {stranger}, who cannot sign in\n  hint: a user stands in `basic_auth_users` of --web.config.file; a \
+             client certificate is written `certificate:NAME`"
+        );
+    }
+    Ok((access, file.sources))
 }
 
 fn print_diagnostics(diagnostics: &[Diagnostic]) {
-    let colour = std::io::stderr().is_terminal();
+    let colour = wants_colour(&stderr());
     for diagnostic in diagnostics {
         eprintln!("{}", diagnostic.render(colour));
     }
@@ -186,7 +382,7 @@ fn print_diagnostics(diagnostics: &[Diagnostic]) {
 
 /// Whether standard output wants colours.
 fn colour() -> bool {
-    stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    wants_colour(&stdout())
 }
 
 /// Runs a future to its end, on as many threads as there are cores.

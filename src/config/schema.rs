@@ -1,14 +1,18 @@
-//! How fields are declared. The declaration (in `fields`) tells known fields from unknown ones and writes the
-//! reference in docs/configuration.md.
+//! How fields are declared. The declaration (in `fields`) tells known fields from unknown ones, and writes the reference in
+//! docs/configuration.md, the JSON Schema and the configuration to start from.
 
 mod alerting;
 mod fields;
+mod json;
+mod start;
 
 use std::collections::BTreeSet;
 use std::fmt;
 
 pub(super) use alerting::*;
 pub(super) use fields::*;
+pub use json::json_schema;
+pub use start::starting_configuration;
 
 use crate::domain::role::Roles;
 
@@ -23,9 +27,13 @@ pub(super) struct Section {
 pub(super) struct Field {
     pub(super) name: &'static str,
     pub(super) kind: Kind,
-    /// In words where it is no value; empty if the field is required, or simply absent.
+    /// `required`, or what holds without it: a value in backticks, or words; empty if nothing does.
     pub(super) default: &'static str,
     pub(super) meaning: &'static str,
+    /// What one might write, in YAML's flow style; empty where the default shows it.
+    pub(super) example: &'static str,
+    /// Exactly one of the section's alternatives must be there.
+    pub(super) alternative: bool,
 }
 
 /// The type of a value.
@@ -51,6 +59,37 @@ impl Section {
     pub(super) fn field(&self, name: &str) -> Option<&'static Field> {
         self.fields.iter().find(|field| field.name == name)
     }
+
+    /// The fields of which exactly one must be there, if there are such.
+    pub(super) fn alternatives(&self) -> impl Iterator<Item = &'static str> {
+        let alternatives = self.fields.iter().filter(|field| field.alternative);
+        alternatives.map(|field| field.name)
+    }
+}
+
+impl Field {
+    /// With something that one might write.
+    const fn example(self, example: &'static str) -> Self {
+        Self { example, ..self }
+    }
+
+    /// As one of those of which exactly one must be there.
+    const fn alternative(self) -> Self {
+        Self {
+            alternative: true,
+            ..self
+        }
+    }
+
+    fn is_required(&self) -> bool {
+        self.default == "required"
+    }
+
+    /// The default where it is a value, as YAML.
+    fn default_value(&self) -> Option<&'static str> {
+        let value = self.default.strip_prefix('`')?.strip_suffix('`')?;
+        (!value.contains('`')).then_some(value)
+    }
 }
 
 impl fmt::Display for Kind {
@@ -75,13 +114,19 @@ impl fmt::Display for Kind {
 
 /// The reference of all fields as Markdown tables, one per section, and the default roles.
 pub fn reference() -> String {
-    let mut text = String::new();
-    write_section(&ROOT, &mut text, &mut BTreeSet::new());
+    let mut text = tables(&ROOT);
     text += "### Default roles\n\n| role | groups |\n|---|---|\n";
     for (role, groups) in Roles::default().iter() {
         let groups: Vec<_> = groups.iter().map(|group| format!("`{group}`")).collect();
         text += &format!("| `{role}` | {} |\n", groups.join(", "));
     }
+    text
+}
+
+/// A file's sections as Markdown tables.
+pub(super) fn tables(root: &'static Section) -> String {
+    let mut text = String::new();
+    write_section(root, &mut text, &mut BTreeSet::new());
     text
 }
 
@@ -109,6 +154,7 @@ fn write_section(
         kind,
         default,
         meaning,
+        ..
     } in section.fields
     {
         let _ = writeln!(text, "| `{name}` | {kind} | {default} | {meaning} |");
@@ -133,27 +179,28 @@ fn inner_section(kind: &'static Kind) -> Option<&'static Section> {
 mod tests {
     use super::*;
 
-    /// `UPDATE_DOCS=1` writes it anew.
+    /// `UPDATE_DOCS=1` writes them anew.
     #[test]
-    fn the_reference_in_the_documentation_is_this_one() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/configuration.md");
-        let page = std::fs::read_to_string(path).expect("the page");
-        let (head, rest) = page
-            .split_once("<!-- fields: generated -->\n")
-            .expect("its beginning");
-        let (_, tail) = rest.split_once("<!-- /fields -->").expect("its end");
-        let wanted = format!(
-            "{head}<!-- fields: generated -->\n{}<!-- /fields -->{tail}",
-            reference()
-        );
-        if std::env::var_os("UPDATE_DOCS").is_some() {
-            std::fs::write(path, &wanted).expect("the page is writable");
+    fn the_references_in_the_documentation_are_these() {
+        let web = crate::config::web_file::reference();
+        for (page, reference) in [("configuration.md", reference()), ("web.md", web)] {
+            let path = format!("{}/docs/{page}", env!("CARGO_MANIFEST_DIR"));
+            let text = std::fs::read_to_string(&path).expect("the page");
+            let (head, rest) = text
+                .split_once("<!-- fields: generated -->\n")
+                .expect("its beginning");
+            let (_, tail) = rest.split_once("<!-- /fields -->").expect("its end");
+            let wanted =
+                format!("{head}<!-- fields: generated -->\n{reference}<!-- /fields -->{tail}");
+            if std::env::var_os("UPDATE_DOCS").is_some() {
+                std::fs::write(&path, &wanted).expect("the page is writable");
+            }
+            let current = std::fs::read_to_string(&path).expect("the page");
+            assert!(
+                current == wanted,
+                "docs/{page} is not what src/config declares: UPDATE_DOCS=1 cargo test --locked"
+            );
         }
-        let current = std::fs::read_to_string(path).expect("the page");
-        assert!(
-            current == wanted,
-            "docs/configuration.md is not what src/config/schema.rs declares"
-        );
     }
 
     /// The names of all fields of a section and of those in it.

@@ -89,6 +89,21 @@ fn fill(facts: &mut Map<String, Value>, world: &World, question: &Value) {
             "archived": archived,
         }),
     );
+    let implying = |xml_id: &str| -> Vec<u32> {
+        match world.group_id(xml_id) {
+            Some(id) if world.version >= 19 => world.groups.implying(id),
+            id => id.into_iter().collect(),
+        }
+    };
+    let nobody = world.users().filter(PersonView::pseudo);
+    put(
+        "portal_groups",
+        json!({
+            "portal": implying("base.group_portal"),
+            "internal": implying("base.group_user"),
+            "nobody": nobody.map(|it| it.id()).collect::<Vec<_>>(),
+        }),
+    );
     put("totp", json!(active(&|it| it.totp())));
     put("passkey", json!(active(&|it| it.passkeys() > 0)));
     put(

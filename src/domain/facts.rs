@@ -132,10 +132,25 @@ pub struct Facts {
     pub clear_text_keys: Option<Vec<u32>>,
     /// Whether `impersonate_login` spares administrators (`restrict_impersonate_admin_settings`), where it is installed and says so.
     pub administrators_spared: Option<bool>,
+    /// How portal people, who are only counted, are found when somebody asks who they are.
+    pub portal: PortalGroups,
     /// What of the optional Odoo modules there is.
     pub companion: Companion,
     /// When keys and passwords were used, where the module that notes it answered.
     pub uses: Option<Uses>,
+}
+
+/// What makes an account a portal person, in the numbers of one database.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PortalGroups {
+    /// The field of `res.users` with the groups that somebody was put into.
+    pub field: &'static str,
+    /// Groups of which one makes somebody a portal person.
+    pub portal: BTreeSet<u32>,
+    /// Unless they are in one of these, which make somebody internal.
+    pub internal: BTreeSet<u32>,
+    /// Accounts that are nobody.
+    pub nobody: BTreeSet<u32>,
 }
 
 /// The optional Odoo modules of docs/odoo-addons.md.

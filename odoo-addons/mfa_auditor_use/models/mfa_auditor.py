@@ -85,6 +85,11 @@ class MfaAuditor(models.AbstractModel):
         parts = question["parts"]
         facts = {
             "people": self._people(users, people, in_groups, members_of("base.group_public"), group_field),
+            "portal_groups": {
+                "portal": members_of("base.group_portal"),
+                "internal": members_of("base.group_user"),
+                "nobody": pseudo,
+            },
             "totp": ids(("totp_enabled", "=", True)),
             "passkey": holders("auth_passkey_key_ids"),
             "recent": ids(("create_date", ">", question["recent_since"])),

@@ -95,6 +95,13 @@ impl Groups {
         u16::try_from(self.sets.len() - 1).expect("few combinations of groups")
     }
 
+    /// The group itself, and the groups that imply it.
+    pub(in crate::demo) fn implying(&self, id: u32) -> Vec<u32> {
+        let implies = |group: &&Group| self.close(vec![group.id]).all.contains(&id);
+        let groups = self.list.iter().filter(implies);
+        groups.map(|group| group.id).collect()
+    }
+
     /// Drops the groups of a module from every set.
     pub(in crate::demo) fn drop_module(&mut self, module: &str) {
         self.list.retain(|group| group.module != module);

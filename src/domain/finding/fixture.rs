@@ -6,7 +6,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Case;
 use crate::domain::exemption::{Exemption, Matcher};
-use crate::domain::facts::{ApiKey, Companion, Device, Facts, Gap, Known, People, Scope, Server};
+use crate::domain::facts::{
+    ApiKey, Companion, Device, Facts, Gap, Known, People, PortalGroups, Scope, Server,
+};
 use crate::domain::posture::{Posture, Standing, Terms};
 use crate::domain::surface::Checked;
 use crate::domain::vocabulary::Bypass;
@@ -114,6 +116,7 @@ impl Fixture {
                 administrators_spared: None,
                 companion: Companion::Absent,
                 uses: None,
+                portal: PortalGroups::default(),
             },
             accepted: BTreeSet::from([Factor::Totp]),
             exemptions: vec![exempt("mfa-exporter", ExemptReason::Service)],

@@ -11,9 +11,11 @@ use serde_json::{Value, json};
 use super::Question;
 use super::keys::{self, KeyRow};
 use super::settings::{Modules, module_names, policy_in_force};
-use super::users::in_all_companies;
+use super::users::{group_field, in_all_companies};
 use crate::domain::exemption::Matcher;
-use crate::domain::facts::{Companion, Facts, Known, People, Server, TrustedNetworks, Uses};
+use crate::domain::facts::{
+    Companion, Facts, Known, People, PortalGroups, Server, TrustedNetworks, Uses,
+};
 use crate::domain::{IdSet, PerType};
 use crate::odoo::call::Call;
 use crate::odoo::date::Date;
@@ -69,7 +71,7 @@ pub(super) async fn read(
     }
     in_all_companies(head.companies.0, head.companies.1)?;
     let found: Found = decode(reply, "the facts of mfa_auditor_use")?;
-    found.facts(server, head.uid, question).map(Ok)
+    found.facts(session, head.uid, question).map(Ok)
 }
 
 fn asked(question: &Question<'_>) -> Value {
@@ -119,6 +121,7 @@ type Ids = Vec<u32>;
 #[derive(Deserialize)]
 struct Found {
     people: Everybody,
+    portal_groups: Groups,
     totp: Ids,
     passkey: Ids,
     recent: Ids,
@@ -150,6 +153,13 @@ struct Everybody {
 }
 
 #[derive(Deserialize)]
+struct Groups {
+    portal: BTreeSet<u32>,
+    internal: BTreeSet<u32>,
+    nobody: BTreeSet<u32>,
+}
+
+#[derive(Deserialize)]
 struct Used {
     since: Date,
     keys: Vec<(u32, Date)>,
@@ -157,7 +167,13 @@ struct Used {
 }
 
 impl Found {
-    fn facts(self, server: Server, poller: u32, question: &Question<'_>) -> Result<Facts, Error> {
+    fn facts(
+        self,
+        session: &Session,
+        poller: u32,
+        question: &Question<'_>,
+    ) -> Result<Facts, Error> {
+        let server = session.server.clone();
         let parts = question.parts;
         let wanted = parts
             .roles
@@ -228,6 +244,12 @@ impl Found {
             administrators_spared: self.administrators_spared,
             companion: Companion::Answered,
             uses: self.uses.map(Uses::from),
+            portal: PortalGroups {
+                field: group_field(session).0,
+                portal: self.portal_groups.portal,
+                internal: self.portal_groups.internal,
+                nobody: self.portal_groups.nobody,
+            },
             server,
         })
     }

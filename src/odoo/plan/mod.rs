@@ -14,6 +14,7 @@ mod settings;
 mod users;
 
 pub use answers::answers;
+pub(super) use users::{any, unless_false};
 
 use std::time::Duration;
 
@@ -164,5 +165,6 @@ async fn facts(users: &Users<'_>, question: &Question<'_>) -> Result<Facts, Erro
         policy,
         companion: Companion::Absent,
         uses: None,
+        portal: users.portal_groups(),
     })
 }

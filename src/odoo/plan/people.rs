@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::settings::Modules;
 use super::users::{ROWS_PAGE, Users, any, is_set, row, totp, unless_forbidden};
 use crate::domain::exemption::Matcher;
-use crate::domain::facts::{Gap, Known, People};
+use crate::domain::facts::{Gap, Known, People, PortalGroups};
 use crate::domain::{IdSet, Module, PerType};
 use crate::odoo::call::Call;
 use crate::odoo::error::{Error, Kind};
@@ -70,6 +70,16 @@ impl Users<'_> {
                 .collect(),
             internal,
         })
+    }
+
+    /// How to find portal people.
+    pub(super) fn portal_groups(&self) -> PortalGroups {
+        PortalGroups {
+            field: self.group_field,
+            portal: self.groups.members_of_any([PORTAL]),
+            internal: self.groups.members_of_any([INTERNAL]),
+            nobody: self.pseudo.iter().copied().collect(),
+        }
     }
 
     /// Active people with TOTP.

@@ -37,8 +37,15 @@ pub(super) const FIELDS: &[&str] = &[
     "website_id",
 ];
 
+/// The field with the groups that somebody was put into, and whether these imply others. Up to 18 implied groups are written down as
+/// members; from 19 on only explicit ones are, and groups know what they imply.
+pub(super) fn group_field(session: &Session) -> (&'static str, bool) {
+    let implied = session.has("all_group_ids");
+    (if implied { "group_ids" } else { "groups_id" }, implied)
+}
+
 /// A domain: a list of leaves that must all hold.
-pub(super) type Domain = Vec<Value>;
+pub(in crate::odoo) type Domain = Vec<Value>;
 
 /// `res.users` as one poll sees it.
 pub(super) struct Users<'a> {
@@ -68,9 +75,7 @@ impl<'a> Users<'a> {
         session: &'a mut Session,
         question: &'a Question<'a>,
     ) -> Result<Self, Error> {
-        // Up to 18 implied groups are written down as members; from 19 on only explicit ones are, and groups know what they imply.
-        let implied = session.has("all_group_ids");
-        let group_field = if implied { "group_ids" } else { "groups_id" };
+        let (group_field, implied) = group_field(session);
         let groups = session.groups(transport, implied).await.map_err(access)?;
         let mut users = Self {
             transport,
@@ -283,7 +288,7 @@ impl Many2one {
 }
 
 /// Odoo writes `false` where a field is empty, whatever its type.
-pub(super) fn unless_false<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+pub(in crate::odoo) fn unless_false<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: serde::Deserializer<'de>,
     T: DeserializeOwned,
@@ -314,7 +319,7 @@ pub(super) fn is_set(field: &str) -> Value {
 }
 
 /// A domain that holds where one of several leaves does.
-pub(super) fn any(leaves: Vec<Value>) -> Domain {
+pub(in crate::odoo) fn any(leaves: Vec<Value>) -> Domain {
     let mut domain: Domain = vec![json!("|"); leaves.len().saturating_sub(1)];
     domain.extend(leaves);
     domain

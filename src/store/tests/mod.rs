@@ -12,7 +12,9 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::*;
-use crate::domain::facts::{ApiKey, Companion, Facts, Gap, Known, People, Scope, Server};
+use crate::domain::facts::{
+    ApiKey, Companion, Facts, Gap, Known, People, PortalGroups, Scope, Server,
+};
 use crate::domain::posture::{Standing, Terms};
 use crate::domain::role::Roles;
 use crate::domain::transition::{Answers, Origin, Person, Questions, questions};
@@ -103,6 +105,7 @@ impl World {
             administrators_spared: None,
             companion: Companion::Absent,
             uses: None,
+            portal: PortalGroups::default(),
         }
     }
 
