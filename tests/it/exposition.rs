@@ -260,6 +260,10 @@ async fn a_target_that_is_up_in_openmetrics() {
     # TYPE odoo_api_key_next_expiry_timestamp_seconds gauge
     # UNIT odoo_api_key_next_expiry_timestamp_seconds seconds
     odoo_api_key_next_expiry_timestamp_seconds{target="erp",team="finance"} 1796083200.0
+    # HELP odoo_api_keys_unused Working keys that were not used for some time.
+    # TYPE odoo_api_keys_unused gauge
+    odoo_api_keys_unused{target="erp",team="finance",unused_for="30d_90d"} 49
+    odoo_api_keys_unused{target="erp",team="finance",unused_for="ge_90d"} 50
     # HELP odoo_mfa_policy 1 for what makes a second factor mandatory, the widest if several.
     # TYPE odoo_mfa_policy gauge
     odoo_mfa_policy{target="erp",team="finance",policy="none"} 0
@@ -288,6 +292,11 @@ async fn a_target_that_is_up_in_openmetrics() {
     odoo_password_rpc_users{target="erp",team="finance",user_type="internal"} 45
     odoo_password_rpc_users{target="erp",team="finance",user_type="portal"} 46
     odoo_password_rpc_users{target="erp",team="finance",user_type="none"} 3
+    # HELP odoo_password_rpc_used_users Active people, exempt or not, whose bare password opened XML-RPC or JSON-RPC within the last 30 days.
+    # TYPE odoo_password_rpc_used_users gauge
+    odoo_password_rpc_used_users{target="erp",team="finance",user_type="internal"} 47
+    odoo_password_rpc_used_users{target="erp",team="finance",user_type="portal"} 48
+    odoo_password_rpc_used_users{target="erp",team="finance",user_type="none"} 0
     "##);
 }
 
