@@ -1,6 +1,6 @@
 # Everything that is done to this project. `make` lists it.
 .DEFAULT_GOAL := help
-.PHONY: help test tools lint rules e2e unit prove release-check bench docs dashboards stack packages image
+.PHONY: help test tools lint rules e2e unit prove release-check bench docs dashboards stack packages image addons
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -10,10 +10,15 @@ test: tools lint rules e2e unit ## Install what the tests need, and run all of t
 tools: ## Install what the tests need and is missing (Debian packages, Python and npm modules)
 	@scripts/test-tools
 
-lint: ## Formatting, lints and documentation, warnings denied
+PYTHON_ENV = $${XDG_CACHE_HOME:-$$HOME/.cache}/odoo-mfa-exporter/test-env/bin
+
+lint: ## Formatting, lints and documentation, warnings denied; the Odoo modules
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	cd e2e && cargo fmt --check
+	$(PYTHON_ENV)/ruff check --no-cache --config odoo-addons/ruff.toml odoo-addons scripts/addon-zips scripts/lint-addons
+	$(PYTHON_ENV)/ruff format --no-cache --config odoo-addons/ruff.toml --check odoo-addons scripts/addon-zips scripts/lint-addons
+	scripts/lint-addons
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc --locked --no-deps --document-private-items
 
 e2e: ## The pages in Chromium: content, sign-in, keyboard, accessibility; pictures in target/e2e
@@ -30,13 +35,16 @@ rules: ## Test the Prometheus rules, the Alertmanager configuration, the dashboa
 	python3 alerts/tests/inhibitions.py
 	python3 alerts/tests/lint.py
 	python3 dashboards/generate.py --check
-	$${XDG_CACHE_HOME:-$$HOME/.cache}/odoo-mfa-exporter/test-env/bin/python packaging/kubernetes/check.py
+	$(PYTHON_ENV)/python packaging/kubernetes/check.py
 
 packages: ## Build the .deb and the .rpm into target/packages
 	@scripts/packages
 
 image: ## Put together what the container image holds, in target/image
 	@scripts/image
+
+addons: ## Build the Odoo modules that can be imported as zips into target/addons, reproducibly
+	@scripts/addon-zips
 
 dashboards: ## Write the dashboards' JSON anew
 	python3 dashboards/generate.py

@@ -124,56 +124,41 @@ fn advice(answers: &[Answer<()>]) -> Vec<String> {
     lines
 }
 
-/// What the optional Odoo modules would add, where they run.
+/// What the optional Odoo modules add, or would add where they run.
 fn companion(name: &str, facts: &Facts) -> Option<String> {
-    const SEES: [Capability; 3] = [
+    const MENDED: [Capability; 6] = [
+        Capability::Passkeys,
         Capability::ApiKeys,
         Capability::TrustedDevices,
-        Capability::Passkeys,
+        Capability::Policy,
+        Capability::Modules,
+        Capability::Logins,
     ];
-    const ANSWERS: [Capability; 3] = [Capability::Logins, Capability::Policy, Capability::Modules];
-    let missing = |mends: &[Capability]| -> Vec<String> {
-        let gaps = facts.gaps().map(|(capability, _)| capability);
-        gaps.filter(|capability| mends.contains(capability))
-            .map(|capability| capability.to_string())
-            .collect()
-    };
-    let use_adds = || {
-        let mut adds = missing(&ANSWERS);
-        adds.push("the last use of API keys and of bare passwords over RPC".into());
-        adds.push("polls in one request".into());
-        adds
-    };
-    let line = match &facts.companion {
+    let modules = match &facts.companion {
         Companion::Answered => {
-            "the Odoo module mfa_auditor_use answers, in one request a poll".into()
+            return Some(format!(
+                "{name}: the Odoo module mfa_auditor_use answers, in one request a poll"
+            ));
         }
-        Companion::Failing(error) => format!(
-            "the Odoo module mfa_auditor_use does not answer, and costs a request more: {error}"
-        ),
+        Companion::Failing(error) => {
+            return Some(format!(
+                "{name}: the Odoo module mfa_auditor_use does not answer, which costs a request: {error}"
+            ));
+        }
         _ if !facts.is_at_least((15, 0)) || facts.is_at_least((20, 0)) => return None,
         Companion::Auditor => {
-            let mut adds = missing(&SEES);
-            if !adds.is_empty() {
-                adds = vec![format!(
-                    "the account is not in the group 'MFA auditor', which sees {}",
-                    adds.join(", ")
-                )];
-            }
-            adds.push(format!(
-                "the Odoo module mfa_auditor_use would add: {}",
-                use_adds().join(", ")
-            ));
-            adds.join("; ")
+            "the account in the group 'MFA auditor', with the Odoo module mfa_auditor_use,"
         }
-        Companion::Absent => {
-            let mut adds = missing(&SEES);
-            adds.extend(use_adds());
-            format!(
-                "optional Odoo modules (docs/odoo-addons.md) would add: {}",
-                adds.join(", ")
-            )
-        }
+        Companion::Absent => "the optional Odoo modules of docs/odoo-addons.md",
     };
-    Some(format!("{name}: {line}"))
+    let gaps = facts.gaps().map(|(capability, _)| capability);
+    let adds: Vec<String> = gaps
+        .filter(|capability| MENDED.contains(capability))
+        .map(|capability| capability.to_string())
+        .chain([
+            "the last use of API keys and of bare passwords over RPC".into(),
+            "polls in one request".into(),
+        ])
+        .collect();
+    Some(format!("{name}: {modules} would add: {}", adds.join(", ")))
 }

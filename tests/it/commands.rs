@@ -79,6 +79,13 @@ async fn check_says_what_the_account_may_see_and_what_to_grant() {
         "{printed}"
     );
     assert!(!printed.contains('\u{1b}'), "no colours in a pipe");
+    stage.server.databases()[0]
+        .world_mut()
+        .install("mfa_auditor_use");
+    let output = stage.run(&["check", "--connect"]).await;
+    let printed = text(&output.stdout);
+    let answers = "erp: the Odoo module mfa_auditor_use answers, in one request a poll";
+    assert!(printed.contains(answers), "{printed}");
 
     let stage = Stage::new(AccountKind::Plain).await;
     let output = stage.run(&["check", "--connect"]).await;
@@ -89,6 +96,23 @@ async fn check_says_what_the_account_may_see_and_what_to_grant() {
         printed.contains("to do: grant a group with read access"),
         "{printed}"
     );
+
+    let would = "erp: the optional Odoo modules of docs/odoo-addons.md would add: ";
+    assert!(printed.contains(would), "{printed}");
+    let adds = printed.split(would).nth(1).and_then(|it| it.lines().next());
+    assert_eq!(
+        adds,
+        Some(
+            "api_keys, trusted_devices, the last use of API keys and of bare passwords over RPC, polls in one request"
+        )
+    );
+    stage.server.databases()[0]
+        .world_mut()
+        .install("mfa_auditor");
+    let output = stage.run(&["check", "--connect"]).await;
+    let printed = text(&output.stdout);
+    let would = "erp: the account in the group 'MFA auditor', with the Odoo module mfa_auditor_use, would add: ";
+    assert!(printed.contains(would), "{printed}");
 
     let stage = Stage::new(AccountKind::OneCompany).await;
     let output = stage.run(&["check", "--connect"]).await;

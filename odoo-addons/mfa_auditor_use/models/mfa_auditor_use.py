@@ -86,7 +86,7 @@ def note(registry, uid, secret, scope="rpc", is_key=None):
     """
     try:
         _note(registry, uid, secret, scope, is_key)
-    except Exception as error:  # noqa: BLE001: whatever it is, it is not worth a request
+    except Exception as error:  # noqa: BLE001 (whatever it is, it is not worth a request)
         _paused[registry.db_name] = time.monotonic() + PAUSE
         # Neither the message nor the traceback: both may hold the statement's parameters.
         _logger.warning("the use of an API key could not be written (%s); tried again in %s s", type(error).__name__, PAUSE)
@@ -125,6 +125,8 @@ def _write(registry, pending):
             statement = (_WRITE_KEY if index else _WRITE_PASSWORD) + _AT_MOST_HOURLY
             parameters = {"uid": uid, "index": index, "scope": scope, "when": when}
             cr.execute(statement, parameters, log_exceptions=False)
+        # In Odoo's tests this cursor is part of a longer transaction.
+        cr.execute("SET LOCAL lock_timeout TO DEFAULT; SET LOCAL statement_timeout TO DEFAULT")
     for use, when in uses:
         if pending.get(use) == when:
             del pending[use]

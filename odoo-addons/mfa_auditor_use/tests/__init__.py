@@ -1,0 +1,1 @@
+from . import test_auditor, test_facts, test_use

@@ -1,0 +1,40 @@
+from datetime import datetime, timedelta
+
+from odoo.tests import TransactionCase
+
+
+def generate(user, scope="rpc", model="res.users.apikeys"):
+    """A key of that user, for a day where keys end."""
+    keys = user.env[model].with_user(user)
+    arguments = [scope, "test"]
+    if "expiration_date" in keys._fields:
+        arguments.append(datetime.now() + timedelta(days=1))
+    return keys._generate(*arguments)
+
+
+class AuditorCase(TransactionCase):
+    """With the account that the action makes, and somebody with a key and a trusted device."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.group = cls.env.ref("mfa_auditor.group_mfa_auditor")
+        cls.action = cls.env.ref("mfa_auditor.action_create_key").with_user(cls.env.ref("base.user_admin"))
+        cls.key = cls.action.run()["context"]["default_key"]
+        cls.account = cls.env["res.users"].search([("login", "=", "mfa-exporter")])
+        cls.groups_field = "group_ids" if "group_ids" in cls.account._fields else "groups_id"
+        cls.somebody = cls.user("mfa-somebody", "base.group_user")
+        generate(cls.somebody)
+        generate(cls.somebody, "browser", "auth_totp.device")
+
+    @classmethod
+    def user(cls, login, *groups):
+        return cls.env["res.users"].create(
+            {
+                "name": login,
+                "login": login,
+                "company_id": cls.env.company.id,
+                "company_ids": [(6, 0, cls.env["res.company"].search([]).ids)],
+                cls.groups_field: [(6, 0, [cls.env.ref(group).id for group in groups])],
+            }
+        )
