@@ -245,6 +245,18 @@ async fn a_star_lets_everybody_in_and_browsers_sign_in_for_names() {
             "{path}"
         );
     }
+    // What changes something wants a user all the same; here there is nothing to reload.
+    for (authorization, expected) in [
+        (None, StatusCode::UNAUTHORIZED),
+        (Some(basic("bob", "bob")), StatusCode::NOT_FOUND),
+    ] {
+        let mut request = client().post(server.url("/-/reload"));
+        if let Some(authorization) = authorization {
+            request = request.header(header::AUTHORIZATION, authorization);
+        }
+        let status = request.send().await.expect("an answer").status();
+        assert_eq!(status, expected);
+    }
     let signed_in = ask(&server, "/sign-in", Some(&basic("alice", "ecila"))).await;
     assert_eq!(signed_in.status(), StatusCode::SEE_OTHER);
     assert_eq!(signed_in.headers()[header::LOCATION], "/");

@@ -98,13 +98,13 @@ async fn admit(app: &App, request: Request) -> Result<Request, Refused> {
             Refusal::Unauthorized => Refused::Unauthorized,
             Refusal::Busy => Refused::TooManyRequests,
         })?;
+        let unknown = reader.user().is_none() && app.access.asks_for_passwords();
+        // Where there are users, whoever changes something is one of them, even if everybody may read.
+        if unknown && (changes_something(&parts.method) || !reader.may(role)) {
+            return Err(Refused::Unauthorized);
+        }
         if !reader.may(role) {
-            let unknown = reader.user().is_none() && app.access.asks_for_passwords();
-            return Err(if unknown {
-                Refused::Unauthorized
-            } else {
-                Refused::Forbidden(role)
-            });
+            return Err(Refused::Forbidden(role));
         }
         parts.extensions.insert(reader);
     }
