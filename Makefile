@@ -7,7 +7,7 @@ help: ## List the targets
 
 test: tools lint rules unit ## Install what the tests need, and run all of them
 
-tools: ## Install what the tests need and is missing (Debian packages and a Python module)
+tools: ## Install what the tests need and is missing (Debian packages and Python modules)
 	@scripts/test-tools
 
 lint: ## Formatting, lints and documentation, warnings denied

@@ -1,8 +1,8 @@
 //! What a scrape costs: `make bench-scrape`. Takes three minutes. Needs wrk (`apt-get install wrk`). Prints, asserts nothing.
 //!
 //! First the encoding of all targets, as after each change; then scrapes of a board that does not change, against a static axum
-//! server with the same body in the same run: on a shared machine only the ratio of the two means something. At last a million series,
-//! which are streamed, and what that takes of memory at its highest.
+//! server with the same body in the same run: on a shared machine only the ratio of the two means something. Then a million series,
+//! which are streamed, and what that takes of memory at its highest; last, what signing in adds.
 
 use std::net::SocketAddr;
 use std::process::Command;
@@ -13,16 +13,19 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::routing::get;
 use futures::StreamExt;
-use odoo_mfa_exporter::domain::TargetSnapshot;
-use odoo_mfa_exporter::exposition::{
-    Board, Coding, ExporterState, Exposition, Format, Shard, catalogue,
-};
+use odoo_mfa_exporter::config::web_file::WebFile;
+use odoo_mfa_exporter::config::{ProcessEnv, Web};
+use odoo_mfa_exporter::domain::{Shard, TargetSnapshot};
+use odoo_mfa_exporter::exposition::{Board, Coding, ExporterState, Exposition, Format, catalogue};
+use odoo_mfa_exporter::web::access::Access;
 use odoo_mfa_exporter::web::{self, App, MetricsPath, Readiness};
 use support::median;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+#[path = "../tests/it/harness/pki.rs"]
+mod pki;
 #[path = "../tests/it/harness/snapshots.rs"]
 #[expect(dead_code, reason = "the tests need more states than a bench")]
 mod snapshots;
@@ -35,6 +38,7 @@ const MANY: usize = 8_500;
 
 #[tokio::main]
 async fn main() {
+    odoo_mfa_exporter::runtime::install_crypto();
     println!("targets  format       coding    body kB  encode ms  again ms");
     for targets in [1, 50, 1_000, 10_000] {
         for format in [Format::OpenMetrics, Format::Classic] {
@@ -55,6 +59,80 @@ async fn main() {
             stream(coding, at_once).await;
         }
     }
+    println!("\none after the other, 50 targets  first ms  p50 us  p99 us");
+    let tls = "tls_server_config: {cert_file: server.crt, key_file: server.key}\n";
+    let hash = bcrypt::hash("password", 10).expect("a hash");
+    let users = format!("basic_auth_users: {{prometheus: {hash}}}\n");
+    sign_in("open", "").await;
+    sign_in("basic auth, cost 10", &users).await;
+    sign_in("TLS", tls).await;
+    sign_in("TLS, basic auth, cost 10", &format!("{tls}{users}")).await;
+}
+
+/// Scrapes one after the other over one connection, the first apart.
+async fn sign_in(what: &str, web_config: &str) {
+    let directory = pki::Pki::new().written();
+    let path = directory.path().join("web.yml");
+    std::fs::write(&path, web_config).expect("a file");
+    let web = WebFile::load(&path, &ProcessEnv).config;
+    let access = Access::new(&Web::default(), web.expect("it is right")).expect("no role is given");
+    let (board, exposition) = shown(up(50));
+    let (listener, address) = listen().await;
+    let shutdown = CancellationToken::new();
+    let routes = routes(board, exposition, access.clone());
+    let server = tokio::spawn(web::serve(listener, routes, access, shutdown.clone()));
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .tls_danger_accept_invalid_certs(true)
+        .build()
+        .expect("a client");
+    let scheme = if web_config.contains("tls") {
+        "https"
+    } else {
+        "http"
+    };
+    let scrape = async || {
+        let started = Instant::now();
+        let request = client.get(format!("{scheme}://{address}/metrics"));
+        let request = request.basic_auth("prometheus", Some("password"));
+        let response = request.send().await.expect("an answer");
+        response
+            .error_for_status()
+            .expect("a scrape")
+            .bytes()
+            .await
+            .expect("a body");
+        started.elapsed().as_secs_f64() * 1e6
+    };
+    let first = scrape().await;
+    let mut times = Vec::new();
+    for _ in 0..2000 {
+        times.push(scrape().await);
+    }
+    times.sort_by(f64::total_cmp);
+    println!(
+        "{what:<32} {:>8.1} {:>7.0} {:>7.0}",
+        first / 1e3,
+        times[1000],
+        times[1980]
+    );
+    shutdown.cancel();
+    server.await.expect("no panic").expect("a clean end");
+}
+
+fn routes(board: Arc<Board>, exposition: Arc<Exposition>, access: Access) -> Router {
+    let (readiness, _latch) = Readiness::new(Arc::clone(&board));
+    web::router(App {
+        exposition,
+        directory: web::directory::Directory::new(&[], &board, &Arc::default()),
+        board,
+        readiness,
+        access,
+        store: None,
+        alerts: odoo_mfa_exporter::alerting::Alerts::default(),
+        metrics_path: MetricsPath::default(),
+        control: None,
+    })
 }
 
 fn up(targets: usize) -> Vec<TargetSnapshot> {
@@ -126,17 +204,10 @@ struct Ours {
 
 impl Ours {
     async fn start(board: Arc<Board>, exposition: Arc<Exposition>) -> Self {
-        let (readiness, _latch) = Readiness::new(Arc::clone(&board));
-        let routes = web::router(App {
-            exposition,
-            board,
-            readiness,
-            alerts: odoo_mfa_exporter::alerting::Alerts::default(),
-            metrics_path: MetricsPath::default(),
-        });
+        let routes = routes(board, exposition, Access::open());
         let (listener, address) = listen().await;
         let stop = CancellationToken::new();
-        let running = tokio::spawn(web::serve(listener, routes, stop.clone()));
+        let running = tokio::spawn(web::serve(listener, routes, Access::open(), stop.clone()));
         Self {
             address,
             stop,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
-use odoo_mfa_exporter::domain::facts::{ApiKey, Facts, Known, People, Scope, Server};
+use odoo_mfa_exporter::domain::facts::{ApiKey, Facts, Known, People, PortalGroups, Scope, Server};
 use odoo_mfa_exporter::domain::posture::{Standing, Terms};
 use odoo_mfa_exporter::domain::role::Roles;
 use odoo_mfa_exporter::domain::transition::{Answers, Baseline, Origin, Person, questions};
@@ -167,6 +167,7 @@ fn empty() -> Facts {
         trusted_networks: None,
         clear_text_keys: None,
         administrators_spared: None,
+        portal: PortalGroups::default(),
     }
 }
 

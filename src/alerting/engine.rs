@@ -34,6 +34,14 @@ pub struct Inputs {
     pub transitions: mpsc::Receiver<Transitions>,
     /// What survives a restart.
     pub states: Arc<dyn AlertStates>,
+    /// Other configurations, while it runs. The engine goes on when the other end is gone.
+    pub reconfigured: mpsc::Receiver<Wanted>,
+}
+
+/// What the engine is configured with.
+pub struct Wanted {
+    /// Rules, receivers and intervals.
+    pub alerting: config::Alerting,
     /// Who people are, if alerts may name them.
     pub names: Option<Arc<dyn Names>>,
 }
@@ -81,12 +89,13 @@ impl std::fmt::Debug for Engine {
 
 impl Engine {
     /// An engine that has not looked yet. It needs a runtime, since receivers' tasks start at once.
-    pub fn new(config: &config::Alerting, inputs: Inputs, options: Options) -> Self {
+    pub fn new(wanted: Wanted, inputs: Inputs, options: Options) -> Self {
+        let Wanted { alerting, names } = wanted;
         Self {
-            naming: Naming::new(inputs.names.clone()),
-            hub: Hub::start(&config.receivers, inputs.exporter.alerting(), options),
+            naming: Naming::new(names),
+            hub: Hub::start(&alerting.receivers, inputs.exporter.alerting(), options),
             inputs,
-            rules: config.rules.clone(),
+            rules: alerting.rules,
             options,
             alerts: Alerts::default(),
             states: States::new(),
@@ -111,6 +120,15 @@ impl Engine {
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
+                Some(wanted) = self.inputs.reconfigured.recv() => {
+                    let before = self.options.evaluate_every;
+                    self.reconfigure(wanted);
+                    if self.options.evaluate_every != before {
+                        ticks = interval(self.options.evaluate_every);
+                        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+                    }
+                    ticks.reset_immediately();
+                }
                 _ = ticks.tick() => self.look(Timestamp::now()).await,
                 happened = self.inputs.transitions.recv(), if transitions_come => match happened {
                     Some(happened) => self.happened(&happened).await,
@@ -120,6 +138,25 @@ impl Engine {
             }
         }
         self.hub.drain().await;
+    }
+
+    /// The states of alerts stay: the next look judges them by the new rules. Who is new among the receivers hears of all that fires, and so
+    /// does everybody else once more.
+    fn reconfigure(&mut self, wanted: Wanted) {
+        let Wanted { alerting, names } = wanted;
+        self.options = Options {
+            evaluate_every: Options::of(&alerting).evaluate_every,
+            resend_every: Options::of(&alerting).resend_every,
+            repeat_every: Options::of(&alerting).repeat_every,
+            ..self.options
+        };
+        self.rules = alerting.rules;
+        if names.is_some() != self.naming.may_name() {
+            self.naming = Naming::new(names);
+        }
+        if self.hub.update(&alerting.receivers) {
+            self.sent.clear();
+        }
     }
 
     async fn restore(&mut self) {
@@ -376,18 +413,14 @@ impl Engine {
         let Some(state) = self.states.get(&fingerprint) else {
             return;
         };
-        let label = |name: &str| state.labels.get(name).map_or("", String::as_str);
+        let label = |name: &str| state.labels.get(name).map(String::as_str);
         let (alert, target) = (label("alertname"), label("target"));
         match event {
             Event::Fired => {
-                info!(
-                    alert,
-                    target_name = target,
-                    severity = label("severity"),
-                    "alert fires"
-                );
+                let severity = label("severity");
+                info!(alert, target, severity, "alert fires");
             }
-            Event::Resolved => info!(alert, target_name = target, "alert resolved"),
+            Event::Resolved => info!(alert, target, "alert resolved"),
             Event::Pending | Event::Changed | Event::Kept | Event::Gone => {}
         }
     }

@@ -19,6 +19,7 @@ use crate::exposition::AlertingStats;
 #[derive(Debug)]
 pub struct Hub {
     running: Mutex<BTreeMap<String, Running>>,
+    configured: Mutex<Vec<Configured>>,
     stats: Arc<AlertingStats>,
     options: Options,
     tasks: TaskTracker,
@@ -28,6 +29,14 @@ pub struct Hub {
 #[derive(Debug)]
 struct Running {
     delivery: Arc<Delivery>,
+    stop: CancellationToken,
+    of: Arc<Receiver>,
+}
+
+/// A receiver of the configuration, which may stand for several addresses.
+#[derive(Debug)]
+struct Configured {
+    receiver: Arc<Receiver>,
     stop: CancellationToken,
 }
 
@@ -40,27 +49,56 @@ impl Hub {
     ) -> Arc<Self> {
         let hub = Arc::new(Self {
             running: Mutex::default(),
+            configured: Mutex::default(),
             stats: Arc::clone(stats),
             options,
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         });
-        for receiver in receivers {
-            let receiver = Arc::new(receiver.clone());
+        hub.update(receivers);
+        hub
+    }
+
+    /// Tells these receivers from now on, and no others. Who stays as configured keeps what waits for it; who goes is sent what waits, for
+    /// a short time. Gives whether somebody came.
+    pub fn update(self: &Arc<Self>, receivers: &[Receiver]) -> bool {
+        let mut configured = lock(&self.configured);
+        let mut new: Vec<&Receiver> = receivers.iter().collect();
+        configured.retain(|it| {
+            let before = new.len();
+            new.retain(|receiver| **receiver != *it.receiver);
+            let stays = new.len() < before;
+            if !stays {
+                it.stop.cancel();
+                let of = |running: &Running| Arc::ptr_eq(&running.of, &it.receiver);
+                lock(&self.running).retain(|_, running| !of(running));
+            }
+            stays
+        });
+        for receiver in &new {
+            let receiver = Arc::new(Receiver::clone(receiver));
+            let stop = self.stop.child_token();
             match receiver.kind {
                 ReceiverKind::Alertmanager { dns: true } => {
-                    let watching = Arc::clone(&hub).watch(receiver);
-                    hub.tasks.spawn(watching);
+                    let watching = Arc::clone(self).watch(Arc::clone(&receiver), stop.clone());
+                    self.tasks.spawn(watching);
                 }
-                _ => hub.add(&receiver, None),
+                _ => self.add(&receiver, None, &stop),
+            }
+            configured.push(Configured { receiver, stop });
+        }
+        let running = lock(&self.running);
+        for (name, _) in self.stats.receivers() {
+            if !running.contains_key(&name) {
+                self.stats.forget_receiver(&name);
             }
         }
-        hub
+        !new.is_empty()
     }
 
     /// Puts a notification into the queue of every Alertmanager, or of every webhook that wants it.
     pub fn push(&self, notification: &Arc<Notification>, to: To) {
-        for running in self.running().values() {
+        for running in lock(&self.running).values() {
             let wanted = match (running.delivery.endpoint.kind(), to) {
                 (ReceiverKind::Alertmanager { .. }, To::Alertmanagers) => true,
                 (ReceiverKind::Webhook { send_resolved }, To::Webhooks) => {
@@ -81,11 +119,12 @@ impl Hub {
         self.tasks.wait().await;
     }
 
-    fn running(&self) -> MutexGuard<'_, BTreeMap<String, Running>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn add(&self, receiver: &Arc<Receiver>, address: Option<SocketAddr>) {
+    fn add(
+        &self,
+        receiver: &Arc<Receiver>,
+        address: Option<SocketAddr>,
+        until: &CancellationToken,
+    ) {
         let endpoint = match Endpoint::new(receiver, address, self.options.request_timeout) {
             Ok(endpoint) => endpoint,
             Err(error) => {
@@ -94,29 +133,39 @@ impl Hub {
             }
         };
         let name = endpoint.name().to_owned();
+        let mut running = lock(&self.running);
+        if until.is_cancelled() {
+            return;
+        }
         let stats = self.stats.receiver(&name);
         let delivery = Arc::new(Delivery::new(endpoint, stats, self.options));
-        let stop = self.stop.child_token();
+        let stop = until.child_token();
         let (task, until) = (Arc::clone(&delivery), stop.clone());
         self.tasks.spawn(async move { task.run(until).await });
-        self.running().insert(name, Running { delivery, stop });
+        let of = Arc::clone(receiver);
+        running.insert(name, Running { delivery, stop, of });
     }
 
     fn remove(&self, name: &str) {
-        if let Some(running) = self.running().remove(name) {
+        let gone = lock(&self.running).remove(name);
+        if let Some(running) = gone {
             running.stop.cancel();
             self.stats.forget_receiver(name);
         }
     }
 
     /// Keeps one delivery for each address of a host.
-    async fn watch(self: Arc<Self>, receiver: Arc<Receiver>) {
+    async fn watch(self: Arc<Self>, receiver: Arc<Receiver>, stop: CancellationToken) {
         let mut known: BTreeMap<SocketAddr, String> = BTreeMap::new();
+        let mut failing = false;
         let host = receiver.url.host_str().unwrap_or_default().to_owned();
         let port = receiver.url.port_or_known_default().unwrap_or(9093);
         loop {
             match lookup_host((host.as_str(), port)).await {
                 Ok(addresses) => {
+                    if std::mem::take(&mut failing) {
+                        info!(receiver = receiver.name, "its addresses are found again");
+                    }
                     let found: Vec<SocketAddr> = addresses.collect();
                     known.retain(|address, name| {
                         let stays = found.contains(address);
@@ -128,18 +177,20 @@ impl Hub {
                     });
                     for address in found {
                         known.entry(address).or_insert_with(|| {
-                            self.add(&receiver, Some(address));
+                            self.add(&receiver, Some(address), &stop);
                             format!("{}://{address}", receiver.url.scheme())
                         });
                     }
                 }
                 // What was known may still be true.
-                Err(error) => {
+                Err(error) if !failing => {
                     warn!(receiver = receiver.name, %error, "its addresses cannot be looked up");
+                    failing = true;
                 }
+                Err(_) => {}
             }
             tokio::select! {
-                () = self.stop.cancelled() => return,
+                () = stop.cancelled() => return,
                 () = tokio::time::sleep(self.options.resolve_every) => {}
             }
         }
@@ -153,4 +204,8 @@ pub enum To {
     Alertmanagers,
     /// Every webhook.
     Webhooks,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -50,6 +50,11 @@ impl Naming {
         }
     }
 
+    /// Whether alerts may name people.
+    pub(super) fn may_name(&self) -> bool {
+        self.names.is_some()
+    }
+
     /// Asks about alerts that began to fire or concern others, and forgets those that no longer fire.
     pub(super) fn ask(
         &mut self,

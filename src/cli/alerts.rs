@@ -1,17 +1,21 @@
 //! `alerts`: what the running daemon alerts on, which rules there are, and whether an alert arrives.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{Timestamp, ToSpan};
+use reqwest::StatusCode;
+use secrecy::ExposeSecret;
 use serde::Deserialize;
 
 use super::table::Table;
-use super::{FAILED, MISCONFIGURED, Options, block_on, colour, load};
+use super::{FAILED, MISCONFIGURED, Options, block_on, colour, load, print_diagnostics};
 use crate::alerting::{self, Endpoint, Notification};
-use crate::config::{Config, Receiver, ReceiverKind};
+use crate::config::{Auth, Config, HttpClient, ProcessEnv, Receiver, ReceiverKind, Tls};
 use crate::domain::alert::{self, Fingerprint, Labels, Rule};
+use crate::odoo;
 
 /// Options of `alerts`.
 #[derive(Debug, clap::Args)]
@@ -21,6 +25,10 @@ pub(super) struct Alerts {
     /// Where the daemon is, if not at --web.listen-address on this machine.
     #[arg(long, value_name = "URL")]
     url: Option<reqwest::Url>,
+    /// A file that says how to sign in there, in the format of promtool's option of this name: `basic_auth: {username, password_file}`,
+    /// `authorization: {credentials_file}`, `tls_config: {ca_file, cert_file, key_file, server_name}`.
+    #[arg(long = "http.config.file", value_name = "FILE")]
+    http_config_file: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -37,7 +45,7 @@ enum Command {
 
 pub(super) fn alerts(options: &Options, what: &Alerts) -> ExitCode {
     match &what.command {
-        None => list(options, what.url.as_ref()),
+        None => list(options, what),
         Some(Command::Rules) => match load(&options.config_file) {
             Ok(config) => {
                 print!("{}", rules(&config).render(colour()));
@@ -77,31 +85,70 @@ struct Listed {
     active_at: Timestamp,
 }
 
-fn list(options: &Options, url: Option<&reqwest::Url>) -> ExitCode {
-    let url = match url {
+fn list(options: &Options, what: &Alerts) -> ExitCode {
+    let how = match what.http_config_file.as_deref() {
+        Some(path) => match HttpClient::load(path, &ProcessEnv) {
+            Ok((how, warnings)) => {
+                print_diagnostics(&warnings);
+                how
+            }
+            Err(diagnostics) => {
+                print_diagnostics(&diagnostics);
+                return ExitCode::from(MISCONFIGURED);
+            }
+        },
+        None => HttpClient::default(),
+    };
+    let url = match &what.url {
         Some(url) => url.as_str().trim_end_matches('/').to_owned(),
         None => format!("http://{}", options.listen.reached_at()),
     };
-    match block_on(ask(&format!("{url}/api/v1/alerts"))) {
+    match block_on(ask(&format!("{url}/api/v1/alerts"), &how)) {
         Ok(alerts) => {
             print!("{}", table(alerts).render(colour()));
             ExitCode::SUCCESS
         }
         Err(error) => {
-            let error = error.without_url();
-            eprintln!("error: no daemon answers at {url}: {error}\n  hint: name it with --url");
+            let hint = match error.downcast_ref().and_then(reqwest::Error::status) {
+                Some(StatusCode::UNAUTHORIZED) => "say how to sign in with --http.config.file",
+                Some(StatusCode::FORBIDDEN) => {
+                    "it needs the role `read`: web.roles in the daemon's configuration"
+                }
+                Some(_) => "the daemon's log says why",
+                None => {
+                    "name it with --url (https://... if it serves TLS); --http.config.file says whom to trust"
+                }
+            };
+            eprintln!("error: no list of alerts from {url}: {error:#}\n  hint: {hint}");
             ExitCode::from(FAILED)
         }
     }
 }
 
-async fn ask(url: &str) -> Result<Vec<Listed>, reqwest::Error> {
-    let client = reqwest::Client::builder()
+async fn ask(url: &str, how: &HttpClient) -> anyhow::Result<Vec<Listed>> {
+    let mut client = reqwest::Client::builder()
         .timeout(Duration::from_secs(10))
-        .no_proxy()
-        .build()?;
-    let response = client.get(url).send().await?.error_for_status()?;
-    Ok(response.json::<Answer>().await?.data.alerts)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy();
+    if how.tls != Tls::default() {
+        let tls = odoo::tls_config(&how.tls).map_err(|error| anyhow::anyhow!("{error}"))?;
+        client = client.tls_backend_preconfigured(tls);
+    }
+    let request = client.build()?.get(url);
+    let request = match &how.auth {
+        None => request,
+        Some(Auth::Basic { username, password }) => {
+            request.basic_auth(username, Some(password.expose_secret()))
+        }
+        Some(Auth::Bearer(token)) => request.bearer_auth(token.expose_secret()),
+    };
+    let answer = async || {
+        let response = request.send().await?.error_for_status()?;
+        Ok(response.json::<Answer>().await?.data.alerts)
+    };
+    answer()
+        .await
+        .map_err(|error: reqwest::Error| error.without_url().into())
 }
 
 /// What fires first.

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use super::ask::{Answer, ask};
 use super::table::Table;
-use super::{Options, UNREACHABLE, block_on, colour, load};
+use super::{Options, UNREACHABLE, block_on, colour, load, load_web};
 use crate::domain::Capability;
 
 /// Options of `check`.
@@ -20,6 +20,12 @@ pub(super) fn check(options: &Options, check: &Check) -> ExitCode {
         Ok(config) => config,
         Err(code) => return code,
     };
+    if let Err(code) = load_web(options, &config.web) {
+        return code;
+    }
+    if let Some(path) = &options.web_config_file {
+        println!("{}: good", path.display());
+    }
     println!(
         "{}: good, {} target{}",
         options.config_file.display(),

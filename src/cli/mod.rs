@@ -11,16 +11,19 @@ mod scan;
 mod serve;
 mod table;
 
-use std::io::{IsTerminal, stdout};
+use std::io::{stderr, stdout};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{Config, Diagnostic, ProcessEnv};
-use crate::runtime::{Listen, LogFormat, install_crypto, start_logging};
+use crate::config::web_file::{Sources, WebConfig, WebFile};
+use crate::config::{self, Config, Diagnostic, Files, ProcessEnv};
+use crate::runtime::{Listen, LogFormat, Logging, install_crypto, wants_colour};
 use crate::store::{FILE_NAME, Location};
 use crate::web::MetricsPath;
+use crate::web::access::Access;
 
 /// Where the store is without systemd.
 const STATE_DIRECTORY: &str = "/var/lib/odoo-mfa-exporter";
@@ -64,6 +67,19 @@ struct Options {
         global = true
     )]
     config_file: PathBuf,
+    /// Load the configuration again when its content changes, or that of a file it names, looking every 30 seconds or as often as is
+    /// said here. Without it a reload takes SIGHUP or POST /-/reload.
+    #[arg(
+        long = "config.auto-reload",
+        env = "ODOO_MFA_EXPORTER_CONFIG_AUTO_RELOAD",
+        value_name = "INTERVAL",
+        value_parser = period,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "30s",
+        global = true
+    )]
+    auto_reload: Option<Duration>,
     /// Where the daemon remembers what it must not forget: a directory or a file; `:memory:` forgets it at the end. By default
     /// systemd's state directory, and without systemd /var/lib/odoo-mfa-exporter.
     #[arg(
@@ -91,6 +107,34 @@ struct Options {
         global = true
     )]
     metrics_path: MetricsPath,
+    /// Poll only this part of the targets, counted from 0. Each target is in one part, by its name.
+    #[arg(
+        long,
+        env = "ODOO_MFA_EXPORTER_SHARD",
+        value_name = "NUMBER",
+        default_value_t = 0,
+        global = true
+    )]
+    shard: u32,
+    /// How many parts there are, 1 to 1024. One more or less moves only its own share of the targets.
+    #[arg(
+        long,
+        env = "ODOO_MFA_EXPORTER_TOTAL_SHARDS",
+        value_name = "NUMBER",
+        default_value_t = 1,
+        value_parser = clap::value_parser!(u32).range(1..=1024),
+        global = true
+    )]
+    total_shards: u32,
+    /// What to log: error, warn, info, debug or trace. POST /-/log-level?level=debug changes it while the daemon runs.
+    /// TLS, users and client certificates: a file in the format that Prometheus' exporters share. Read again when it changes.
+    #[arg(
+        long = "web.config.file",
+        env = "ODOO_MFA_EXPORTER_WEB_CONFIG_FILE",
+        value_name = "FILE",
+        global = true
+    )]
+    web_config_file: Option<PathBuf>,
     /// What to log: error, warn, info, debug or trace.
     #[arg(
         long = "log.level",
@@ -100,15 +144,14 @@ struct Options {
         global = true
     )]
     log_level: String,
-    /// How log lines look.
+    /// How log lines look; by default text on a terminal, and logfmt elsewhere.
     #[arg(
         long = "log.format",
         env = "ODOO_MFA_EXPORTER_LOG_FORMAT",
         value_enum,
-        default_value_t,
         global = true
     )]
-    log_format: LogFormat,
+    log_format: Option<LogFormat>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -135,14 +178,19 @@ enum Command {
 /// Runs the program.
 pub fn run() -> ExitCode {
     let Cli { options, command } = Cli::parse();
-    if let Err(error) = start_logging(&options.log_level, options.log_format) {
-        eprintln!("error: --log.level: {error}");
-        return ExitCode::from(MISCONFIGURED);
-    }
+    let logging = match Logging::start(&options.log_level, options.log_format) {
+        Ok(logging) => logging,
+        Err(error) => {
+            eprintln!(
+                "error: --log.level: {error}\n  hint: a level is error, warn, info, debug or trace"
+            );
+            return ExitCode::from(MISCONFIGURED);
+        }
+    };
     install_crypto();
     match command.unwrap_or(Command::Serve) {
-        Command::Serve => serve::serve(&options),
-        Command::Demo(demo) => serve::demo(&options, &demo),
+        Command::Serve => serve::serve(&options, logging),
+        Command::Demo(demo) => serve::demo(&options, &demo, logging),
         Command::History(what) => remembered::history(&options, &what),
         Command::Changes(what) => remembered::changes(&options, &what),
         Command::Alerts(what) => alerts::alerts(&options, &what),
@@ -167,18 +215,58 @@ impl Options {
     }
 }
 
+/// A duration on the command line.
+fn period(text: &str) -> Result<Duration, String> {
+    let period = text.parse::<jiff::SignedDuration>();
+    let period = period.ok().and_then(|it| Duration::try_from(it).ok());
+    period
+        .filter(|it| !it.is_zero())
+        .ok_or_else(|| "a duration such as 30s or 5m is wanted".to_owned())
+}
+
 /// Loads the configuration and prints what is wrong with it, on standard error.
 fn load(path: &Path) -> Result<Config, ExitCode> {
-    let (config, diagnostics) = match Config::load(path, &ProcessEnv) {
+    load_noting_files(path).map(|(config, _)| config)
+}
+
+/// As [`load`], with the files that were read.
+fn load_noting_files(path: &Path) -> Result<(Config, Files), ExitCode> {
+    let (loaded, files) = Config::load_noting_files(path, &ProcessEnv);
+    let (config, diagnostics) = match loaded {
         Ok((config, warnings)) => (Some(config), warnings),
         Err(diagnostics) => (None, diagnostics),
     };
     print_diagnostics(&diagnostics);
-    config.ok_or_else(|| ExitCode::from(MISCONFIGURED))
+    let config = config.ok_or_else(|| ExitCode::from(MISCONFIGURED))?;
+    Ok((config, files))
+}
+
+/// Loads the web configuration, where there is one, and prints what is wrong with it, or with it and the roles together.
+fn load_web(options: &Options, roles: &config::Web) -> Result<(Access, Sources), ExitCode> {
+    let file = match &options.web_config_file {
+        Some(path) => WebFile::load(path, &ProcessEnv),
+        None => WebFile {
+            config: Some(WebConfig::default()),
+            ..WebFile::default()
+        },
+    };
+    print_diagnostics(&file.diagnostics);
+    let web = file.config.ok_or_else(|| ExitCode::from(MISCONFIGURED))?;
+    let access = Access::new(roles, web).map_err(|error| {
+        eprintln!("error: {error}");
+        ExitCode::from(MISCONFIGURED)
+    })?;
+    for stranger in access.strangers() {
+        eprintln!(
+            "warning: `web.roles` names {stranger}, who cannot sign in\n  hint: a user stands in `basic_auth_users` of --web.config.file; a \
+             client certificate is written `certificate:NAME`"
+        );
+    }
+    Ok((access, file.sources))
 }
 
 fn print_diagnostics(diagnostics: &[Diagnostic]) {
-    let colour = std::io::stderr().is_terminal();
+    let colour = wants_colour(&stderr());
     for diagnostic in diagnostics {
         eprintln!("{}", diagnostic.render(colour));
     }
@@ -186,7 +274,7 @@ fn print_diagnostics(diagnostics: &[Diagnostic]) {
 
 /// Whether standard output wants colours.
 fn colour() -> bool {
-    stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    wants_colour(&stdout())
 }
 
 /// Runs a future to its end, on as many threads as there are cores.

@@ -119,7 +119,7 @@ async fn report(config: &Config, targets: &[Arc<Target>]) -> Vec<TargetReport> {
     };
     let answers = ask(config, targets, async |asked, polled| {
         let people = scan::people_to_name(asked.target, polled, surface(asked.target));
-        let names = odoo::names(asked.transport, asked.session, &people, usize::MAX).await?;
+        let names = odoo::directory::people(asked.transport, asked.session, &people).await?;
         Ok(names
             .into_iter()
             .map(|person| (person.id, person))

@@ -1,19 +1,29 @@
 //! `serve`, `demo` and `simulate`: what runs until it is stopped.
 
 use std::io;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use ring::rand::SystemRandom;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-use super::{FAILED, Options, block_on, load, print_diagnostics};
-use crate::config::{Config, Env, FileContent};
+use super::{
+    FAILED, MISCONFIGURED, Options, block_on, load_noting_files, load_web, print_diagnostics,
+};
+use crate::config::web_file::{Sources, WebFile};
+use crate::config::{Config, Diagnostic, Env, FileContent, Files};
 use crate::demo::{DemoTarget, SimulateOptions, start_demo};
-use crate::runtime::{Daemon, stop_on_signals};
+use crate::domain::Shard;
+use crate::runtime::{Daemon, Logging, Origin, Settings, inherited_socket, stop_on_signals};
 use crate::store::{Limits, Location, Store};
+use crate::web::access::Access;
 
 /// Options of `demo`.
 #[derive(Debug, clap::Args)]
@@ -55,32 +65,88 @@ pub(super) struct Simulate {
     key_file: PathBuf,
 }
 
-pub(super) fn serve(options: &Options) -> ExitCode {
-    let config = match load(&options.config_file) {
-        Ok(config) => config,
+pub(super) fn serve(options: &Options, logging: Logging) -> ExitCode {
+    if options.shard >= options.total_shards {
+        eprintln!(
+            "error: there is no shard {} of {}\n  hint: --shard counts from 0",
+            options.shard, options.total_shards
+        );
+        return ExitCode::from(MISCONFIGURED);
+    }
+    let (config, files) = match load_noting_files(&options.config_file) {
+        Ok(loaded) => loaded,
         Err(code) => return code,
     };
-    finish(block_on(run(&config, options)))
+    let (access, sources) = match load_web(options, &config.web) {
+        Ok(web) => web,
+        Err(code) => return code,
+    };
+    let listener = match inherited_socket() {
+        Ok(Some(inherited)) => Ok(inherited),
+        Ok(None) => options.listen.bind(),
+        Err(error) => Err(error),
+    };
+    finish(listener.map_err(Into::into).and_then(|listener| {
+        let started = Started {
+            files,
+            listener,
+            access,
+            sources,
+            logging,
+        };
+        block_on(run(&config, options, started))
+    }))
 }
 
-async fn run(config: &Config, options: &Options) -> anyhow::Result<()> {
+/// What was there before anything ran.
+struct Started {
+    files: Files,
+    listener: TcpListener,
+    access: Access,
+    /// What the web configuration was read from.
+    sources: Sources,
+    logging: Logging,
+}
+
+async fn run(config: &Config, options: &Options, started: Started) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     stop_on_signals(stop.clone()).context("cannot listen to signals")?;
-    let store = Store::open(options.storage(), Limits::default())?;
-    let daemon = Daemon::prepare(
-        config,
-        &options.listen,
-        options.metrics_path.clone(),
-        Some(store),
-    )
-    .await?;
-    info!(address = %daemon.address()?, targets = config.targets.len(), "listening");
+    // From here on a SIGHUP waits for the daemon instead of ending it.
+    let hangups = signal(SignalKind::hangup()).context("cannot listen to signals")?;
+    if let Some(path) = &options.web_config_file {
+        let access = started.access.clone();
+        tokio::spawn(access.reread(path.clone(), started.sources, stop.clone()));
+    }
+    let settings = Settings {
+        listener: started.listener,
+        metrics_path: options.metrics_path.clone(),
+        access: started.access,
+        store: Some(Store::open(options.storage(), Limits::default())?),
+        shard: Shard {
+            index: options.shard,
+            total: options.total_shards,
+        },
+        origin: Some(Origin {
+            path: options.config_file.clone(),
+            files: started.files,
+        }),
+        logging: Some(started.logging),
+    };
+    let daemon = Daemon::prepare(config, settings).await?;
+    if let Some(reloader) = daemon.reloader() {
+        tokio::spawn(reloader.clone().on_hangups(hangups));
+        if let Some(every) = options.auto_reload {
+            tokio::spawn(reloader.on_changes(every));
+        }
+    }
+    let targets = daemon.board().slots().len();
+    info!(address = %daemon.address()?, targets, "listening");
     daemon.run(stop).await?;
     info!("stopped");
     Ok(())
 }
 
-pub(super) fn demo(options: &Options, demo: &Demo) -> ExitCode {
+pub(super) fn demo(options: &Options, demo: &Demo, logging: Logging) -> ExitCode {
     finish(block_on(async {
         let simulated = start_demo(demo.seed)
             .await
@@ -88,20 +154,26 @@ pub(super) fn demo(options: &Options, demo: &Demo) -> ExitCode {
         let env = DemoEnv {
             configuration: demo_configuration(&simulated.targets),
         };
-        let (config, _) = Config::load(Path::new("demo.yml"), &env).map_err(|diagnostics| {
-            print_diagnostics(&diagnostics);
-            anyhow::anyhow!("the demo's configuration is wrong: a defect of this program")
-        })?;
+        let (config, _) = Config::load(Path::new("demo.yml"), &env).map_err(defect)?;
+        let (password, users) = demo_reader()?;
+        let env = DemoEnv {
+            configuration: users,
+        };
+        let web = WebFile::load(Path::new("demo-web.yml"), &env);
+        let web = web.config.ok_or_else(|| defect(web.diagnostics))?;
+        let access = Access::new(&config.web, web)?;
         let stop = CancellationToken::new();
         stop_on_signals(stop.clone()).context("cannot listen to signals")?;
-        let store = Store::open(Location::Memory, Limits::default())?;
-        let daemon = Daemon::prepare(
-            &config,
-            &options.listen,
-            options.metrics_path.clone(),
-            Some(store),
-        )
-        .await?;
+        let settings = Settings {
+            listener: options.listen.bind()?,
+            metrics_path: options.metrics_path.clone(),
+            access,
+            store: Some(Store::open(Location::Memory, Limits::default())?),
+            shard: Shard::WHOLE,
+            origin: None,
+            logging: Some(logging),
+        };
+        let daemon = Daemon::prepare(&config, settings).await?;
         println!("Simulated Odoo servers, changing while you watch:");
         for target in &simulated.targets {
             println!(
@@ -111,10 +183,10 @@ pub(super) fn demo(options: &Options, demo: &Demo) -> ExitCode {
         }
         let address = daemon.address()?;
         println!(
-            "\nThe exporter:\n  http://localhost:{}/\n  http://localhost:{}{}\n\nCtrl-C ends it.",
-            address.port(),
-            address.port(),
-            options.metrics_path
+            "\nThe exporter:\n  http://localhost:{port}/\n  http://localhost:{port}{}\n\nNames of people want a signed-in reader:\n  \
+             http://localhost:{port}/sign-in\n  user {DEMO_READER}, password {password}\n\nCtrl-C ends it.",
+            options.metrics_path,
+            port = address.port(),
         );
         daemon.run(stop).await?;
         Ok(())
@@ -168,8 +240,32 @@ fn demo_configuration(targets: &[DemoTarget]) -> String {
         })
         .collect();
     // JSON is YAML.
-    serde_json::json!({"defaults": {"interval": "5s", "timeout": "4s"}, "targets": targets})
-        .to_string()
+    serde_json::json!({
+        "defaults": {"interval": "5s", "timeout": "4s"},
+        "targets": targets,
+        "web": {"roles": {"scrape": ["*"], "read": ["*"], "read_names": [DEMO_READER]}},
+    })
+    .to_string()
+}
+
+/// Who may read names in the demo.
+const DEMO_READER: &str = "reader";
+
+/// A password of its own for each run, and a web configuration with the reader.
+fn demo_reader() -> anyhow::Result<(String, String)> {
+    let bytes: [u8; 12] = ring::rand::generate(&SystemRandom::new())
+        .map_err(|_| anyhow::anyhow!("the system gives no random bytes"))?
+        .expose();
+    let password = BASE64_URL_SAFE_NO_PAD.encode(bytes);
+    // Nobody guesses 96 bits, however fast a guess is checked.
+    let hash = bcrypt::hash(&password, 4)?;
+    let users = serde_json::json!({"basic_auth_users": {DEMO_READER: hash}});
+    Ok((password, users.to_string()))
+}
+
+fn defect(diagnostics: Vec<Diagnostic>) -> anyhow::Error {
+    print_diagnostics(&diagnostics);
+    anyhow::anyhow!("the demo's configuration is wrong: a defect of this program")
 }
 
 /// The demo's configuration exists in memory only.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use reqwest::Url;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::target::Tls;
 use crate::domain::alert::Rules;
@@ -25,7 +25,7 @@ pub struct Alerting {
 }
 
 /// Somebody who is told of alerts.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct Receiver {
     /// What it is called in logs and metrics, where its URL may not be shown.
     pub name: String,
@@ -66,6 +66,18 @@ pub enum Auth {
     },
     /// A bearer token.
     Bearer(SecretString),
+}
+
+impl PartialEq for Auth {
+    fn eq(&self, other: &Self) -> bool {
+        let parts = |auth: &Self| match auth {
+            Self::Basic { username, password } => {
+                (Some(username.clone()), password.expose_secret().to_owned())
+            }
+            Self::Bearer(token) => (None, token.expose_secret().to_owned()),
+        };
+        parts(self) == parts(other)
+    }
 }
 
 impl fmt::Debug for Receiver {

@@ -1,7 +1,11 @@
 //! What a configuration takes from outside its own text: files and environment variables.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use crate::domain::fnv1a;
 
 /// The largest file that is read whole: enough for a configuration of 100,000 targets.
 const MAX_FILE: u64 = 64 << 20;
@@ -21,6 +25,13 @@ pub struct FileContent {
     pub bytes: Vec<u8>,
     /// Its Unix mode, such as `0o600`.
     pub mode: u32,
+}
+
+impl FileContent {
+    /// Whether everybody on the host may read it. A group is a choice: a package's user, a pod's `fsGroup`.
+    pub fn is_world_readable(&self) -> bool {
+        self.mode & 0o004 != 0
+    }
 }
 
 /// The process's own files and environment.
@@ -49,5 +60,54 @@ impl Env for ProcessEnv {
 
     fn var(&self, name: &str) -> Option<String> {
         std::env::var(name).ok()
+    }
+}
+
+/// The files that a configuration was read from, with what was in them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Files(BTreeMap<PathBuf, Option<u64>>);
+
+impl Files {
+    /// What is in the same files now.
+    pub fn again(&self, env: &dyn Env) -> Self {
+        let read = |path: &PathBuf| (path.clone(), content(&env.file(path)));
+        Self(self.0.keys().map(read).collect())
+    }
+}
+
+/// A hash; `None` if there is nothing to read.
+fn content(file: &io::Result<FileContent>) -> Option<u64> {
+    file.as_ref().ok().map(|file| fnv1a(&file.bytes))
+}
+
+/// Notes what is read.
+pub(super) struct Noting<'a> {
+    env: &'a dyn Env,
+    files: RefCell<Files>,
+}
+
+impl<'a> Noting<'a> {
+    pub(super) fn new(env: &'a dyn Env) -> Self {
+        Self {
+            env,
+            files: RefCell::default(),
+        }
+    }
+
+    pub(super) fn into_files(self) -> Files {
+        self.files.into_inner()
+    }
+}
+
+impl Env for Noting<'_> {
+    fn file(&self, path: &Path) -> io::Result<FileContent> {
+        let file = self.env.file(path);
+        let mut files = self.files.borrow_mut();
+        files.0.insert(path.to_owned(), content(&file));
+        file
+    }
+
+    fn var(&self, name: &str) -> Option<String> {
+        self.env.var(name)
     }
 }

@@ -7,11 +7,13 @@ mod alerting;
 pub mod contract;
 mod diagnostic;
 mod env;
+mod http_client;
 mod reader;
 mod resolve;
 mod schema;
 mod secret;
 mod target;
+pub mod web_file;
 mod yaml;
 
 use std::collections::BTreeSet;
@@ -20,7 +22,8 @@ use std::sync::Arc;
 
 pub use alerting::{Alerting, Auth, Receiver, ReceiverKind};
 pub use diagnostic::{Diagnostic, Level, Position};
-pub use env::{Env, FileContent, ProcessEnv};
+pub use env::{Env, FileContent, Files, ProcessEnv};
+pub use http_client::HttpClient;
 pub use schema::reference;
 pub use secret::{Key, KeyError, KeySource, ProxyUrl};
 pub use target::{ApiChoice, ClientCertificate, PemFile, Surface, Target, Tls, Vantage};
@@ -81,10 +84,20 @@ impl Metrics {
     }
 }
 
+/// A configuration with its warnings, or everything that is wrong, warnings included; in the order of the file.
+pub type Loaded = Result<(Config, Vec<Diagnostic>), Vec<Diagnostic>>;
+
 impl Config {
+    /// As [`load`](Self::load), and says which files it read, whether all is well or not.
+    pub fn load_noting_files(path: &Path, env: &dyn Env) -> (Loaded, Files) {
+        let noting = env::Noting::new(env);
+        let loaded = Self::load(path, &noting);
+        (loaded, noting.into_files())
+    }
+
     /// Reads and resolves the file. Gives the configuration with its warnings, or everything that is wrong, warnings
     /// included, in the order of the file.
-    pub fn load(path: &Path, env: &dyn Env) -> Result<(Self, Vec<Diagnostic>), Vec<Diagnostic>> {
+    pub fn load(path: &Path, env: &dyn Env) -> Loaded {
         let sink = diagnostic::Sink::new(path);
         let config = read_text(path, env, &sink)
             .and_then(|text| yaml::parse(&text, &sink))

@@ -46,6 +46,11 @@ impl<'a> Fields<'a> {
         })
     }
 
+    /// Whether it has no fields.
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// The field; it is an error if it is not there.
     pub(super) fn require(&self, name: &'static str, example: &str) -> Option<Item<'a>> {
         let item = self.get(name);
@@ -93,6 +98,12 @@ impl<'a> Item<'a> {
         self.sink
             .error(self.node.at, format!("`{}` {message}", self.name), hint);
         None
+    }
+
+    /// Reports `message` about this field, which works all the same.
+    pub(super) fn warn(&self, message: &str, hint: &str) {
+        self.sink
+            .warning(self.node.at, format!("`{}` {message}", self.name), hint);
     }
 
     pub(super) fn fields(&self, section: &'static Section) -> Option<Fields<'a>> {

@@ -1,7 +1,7 @@
 //! From the tree to the configuration: everything but the targets, which are `targets`' part.
 
-mod alerting;
-mod material;
+pub(super) mod alerting;
+pub(super) mod material;
 mod targets;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -18,20 +18,27 @@ use crate::domain::exemption::Glob;
 use crate::domain::role::Roles;
 
 /// What resolving needs beside the tree.
-struct Context<'a> {
+pub(super) struct Context<'a> {
     env: &'a dyn Env,
     /// Relative paths start here.
     directory: PathBuf,
-    sink: &'a Sink,
+    pub(super) sink: &'a Sink,
+}
+
+impl<'a> Context<'a> {
+    /// For the file at a path.
+    pub(super) fn new(env: &'a dyn Env, path: &Path, sink: &'a Sink) -> Self {
+        Self {
+            env,
+            directory: path.parent().unwrap_or(Path::new("")).to_owned(),
+            sink,
+        }
+    }
 }
 
 /// Resolves the tree. What is wrong is reported to `sink`, and the result is to be dropped then.
 pub(super) fn resolve(root: &Node, path: &Path, env: &dyn Env, sink: &Sink) -> Option<Config> {
-    let context = Context {
-        env,
-        directory: path.parent().unwrap_or(Path::new("")).to_owned(),
-        sink,
-    };
+    let context = Context::new(env, path, sink);
     if matches!(root.value, Value::Null) {
         sink.error(
             root.at,
@@ -122,18 +129,33 @@ fn privacy(fields: &Fields<'_>) -> Privacy {
 
 fn web(fields: &Fields<'_>) -> Web {
     section(fields, "roles", &schema::WEB_ROLES, |roles| {
-        let users = |name| {
-            roles.get(name).and_then(|item| item.list()).map(|list| {
-                let texts = list.iter().filter_map(Item::text);
-                texts.map(str::to_owned).collect::<BTreeSet<_>>()
-            })
+        let readers = |name| {
+            let list = roles.get(name).and_then(|item| item.list());
+            list.map(|list| list.iter().filter_map(|item| reader(name, item)).collect())
         };
         Web {
-            scrape: users("scrape"),
-            read: users("read"),
-            read_names: users("read_names").unwrap_or_default(),
+            scrape: readers("scrape"),
+            read: readers("read"),
+            read_names: readers("read_names").unwrap_or_default(),
         }
     })
+}
+
+fn reader(role: &str, item: &Item<'_>) -> Option<String> {
+    match item.text()? {
+        "*" if role == "read_names" => item.fail(
+            "names everybody",
+            "names of people need readers who sign in: list them",
+        ),
+        "certificate:" => item.fail("names no certificate", "write `certificate:NAME`"),
+        text => match text.split_once(':') {
+            Some((before, _)) if before != "certificate" => item.fail(
+                "names somebody who cannot exist: no user's name has a `:`",
+                "a client certificate is written `certificate:NAME`",
+            ),
+            _ => Some(text.to_owned()),
+        },
+    }
 }
 
 fn metrics(fields: &Fields<'_>) -> Metrics {

@@ -75,13 +75,19 @@ impl fmt::Display for Kind {
 
 /// The reference of all fields as Markdown tables, one per section, and the default roles.
 pub fn reference() -> String {
-    let mut text = String::new();
-    write_section(&ROOT, &mut text, &mut BTreeSet::new());
+    let mut text = tables(&ROOT);
     text += "### Default roles\n\n| role | groups |\n|---|---|\n";
     for (role, groups) in Roles::default().iter() {
         let groups: Vec<_> = groups.iter().map(|group| format!("`{group}`")).collect();
         text += &format!("| `{role}` | {} |\n", groups.join(", "));
     }
+    text
+}
+
+/// A file's sections as Markdown tables.
+pub(super) fn tables(root: &'static Section) -> String {
+    let mut text = String::new();
+    write_section(root, &mut text, &mut BTreeSet::new());
     text
 }
 
@@ -133,27 +139,28 @@ fn inner_section(kind: &'static Kind) -> Option<&'static Section> {
 mod tests {
     use super::*;
 
-    /// `UPDATE_DOCS=1` writes it anew.
+    /// `UPDATE_DOCS=1` writes them anew.
     #[test]
-    fn the_reference_in_the_documentation_is_this_one() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/configuration.md");
-        let page = std::fs::read_to_string(path).expect("the page");
-        let (head, rest) = page
-            .split_once("<!-- fields: generated -->\n")
-            .expect("its beginning");
-        let (_, tail) = rest.split_once("<!-- /fields -->").expect("its end");
-        let wanted = format!(
-            "{head}<!-- fields: generated -->\n{}<!-- /fields -->{tail}",
-            reference()
-        );
-        if std::env::var_os("UPDATE_DOCS").is_some() {
-            std::fs::write(path, &wanted).expect("the page is writable");
+    fn the_references_in_the_documentation_are_these() {
+        let web = crate::config::web_file::reference();
+        for (page, reference) in [("configuration.md", reference()), ("web.md", web)] {
+            let path = format!("{}/docs/{page}", env!("CARGO_MANIFEST_DIR"));
+            let text = std::fs::read_to_string(&path).expect("the page");
+            let (head, rest) = text
+                .split_once("<!-- fields: generated -->\n")
+                .expect("its beginning");
+            let (_, tail) = rest.split_once("<!-- /fields -->").expect("its end");
+            let wanted =
+                format!("{head}<!-- fields: generated -->\n{reference}<!-- /fields -->{tail}");
+            if std::env::var_os("UPDATE_DOCS").is_some() {
+                std::fs::write(&path, &wanted).expect("the page is writable");
+            }
+            let current = std::fs::read_to_string(&path).expect("the page");
+            assert!(
+                current == wanted,
+                "docs/{page} is not what src/config declares: UPDATE_DOCS=1 cargo test --locked"
+            );
         }
-        let current = std::fs::read_to_string(path).expect("the page");
-        assert!(
-            current == wanted,
-            "docs/configuration.md is not what src/config/schema.rs declares"
-        );
     }
 
     /// The names of all fields of a section and of those in it.

@@ -26,7 +26,7 @@ pub enum KeySource {
 pub struct Key {
     /// The key.
     pub secret: SecretString,
-    /// Whether others than the owner may read the file that it came from.
+    /// Whether everybody on the host may read the file that it came from.
     pub exposed: bool,
 }
 
@@ -86,7 +86,7 @@ impl KeySource {
                 let file = env.file(path).map_err(KeyError::Unreadable)?;
                 Ok(Key {
                     secret: key_from(&file.bytes)?,
-                    exposed: file.mode & 0o077 != 0,
+                    exposed: file.is_world_readable(),
                 })
             }
             Self::Variable(name) => {

@@ -448,7 +448,7 @@ fn real_files_are_read_with_their_mode() {
     );
     fs::write(&path, MINIMAL).expect("written");
     fs::write(&key, format!("{CANARY}\n")).expect("written");
-    for (mode, warnings) in [(0o600, 0), (0o640, 1), (0o604, 1), (0o400, 0)] {
+    for (mode, warnings) in [(0o600, 0), (0o640, 0), (0o604, 1), (0o400, 0)] {
         fs::set_permissions(&key, fs::Permissions::from_mode(mode)).expect("the mode is set");
         let (config, found) = Config::load(&path, &ProcessEnv).expect("a good configuration");
         assert_eq!(config.targets[0].api_key.expose_secret(), CANARY);
@@ -514,20 +514,20 @@ targets:
   surface: {vantages: [{name: outside}]}
 - {name: erp2, url: https://erp.example.com/odoo/, database: prod, api_key_file: erp.key}
 ";
-    let env = FakeEnv::default().file("/etc/ome/erp.key", CANARY, 0o640);
+    let env = FakeEnv::default().file("/etc/ome/erp.key", CANARY, 0o644);
     insta::assert_snapshot!(warnings_in(env, yaml), @r#"
     config.yaml:4:8: warning: `url` has the path of a page
       hint: Odoo's API answers at the root: remove the path
-    config.yaml:6:17: warning: `api_key_file`: others than its owner may read the file
-      hint: whoever reads the key can act as its account: `chmod 600` it
+    config.yaml:6:17: warning: `api_key_file`: everybody on this host may read the file
+      hint: whoever reads the key can act as its account: `chmod o= FILE`
     config.yaml:7:24: warning: the vantage says not what it must not reach, so nothing is alerted on
       hint: add `expect_blocked: [database_manager, database_list]`, or `[]` where that is meant
     config.yaml:8:3: warning: `erp2` polls the same database as `erp`
       hint: sums over targets count its people twice: remove one of them
     config.yaml:8:21: warning: `url` has the path of a page
       hint: Odoo's API answers at the root: remove the path
-    config.yaml:8:82: warning: `api_key_file`: others than its owner may read the file
-      hint: whoever reads the key can act as its account: `chmod 600` it
+    config.yaml:8:82: warning: `api_key_file`: everybody on this host may read the file
+      hint: whoever reads the key can act as its account: `chmod o= FILE`
     "#);
 }
 
@@ -583,6 +583,26 @@ surface:
         Some("p")
     );
     assert_eq!(surface.vantages[1].url.as_str(), "http://10.0.0.1:8069/");
+}
+
+#[test]
+fn readers_are_users_certificates_or_everybody() {
+    let (config, _) = load(&format!(
+        "{MINIMAL}web: {{roles: {{scrape: ['*'], read: [alice, 'certificate:CN=x:y'], read_names: [alice]}}}}"
+    ))
+    .expect("it is right");
+    let read: Vec<_> = config.web.read.into_iter().flatten().collect();
+    assert_eq!(read, ["alice", "certificate:CN=x:y"]);
+    insta::assert_snapshot!(errors(&format!(
+        "{MINIMAL}web: {{roles: {{scrape: ['certificate:'], read: ['cert:alice'], read_names: ['*']}}}}"
+    )), @"
+    config.yaml:7:24: error: `scrape` names no certificate
+      hint: write `certificate:NAME`
+    config.yaml:7:48: error: `read` names somebody who cannot exist: no user's name has a `:`
+      hint: a client certificate is written `certificate:NAME`
+    config.yaml:7:76: error: `read_names` names everybody
+      hint: names of people need readers who sign in: list them
+    ");
 }
 
 #[test]

@@ -172,6 +172,16 @@ fn user_leaf<'w>(
                 matches!(operator, "in" | "="),
             )
         }
+        "id" if matches!(operator, "in" | "not in") && value.is_array() => {
+            let ids: HashSet<u64> = value
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_u64)
+                .collect();
+            let within = operator == "in";
+            Box::new(move |row| ids.contains(&row.id().into()) == within)
+        }
         "id" => {
             let wanted = Wanted::new(field, value)?;
             let operator = operator.to_owned();

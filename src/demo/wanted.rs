@@ -123,10 +123,15 @@ fn like(text: &str, pattern: &str) -> bool {
                     .any(|(at, c)| like(&text[at + c.len_utf8()..], rest))
         }
         Some(wanted) => {
+            // A sign behind the escape stands for itself.
+            let (any, wanted) = match wanted {
+                '\\' => (false, rest.next().unwrap_or('\\')),
+                wanted => (wanted == '_', wanted),
+            };
             let mut chars = text.chars();
-            chars.next().is_some_and(|c| {
-                (wanted == '_' || wanted == c) && like(chars.as_str(), rest.as_str())
-            })
+            chars
+                .next()
+                .is_some_and(|c| (any || wanted == c) && like(chars.as_str(), rest.as_str()))
         }
     }
 }

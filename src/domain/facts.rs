@@ -132,6 +132,21 @@ pub struct Facts {
     pub clear_text_keys: Option<Vec<u32>>,
     /// Whether `impersonate_login` spares administrators (`restrict_impersonate_admin_settings`), where it is installed and says so.
     pub administrators_spared: Option<bool>,
+    /// How portal people, who are only counted, are found when somebody asks who they are.
+    pub portal: PortalGroups,
+}
+
+/// What makes an account a portal person, in the numbers of one database.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PortalGroups {
+    /// The field of `res.users` with the groups that somebody was put into.
+    pub field: &'static str,
+    /// Groups of which one makes somebody a portal person.
+    pub portal: Vec<u32>,
+    /// Unless they are in one of these, which make somebody internal.
+    pub internal: Vec<u32>,
+    /// Accounts that are nobody.
+    pub nobody: Vec<u32>,
 }
 
 /// What `auth_totp.cidr` says.

@@ -1,5 +1,6 @@
 //! How the polls of one target go.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -27,7 +28,36 @@ pub struct PollHealth {
     pub requests_ok: u64,
     /// Requests that failed or were refused.
     pub requests_error: u64,
+    /// The last polls, the newest first; a few.
+    pub recent: VecDeque<Poll>,
 }
+
+/// One poll that has ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Poll {
+    /// When it began.
+    pub at: Timestamp,
+    /// How long it took, wall time.
+    pub duration: Duration,
+    /// Requests that it sent.
+    pub requests: u64,
+    /// Why it failed, if it did.
+    pub failure: Option<Failure>,
+}
+
+/// Why a poll failed, for people; without secrets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The kind.
+    pub reason: Reason,
+    /// What happened.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<&'static str>,
+}
+
+/// How many of the last polls are kept.
+const RECENT: usize = 10;
 
 /// How a poll ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +69,12 @@ pub enum Outcome {
 }
 
 impl PollHealth {
+    /// Keeps a poll among the last ones.
+    pub fn ended(&mut self, poll: Poll) {
+        self.recent.truncate(RECENT - 1);
+        self.recent.push_front(poll);
+    }
+
     /// All polls that failed.
     pub fn failed(&self) -> u64 {
         self.failures.iter().sum()

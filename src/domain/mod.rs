@@ -11,6 +11,8 @@ pub mod grade;
 pub mod health;
 pub mod posture;
 pub mod role;
+pub mod roster;
+pub mod shard;
 pub mod snapshot;
 pub mod surface;
 pub mod transition;
@@ -18,6 +20,8 @@ pub mod vocabulary;
 
 pub use facts::Facts;
 pub use posture::Posture;
+pub use roster::Roster;
+pub use shard::Shard;
 pub use snapshot::TargetSnapshot;
 pub use vocabulary::{
     Api, Bypass, Capability, Endpoint, ExemptReason, Factor, Module, PolicyScope, Reason, UserType,

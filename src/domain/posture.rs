@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::exemption::Exemption;
@@ -75,7 +76,7 @@ pub struct Posture {
 }
 
 /// Configured exemptions, by what became of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Exemptions {
     /// In force, and somebody active matches.
     pub valid: u64,
@@ -86,7 +87,7 @@ pub struct Exemptions {
 }
 
 /// Browsers that skip the second factor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Devices {
     /// Unexpired ones of active people.
     pub devices: u64,
@@ -108,7 +109,7 @@ pub struct Privileged {
 }
 
 /// One role.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Role {
     /// Its name in the configuration.
     pub name: String,
@@ -176,7 +177,7 @@ pub enum Enforcer {
 }
 
 /// What lets people around the second factor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Bypasses {
     /// A network is trusted, or the module that trusts networks is there and its rows cannot be read.
     pub trusted_network: bool,
@@ -559,14 +560,14 @@ fn bypasses(facts: &Facts, modules: &BTreeSet<Module>) -> Bypasses {
 }
 
 /// Whom a bare password lets into XML-RPC and JSON-RPC.
-enum PasswordRpc {
+pub(super) enum PasswordRpc {
     /// Nobody: the server has neither.
     Closed,
     /// Everybody without TOTP, except these types.
     OpenExcept { types: PerType<bool> },
 }
 
-fn password_rpc(facts: &Facts) -> Option<PasswordRpc> {
+pub(super) fn password_rpc(facts: &Facts) -> Option<PasswordRpc> {
     if !facts.is_at_least((19, 0)) {
         return Some(PasswordRpc::OpenExcept {
             types: PerType::default(),

@@ -1,17 +1,18 @@
 //! What one moment shows of a target: immutable, shared, replaced as a whole.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::alert::Concern;
 use super::facts::{Gap, Server};
+use super::finding::Case;
 use super::health::{Outcome, PollHealth};
 use super::surface::Checked;
 use super::transition::Counters;
 use super::vocabulary::{Api, Bypass, Capability, Endpoint, Factor, Reason};
-use super::{IdSet, PerType, Posture};
+use super::{IdSet, PerType, Posture, Roster};
 
 /// Who a target is and what its configuration says that series repeat.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,9 +32,9 @@ pub struct Identity {
     /// The wanted coverage, 0 to 1, where one is wanted.
     pub coverage_target: PerType<Option<f64>>,
     /// Capabilities that are known to be missing and accepted as such.
-    pub accept_missing: Vec<Capability>,
+    pub accept_missing: BTreeSet<Capability>,
     /// Ways around the second factor that are known and accepted as such.
-    pub accept_bypasses: Vec<Bypass>,
+    pub accept_bypasses: BTreeSet<Bypass>,
     /// What each vantage must not reach.
     pub expect_blocked: Vec<(String, Endpoint)>,
 }
@@ -57,6 +58,8 @@ pub struct TargetSnapshot {
     pub surface: Arc<[Checked]>,
     /// The numbers, only while they are true: absent when the last poll failed.
     pub posture: Option<Arc<Posture>>,
+    /// Whom the numbers count, as long as they are true; only ids. Never leaves memory.
+    pub roster: Option<Arc<Roster>>,
     /// Whom alerts concern, as of the last poll that succeeded; empty unless alerts may name people. Never leaves memory.
     pub concerned: Arc<BTreeMap<Concern, IdSet>>,
 }
@@ -73,6 +76,7 @@ impl TargetSnapshot {
             poller_key_expiry: None,
             surface: Arc::default(),
             posture: None,
+            roster: None,
             concerned: Arc::default(),
         }
     }
@@ -103,6 +107,21 @@ impl TargetSnapshot {
             Some(Outcome::Failure(reason)) => Some(reason),
             _ => None,
         }
+    }
+
+    /// What findings are judged from, as long as the numbers are true and the poll that gave them is one of this process.
+    pub fn case(&self) -> Option<Case<'_>> {
+        let roster = self.roster.as_ref()?;
+        Some(Case {
+            facts: &roster.facts,
+            standing: &roster.standing,
+            posture: self.posture.as_ref()?,
+            terms: roster.terms(),
+            coverage_target: self.identity.coverage_target,
+            accept_missing: &self.identity.accept_missing,
+            accept_bypasses: &self.identity.accept_bypasses,
+            surface: &self.surface,
+        })
     }
 
     /// The API of the last server that answered.

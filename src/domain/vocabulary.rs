@@ -21,6 +21,7 @@ macro_rules! vocabulary {
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
             /// The words of [`ALL`](Self::ALL).
+            #[allow(dead_code, reason = "not every set is one of the configuration's")]
             pub const WORDS: &'static [&'static str] = &[$($word,)+];
 
             /// The word, as it stands in label values and in the configuration.
@@ -41,6 +42,16 @@ macro_rules! vocabulary {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let word = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
                 word.parse().map_err(serde::de::Error::custom)
+            }
+        }
+
+        impl schemars::JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({"type": "string", "enum": Self::WORDS})
             }
         }
 

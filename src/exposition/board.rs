@@ -62,6 +62,15 @@ impl Board {
         self.slots.load().iter().map(|slot| slot.load()).collect()
     }
 
+    /// The newest snapshot of the target of this name, if it is shown.
+    pub fn find(&self, name: &str) -> Option<Arc<TargetSnapshot>> {
+        let slots = self.slots.load();
+        slots
+            .iter()
+            .map(|slot| slot.load())
+            .find(|snapshot| snapshot.identity.name == name)
+    }
+
     /// How many targets there are, by state.
     pub fn states(&self) -> TargetStates {
         let mut states = TargetStates::default();

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use flate2::Crc;
 use futures::StreamExt;
@@ -21,6 +22,7 @@ use super::catalogue::ExporterReading;
 use super::encode::{self, Format, Subject};
 use super::process::Process;
 use super::{Board, ExporterState, Family};
+use crate::domain::TargetSnapshot;
 use gzip::Gzip;
 use pieces::{Finished, Piece, Pieces};
 
@@ -60,7 +62,7 @@ pub struct Interrupted;
 pub struct Exposition {
     board: Arc<Board>,
     exporter: Arc<ExporterState>,
-    families: Vec<&'static Family>,
+    families: ArcSwap<Vec<&'static Family>>,
     kept: [Kept; 4],
     times_encoded: AtomicU64,
 }
@@ -101,10 +103,15 @@ impl Exposition {
         Arc::new(Self {
             board,
             exporter,
-            families,
+            families: ArcSwap::from_pointee(families),
             kept: Default::default(),
             times_encoded: AtomicU64::new(0),
         })
+    }
+
+    /// Answers with other families, from the next change of the board on.
+    pub fn set_families(&self, families: Vec<&'static Family>) {
+        self.families.store(Arc::new(families));
     }
 
     /// What the exporter counts about itself.
@@ -140,6 +147,29 @@ impl Exposition {
         // Should this scrape be given up, the encoder goes on, and the next scrape finds what it wrote.
         tokio::task::spawn_blocking(move || this.encode(format, coding, Pieces::new(answer, turn)));
         answered.await.map_err(|_| Interrupted)
+    }
+
+    /// What one target's snapshot says, without the exporter's own families.
+    ///
+    /// # Errors
+    /// When the encoder fails, which would be a defect.
+    pub fn of_target(
+        &self,
+        target: Arc<TargetSnapshot>,
+        format: Format,
+    ) -> Result<String, Interrupted> {
+        let subject = Subject::Targets([target].into());
+        let mut text = String::new();
+        for family in self
+            .families
+            .load()
+            .iter()
+            .filter(|family| family.is_of_targets())
+        {
+            encode::family(&mut text, format, family, &subject).map_err(|_| Interrupted)?;
+        }
+        encode::end(&mut text, format).map_err(|_| Interrupted)?;
+        Ok(text)
     }
 
     fn kept(&self, format: Format, coding: Coding) -> &Kept {
@@ -179,7 +209,8 @@ impl Exposition {
             Coding::Identity => None,
             Coding::Gzip => Some(Gzip::new()),
         };
-        for family in self.families.iter().filter(|family| family.is_of_targets()) {
+        let families = self.families.load_full();
+        for family in families.iter().filter(|family| family.is_of_targets()) {
             match &mut gzip {
                 None => encode::family(&mut pieces, format, family, &subject),
                 Some(gzip) => encode::family(gzip, format, family, &subject)
@@ -237,6 +268,7 @@ impl Exposition {
         let mut text = String::new();
         for family in self
             .families
+            .load()
             .iter()
             .filter(|family| !family.is_of_targets())
         {

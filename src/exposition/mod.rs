@@ -17,4 +17,4 @@ pub use board::{Board, Slot};
 pub use body::{Body, Coding, Exposition};
 pub use catalogue::{CATALOGUE, Family};
 pub use encode::Format;
-pub use state::{ExporterState, Shard};
+pub use state::ExporterState;

@@ -1,33 +1,28 @@
 //! What the exporter counts about itself.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use prometheus_client::metrics::histogram::Histogram;
 
 use super::alerting::AlertingStats;
+use crate::domain::Shard;
 
 /// What the exporter counts about itself while it runs.
 #[derive(Debug)]
 pub struct ExporterState {
     shard: Shard,
-    polls_in_flight: AtomicU64,
+    /// When each poll that runs must have ended, and which it is.
+    running: Mutex<BTreeSet<(Instant, u64)>>,
+    polls: AtomicU64,
     poll_lag: Histogram,
     config: Mutex<ConfigState>,
     alerting: Arc<AlertingStats>,
     store_errors: AtomicU64,
     changes: AtomicU64,
-}
-
-/// Which part of the targets this process polls.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Shard {
-    /// From 0.
-    pub index: u32,
-    /// How many there are.
-    pub total: u32,
 }
 
 /// How the loading of the configuration went.
@@ -54,7 +49,10 @@ pub struct BuildInfo {
 
 /// A poll that runs: counted until it is dropped.
 #[derive(Debug)]
-pub struct PollInFlight(Arc<ExporterState>);
+pub struct PollInFlight {
+    exporter: Arc<ExporterState>,
+    poll: (Instant, u64),
+}
 
 const POLL_LAG_SECONDS: [f64; 12] = [
     0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0,
@@ -69,17 +67,13 @@ impl BuildInfo {
     };
 }
 
-impl Shard {
-    /// All targets.
-    pub const WHOLE: Self = Self { index: 0, total: 1 };
-}
-
 impl ExporterState {
     /// Before the configuration is loaded.
     pub fn new(shard: Shard) -> Arc<Self> {
         Arc::new(Self {
             shard,
-            polls_in_flight: AtomicU64::new(0),
+            running: Mutex::default(),
+            polls: AtomicU64::new(0),
             poll_lag: Histogram::new(POLL_LAG_SECONDS),
             config: Mutex::default(),
             alerting: Arc::default(),
@@ -88,12 +82,17 @@ impl ExporterState {
         })
     }
 
-    /// A poll started, this long after it was due.
-    pub fn poll_started(self: &Arc<Self>, lag: Duration) -> PollInFlight {
+    /// A poll started, this long after it was due, and must end within a time.
+    pub fn poll_started(self: &Arc<Self>, lag: Duration, within: Duration) -> PollInFlight {
         self.poll_lag.observe(lag.as_secs_f64());
-        self.polls_in_flight.fetch_add(1, Ordering::Relaxed);
+        let number = self.polls.fetch_add(1, Ordering::Relaxed);
+        let poll = (Instant::now() + within, number);
+        self.running().insert(poll);
         self.changed();
-        PollInFlight(Arc::clone(self))
+        PollInFlight {
+            exporter: Arc::clone(self),
+            poll,
+        }
     }
 
     /// A configuration was loaded and is in force. Of the hash, the lower 48 bits are exported.
@@ -132,7 +131,13 @@ impl ExporterState {
 
     /// Polls that run.
     pub fn polls_in_flight(&self) -> u64 {
-        self.polls_in_flight.load(Ordering::Relaxed)
+        self.running().len() as u64
+    }
+
+    /// For how long a poll runs that must have ended; the longest of them.
+    pub fn overdue(&self) -> Option<Duration> {
+        let (first, _) = self.running().first().copied()?;
+        Instant::now().checked_duration_since(first)
     }
 
     /// Time from when a poll was due until it started, in seconds.
@@ -162,6 +167,10 @@ impl ExporterState {
         self.changed();
     }
 
+    fn running(&self) -> MutexGuard<'_, BTreeSet<(Instant, u64)>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn changed(&self) {
         self.changes.fetch_add(1, Ordering::Release);
     }
@@ -169,7 +178,7 @@ impl ExporterState {
 
 impl Drop for PollInFlight {
     fn drop(&mut self) {
-        self.0.polls_in_flight.fetch_sub(1, Ordering::Relaxed);
-        self.0.changed();
+        self.exporter.running().remove(&self.poll);
+        self.exporter.changed();
     }
 }

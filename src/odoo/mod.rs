@@ -10,17 +10,17 @@
 
 mod call;
 mod date;
+pub mod directory;
 mod error;
 mod groups;
-mod names;
 pub mod plan;
 mod session;
 pub mod surface;
 mod tls;
 mod transport;
 
+pub use directory::Person;
 pub use error::{Error, Kind};
-pub use names::{Person, names};
 pub use session::Session;
 pub use tls::client_config as tls_config;
 pub use transport::{Clients, Transport};

@@ -75,7 +75,7 @@ pub async fn check(
 }
 
 /// The target's authority where the vantage leads to the same host, never its client certificate: that would be a credential.
-fn tls(target: &Target, vantage: &Vantage) -> Tls {
+pub(super) fn tls(target: &Target, vantage: &Vantage) -> Tls {
     if vantage.url.host() != target.url.host() {
         return Tls::default();
     }

@@ -1,8 +1,8 @@
 //! HTTP to an Odoo server: which client, how much of an answer, and what an answer that is not a result means.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
@@ -10,6 +10,7 @@ use reqwest::{RequestBuilder, StatusCode, Url};
 use serde_json::Value;
 
 use super::error::{Error, Kind};
+use super::surface::tls;
 use crate::config::{ProxyUrl, Target, Tls};
 
 /// The largest reply that is read: the ids of two million people take 16 MB.
@@ -36,17 +37,26 @@ impl Clients {
         self.with(&target.tls, target.proxy.as_ref())
     }
 
+    /// Forgets the clients that none of these targets needs.
+    pub fn keep_for(&self, targets: &[Arc<Target>]) {
+        let mut needed = BTreeSet::new();
+        for target in targets {
+            needed.insert(key(&target.tls, target.proxy.as_ref()));
+            for vantage in target.surface.iter().flat_map(|it| &it.vantages) {
+                needed.insert(key(&tls(target, vantage), vantage.proxy.as_ref()));
+            }
+        }
+        self.lock().retain(|key, _| needed.contains(key));
+    }
+
     /// The client for TLS settings and a proxy.
     pub(super) fn with(
         &self,
         tls: &Tls,
         proxy: Option<&ProxyUrl>,
     ) -> Result<reqwest::Client, Error> {
-        let key = (tls.clone(), proxy.map(|proxy| proxy.expose().clone()));
-        let mut clients = self
-            .clients
-            .lock()
-            .expect("nothing panics while it holds this lock");
+        let key = key(tls, proxy);
+        let mut clients = self.lock();
         if let Some(client) = clients.get(&key) {
             return Ok(client.clone());
         }
@@ -59,6 +69,16 @@ impl Clients {
         clients.insert(key, client.clone());
         Ok(client)
     }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<ClientKey, reqwest::Client>> {
+        self.clients
+            .lock()
+            .expect("nothing panics while it holds this lock")
+    }
+}
+
+fn key(tls: &Tls, proxy: Option<&ProxyUrl>) -> ClientKey {
+    (tls.clone(), proxy.map(|proxy| proxy.expose().clone()))
 }
 
 fn build(

@@ -14,10 +14,7 @@ use crate::store::{self, LastPoll, PollRecord, Recorded, Resumed, Store};
 
 /// One target's place in the store.
 #[derive(Debug)]
-pub(super) struct Remembered {
-    store: Store,
-    logins: bool,
-}
+pub(super) struct Remembered(Store);
 
 /// What is to be compared: the last baseline's questions are answered.
 #[derive(Debug)]
@@ -27,12 +24,12 @@ pub(super) struct Comparable {
 }
 
 impl Remembered {
-    /// `logins`: whether the change log may hold them.
-    pub(super) fn new(store: Store, logins: bool) -> Self {
-        Self { store, logins }
+    pub(super) fn new(store: Store) -> Self {
+        Self(store)
     }
 
-    /// Asks Odoo what the comparison with the last baseline must know. `None` while the store cannot be used.
+    /// Asks Odoo what the comparison with the last baseline must know. `None` while the store cannot be used. `logins`: whether the
+    /// change log may hold them.
     ///
     /// # Errors
     /// When the server fails.
@@ -42,14 +39,15 @@ impl Remembered {
         session: &Session,
         roles: &Roles,
         polled: &Polled,
+        logins: bool,
     ) -> Result<Option<Comparable>, odoo::Error> {
         let target = transport.target();
         let baseline = Baseline::of(&polled.facts, roles, origin(target));
-        let Ok(previous) = self.store.baseline(&target.name).await else {
+        let Ok(previous) = self.0.baseline(&target.name).await else {
             return Ok(None);
         };
         let questions = questions(previous.as_ref(), &baseline);
-        let answers = odoo::plan::answers(transport, session, questions, self.logins).await?;
+        let answers = odoo::plan::answers(transport, session, questions, logins).await?;
         Ok(Some(Comparable { baseline, answers }))
     }
 
@@ -71,23 +69,23 @@ impl Remembered {
             server: polled.facts.server.clone(),
             capabilities: polled.facts.capabilities().into(),
         };
-        match self.store.record(record).await {
+        match self.0.record(record).await {
             Ok(recorded) => {
                 if let Some(found) = &recorded.found_break {
                     warn!(
-                        target_name = target.name,
+                        target = target.name,
                         reason = found.as_str(),
                         "polls cannot be compared, a new baseline begins: {found}"
                     );
                 }
                 for change in &recorded.changes {
-                    info!(target_name = target.name, kind = %change.kind, "change");
+                    info!(target = target.name, kind = %change.kind, "change");
                 }
                 Some(recorded)
             }
             Err(error) => {
                 if !matches!(error, store::Error::Unavailable(_)) {
-                    warn!(target_name = target.name, %error, "a poll was not written down");
+                    warn!(target = target.name, %error, "a poll was not written down");
                 }
                 None
             }
@@ -97,13 +95,13 @@ impl Remembered {
     /// Writes down that a poll failed.
     pub(super) async fn record_failure(&self, target: &Target) {
         // While the store cannot be used there is nothing to invalidate.
-        let _ = self.store.record_failure(&target.name).await;
+        let _ = self.0.record_failure(&target.name).await;
     }
 
     /// What is known right after a start.
     pub(super) async fn resume(&self, target: &Target) -> Resumed {
         let now = Timestamp::now();
-        self.store
+        self.0
             .resume(&target.name, target.fingerprint, target.interval, now)
             .await
             .unwrap_or_default()
@@ -111,7 +109,7 @@ impl Remembered {
 
     /// Operations that failed.
     pub(super) fn errors(&self) -> u64 {
-        self.store.errors()
+        self.0.errors()
     }
 }
 

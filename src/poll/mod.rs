@@ -1,10 +1,15 @@
 //! Polling: one poll, and when to poll.
 
 mod backoff;
+mod fleet;
 mod memory;
 mod poller;
+mod pulse;
 mod scheduler;
+mod settings;
 
+pub use fleet::{Changes, Fleet};
+pub use pulse::Pulse;
 pub use scheduler::Scheduler;
 
 use std::sync::Arc;

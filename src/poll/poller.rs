@@ -9,35 +9,35 @@ use futures::FutureExt;
 use jiff::Timestamp;
 use tokio::sync::{Mutex, Semaphore, mpsc};
 use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::backoff::Backoff;
 use super::memory::{Comparable, Remembered, show};
+use super::settings::Settings;
 use super::{Polled, once};
-use crate::config::contract::FAMILIES;
-use crate::config::{Metrics, Target};
 use crate::domain::alert::{Transitions, concerned};
 use crate::domain::facts::Gap;
-use crate::domain::health::Outcome;
-use crate::domain::role::Roles;
-use crate::domain::snapshot::Identity;
+use crate::domain::health::{Failure, Outcome, Poll, PollHealth};
+use crate::domain::posture::Terms;
 use crate::domain::transition::Change;
-use crate::domain::{Capability, Factor, PerType, Reason, TargetSnapshot};
+use crate::domain::{Capability, Reason, Roster, TargetSnapshot};
 use crate::exposition::{Board, ExporterState, Slot};
-use crate::odoo::plan::Parts;
 use crate::odoo::surface::check_all;
 use crate::odoo::{Clients, Error, Kind, Session, Transport};
 
-/// One target.
+/// One target as it is configured. When that changes, another poller takes its place.
 #[derive(Debug)]
 pub(super) struct Poller {
-    target: Arc<Target>,
-    parts: Parts,
+    settings: Settings,
     slot: Arc<Slot>,
     shared: Arc<Shared>,
     host: Arc<Semaphore>,
     /// Held while a poll runs.
     memory: Mutex<Memory>,
+    /// Whether its first poll shall come soon, and not when its place in the interval comes.
+    hurries: bool,
+    retired: CancellationToken,
 }
 
 /// What one poll leaves for the next.
@@ -48,17 +48,21 @@ struct Memory {
     /// No poll starts before.
     not_before: Option<Instant>,
     /// What was logged last: a failure or a gap is logged when it begins, changes or ends, not at every poll.
-    failing: Option<Reason>,
+    failing: Option<Failing>,
     missing: Vec<Capability>,
+}
+
+/// Polls that fail in a row.
+#[derive(Debug, Clone, Copy)]
+struct Failing {
+    reason: Reason,
+    since: Instant,
 }
 
 /// What pollers share.
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) roles: Roles,
-    pub(super) metrics: Metrics,
-    /// Whether to note whom alerts concern.
-    pub(super) named: bool,
+    pub(super) board: Arc<Board>,
     pub(super) clients: Arc<Clients>,
     pub(super) exporter: Arc<ExporterState>,
     /// Polls that may run at the same time.
@@ -69,20 +73,87 @@ pub(super) struct Shared {
 }
 
 impl Poller {
-    pub(super) fn new(
-        target: &Arc<Target>,
-        shared: &Arc<Shared>,
-        board: &Board,
-        host: &Arc<Semaphore>,
-    ) -> Self {
+    pub(super) fn new(settings: Settings, shared: &Arc<Shared>, host: Arc<Semaphore>) -> Self {
         Self {
-            slot: board.slot(Arc::new(identity(target))),
-            parts: parts(&shared.metrics, target),
-            target: Arc::clone(target),
+            slot: shared.board.slot(Arc::new(settings.identity())),
+            settings,
             shared: Arc::clone(shared),
-            host: Arc::clone(host),
+            host,
             memory: Mutex::default(),
+            hurries: true,
+            retired: CancellationToken::new(),
         }
+    }
+
+    /// Polls no more. A poll that waits for answers is given up; one that is being written down ends first.
+    pub(super) async fn retire(&self) {
+        self.retired.cancel();
+        drop(self.memory.lock().await);
+    }
+
+    /// The poller that takes its place. Numbers go on to be shown where they mean the same, counters always.
+    pub(super) async fn replaced(&self, settings: Settings, host: Arc<Semaphore>) -> Self {
+        self.retire().await;
+        let memory = std::mem::take(&mut *self.memory.lock().await);
+        let next = Self::new(settings, &self.shared, host);
+        let (old, new) = (&self.settings, &next.settings);
+        let before = TargetSnapshot::clone(&self.slot.load());
+        let pending = TargetSnapshot::clone(&next.slot.load());
+        let mut snapshot = if old.means(new) {
+            TargetSnapshot {
+                identity: pending.identity,
+                ..before
+            }
+        } else {
+            let same_surface =
+                old.target.url == new.target.url && old.target.surface == new.target.surface;
+            TargetSnapshot {
+                health: PollHealth {
+                    last: None,
+                    ..before.health
+                },
+                counters: before.counters,
+                surface: if same_surface {
+                    before.surface
+                } else {
+                    Arc::default()
+                },
+                ..pending
+            }
+        };
+        if !new.named {
+            snapshot.concerned = Arc::default();
+        }
+        next.slot.publish(snapshot);
+        let reached = old.reaches(new);
+        let memory = if !reached {
+            // What failed may be mended; what was logged need not be said again.
+            Memory {
+                failing: memory.failing,
+                missing: memory.missing,
+                ..Memory::default()
+            }
+        } else {
+            memory
+        };
+        Self {
+            hurries: !reached || next.slot.load().health.last.is_none(),
+            memory: Mutex::new(memory),
+            ..next
+        }
+    }
+
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Whether its first poll shall come soon.
+    pub(super) fn hurries(&self) -> bool {
+        self.hurries
+    }
+
+    pub(super) fn is_retired(&self) -> bool {
+        self.retired.is_cancelled()
     }
 
     pub(super) fn slot(&self) -> &Arc<Slot> {
@@ -90,24 +161,24 @@ impl Poller {
     }
 
     pub(super) fn watches_surface(&self) -> bool {
-        self.target.surface.is_some()
+        self.settings.target.surface.is_some()
     }
 
     pub(super) fn interval(&self) -> Duration {
-        self.target.interval
+        self.settings.target.interval
     }
 
     /// Where in each interval the target is due: from 0 to 1, by its name.
     pub(super) fn place(&self) -> f64 {
         let mut hasher = DefaultHasher::new();
-        self.target.name.hash(&mut hasher);
+        self.settings.target.name.hash(&mut hasher);
         f64::from(u32::try_from(hasher.finish() >> 32).unwrap_or(u32::MAX)) / f64::from(u32::MAX)
     }
 
     /// Shows what is known of before the start: counters, and the numbers of the last poll if they are still good.
     pub(super) async fn resume(&self) {
         if let Some(store) = &self.shared.store {
-            let resumed = store.resume(&self.target).await;
+            let resumed = store.resume(&self.settings.target).await;
             let mut snapshot = TargetSnapshot::clone(&self.slot.load());
             snapshot.counters = resumed.counters.map(Arc::new);
             if let Some(last_poll) = resumed.last_poll {
@@ -128,24 +199,37 @@ impl Poller {
         {
             return self.skip();
         }
-        let (Ok(_host), Ok(_everywhere)) = (
-            self.host.acquire().await,
-            self.shared.everywhere.acquire().await,
-        ) else {
+        let permits = async {
+            (
+                self.host.acquire().await,
+                self.shared.everywhere.acquire().await,
+            )
+        };
+        let Some((Ok(_host), Ok(_everywhere))) = self.retired.run_until_cancelled(permits).await
+        else {
             return;
         };
-        let _in_flight = self.shared.exporter.poll_started(due.elapsed());
+        let _in_flight = self
+            .shared
+            .exporter
+            .poll_started(due.elapsed(), self.settings.target.timeout);
         self.poll(&mut memory).await;
     }
 
     fn skip(&self) {
-        debug!(target_name = self.target.name, "poll skipped");
+        debug!(target = self.settings.target.name, "poll skipped");
         self.slot.update(|snapshot| snapshot.health.skipped += 1);
     }
 
     async fn poll(&self, memory: &mut Memory) {
         let (began, attempt) = (Instant::now(), Timestamp::now());
         let (result, requests) = self.ask(memory, attempt).await;
+        let Some(result) = result else {
+            return self.slot.update(|snapshot| {
+                snapshot.health.requests_ok += requests.0;
+                snapshot.health.requests_error += requests.1;
+            });
+        };
         let ended = Timestamp::now();
         let mut snapshot = TargetSnapshot::clone(&self.slot.load());
         let health = &mut snapshot.health;
@@ -153,6 +237,16 @@ impl Poller {
         health.last_duration = Some(began.elapsed());
         health.requests_ok += requests.0;
         health.requests_error += requests.1;
+        health.ended(Poll {
+            at: attempt,
+            duration: began.elapsed(),
+            requests: requests.0 + requests.1,
+            failure: result.as_ref().err().map(|error| Failure {
+                reason: error.reason(),
+                message: error.message.clone(),
+                hint: error.hint,
+            }),
+        });
         match result {
             Ok((polled, comparable)) => {
                 self.log_success(memory, &polled);
@@ -162,26 +256,34 @@ impl Poller {
                 health.last_success = Some(ended);
                 health.successes += 1;
                 if let (Some(store), Some(comparable)) = (&self.shared.store, comparable)
-                    && let Some(recorded) =
-                        store.record(&self.target, comparable, &polled, ended).await
+                    && let Some(recorded) = store
+                        .record(&self.settings.target, comparable, &polled, ended)
+                        .await
                 {
                     self.tell(&recorded.changes, ended).await;
                     snapshot.counters = Some(Arc::new(recorded.counters));
                 }
                 snapshot.capabilities = polled.facts.capabilities().into();
-                if self.shared.named {
+                if self.settings.named {
                     snapshot.concerned = Arc::new(concerned(&polled.facts, &polled.standing));
                 }
-                snapshot.server = Some(polled.facts.server);
+                snapshot.server = Some(polled.facts.server.clone());
                 snapshot.poller_key_expiry = polled.posture.poller_key_expiry;
                 snapshot.posture = Some(polled.posture);
+                let terms = Terms {
+                    accepted: &self.settings.target.accepted_factors,
+                    exemptions: &self.settings.target.exemptions,
+                };
+                let roster = Roster::new(polled.facts, polled.standing, &terms);
+                snapshot.roster = Some(Arc::new(roster));
             }
             Err(error) => {
                 let reason = error.reason();
                 self.log_failure(memory, &error);
-                let delay = memory
-                    .backoff
-                    .failed(reason, self.target.interval, self.place());
+                let delay =
+                    memory
+                        .backoff
+                        .failed(reason, self.settings.target.interval, self.place());
                 memory.not_before = Some(began + delay);
                 if matches!(error.kind, Kind::NoSuchName | Kind::Unexpected) {
                     // Perhaps the server is not what it was: learn it anew.
@@ -193,8 +295,9 @@ impl Poller {
                     snapshot.capabilities = with_users_missing(&snapshot.capabilities, &error);
                 }
                 snapshot.posture = None;
+                snapshot.roster = None;
                 if let Some(store) = &self.shared.store {
-                    store.record_failure(&self.target).await;
+                    store.record_failure(&self.settings.target).await;
                 }
             }
         }
@@ -214,15 +317,19 @@ impl Poller {
 
     /// Tells of changes that alerts hear of.
     async fn tell(&self, changes: &[Change], ended: Timestamp) {
-        for transitions in Transitions::of(&self.target.name, changes, ended) {
+        for transitions in Transitions::of(&self.settings.target.name, changes, ended) {
             // Nobody listens any more at shutdown.
             let _ = self.shared.transitions.send(transitions).await;
         }
     }
 
-    /// Checks what the server exposes, once an interval of its own, where that is configured. Never ends where it is.
+    /// Checks what the server exposes, once an interval of its own, where that is configured, until it retires.
     pub(super) async fn watch_surface(&self) {
-        let Some(surface) = &self.target.surface else {
+        self.retired.run_until_cancelled(self.check_surface()).await;
+    }
+
+    async fn check_surface(&self) {
+        let Some(surface) = &self.settings.target.surface else {
             return;
         };
         tokio::time::sleep(self.interval().mul_f64(self.place() / 10.0)).await;
@@ -230,58 +337,80 @@ impl Poller {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            let checked: Arc<[_]> = check_all(&self.shared.clients, &self.target, Timestamp::now())
-                .await
-                .into();
+            let checked: Arc<[_]> = check_all(
+                &self.shared.clients,
+                &self.settings.target,
+                Timestamp::now(),
+            )
+            .await
+            .into();
             self.slot
                 .update(|snapshot| snapshot.surface = Arc::clone(&checked));
         }
     }
 
-    /// One poll within its deadline, and how many requests were answered and how many failed.
+    /// One poll within its deadline, and how many requests were answered and how many failed. `None` if it is given up.
     async fn ask(
         &self,
         memory: &mut Memory,
         now: Timestamp,
-    ) -> (Result<(Polled, Option<Comparable>), Error>, (u64, u64)) {
-        let transport = match Transport::new(&self.shared.clients, Arc::clone(&self.target)) {
-            Ok(transport) => transport,
-            Err(error) => return (Err(error), (0, 0)),
-        };
-        let (roles, session) = (&self.shared.roles, &mut memory.session);
+    ) -> (
+        Option<Result<(Polled, Option<Comparable>), Error>>,
+        (u64, u64),
+    ) {
+        let transport =
+            match Transport::new(&self.shared.clients, Arc::clone(&self.settings.target)) {
+                Ok(transport) => transport,
+                Err(error) => return (Some(Err(error)), (0, 0)),
+            };
+        let (roles, session) = (&self.settings.roles, &mut memory.session);
         let poll = async {
-            let polled = once(&transport, session, &self.target, roles, self.parts, now).await?;
+            let polled = once(
+                &transport,
+                session,
+                &self.settings.target,
+                roles,
+                self.settings.parts,
+                now,
+            )
+            .await?;
             let comparable = match (&self.shared.store, session.as_ref()) {
                 (Some(store), Some(session)) => {
-                    store.compare(&transport, session, roles, &polled).await?
+                    let logins = self.settings.logins;
+                    store
+                        .compare(&transport, session, roles, &polled, logins)
+                        .await?
                 }
                 _ => None,
             };
             Ok((polled, comparable))
         };
-        let result = match AssertUnwindSafe(timeout(self.target.timeout, poll))
-            .catch_unwind()
-            .await
-        {
+        let poll = AssertUnwindSafe(timeout(self.settings.target.timeout, poll)).catch_unwind();
+        let polled = self.retired.run_until_cancelled(poll).await;
+        let result = polled.map(|polled| match polled {
             Ok(Ok(result)) => result,
             Ok(Err(_elapsed)) => Err(Error::new(
                 Kind::TimedOut,
-                format!("the poll was not done within {:?}", self.target.timeout),
+                format!(
+                    "the poll was not done within {:?}",
+                    self.settings.target.timeout
+                ),
             )),
             Err(_panic) => Err(Error::new(
                 Kind::Defect,
                 "a defect of this program stopped the poll",
             )),
-        };
+        });
         (result, transport.take_counts())
     }
 
     fn log_success(&self, memory: &mut Memory, polled: &Polled) {
-        let name = &self.target.name;
-        if memory.failing.take().is_some() {
-            info!(target_name = name, "polls succeed again");
+        let name = &self.settings.target.name;
+        if let Some(failing) = memory.failing.take() {
+            let after = Duration::from_secs(failing.since.elapsed().as_secs());
+            info!(target = name, ?after, "polls succeed again");
         }
-        let accepted = &self.target.accept_missing;
+        let accepted = &self.settings.target.accept_missing;
         let missing: Vec<Capability> = polled
             .facts
             .gaps()
@@ -293,68 +422,24 @@ impl Poller {
                 .gaps()
                 .filter(|(capability, _)| !accepted.contains(capability))
             {
-                warn!(target_name = name, %capability, seen = gap.seen, grant = gap.grant, "figures are withheld: the account cannot see all of it");
+                warn!(target = name, %capability, seen = gap.seen, grant = gap.grant, "figures are withheld: the account cannot see all of it");
             }
             memory.missing = missing;
         }
-        debug!(target_name = name, "poll succeeded");
+        debug!(target = name, "poll succeeded");
     }
 
     fn log_failure(&self, memory: &mut Memory, error: &Error) {
-        let (name, reason) = (&self.target.name, error.reason());
-        let hint = error.hint.unwrap_or_default();
-        if memory.failing == Some(reason) {
-            debug!(target_name = name, %reason, %error, hint, "poll failed again");
+        let (name, reason) = (&self.settings.target.name, error.reason());
+        let hint = error.hint;
+        let before = memory.failing;
+        if before.is_some_and(|failing| failing.reason == reason) {
+            debug!(target = name, %reason, %error, hint, "poll failed again");
         } else {
-            warn!(target_name = name, %reason, %error, hint, "poll failed");
-            memory.failing = Some(reason);
+            warn!(target = name, %reason, %error, hint, "poll failed");
+            let since = before.map_or_else(Instant::now, |failing| failing.since);
+            memory.failing = Some(Failing { reason, since });
         }
-    }
-}
-
-/// What series repeat of a target's configuration.
-fn identity(target: &Target) -> Identity {
-    Identity {
-        name: target.name.clone(),
-        labels: target.labels.clone(),
-        url: target.url.as_str().trim_end_matches('/').to_owned(),
-        database: target.database.clone(),
-        interval: target.interval.as_secs_f64(),
-        accepted: target.accepted_factors.iter().copied().collect(),
-        coverage_target: PerType::from_fn(|user_type| {
-            target.coverage_target.get(&user_type).copied()
-        }),
-        accept_missing: target.accept_missing.iter().copied().collect(),
-        accept_bypasses: target.accept_bypasses.iter().copied().collect(),
-        expect_blocked: target
-            .surface
-            .iter()
-            .flat_map(|surface| &surface.vantages)
-            .flat_map(|vantage| {
-                vantage
-                    .expect_blocked
-                    .iter()
-                    .map(|endpoint| (vantage.name.clone(), *endpoint))
-            })
-            .collect(),
-    }
-}
-
-/// The parts of a poll that some exported family, or an accepted factor, needs. Families say by their names what they are about.
-fn parts(metrics: &Metrics, target: &Target) -> Parts {
-    let any = |words: &[&str]| {
-        let about = |family: &&&str| words.iter().any(|word| family.contains(word));
-        FAMILIES
-            .iter()
-            .filter(about)
-            .any(|family| metrics.is_enabled(family))
-    };
-    Parts {
-        keys: any(&["_api_key", "_poller_key"]),
-        devices: any(&["_trusted_device"]),
-        logins: any(&["_dormant_"]),
-        sso: any(&["_sso_"]) || target.accepted_factors.contains(&Factor::Sso),
-        roles: any(&["_role_", "privilege", "_admins_"]),
     }
 }
 

@@ -4,132 +4,80 @@
 //! restarts. A poll that is due while the one before still runs, or while the target is left alone after failures, is skipped. A target
 //! waits for a place among all polls, and among those of its host: a slow or dead host never delays another.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
-use tokio::sync::{Semaphore, mpsc};
-use tokio::time::Instant;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::time::DelayQueue;
 
-use super::memory::Remembered;
-use super::poller::{Poller, Shared};
-use crate::config::Config;
-use crate::domain::alert::Transitions;
-use crate::exposition::{Board, ExporterState};
-use crate::odoo::Clients;
-use crate::store::Store;
+use super::poller::Poller;
+use super::pulse::Pulse;
 
-/// Polls that run at the same time: each holds a socket and the replies that it reads.
-const ALL_HOSTS: usize = 256;
-
-/// Polls of one host that run at the same time.
-const ONE_HOST: usize = 4;
-
-/// How far apart the first polls after a start are: soon, and still no herd.
+/// How far apart the first polls of targets are that come together: soon, and still no herd.
 const BETWEEN_FIRST_POLLS: Duration = Duration::from_millis(50);
 
-/// Polls targets until it is told to stop.
+/// How often it says that it lives.
+const BEAT: Duration = Duration::from_secs(1);
+
+/// Polls the targets of a [`Fleet`](super::Fleet) until it is told to stop.
 #[derive(Debug)]
 pub struct Scheduler {
-    pollers: Vec<Arc<Poller>>,
+    joined: mpsc::UnboundedReceiver<Vec<Arc<Poller>>>,
+    pulse: Arc<Pulse>,
 }
 
 impl Scheduler {
-    /// Prepares a poller for each target and shows the targets on the board. A store, if there is one, remembers over restarts;
-    /// what it finds to have happened to people goes to `transitions`.
-    pub fn new(
-        config: &Config,
-        board: &Board,
-        exporter: &Arc<ExporterState>,
-        clients: &Arc<Clients>,
-        store: Option<Store>,
-        transitions: mpsc::Sender<Transitions>,
-    ) -> Self {
-        let shared = Arc::new(Shared {
-            roles: config.roles.clone(),
-            metrics: config.metrics.clone(),
-            named: config.privacy.names_in_alerts,
-            clients: Arc::clone(clients),
-            exporter: Arc::clone(exporter),
-            everywhere: Semaphore::new(ALL_HOSTS),
-            store: store.map(|store| Remembered::new(store, config.privacy.store_logins)),
-            transitions,
-        });
-        let mut hosts: HashMap<String, Arc<Semaphore>> = HashMap::new();
-        let pollers: Vec<Arc<Poller>> = config
-            .targets
-            .iter()
-            .map(|target| {
-                let host = target.url.host_str().unwrap_or_default().to_owned();
-                let host = hosts
-                    .entry(host)
-                    .or_insert_with(|| Arc::new(Semaphore::new(ONE_HOST)));
-                Arc::new(Poller::new(target, &shared, board, host))
-            })
-            .collect();
-        board.show(
-            pollers
-                .iter()
-                .map(|poller| Arc::clone(poller.slot()))
-                .collect(),
-        );
-        Self { pollers }
+    pub(super) fn new(joined: mpsc::UnboundedReceiver<Vec<Arc<Poller>>>) -> Self {
+        Self {
+            joined,
+            pulse: Arc::default(),
+        }
     }
 
-    /// Shows what is known of before the start. To be called before anything is served.
-    pub async fn resume(&self) {
-        for poller in &self.pollers {
-            poller.resume().await;
-        }
+    /// Whether it lives.
+    pub fn pulse(&self) -> Arc<Pulse> {
+        Arc::clone(&self.pulse)
     }
 
     /// Polls until `stop`, which ends the polls that run too.
-    pub async fn run(self, stop: CancellationToken) {
-        let start = Instant::now();
-        let first_polls = BETWEEN_FIRST_POLLS
-            .saturating_mul(u32::try_from(self.pollers.len()).unwrap_or(u32::MAX));
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut agenda = Agenda {
+            start: Instant::now(),
+            due: DelayQueue::new(),
+        };
         let polls = TaskTracker::new();
-        for poller in self
-            .pollers
-            .iter()
-            .filter(|poller| poller.watches_surface())
-        {
-            let (poller, stop) = (Arc::clone(poller), stop.clone());
-            polls.spawn(async move { stop.run_until_cancelled(poller.watch_surface()).await });
-        }
-        let mut due: DelayQueue<Tick> = DelayQueue::new();
-        for (index, poller) in self.pollers.iter().enumerate() {
-            let window = first_polls.min(poller.interval());
-            due.insert(Tick { index, first: true }, window.mul_f64(poller.place()));
-        }
+        let mut beats = tokio::time::interval(BEAT);
+        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let expired = tokio::select! {
+            let tick = tokio::select! {
                 () = stop.cancelled() => break,
-                Some(expired) = due.next() => expired,
+                _ = beats.tick() => {
+                    self.pulse.beat(agenda.next());
+                    continue;
+                }
+                Some(joined) = self.joined.recv() => {
+                    for poller in joined.iter().filter(|poller| poller.watches_surface()) {
+                        let (poller, stop) = (Arc::clone(poller), stop.clone());
+                        let watching = async move { stop.run_until_cancelled(poller.watch_surface()).await };
+                        polls.spawn(watching);
+                    }
+                    agenda.join(joined);
+                    continue;
+                }
+                Some(expired) = agenda.due.next() => expired,
             };
-            let when = expired.deadline();
-            let tick = expired.into_inner();
-            let poller = &self.pollers[tick.index];
-            let interval = poller.interval();
-            // After its first poll a target takes its place in the interval, at least half an interval later.
-            let after = if tick.first {
-                when + interval / 2
-            } else {
-                when.max(Instant::now())
-            };
-            let next = next_place(start + interval.mul_f64(poller.place()), interval, after);
-            due.insert_at(
-                Tick {
-                    first: false,
-                    ..tick
-                },
-                next,
-            );
-            let (poller, stop) = (Arc::clone(poller), stop.clone());
+            let when = tick.deadline();
+            let tick = tick.into_inner();
+            if tick.poller.is_retired() {
+                continue;
+            }
+            let poller = Arc::clone(&tick.poller);
+            agenda.again(tick, when);
+            let stop = stop.clone();
             polls.spawn(async move {
                 tokio::select! {
                     () = stop.cancelled() => {}
@@ -142,10 +90,66 @@ impl Scheduler {
     }
 }
 
+/// When which target is due. Retired ones are still in it, until they would have been.
+struct Agenda {
+    start: Instant,
+    due: DelayQueue<Tick>,
+}
+
+impl Agenda {
+    /// New targets are due soon, spread over a window; those that only take another's place, when that would have been.
+    fn join(&mut self, pollers: Vec<Arc<Poller>>) {
+        let hurrying = pollers.iter().filter(|poller| poller.hurries()).count();
+        let first_polls =
+            BETWEEN_FIRST_POLLS.saturating_mul(u32::try_from(hurrying).unwrap_or(u32::MAX));
+        for poller in pollers {
+            if poller.hurries() {
+                let window = first_polls.min(poller.interval());
+                let after = window.mul_f64(poller.place());
+                let tick = Tick {
+                    poller,
+                    first: true,
+                };
+                self.due.insert(tick, after);
+            } else {
+                let tick = Tick {
+                    poller,
+                    first: false,
+                };
+                self.again(tick, Instant::now());
+            }
+        }
+    }
+
+    /// Makes a target due again after a moment. After its first poll it takes its place in the interval, at least half an interval later.
+    fn again(&mut self, tick: Tick, when: Instant) {
+        let poller = &tick.poller;
+        let interval = poller.interval();
+        let after = if tick.first {
+            when + interval / 2
+        } else {
+            when.max(Instant::now())
+        };
+        let origin = self.start + interval.mul_f64(poller.place());
+        let next = next_place(origin, interval, after);
+        self.due.insert_at(
+            Tick {
+                first: false,
+                ..tick
+            },
+            next,
+        );
+    }
+
+    fn next(&self) -> Option<Instant> {
+        self.due.peek().map(|key| self.due.deadline(&key))
+    }
+}
+
 /// A target is due.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Tick {
-    index: usize,
+    poller: Arc<Poller>,
     first: bool,
 }
 

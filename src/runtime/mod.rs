@@ -1,13 +1,21 @@
 //! What every long-running command shares: logging, signals, and the daemon itself.
 
+mod control;
 mod daemon;
+mod listen;
 mod logging;
 mod names;
+mod reload;
 mod signals;
+mod systemd;
+mod vitals;
 
-pub use daemon::{Daemon, Listen};
-pub use logging::{LogFormat, start_logging};
+pub use daemon::{Daemon, Settings};
+pub use listen::{Listen, UnusableAddress, inherited_socket};
+pub use logging::{LogFormat, Logging, wants_colour};
+pub use reload::{Origin, Reloader};
 pub use signals::stop_on_signals;
+pub use vitals::{Patience, Stuck, Vitals};
 
 /// Makes ring the process's cryptography. Must be called once, before the first TLS client is built.
 pub fn install_crypto() {

@@ -1,50 +1,36 @@
 //! Names of people for alerts, asked of Odoo when an alert needs them.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use tokio::time::timeout;
 use tracing::debug;
 
 use crate::alerting::{Names, NamesUnavailable, Someone};
-use crate::config::{Config, Target};
 use crate::domain::IdSet;
-use crate::odoo::{self, Clients, Error, Session, Transport};
+use crate::web::directory::{Directory, Refused};
 
-/// Asks the servers of a configuration's targets.
+/// Asks the servers of the targets.
 #[derive(Debug)]
-pub(super) struct OdooNames {
-    targets: HashMap<String, Arc<Target>>,
-    clients: Arc<Clients>,
-}
+pub(super) struct OdooNames(pub(super) Arc<Directory>);
 
 impl OdooNames {
-    pub(super) fn new(config: &Config, clients: &Arc<Clients>) -> Self {
-        let named = |target: &Arc<Target>| (target.name.clone(), Arc::clone(target));
-        Self {
-            targets: config.targets.iter().map(named).collect(),
-            clients: Arc::clone(clients),
-        }
-    }
-
     async fn ask(
         &self,
-        target: &Arc<Target>,
+        target: &str,
         people: &IdSet,
         limit: usize,
-    ) -> Result<Vec<Someone>, Error> {
-        let transport = Transport::new(&self.clients, Arc::clone(target))?;
-        let mut session = None;
-        let session = Session::open(&transport, &mut session).await?;
-        let modern = session.server().release >= (18, 0);
-        let people = odoo::names(&transport, session, people, limit).await?;
-        let someone = |person: odoo::Person| Someone {
-            url: form(target, person.id, modern),
-            name: person.name,
-            login: person.login,
+    ) -> Result<Vec<Someone>, Refused> {
+        let people: IdSet = people.iter().take(limit).collect();
+        let mut known = self.0.names(target, &people).await?;
+        let someone = |id| {
+            let person = known.remove(&id)?;
+            Some(Someone {
+                url: self.0.form(target, id)?,
+                name: person.name,
+                login: person.login,
+            })
         };
-        Ok(people.into_iter().map(someone).collect())
+        Ok(people.iter().filter_map(someone).collect())
     }
 }
 
@@ -56,26 +42,11 @@ impl Names for OdooNames {
         limit: usize,
     ) -> BoxFuture<'_, Result<Vec<Someone>, NamesUnavailable>> {
         Box::pin(async move {
-            let target = self.targets.get(&target).ok_or(NamesUnavailable)?;
-            let asked = timeout(target.timeout, self.ask(target, &people, limit)).await;
-            match asked {
-                Ok(Ok(named)) => Ok(named),
-                Ok(Err(error)) => {
-                    debug!(target_name = target.name, %error, "no names for an alert");
-                    Err(NamesUnavailable)
-                }
-                Err(_elapsed) => Err(NamesUnavailable),
-            }
+            let asked = self.ask(&target, &people, limit).await;
+            asked.map_err(|refused| {
+                debug!(target_name = target, %refused, "no names for an alert");
+                NamesUnavailable
+            })
         })
-    }
-}
-
-/// Where somebody's form is in Odoo's web client.
-fn form(target: &Target, id: u32, modern: bool) -> String {
-    let base = target.url.as_str().trim_end_matches('/');
-    if modern {
-        format!("{base}/odoo/users/{id}")
-    } else {
-        format!("{base}/web#id={id}&model=res.users&view_type=form")
     }
 }

@@ -91,7 +91,8 @@ fn case<'a>(target: &'a Target, polled: &'a Polled, surface: &'a [Checked]) -> C
     }
 }
 
-pub(super) fn scan(case: &Case, people: &BTreeMap<u32, odoo::Person>) -> Scan {
+/// What was found in a case.
+pub fn scan(case: &Case, people: &BTreeMap<u32, odoo::Person>) -> Scan {
     let posture = case.posture;
     Scan {
         polled_at: case.facts.now,

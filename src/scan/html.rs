@@ -29,10 +29,6 @@ struct Page<'a> {
 }
 
 impl Page<'_> {
-    fn when(&self, at: &jiff::Timestamp) -> String {
-        at.strftime("%Y-%m-%d %H:%M UTC").to_string()
-    }
-
     fn urgent(&self) -> Vec<(&TargetReport, &Finding)> {
         self.report.findings().take(URGENT).collect()
     }
@@ -49,27 +45,43 @@ impl Page<'_> {
             .iter()
             .find(|row| row.user_type == UserType::Internal)
     }
+}
 
+impl Show for Page<'_> {}
+
+/// How the template `scan_body.html` shows what was found on one target.
+pub trait Show {
+    /// A time, to the minute.
+    fn when(&self, at: &jiff::Timestamp) -> String {
+        at.strftime("%Y-%m-%d %H:%M UTC").to_string()
+    }
+
+    /// A number, or a dash where it is not known.
     fn number(&self, number: &Option<u64>) -> String {
         number.map_or("–".to_owned(), grouped)
     }
 
+    /// A number.
     fn count_of(&self, number: &u64) -> String {
         grouped(*number)
     }
 
+    /// A share, or a dash where it is not known.
     fn percent(&self, ratio: &Option<f64>) -> String {
         ratio.map_or("–".to_owned(), percent)
     }
 
+    /// The types that are worth a row.
     fn coverage<'s>(&self, scan: &'s Scan) -> Vec<&'s Coverage> {
         shown(&scan.coverage).collect()
     }
 
+    /// The letter.
     fn grade(&self, scan: &Scan) -> String {
         grade_text(scan)
     }
 
+    /// Somebody.
     fn who(&self, person: &Person) -> String {
         match (&person.name, &person.login) {
             (Some(name), Some(login)) => format!("{name} <{login}>"),
@@ -77,6 +89,7 @@ impl Page<'_> {
         }
     }
 
+    /// Whom a finding concerns.
     fn people(&self, finding: &Finding) -> String {
         let names: Vec<String> = finding
             .people
@@ -91,30 +104,54 @@ impl Page<'_> {
         }
     }
 
-    /// The length of a bar of 100, in units of the drawing.
-    fn bar(&self, ratio: &Option<f64>) -> String {
-        format!("{:.1}", ratio.unwrap_or(0.0).clamp(0.0, 1.0) * 100.0)
+    /// Where somebody who may finds out more about them.
+    fn link(&self, _finding: &Finding) -> Option<String> {
+        None
     }
 
+    /// A share as a bar of HTML, with a mark at the wanted one.
+    fn chart(&self, ratio: &Option<f64>, wanted: &Option<f64>, class: &str) -> String {
+        let length = |ratio: f64| format!("{:.1}", ratio.clamp(0.0, 1.0) * 100.0);
+        let mark = wanted.map_or_else(String::new, |wanted| {
+            format!(
+                r#"<rect class="wanted" x="{}" width="0.8" height="10"/>"#,
+                length(wanted)
+            )
+        });
+        format!(
+            r#"<svg class="bar" viewBox="0 0 100 10" preserveAspectRatio="none" role="img" aria-label="{}"><rect class="track" width="100" height="10"/><rect class="{class}" width="{}" height="10"/>{mark}</svg>"#,
+            self.percent(ratio),
+            length(ratio.unwrap_or(0.0)),
+        )
+    }
+
+    /// How many of a role are protected.
     fn protected_of_role(&self, role: &Role) -> Option<f64> {
         let unprotected = role.unprotected.filter(|_| role.people > 0)?;
         Some((role.people - unprotected) as f64 / role.people as f64)
     }
 
-    /// How a bar is coloured: by what is wanted, where something is.
-    fn class_of(&self, row: &Coverage) -> &'static str {
-        match (row.ratio, row.target) {
-            (Some(is), Some(wanted)) if is < wanted => "low",
-            (Some(_), Some(_)) => "full",
-            _ => "some",
-        }
-    }
-
-    fn class_of_role(&self, role: &Role) -> &'static str {
-        match (role.unprotected, role.unprotected_past_grace) {
+    /// The same as a bar.
+    fn chart_of_role(&self, role: &Role) -> String {
+        let class = match (role.unprotected, role.unprotected_past_grace) {
             (_, Some(1..)) => "low",
             (Some(0), _) => "full",
             _ => "some",
-        }
+        };
+        self.chart(&self.protected_of_role(role), &None, class)
+    }
+
+    /// How a bar is coloured: by what is wanted, where something is.
+    fn class_of(&self, row: &Coverage) -> &'static str {
+        class_of(row.ratio, row.target)
+    }
+}
+
+/// How the bar of a share is coloured, by what is wanted.
+pub fn class_of(is: Option<f64>, wanted: Option<f64>) -> &'static str {
+    match (is, wanted) {
+        (Some(is), Some(wanted)) if is < wanted => "low",
+        (Some(_), Some(_)) => "full",
+        _ => "some",
     }
 }

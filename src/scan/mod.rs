@@ -13,9 +13,9 @@ use crate::domain::finding::Severity;
 use crate::domain::grade::Letter;
 use crate::domain::{Api, Capability, Endpoint, Factor, Module, Reason, UserType};
 
-pub use build::{failed, people_to_name, target};
-pub use html::render as render_html;
-pub use text::{Style, render as render_text};
+pub use build::{LISTED, failed, people_to_name, scan, target};
+pub use html::{Show, class_of, render as render_html};
+pub use text::{Style, grade_text, percent, render as render_text, shown};
 
 /// The version of the JSON's shape. It changes only when a field's meaning does or one goes.
 pub const FORMAT: u32 = 1;

@@ -17,6 +17,9 @@ fn person(id: u32, name: &str, login: &str) -> (u32, odoo::Person) {
         id,
         name: name.to_owned(),
         login: login.to_owned(),
+        active: true,
+        created: None,
+        last_login: None,
     };
     (id, person)
 }

@@ -448,7 +448,7 @@ fn summary_row(target: &TargetReport) -> Vec<Cell> {
 }
 
 /// The letter, with its range where something is not known.
-pub(super) fn grade_text(scan: &Scan) -> String {
+pub fn grade_text(scan: &Scan) -> String {
     let grade = &scan.grade;
     if !grade.incomplete {
         grade.letter.to_string()
@@ -460,14 +460,14 @@ pub(super) fn grade_text(scan: &Scan) -> String {
 }
 
 /// The types that there are people of, and internal people in any case.
-pub(super) fn shown(coverage: &[Coverage]) -> impl Iterator<Item = &Coverage> {
+pub fn shown(coverage: &[Coverage]) -> impl Iterator<Item = &Coverage> {
     coverage.iter().filter(|row| {
         row.active + row.archived > 0 || row.user_type == UserType::Internal || row.target.is_some()
     })
 }
 
 /// A share in percent, rounded down to a tenth, so that 100% means everybody.
-pub(super) fn percent(ratio: f64) -> String {
+pub fn percent(ratio: f64) -> String {
     // A ten-thousandth of a percent makes up for shares such as 0.9 that binary numbers fall just short of.
     let tenths = (ratio * 1000.0 + 1e-6).floor();
     if (tenths % 10.0).abs() < f64::EPSILON {

@@ -1,21 +1,25 @@
 //! The change log: what changed, when, and whom it concerns; bounded by age and by rows.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, Transaction, params};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 
 use super::record::{count, signed, stored};
 use super::worker::Fault;
 use super::{Limits, Range};
-use crate::domain::transition::{Break, Change, Person};
+use crate::domain::transition::{Break, Change, ChangeKind, Person};
+use crate::domain::vocabulary::UnknownWord;
 
 /// What a row of the log is of kind where the polls before and after it could not be compared.
 const BREAK: &str = "break";
 
 /// One row of the change log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ChangeRow {
     /// Its number in the target's log; it grows by one with each change.
     pub seq: u64,
@@ -23,7 +27,8 @@ pub struct ChangeRow {
     pub after: Timestamp,
     /// It happened before this poll.
     pub before: Timestamp,
-    /// What: the words of [`crate::domain::transition::ChangeKind`], or `break`.
+    /// What: a kind of change, or `break`.
+    #[schemars(with = "LoggedKind")]
     pub kind: String,
     /// Whom it concerns, of a key its owner: the id in `res.users`.
     pub person: Option<u32>,
@@ -37,11 +42,45 @@ pub struct ChangeRow {
     pub detail: String,
 }
 
+/// What a row of the log is of: one of the words of [`ChangeKind`], or `break`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LoggedKind(&'static str);
+
+impl LoggedKind {
+    fn words() -> impl Iterator<Item = &'static str> {
+        ChangeKind::WORDS.iter().copied().chain([BREAK])
+    }
+}
+
+impl FromStr for LoggedKind {
+    type Err = UnknownWord;
+
+    fn from_str(word: &str) -> Result<Self, UnknownWord> {
+        let known = Self::words().find(|known| *known == word).map(Self);
+        known.ok_or_else(|| UnknownWord {
+            expected: Self::words().collect(),
+        })
+    }
+}
+
+impl JsonSchema for LoggedKind {
+    fn schema_name() -> Cow<'static, str> {
+        "LoggedKind".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let words: Vec<_> = Self::words().collect();
+        json_schema!({"type": "string", "enum": words})
+    }
+}
+
 /// A part of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Page {
     /// Only rows with a lower number, to go on after a page.
     pub before_seq: Option<u64>,
+    /// Only rows of this kind.
+    pub kind: Option<LoggedKind>,
     /// At most so many rows.
     pub limit: u32,
 }
@@ -50,6 +89,7 @@ impl Default for Page {
     fn default() -> Self {
         Self {
             before_seq: None,
+            kind: None,
             limit: 1000,
         }
     }
@@ -155,13 +195,15 @@ pub(super) fn query(
     page: Page,
 ) -> Result<Vec<ChangeRow>, Fault> {
     let (from, to) = range.seconds();
+    let kind = page.kind.map(|LoggedKind(word)| word);
     let below = page.before_seq.map_or(i64::MAX, signed);
     let mut query = connection.prepare_cached(
         "SELECT seq, after, before, kind, person, user_type, login, api_key, detail
          FROM change JOIN target ON target.id = change.target
-         WHERE target.name = ?1 AND before BETWEEN ?2 AND ?3 AND seq < ?4 ORDER BY seq DESC LIMIT ?5",
+         WHERE target.name = ?1 AND before BETWEEN ?2 AND ?3 AND seq < ?4 AND (?6 IS NULL OR kind = ?6)
+         ORDER BY seq DESC LIMIT ?5",
     )?;
-    let mut rows = query.query(params![target, from, to, below, page.limit])?;
+    let mut rows = query.query(params![target, from, to, below, page.limit, kind])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         found.push(ChangeRow {

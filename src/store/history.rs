@@ -1,6 +1,9 @@
 //! The headline numbers over time: at each poll, later one an hour, later one a day.
 
+use std::time::Duration;
+
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::record::{signed, stored};
@@ -9,7 +12,7 @@ use super::{Limits, Range};
 use crate::domain::{Posture, UserType};
 
 /// The headline numbers of one poll. `None` is what that poll could not tell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct Headline {
     /// Internal people who are active and not exempt.
     pub internal_eligible: Option<u64>,
@@ -34,7 +37,7 @@ pub struct Headline {
 }
 
 /// The headline numbers at one time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct HistoryRow {
     /// When the poll began.
     pub at: jiff::Timestamp,
@@ -137,19 +140,38 @@ fn thin(
     Ok(())
 }
 
+const COLUMNS: &str =
+    "internal_eligible, internal_protected, portal_eligible, portal_protected, exempt, privileged,
+    privileged_without_mfa, api_keys, trusted_devices, password_rpc
+    FROM history WHERE target = (SELECT id FROM target WHERE name = ?1) AND at BETWEEN ?2 AND ?3";
+
 pub(super) fn query(
     connection: &Connection,
     target: &str,
     range: Range,
 ) -> Result<Vec<HistoryRow>, Fault> {
     let (from, to) = range.seconds();
-    let mut query = connection.prepare_cached(
-        "SELECT at, internal_eligible, internal_protected, portal_eligible, portal_protected, exempt, privileged,
-                privileged_without_mfa, api_keys, trusted_devices, password_rpc
-         FROM history JOIN target ON target.id = history.target
-         WHERE target.name = ?1 AND at BETWEEN ?2 AND ?3 ORDER BY at",
-    )?;
-    let mut rows = query.query(params![target, from, to])?;
+    let mut query = connection.prepare_cached(&format!("SELECT at, {COLUMNS} ORDER BY at"))?;
+    rows(query.query(params![target, from, to])?)
+}
+
+/// The last row of each step.
+pub(super) fn sampled(
+    connection: &Connection,
+    target: &str,
+    range: Range,
+    step: Duration,
+) -> Result<Vec<HistoryRow>, Fault> {
+    let (from, to) = range.seconds();
+    let step = i64::try_from(step.as_secs()).unwrap_or(i64::MAX).max(1);
+    // SQLite takes the other columns from the row that has the maximum.
+    let mut query = connection.prepare_cached(&format!(
+        "SELECT max(at), {COLUMNS} GROUP BY at / ?4 ORDER BY 1"
+    ))?;
+    rows(query.query(params![target, from, to, step])?)
+}
+
+fn rows(mut rows: rusqlite::Rows<'_>) -> Result<Vec<HistoryRow>, Fault> {
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         let number = |column| -> Result<Option<u64>, Fault> {

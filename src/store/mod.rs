@@ -20,6 +20,7 @@ mod state;
 mod tests;
 mod worker;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -29,7 +30,7 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-pub use changes::{ChangeRow, Page};
+pub use changes::{ChangeRow, LoggedKind, Page};
 pub use file::{FILE_NAME, Location, Refused};
 pub use history::{Headline, HistoryRow};
 pub use last_poll::LastPoll;
@@ -206,6 +207,25 @@ impl Store {
         let target = target.to_owned();
         self.call(move |connection, _| history::query(connection, &target, range))
             .await
+    }
+
+    /// The headline numbers of several targets by name, oldest first, only the last ones of each step.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn sampled(
+        &self,
+        targets: Vec<String>,
+        range: Range,
+        step: Duration,
+    ) -> Result<HashMap<String, Vec<HistoryRow>>, Error> {
+        self.call(move |connection, _| {
+            let rows = |name: String| {
+                history::sampled(connection, &name, range, step).map(|rows| (name, rows))
+            };
+            targets.into_iter().map(rows).collect()
+        })
+        .await
     }
 
     /// The change log of a target, newest first.

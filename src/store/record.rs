@@ -90,7 +90,7 @@ pub(super) fn record(
     transaction.commit()?;
     if let Some(found) = &found_break {
         tracing::warn!(
-            target_name = poll.target,
+            target = poll.target,
             kind = found.as_str(),
             "changes since the last poll are not counted: {found}"
         );

@@ -154,8 +154,8 @@ fn plain(cell: &str) -> String {
         .collect()
 }
 
-/// One line. A cell that a spreadsheet would take for a formula is made text.
-fn csv(cells: impl IntoIterator<Item = impl AsRef<str>>) -> String {
+/// One line of CSV. A cell that a spreadsheet would take for a formula is made text.
+pub fn csv(cells: impl IntoIterator<Item = impl AsRef<str>>) -> String {
     let cells: Vec<String> = cells
         .into_iter()
         .map(|cell| {

@@ -20,7 +20,7 @@ pub struct MetricsPath(String);
 /// A path that metrics cannot be served under.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a path such as /metrics is wanted: letters, digits and -._ between slashes, and not under /-/"
+    "a path such as /metrics is wanted: letters, digits and -._ between slashes, and not one of the exporter's other paths (docs/web.md)"
 )]
 pub struct UnusablePath;
 
@@ -38,12 +38,22 @@ impl FromStr for MetricsPath {
             let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
             !segment.is_empty() && segment.bytes().all(plain)
         };
+        // What other routes begin with.
+        const TAKEN: [&str; 7] = ["-", "alerts", "api", "probe", "sd", "sign-in", "targets"];
         let (root, segments) = path.split_once('/').ok_or(UnusablePath)?;
-        if root.is_empty() && segments.split('/').all(usable) && !segments.starts_with("-/") {
+        let taken = TAKEN.contains(&segments.split('/').next().unwrap_or_default());
+        if root.is_empty() && segments.split('/').all(usable) && !taken {
             Ok(Self(path.into()))
         } else {
             Err(UnusablePath)
         }
+    }
+}
+
+impl MetricsPath {
+    /// The path.
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 }
 
@@ -82,14 +92,29 @@ mod tests {
 
     #[test]
     fn a_path_that_is_no_route_of_its_own_is_refused() {
-        for path in ["/metrics", "/probe/erp.1", "/a-b_c"] {
+        for path in ["/metrics", "/metrics/erp.1", "/a-b_c"] {
             assert_eq!(
                 path.parse::<MetricsPath>().map(|path| path.to_string()),
                 Ok(path.into())
             );
         }
         for path in [
-            "", "/", "metrics", "/a//b", "/a/", "/{x}", "/a b", "/-/ready", "/-/x", "x/y", "/%41",
+            "",
+            "/",
+            "metrics",
+            "/a//b",
+            "/a/",
+            "/{x}",
+            "/a b",
+            "/-/ready",
+            "/-/x",
+            "x/y",
+            "/%41",
+            "/sd",
+            "/probe",
+            "/api/v1/targets",
+            "/sign-in",
+            "/targets/x",
         ] {
             assert_eq!(path.parse::<MetricsPath>(), Err(UnusablePath), "{path}");
         }

@@ -1,32 +1,50 @@
-//! What the exporter serves over HTTP. Everything is read-only: GET and HEAD.
+//! What the exporter serves over HTTP. Everything but `/-/reload` and `/-/log-level` is read-only: GET and HEAD.
 //!
-//! - `/` names the version, the links and the targets with their state
+//! - [pages] for people
 //! - `/metrics` (the path is configurable) in the format and coding that the client prefers
-//! - `/api/v1/alerts` lists the alerts that are pending or fire, as Prometheus does; nobody is named
+//! - `/probe?target=NAME` has the metrics of one target, and `/sd` tells Prometheus of all of them
+//! - `/api/v1/...` is for programs; docs/openapi.json describes it
+//! - `/sign-in` makes a browser ask for user and password
+//! - `/-/reload` (POST) loads the configuration again: 200 with what changed, or 500 with what is wrong, and then nothing has changed
+//! - `/-/log-level` says what is logged; POST with `?level=debug` changes it until the end of the process
 //! - `/-/healthy` answers while the process does
 //! - `/-/ready` answers 200 once every target's first poll has ended, or its deadline has passed
 
-mod alerts;
-mod landing;
+pub mod access;
+pub mod api;
+mod control;
+pub mod directory;
 mod metrics;
 mod negotiate;
+mod pages;
+mod probe;
+mod problem;
 mod readiness;
 mod server;
 
+pub use control::Control;
 pub use metrics::{MetricsPath, UnusablePath};
+pub use problem::Problem;
 pub use readiness::{Readiness, ReadinessLatch, Unpolled};
-pub use server::{Limits, serve, serve_within};
+pub use server::{Connection, Limits, serve, serve_within};
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::StatusCode;
-use axum::http::header::{self, HeaderName, HeaderValue};
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::extract::{Extension, State};
+use axum::http::header;
+use axum::http::{StatusCode, Uri};
+use axum::middleware;
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
+
+use access::Reader;
+use problem::refusal;
 
 use crate::alerting::Alerts;
+use crate::domain::TargetSnapshot;
 use crate::exposition::{Board, Exposition};
+use crate::store::Store;
 
 /// What the routes read.
 #[derive(Debug)]
@@ -35,49 +53,82 @@ pub struct App {
     pub exposition: Arc<Exposition>,
     /// The targets.
     pub board: Arc<Board>,
+    /// Who may see what.
+    pub access: access::Access,
+    /// What is remembered, where something is.
+    pub store: Option<Store>,
     /// The alerts.
     pub alerts: Alerts,
+    /// Who is behind the numbers.
+    pub directory: Arc<directory::Directory>,
     /// Whether the first polls have ended.
     pub readiness: Readiness,
     /// Where the metrics are.
     pub metrics_path: MetricsPath,
+    /// What may be changed; `None`: nothing.
+    pub control: Option<Arc<dyn Control>>,
 }
 
 /// All routes.
 pub fn router(app: App) -> Router {
     let metrics_path = app.metrics_path.to_string();
+    let app = Arc::new(app);
     Router::new()
-        .route("/", get(landing::page))
+        .merge(pages::routes())
         .route(&metrics_path, get(metrics::scrape))
-        .route("/api/v1/alerts", get(alerts::list))
+        .route("/probe", get(probe::probe))
+        .route("/sd", get(probe::discover))
+        .route("/sign-in", get(sign_in))
+        .route("/-/reload", post(control::reload))
+        .route(
+            "/-/log-level",
+            get(control::log_level).post(control::set_log_level),
+        )
         .route("/-/healthy", get("healthy\n"))
         .route("/-/ready", get(readiness::answer))
-        .fallback((StatusCode::NOT_FOUND, "not found\n"))
-        .method_not_allowed_fallback(async || {
-            (StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n")
+        .merge(api::routes())
+        .fallback(async |uri: Uri| refusal(uri.path(), StatusCode::NOT_FOUND, "not found"))
+        .method_not_allowed_fallback(async |uri: Uri| {
+            refusal(
+                uri.path(),
+                StatusCode::METHOD_NOT_ALLOWED,
+                "another method is wanted",
+            )
         })
-        .layer(axum::middleware::map_response(with_security_headers))
-        .with_state(Arc::new(app))
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(&app),
+            access::guard,
+        ))
+        .with_state(app)
 }
 
-/// Nothing that is served runs scripts, loads anything, is framed, or may be kept by a cache.
-const SECURITY_HEADERS: [(HeaderName, &str); 4] = [
-    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    (
-        header::CONTENT_SECURITY_POLICY,
-        "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    ),
-    (header::REFERRER_POLICY, "no-referrer"),
-    (header::CACHE_CONTROL, "no-store"),
-];
-
-async fn with_security_headers(mut response: Response) -> Response {
-    for (name, value) in SECURITY_HEADERS {
-        response
-            .headers_mut()
-            .insert(name, HeaderValue::from_static(value));
+impl App {
+    /// The newest snapshot of a target.
+    ///
+    /// # Errors
+    /// When there is none of that name.
+    fn snapshot(&self, name: &str) -> Result<Arc<TargetSnapshot>, Problem> {
+        self.board.find(name).ok_or_else(|| {
+            Problem::new(
+                StatusCode::NOT_FOUND,
+                format!("there is no target '{name}': /api/v1/targets lists them"),
+            )
+        })
     }
-    response
+}
+
+/// Lets a browser ask for user and password, and shows the first page to whoever is signed in.
+async fn sign_in(State(app): State<Arc<App>>, Extension(reader): Extension<Reader>) -> Response {
+    if reader.user().is_some() {
+        return Redirect::to("/").into_response();
+    }
+    if !app.access.asks_for_passwords() {
+        let nobody = "nobody can sign in with a password: the exporter has no basic_auth_users (--web.config.file)\n";
+        return (StatusCode::NOT_FOUND, nobody).into_response();
+    }
+    let challenge = [(header::WWW_AUTHENTICATE, access::CHALLENGE)];
+    let wanted = "user and password are wanted\n";
+    (StatusCode::UNAUTHORIZED, challenge, wanted).into_response()
 }
 
 /// A defect: nothing about it is told to the client.

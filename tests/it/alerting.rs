@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 use odoo_mfa_exporter::alerting::{
     AlertStates, Alerts, Engine, InMemory, Inputs, Names, NamesUnavailable, Options, PEOPLE,
-    Someone,
+    Someone, Wanted,
 };
 use odoo_mfa_exporter::config::{Alerting, Auth};
 use odoo_mfa_exporter::demo::{AccountKind, Clock, Kind, Recipe, ServerOptions, SimServer, World};
@@ -44,6 +44,7 @@ fn options() -> Options {
 struct Running {
     shown: Shown,
     alerts: Alerts,
+    reconfigure: tokio::sync::mpsc::Sender<Wanted>,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -74,20 +75,26 @@ impl Running {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let shown = Shown::new(targets);
         let (_, transitions) = tokio::sync::mpsc::channel(1);
+        let (reconfigure, reconfigured) = tokio::sync::mpsc::channel(1);
         let inputs = Inputs {
             board: Arc::clone(&shown.board),
             exporter: Arc::clone(&shown.state),
             transitions,
             states,
+            reconfigured,
+        };
+        let wanted = Wanted {
+            alerting: config.clone(),
             names,
         };
-        let engine = Engine::new(config, inputs, options);
+        let engine = Engine::new(wanted, inputs, options);
         let alerts = engine.alerts();
         let stop = CancellationToken::new();
         let task = tokio::spawn(engine.run(stop.clone()));
         Self {
             shown,
             alerts,
+            reconfigure,
             stop,
             task,
         }
@@ -106,6 +113,52 @@ impl Running {
         let stats = self.shown.state.alerting().receiver(receiver);
         (stats.all_sent(), stats.all_failed(), stats.all_dropped())
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_configuration_keeps_the_alerts_and_tells_whom_it_names() {
+    let (old, old_server) = Sink::start().await;
+    let (new, new_server) = Sink::start().await;
+    let webhook = |name: &str, url: &str| format!("webhooks: [{{name: {name}, url: '{url}'}}]");
+    let receivers = webhook("old", &old_server.url("/"));
+    let running = Running::start(&receivers, vec![up("erp")]);
+    let fired = old.first(ADMIN, "firing").await;
+
+    let mut alerting = configured(&webhook("new", &new_server.url("/")));
+    alerting.evaluation_interval = Some(Duration::from_millis(100));
+    let wanted = |alerting: &Alerting| Wanted {
+        alerting: alerting.clone(),
+        names: None,
+    };
+    let sent = running.reconfigure.send(wanted(&alerting)).await;
+    sent.expect("the engine runs");
+    let told = new.first(ADMIN, "firing").await;
+    let begun = |message: &Value| message["alerts"][0]["startsAt"].clone();
+    assert_eq!(begun(&told), begun(&fired), "it is the same alert");
+    let receivers = running.shown.state.alerting().receivers();
+    let names: Vec<_> = receivers.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["new"]);
+
+    let rules = "targets: [{name: erp, url: https://erp, database: d, login: l, api_key: k}]\n\
+                 alerting: {rules: {OdooMfaAdminWithoutMfa: {enabled: false}}}";
+    alerting.rules = target::config(rules).alerting.rules;
+    let sent = running.reconfigure.send(wanted(&alerting)).await;
+    sent.expect("the engine runs");
+    let resolved = new.first(ADMIN, "resolved").await;
+    assert_eq!(begun(&resolved), begun(&fired));
+    assert_eq!(
+        new.on(ADMIN, "firing").len(),
+        1,
+        "who stays is not told again"
+    );
+    assert_eq!(
+        old.on(ADMIN, "resolved").len(),
+        0,
+        "who went is told no more"
+    );
+    running.stop().await;
+    old_server.stop().await;
+    new_server.stop().await;
 }
 
 /// Waits until each daemon has told this Alertmanager ten times more.

@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 use odoo_mfa_exporter::demo::{AccountKind, Clock, Recipe, ServerOptions, SimServer, World};
 use odoo_mfa_exporter::runtime::Daemon;
 use odoo_mfa_exporter::store::{Limits, Location, Store};
-use odoo_mfa_exporter::web::MetricsPath;
 use tokio_util::sync::CancellationToken;
 
 use crate::harness::fault_proxy::{Fault, FaultProxy};
-use crate::harness::{eventually, target};
+use crate::harness::{eventually, settings, target};
 
 /// Each fault, and the reason it stands for.
 const FAULTS: &[(&str, Fault, &str)] = &[
@@ -80,8 +79,7 @@ async fn a_target_that_fails_says_why_shows_no_number_and_comes_back() {
         .collect();
     let config = target::config(&serde_json::json!({"defaults": {"interval": "2s", "timeout": "1900ms"}, "targets": targets}).to_string());
     let store = Store::open(Location::Memory, Limits::default()).expect("a store in memory");
-    let listen = "127.0.0.1:0".parse().expect("an address");
-    let daemon = Daemon::prepare(&config, &listen, MetricsPath::default(), Some(store))
+    let daemon = Daemon::prepare(&config, settings(Some(store)))
         .await
         .expect("a free port");
     let metrics = format!("http://{}/metrics", daemon.address().expect("an address"));
@@ -162,8 +160,7 @@ async fn families_that_are_switched_off_cost_no_request() {
         })
         .to_string(),
     );
-    let listen = "127.0.0.1:0".parse().expect("an address");
-    let daemon = Daemon::prepare(&config, &listen, MetricsPath::default(), None)
+    let daemon = Daemon::prepare(&config, settings(None))
         .await
         .expect("a free port");
     let metrics = format!("http://{}/metrics", daemon.address().expect("an address"));

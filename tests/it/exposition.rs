@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use insta::assert_snapshot;
 use odoo_mfa_exporter::domain::posture::Posture;
@@ -493,8 +494,12 @@ async fn the_exporter_itself() {
     shown.state.config_rejected();
     let _poll = shown
         .state
-        .poll_started(std::time::Duration::from_millis(30));
-    drop(shown.state.poll_started(std::time::Duration::from_secs(90)));
+        .poll_started(Duration::from_millis(30), Duration::from_secs(30));
+    drop(
+        shown
+            .state
+            .poll_started(Duration::from_secs(90), Duration::from_secs(30)),
+    );
     let text = shown.text(Format::OpenMetrics).await;
     let own = text
         .lines()

@@ -25,6 +25,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "store",
             "exposition",
             "alerting",
+            "scan",
         ],
     ),
     ("scan", &["domain", "config", "odoo", "poll"]),

@@ -1,15 +1,25 @@
 //! Tests of the whole, as its users see it.
 
+mod access;
 mod alert_rules;
 mod alerting;
+mod api;
 mod commands;
 mod daemon;
+mod directory;
 mod exposition;
 mod harness;
 mod layers;
+mod logs;
 mod metrics_reference;
 mod oracle;
+mod packaging;
+mod pages;
 mod prometheus;
 mod refusals;
+mod reload;
+mod served;
 mod stack;
+mod systemd;
 mod web;
+mod web_config;

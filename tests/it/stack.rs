@@ -14,12 +14,11 @@ use odoo_mfa_exporter::demo::{Demo, DemoTarget, Fault, start_demo};
 use odoo_mfa_exporter::exposition::catalogue::{Family, Source, family};
 use odoo_mfa_exporter::runtime::Daemon;
 use odoo_mfa_exporter::store::{Limits, Location, Store};
-use odoo_mfa_exporter::web::MetricsPath;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use crate::harness::eventually;
 use crate::harness::prometheus::Prometheus;
+use crate::harness::{eventually, settings};
 
 const DEADLINE: Duration = Duration::from_secs(45);
 
@@ -65,16 +64,10 @@ async fn every_expression_of_rules_and_dashboards_has_an_answer() {
     // Another test may have installed it already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let demo = start_demo(1).await.expect("free ports");
-    let listen = "127.0.0.1:0".parse().expect("an address");
     let store = Store::open(Location::Memory, Limits::default()).expect("a store in memory");
-    let daemon = Daemon::prepare(
-        &configuration(&demo),
-        &listen,
-        MetricsPath::default(),
-        Some(store),
-    )
-    .await
-    .expect("a free port");
+    let daemon = Daemon::prepare(&configuration(&demo), settings(Some(store)))
+        .await
+        .expect("a free port");
     let address = daemon.address().expect("an address").to_string();
     let stop = CancellationToken::new();
     let running = tokio::spawn(daemon.run(stop.clone()));

@@ -52,7 +52,7 @@ fn alertmanager(item: &Item<'_>, seen: &mut Seen, context: &Context<'_>) -> Opti
     let url_item = fields.require("url", "http://127.0.0.1:9093");
     let dns_item = fields.get("dns");
     let dns = dns_item.and_then(|item| item.flag()).unwrap_or_default();
-    let (auth, tls) = credentials(&fields, context);
+    let (auth, tls) = credentials(&fields, "tls", context);
     let url_item = url_item?;
     let url = with_slash(url_item.url(&["http", "https"], false)?);
     if dns
@@ -81,7 +81,7 @@ fn webhook(item: &Item<'_>, seen: &mut Seen, context: &Context<'_>) -> Option<Re
     let name_item = fields.require("name", "desk");
     let url_item = fields.require("url", "https://desk.example.com/alerts");
     let send_resolved = fields.get("send_resolved").and_then(|item| item.flag());
-    let (auth, tls) = credentials(&fields, context);
+    let (auth, tls) = credentials(&fields, "tls", context);
     let url = url_item.and_then(|item| item.url(&["http", "https"], false));
     let name_item = name_item?;
     let name = name_item.text()?;
@@ -97,12 +97,14 @@ fn webhook(item: &Item<'_>, seen: &mut Seen, context: &Context<'_>) -> Option<Re
     })
 }
 
-fn credentials(
+/// How to prove who asks, and whom to trust.
+pub(in crate::config) fn credentials(
     fields: &Fields<'_>,
+    tls: &'static str,
     context: &Context<'_>,
 ) -> (Option<Auth>, crate::config::target::Tls) {
     let tls = fields
-        .get("tls")
+        .get(tls)
         .and_then(|item| material::tls(&item, context));
     let basic = fields.get("basic_auth");
     let bearer = fields.get("authorization");
@@ -132,11 +134,11 @@ fn credentials(
 /// A file's text without the line's end.
 fn secret(item: &Item<'_>, context: &Context<'_>) -> Option<SecretString> {
     let (_, file) = material::read(item, context)?;
-    if file.mode & 0o077 != 0 {
+    if file.is_world_readable() {
         context.sink.warning(
             item.at(),
-            format!("`{}`: others than its owner may read the file", item.name),
-            "`chmod 600` it",
+            format!("`{}`: everybody on this host may read the file", item.name),
+            "`chmod o= FILE`",
         );
     }
     match std::str::from_utf8(&file.bytes).map(|text| text.trim_end_matches(['\r', '\n'])) {

@@ -60,8 +60,8 @@ pub(super) fn api_key(
             if exposed {
                 context.sink.warning(
                     item.at(),
-                    format!("`{}`: others than its owner may read the file", item.name),
-                    "whoever reads the key can act as its account: `chmod 600` it",
+                    format!("`{}`: everybody on this host may read the file", item.name),
+                    "whoever reads the key can act as its account: `chmod o= FILE`",
                 );
             }
             Some((source, secret))
@@ -116,11 +116,11 @@ fn client_certificate(
             "it must be PEM, with a line `-----BEGIN PRIVATE KEY-----`, and not encrypted",
         );
     }
-    if file.mode & 0o077 != 0 {
+    if file.is_world_readable() {
         context.sink.warning(
             key.at(),
-            "`key_file`: others than its owner may read the file",
-            "`chmod 600` it",
+            "`key_file`: everybody on this host may read the file",
+            "`chmod o= FILE`",
         );
     }
     Some(ClientCertificate::new(certificate?, path, file.bytes))
@@ -142,7 +142,10 @@ fn certificates(item: &Item<'_>, context: &Context<'_>) -> Option<PemFile> {
     }
 }
 
-pub(super) fn read(item: &Item<'_>, context: &Context<'_>) -> Option<(PathBuf, FileContent)> {
+pub(in crate::config) fn read(
+    item: &Item<'_>,
+    context: &Context<'_>,
+) -> Option<(PathBuf, FileContent)> {
     let path = context.directory.join(item.text()?);
     match context.env.file(&path) {
         Ok(file) => Some((path, file)),

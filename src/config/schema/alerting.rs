@@ -51,13 +51,13 @@ pub(in crate::config) static ALERTING: Section = Section {
     ],
 };
 
-const BASIC_AUTH_FIELD: Field = field(
+pub(in crate::config) const BASIC_AUTH_FIELD: Field = field(
     "basic_auth",
     Kind::Section(&BASIC_AUTH),
     "",
     "User name and password.",
 );
-const AUTHORIZATION_FIELD: Field = field(
+pub(in crate::config) const AUTHORIZATION_FIELD: Field = field(
     "authorization",
     Kind::Section(&AUTHORIZATION),
     "",

@@ -3,7 +3,7 @@
 use super::alerting::ALERTING;
 use super::{Field, Kind, Section};
 
-pub(super) const fn field(
+pub(in crate::config) const fn field(
     name: &'static str,
     kind: Kind,
     default: &'static str,
@@ -381,7 +381,7 @@ pub(in crate::config) static WEB: Section = Section {
         "roles",
         Kind::Section(&WEB_ROLES),
         "",
-        "What the users of `--web.config.file` may do.",
+        "What those who sign in may do; see docs/web.md.",
     )],
 };
 
@@ -392,7 +392,7 @@ pub(in crate::config) static WEB_ROLES: Section = Section {
             "scrape",
             Kind::List(&Kind::Text),
             "every user",
-            "Users, or common names of client certificates, who may read metrics.",
+            "Who may read metrics: users of `--web.config.file`; `certificate:NAME`, a verified client certificate with this common name or subject alternative name, which then needs no password; `'*'`, everybody, also without signing in.",
         ),
         field(
             "read",
@@ -404,7 +404,7 @@ pub(in crate::config) static WEB_ROLES: Section = Section {
             "read_names",
             Kind::List(&Kind::Text),
             "`[]`",
-            "Who may also read names of people.",
+            "Who may read names of people, too, and everything that `read` allows. Only who signs in: not `'*'`.",
         ),
     ],
 };

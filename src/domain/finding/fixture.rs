@@ -6,7 +6,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Case;
 use crate::domain::exemption::{Exemption, Matcher};
-use crate::domain::facts::{ApiKey, Device, Facts, Gap, Known, People, Scope, Server};
+use crate::domain::facts::{
+    ApiKey, Device, Facts, Gap, Known, People, PortalGroups, Scope, Server,
+};
 use crate::domain::posture::{Posture, Standing, Terms};
 use crate::domain::surface::Checked;
 use crate::domain::vocabulary::Bypass;
@@ -112,6 +114,7 @@ impl Fixture {
                 trusted_networks: None,
                 clear_text_keys: None,
                 administrators_spared: None,
+                portal: PortalGroups::default(),
             },
             accepted: BTreeSet::from([Factor::Totp]),
             exemptions: vec![exempt("mfa-exporter", ExemptReason::Service)],

@@ -7,7 +7,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::exemption::Matcher;
-use crate::domain::facts::{People, Server};
+use crate::domain::facts::{People, PortalGroups, Server};
+use crate::domain::roster::{InRole, KeyState, Roster, State, Wanted};
 use crate::domain::vocabulary::Api;
 
 /// One active person as generated.
@@ -129,6 +130,7 @@ fn facts(people: &[(u32, Somebody)], policy: Option<PolicyScope>) -> Facts {
         trusted_networks: None,
         clear_text_keys: None,
         administrators_spared: None,
+        portal: PortalGroups::default(),
     }
 }
 
@@ -196,6 +198,73 @@ proptest! {
         prop_assert_eq!(keys.by_age.iter().sum::<u64>(), all(&working));
         prop_assert_eq!(keys.of_unprotected, Some(all(&|it| working(it) && !covered(it))));
         prop_assert_eq!(keys.of_privileged, Some(all(&|it| working(it) && it.roles != [false; 2])));
+    }
+
+    #[test]
+    fn lists_are_as_long_as_the_numbers_say(
+        people in prop::collection::vec(somebody(), 0..60),
+        accepted in accepted(),
+        policy in policy(),
+    ) {
+        let people: Vec<(u32, Somebody)> = (100..).zip(people).collect();
+        let exemptions = exemption();
+        let terms = Terms { accepted: &accepted, exemptions: &exemptions };
+        let facts = facts(&people, policy);
+        let standing = Standing::of(&facts, &terms);
+        let posture = Posture::of(&facts, &terms, &standing).expect("facts of one moment fit together");
+        let roster = Roster::new(facts, standing, &terms);
+        let everybody = Wanted { state: State::Active, user_type: None, role: None, reason: None };
+        let listed = |wanted: &Wanted| {
+            let selection = roster.people(wanted).expect("known");
+            // Everybody else is found by asking for portal people, so that exactly these must be taken for members.
+            let members = people.iter().filter(|(id, _)| roster.contains(&selection, *id)).count() as u64;
+            assert_eq!(members, roster.count(&selection), "{wanted:?}");
+            members
+        };
+        let unprotected = posture.protected.map(|protected| minus(posture.eligible, protected));
+        let numbers: Vec<(State, PerType<u64>)> = vec![
+            (State::Active, posture.active),
+            (State::Eligible, posture.eligible),
+            (State::Protected, posture.protected.expect("known")),
+            (State::Unprotected, unprotected.expect("known")),
+            (State::Grace, posture.grace.expect("known")),
+            (State::PastGrace, minus(unprotected.expect("known"), posture.grace.expect("known"))),
+            (State::Dormant, posture.dormant_unprotected.expect("known")),
+            (State::Exempt, PerType::from_fn(|kind| posture.exempt[kind].iter().sum())),
+            (State::Totp, posture.totp.expect("known")),
+            (State::Passkey, posture.passkey.expect("known")),
+            (State::Oauth, posture.oauth.expect("known")),
+            (State::Saml, posture.saml.expect("known")),
+            (State::SingleFactor, posture.single_factor.expect("known")),
+            (State::PasswordRpc, posture.password_rpc.expect("known")),
+        ];
+        prop_assert_eq!(numbers.len(), State::ALL.len());
+        for (state, number) in numbers {
+            prop_assert_eq!(listed(&Wanted { state, ..everybody }), number.0.iter().sum::<u64>());
+            for user_type in UserType::ALL.iter().copied() {
+                prop_assert_eq!(listed(&Wanted { state, user_type: Some(user_type), ..everybody }), number[user_type]);
+            }
+        }
+        let privileged = posture.privileged.as_ref().expect("known");
+        let in_role = |state, role| listed(&Wanted { state, role: Some(role), ..everybody });
+        prop_assert_eq!(in_role(State::Eligible, InRole::Any), privileged.people);
+        prop_assert_eq!(Some(in_role(State::Unprotected, InRole::Any)), privileged.unprotected);
+        for role in &privileged.roles {
+            let name = InRole::Named(&role.name);
+            prop_assert_eq!(in_role(State::Eligible, name), role.people);
+            prop_assert_eq!(Some(in_role(State::Unprotected, name)), role.unprotected);
+            prop_assert_eq!(Some(in_role(State::PastGrace, name)), role.unprotected_past_grace);
+            prop_assert_eq!(in_role(State::Exempt, name), role.exempt);
+        }
+        let keys = posture.keys.as_ref().expect("known");
+        let listed = |state| roster.keys(state).expect("known").len() as u64;
+        let working = keys.unrestricted + keys.rpc + keys.other;
+        let numbers = [
+            working, keys.unrestricted, keys.by_age[0], keys.by_age[1], keys.by_age[2], keys.by_age[3], keys.without_expiry,
+            keys.expiring[0] + keys.expiring[1], keys.of_privileged.expect("known"), keys.of_unprotected.expect("known"),
+            keys.of_archived, keys.expired,
+        ];
+        prop_assert_eq!(KeyState::ALL.iter().map(|state| listed(*state)).collect::<Vec<_>>(), numbers);
     }
 
     #[test]

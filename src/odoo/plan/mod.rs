@@ -11,6 +11,7 @@ mod settings;
 mod users;
 
 pub use answers::answers;
+pub(super) use users::{any, unless_false};
 
 use jiff::Timestamp;
 
@@ -122,5 +123,6 @@ async fn facts(users: &Users<'_>, question: &Question<'_>) -> Result<Facts, Erro
         rpc_module: modules.known.complete().map(|_| modules.rpc),
         modules: modules.known,
         policy,
+        portal: users.portal_groups(),
     })
 }

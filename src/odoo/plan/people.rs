@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::settings::Modules;
 use super::users::{ROWS_PAGE, Users, any, is_set, row, totp, unless_forbidden};
 use crate::domain::exemption::Matcher;
-use crate::domain::facts::{Gap, Known, People};
+use crate::domain::facts::{Gap, Known, People, PortalGroups};
 use crate::domain::{IdSet, Module, PerType};
 use crate::odoo::call::Call;
 use crate::odoo::date;
@@ -72,6 +72,16 @@ impl Users<'_> {
                 .collect(),
             internal,
         })
+    }
+
+    /// How to find portal people.
+    pub(super) fn portal_groups(&self) -> PortalGroups {
+        PortalGroups {
+            field: self.group_field,
+            portal: self.groups.members_of(PORTAL).to_vec(),
+            internal: self.groups.members_of(INTERNAL).to_vec(),
+            nobody: self.pseudo.clone(),
+        }
     }
 
     /// Active people with TOTP.

@@ -37,7 +37,7 @@ const FIELDS: &[&str] = &[
 ];
 
 /// A domain: a list of leaves that must all hold.
-pub(super) type Domain = Vec<Value>;
+pub(in crate::odoo) type Domain = Vec<Value>;
 
 /// `res.users` as one poll sees it.
 pub(super) struct Users<'a> {
@@ -280,7 +280,7 @@ impl Many2one {
 }
 
 /// Odoo writes `false` where a field is empty, whatever its type.
-pub(super) fn unless_false<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+pub(in crate::odoo) fn unless_false<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: serde::Deserializer<'de>,
     T: DeserializeOwned,
@@ -311,7 +311,7 @@ pub(super) fn is_set(field: &str) -> Value {
 }
 
 /// A domain that holds where one of several leaves does.
-pub(super) fn any(leaves: Vec<Value>) -> Domain {
+pub(in crate::odoo) fn any(leaves: Vec<Value>) -> Domain {
     let mut domain: Domain = vec![json!("|"); leaves.len().saturating_sub(1)];
     domain.extend(leaves);
     domain

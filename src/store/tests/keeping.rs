@@ -164,6 +164,7 @@ async fn the_change_log_is_bounded_and_read_in_pages() {
     }
     let whole = Range::default();
     let page = |before_seq| Page {
+        kind: None,
         before_seq,
         limit: 4,
     };
@@ -274,6 +275,15 @@ async fn history_is_thinned_by_age() {
     let rows = store.history("erp", Range::default()).await.expect("read");
     // 8 days by the day, 3 by the hour, 1 by the poll, and the last poll.
     assert_eq!(rows.len(), 8 + 3 * 24 + 288 + 1);
+    let names = ["erp", "nobody"].map(str::to_owned);
+    let sampled = store
+        .sampled(names.into(), Range::default(), days(1))
+        .await
+        .expect("read");
+    let last_of_day = rows.chunk_by(|a, b| a.at.as_second() / 86_400 == b.at.as_second() / 86_400);
+    let last_of_day: Vec<_> = last_of_day.filter_map(|day| day.last()).copied().collect();
+    assert_eq!(sampled["erp"], last_of_day);
+    assert_eq!(sampled["nobody"], []);
     let at = |index: usize| rows[index].at.to_string();
     assert_eq!(
         [at(0), at(7), at(8), at(9)],

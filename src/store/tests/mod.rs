@@ -12,7 +12,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::*;
-use crate::domain::facts::{ApiKey, Facts, Gap, Known, People, Scope, Server};
+use crate::domain::facts::{ApiKey, Facts, Gap, Known, People, PortalGroups, Scope, Server};
 use crate::domain::posture::{Standing, Terms};
 use crate::domain::role::Roles;
 use crate::domain::transition::{Answers, Origin, Person, Questions, questions};
@@ -101,6 +101,7 @@ impl World {
             trusted_networks: None,
             clear_text_keys: None,
             administrators_spared: None,
+            portal: PortalGroups::default(),
         }
     }
 

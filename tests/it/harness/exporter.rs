@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use axum::Router;
 use odoo_mfa_exporter::alerting::Alerts;
-use odoo_mfa_exporter::domain::TargetSnapshot;
-use odoo_mfa_exporter::exposition::{
-    Board, Coding, ExporterState, Exposition, Format, Shard, catalogue,
-};
+use odoo_mfa_exporter::domain::{Shard, TargetSnapshot};
+use odoo_mfa_exporter::exposition::{Board, Coding, ExporterState, Exposition, Format, catalogue};
+use odoo_mfa_exporter::store::Store;
+use odoo_mfa_exporter::web::access::Access;
+use odoo_mfa_exporter::web::directory::Directory;
 use odoo_mfa_exporter::web::{self, App, Limits, MetricsPath, Readiness, ReadinessLatch};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -17,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 /// A board, and what shows it.
 pub struct Shown {
     pub board: Arc<Board>,
+    pub directory: Arc<Directory>,
     pub state: Arc<ExporterState>,
     pub exposition: Arc<Exposition>,
 }
@@ -38,6 +40,12 @@ impl Shown {
             slot
         });
         board.show(slots.collect());
+        let directory = Directory::new(&[], &board, &Arc::default());
+        Self::with(board, directory)
+    }
+
+    /// Shows a board, and whom a directory names.
+    pub fn with(board: Arc<Board>, directory: Arc<Directory>) -> Self {
         let state = ExporterState::new(Shard::WHOLE);
         let exposition = Exposition::new(
             Arc::clone(&board),
@@ -46,6 +54,7 @@ impl Shown {
         );
         Self {
             board,
+            directory,
             state,
             exposition,
         }
@@ -71,13 +80,22 @@ impl Shown {
 
     /// All routes, and what keeps `/-/ready` waiting.
     pub fn routes(&self) -> (Router, ReadinessLatch) {
+        self.routes_for(Access::open(), None)
+    }
+
+    /// The same, for those whom this lets in.
+    pub fn routes_for(&self, access: Access, store: Option<Store>) -> (Router, ReadinessLatch) {
         let (readiness, latch) = Readiness::new(Arc::clone(&self.board));
         let routes = web::router(App {
             exposition: Arc::clone(&self.exposition),
             board: Arc::clone(&self.board),
+            access,
+            store,
             alerts: Alerts::default(),
+            directory: Arc::clone(&self.directory),
             readiness,
             metrics_path: MetricsPath::default(),
+            control: None,
         });
         (routes, latch)
     }
@@ -91,12 +109,17 @@ impl Server {
 
     /// The same, within other limits than usual.
     pub async fn start_within(limits: Limits, routes: Router) -> Self {
+        Self::start_behind(Access::open(), limits, routes).await
+    }
+
+    /// The same, with the TLS of this.
+    pub async fn start_behind(access: Access, limits: Limits, routes: Router) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0))
             .await
             .expect("a free port");
         let address = listener.local_addr().expect("an address");
         let shutdown = CancellationToken::new();
-        let serving = web::serve_within(limits, listener, routes, shutdown.clone());
+        let serving = web::serve_within(limits, listener, routes, access, shutdown.clone());
         Self {
             address,
             shutdown,
@@ -106,6 +129,10 @@ impl Server {
 
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
+    }
+
+    pub fn https(&self, path: &str) -> String {
+        format!("https://{}{path}", self.address)
     }
 
     /// Stops it, and waits until it has.

@@ -1,14 +1,40 @@
 //! What the tests share.
 
 pub mod alertmanager;
+pub mod curl;
 pub mod exporter;
 pub mod fault_proxy;
+pub mod log;
+pub mod pki;
+pub mod process;
+pub mod program;
 pub mod prometheus;
 pub mod snapshots;
+pub mod staged;
 pub mod target;
 pub mod text;
 
+use std::net::TcpListener;
 use std::time::{Duration, Instant};
+
+use odoo_mfa_exporter::domain::Shard;
+use odoo_mfa_exporter::runtime::Settings;
+use odoo_mfa_exporter::store::Store;
+use odoo_mfa_exporter::web::MetricsPath;
+use odoo_mfa_exporter::web::access::Access;
+
+/// For a daemon at a free port.
+pub fn settings(store: Option<Store>) -> Settings {
+    Settings {
+        listener: TcpListener::bind("127.0.0.1:0").expect("a free port"),
+        metrics_path: MetricsPath::default(),
+        access: Access::open(),
+        store,
+        shard: Shard::WHOLE,
+        origin: None,
+        logging: None,
+    }
+}
 
 /// Waits until a condition gives something, for half a minute at most.
 pub async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {

@@ -24,8 +24,8 @@ pub fn identity(name: &str) -> Arc<Identity> {
         interval: 300.0,
         accepted: vec![Factor::Totp],
         coverage_target: PerType([Some(0.9), None, None, Some(0.5)]),
-        accept_missing: vec![Capability::Modules],
-        accept_bypasses: vec![Bypass::Impersonation],
+        accept_missing: BTreeSet::from([Capability::Modules]),
+        accept_bypasses: BTreeSet::from([Bypass::Impersonation]),
         expect_blocked: Vec::new(),
     })
 }
@@ -50,6 +50,7 @@ pub fn up(name: &str) -> TargetSnapshot {
             skipped: 4,
             requests_ok: 30,
             requests_error: 5,
+            ..PollHealth::default()
         },
         server: Some(Server {
             version: "19.0".into(),

@@ -1,0 +1,433 @@
+//! Whom each number counts: the people and the API keys behind it.
+//!
+//! A [`Posture`](super::Posture) counts and a [`Roster`] lists, from the same facts; property tests hold both to the same sizes.
+
+use std::collections::BTreeSet;
+
+use jiff::SignedDuration;
+
+use super::exemption::Exemption;
+use super::facts::{ApiKey, Facts, Gap, Known, Scope};
+use super::posture::{PasswordRpc, Standing, Terms, password_rpc};
+use super::vocabulary::{ExemptReason, Factor, UserType, vocabulary};
+use super::{IdSet, PerType};
+
+vocabulary! {
+    /// Which people a list holds.
+    State {
+        /// Everybody active.
+        Active = "active",
+        /// Active and not exempt.
+        Eligible = "eligible",
+        /// Eligible, with an accepted factor.
+        Protected = "protected",
+        /// Eligible, without one.
+        Unprotected = "unprotected",
+        /// Unprotected, in an account younger than the grace period.
+        Grace = "grace",
+        /// Unprotected, in an account older than that.
+        PastGrace = "past_grace",
+        /// Unprotected, without a login for the dormancy period.
+        Dormant = "dormant",
+        /// Active and exempt.
+        Exempt = "exempt",
+        /// Active with TOTP, exempt or not.
+        Totp = "totp",
+        /// Active with a passkey, exempt or not.
+        Passkey = "passkey",
+        /// Active and linked to an OAuth provider.
+        Oauth = "oauth",
+        /// Active and linked to a SAML provider.
+        Saml = "saml",
+        /// Eligible with exactly one enrolled method.
+        SingleFactor = "single_factor",
+        /// Active, and a bare password may open RPC.
+        PasswordRpc = "password_rpc",
+    }
+}
+
+vocabulary! {
+    /// Which API keys a list holds. A working key is unexpired and its owner is active.
+    KeyState {
+        /// Unexpired, of active people.
+        Working = "working",
+        /// Working, without a scope.
+        Unrestricted = "unrestricted",
+        /// Working, younger than 30 days.
+        Lt30d = "lt_30d",
+        /// Working, 30 to 90 days old.
+        From30To90d = "30d_90d",
+        /// Working, 90 to 365 days old.
+        From90To365d = "90d_365d",
+        /// Working, at least 365 days old.
+        Ge365d = "ge_365d",
+        /// Working, without a date.
+        WithoutExpiry = "without_expiry",
+        /// Working, and ends within 30 days.
+        Expiring = "expiring",
+        /// Working, of people in a role, exempt or not.
+        OfPrivileged = "of_privileged",
+        /// Working, of people without an accepted factor, exempt or not.
+        OfUnprotected = "of_unprotected",
+        /// Unexpired, of archived people: they work again when the owner does.
+        OfArchived = "of_archived",
+        /// Past their date.
+        Expired = "expired",
+    }
+}
+
+/// One poll's facts under the terms that it was counted by, kept as long as its numbers are true.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Roster {
+    /// What Odoo said.
+    pub facts: Facts,
+    /// Who is what.
+    pub standing: Standing,
+    accepted: BTreeSet<Factor>,
+    exemptions: Vec<Exemption>,
+}
+
+/// People to list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wanted<'a> {
+    /// Which.
+    pub state: State,
+    /// Only of this type.
+    pub user_type: Option<UserType>,
+    /// Only of a role.
+    pub role: Option<InRole<'a>>,
+    /// Only those exempt for this reason.
+    pub reason: Option<ExemptReason>,
+}
+
+/// A role, or any.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InRole<'a> {
+    /// In at least one role.
+    Any,
+    /// In this one.
+    Named(&'a str),
+}
+
+/// A set of people of whom portal people, who are many, need not be known by id.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Selection {
+    /// People who are known by id.
+    pub ids: IdSet,
+    /// Where there: all portal people are in the set too, but for these.
+    pub portal_except: Option<IdSet>,
+}
+
+/// Why there is no list: it would not be known to be complete.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unlisted {
+    /// The polling account or the Odoo version cannot give it completely.
+    #[error("{what} are not known completely: {}", .gap.seen)]
+    Missing {
+        /// What.
+        what: &'static str,
+        /// Why, and what to grant.
+        gap: Gap,
+    },
+    /// No exported family needs it, so that polls do not ask for it.
+    #[error("{0} are not asked for: metrics.disable switches off all families that need them")]
+    NotAsked(&'static str),
+    /// The configuration has no such role.
+    #[error("there is no role '{0}'")]
+    NoSuchRole(String),
+}
+
+impl Roster {
+    /// Keeps what a poll found.
+    pub fn new(facts: Facts, standing: Standing, terms: &Terms) -> Self {
+        Self {
+            facts,
+            standing,
+            accepted: terms.accepted.clone(),
+            exemptions: terms.exemptions.to_vec(),
+        }
+    }
+
+    /// What the configuration said when the poll was counted.
+    pub fn terms(&self) -> Terms<'_> {
+        Terms {
+            accepted: &self.accepted,
+            exemptions: &self.exemptions,
+        }
+    }
+
+    /// Who is wanted.
+    ///
+    /// # Errors
+    /// When that is not completely known.
+    pub fn people(&self, wanted: &Wanted) -> Result<Selection, Unlisted> {
+        self.narrow(self.in_state(wanted.state)?, wanted)
+    }
+
+    /// Of these, those of the wanted type, role and reason, whatever their state.
+    ///
+    /// # Errors
+    /// When that is not completely known.
+    pub fn narrow(&self, mut people: Selection, wanted: &Wanted) -> Result<Selection, Unlisted> {
+        if let Some(role) = wanted.role {
+            people = self.and(&people, &self.role(role)?);
+        }
+        if let Some(reason) = wanted.reason {
+            people = self.and(&people, &self.standing.exempt_by_reason[reason as usize]);
+        }
+        Ok(match wanted.user_type {
+            Some(user_type) => self.of_type(&people, user_type),
+            None => people,
+        })
+    }
+
+    /// How many there are.
+    pub fn count(&self, people: &Selection) -> u64 {
+        let portal = people.portal_except.as_ref().map_or(0, |except| {
+            self.facts.people.portal.saturating_sub(except.len())
+        });
+        people.ids.len() + portal
+    }
+
+    /// Whether somebody is among them whom Odoo says to be active and, where portal people are in the set, either in its `ids` or a
+    /// portal person.
+    pub fn contains(&self, people: &Selection, person: u32) -> bool {
+        people.ids.contains(person)
+            || people
+                .portal_except
+                .as_ref()
+                .is_some_and(|except| !except.contains(person) && !self.named().contains(person))
+    }
+
+    /// Whether somebody has an accepted factor, where that is known.
+    pub fn is_covered(&self, person: u32) -> Option<bool> {
+        let covered = self.standing.covered.as_ref()?;
+        let user_type = self.facts.people.type_of(person);
+        Some(covered.holders.contains(person) || covered.types[user_type])
+    }
+
+    /// The roles of somebody, in the order of their names; none where roles are not known.
+    pub fn roles_of(&self, person: u32) -> Vec<&str> {
+        let roles = self.facts.roles.complete().into_iter().flatten();
+        roles
+            .filter(|(_, people)| people.contains(person))
+            .map(|(role, _)| role.as_str())
+            .collect()
+    }
+
+    /// Why somebody is exempt, if they are.
+    pub fn exempt_reason(&self, person: u32) -> Option<ExemptReason> {
+        let by_reason = &self.standing.exempt_by_reason;
+        let exempt = |reason: &&ExemptReason| by_reason[**reason as usize].contains(person);
+        ExemptReason::ALL.iter().find(exempt).copied()
+    }
+
+    /// The API keys that are wanted, in the order of their ids.
+    ///
+    /// # Errors
+    /// When they are not completely known.
+    pub fn keys(&self, state: KeyState) -> Result<Vec<&ApiKey>, Unlisted> {
+        let rows = known("API keys", &self.facts.keys)?;
+        let now = self.facts.now;
+        let unexpired = |key: &ApiKey| key.expires.is_none_or(|end| end > now);
+        let working = |key: &ApiKey| key.owner_active && unexpired(key);
+        let days = |days: i64| SignedDuration::from_hours(24 * days);
+        let aged = |key: &ApiKey, from: i64, to: i64| {
+            let age = now.duration_since(key.created);
+            working(key) && (from == 0 || age >= days(from)) && (to == 0 || age < days(to))
+        };
+        let chosen = |keep: &dyn Fn(&ApiKey) -> bool| -> Result<Vec<&ApiKey>, Unlisted> {
+            Ok(rows.iter().filter(|key| keep(key)).collect())
+        };
+        match state {
+            KeyState::Working => chosen(&working),
+            KeyState::Unrestricted => {
+                chosen(&|key| working(key) && key.scope == Scope::Unrestricted)
+            }
+            KeyState::Lt30d => chosen(&|key| aged(key, 0, 30)),
+            KeyState::From30To90d => chosen(&|key| aged(key, 30, 90)),
+            KeyState::From90To365d => chosen(&|key| aged(key, 90, 365)),
+            KeyState::Ge365d => chosen(&|key| aged(key, 365, 0)),
+            KeyState::WithoutExpiry => chosen(&|key| working(key) && key.expires.is_none()),
+            KeyState::Expiring => {
+                let soon = |key: &ApiKey| {
+                    key.expires
+                        .is_some_and(|end| end.duration_since(now) < days(30))
+                };
+                chosen(&|key| working(key) && soon(key))
+            }
+            KeyState::OfPrivileged => {
+                let privileged = self.role(InRole::Any)?;
+                chosen(&|key| working(key) && privileged.contains(key.owner))
+            }
+            KeyState::OfUnprotected => {
+                self.covered()?;
+                chosen(&|key| working(key) && self.is_covered(key.owner) == Some(false))
+            }
+            KeyState::OfArchived => chosen(&|key| !key.owner_active && unexpired(key)),
+            KeyState::Expired => chosen(&|key| !unexpired(key)),
+        }
+    }
+
+    fn in_state(&self, state: State) -> Result<Selection, Unlisted> {
+        let facts = &self.facts;
+        let everybody = || Selection {
+            ids: self.named(),
+            portal_except: Some(IdSet::new()),
+        };
+        let eligible = || self.minus(everybody(), &self.standing.exempt);
+        let unprotected = || -> Result<Selection, Unlisted> {
+            let covered = self.covered()?;
+            let rest = self.minus(eligible(), &covered.holders);
+            Ok(self.of_types(&rest, |user_type| !covered.types[user_type]))
+        };
+        let holders = |people: &IdSet| Ok(self.and(&everybody(), people));
+        match state {
+            State::Active => Ok(everybody()),
+            State::Eligible => Ok(eligible()),
+            State::Protected => {
+                let covered = self.covered()?;
+                let eligible = eligible();
+                let whole = self.of_types(&eligible, |user_type| covered.types[user_type]);
+                let rest = self.of_types(&eligible, |user_type| !covered.types[user_type]);
+                Ok(Selection {
+                    ids: whole.ids | self.and(&rest, &covered.holders).ids,
+                    portal_except: whole.portal_except,
+                })
+            }
+            State::Unprotected => unprotected(),
+            State::Grace => Ok(self.and(&unprotected()?, &facts.recent)),
+            State::PastGrace => Ok(self.minus(unprotected()?, &facts.recent)),
+            State::Dormant => {
+                let awake = known("logins", &facts.awake)?;
+                Ok(self.minus(unprotected()?, awake))
+            }
+            State::Exempt => holders(&self.standing.exempt),
+            State::Totp => holders(known("TOTP enrolments", &facts.totp)?),
+            State::Passkey => holders(known("passkeys", &facts.passkey)?),
+            State::Oauth => holders(known("links to OAuth", &facts.oauth)?),
+            State::Saml => holders(known("links to SAML", &facts.saml)?),
+            State::SingleFactor => {
+                let totp = known("TOTP enrolments", &facts.totp)?;
+                let passkey = known("passkeys", &facts.passkey)?;
+                Ok(self.and(&eligible(), &(totp ^ passkey)))
+            }
+            State::PasswordRpc => {
+                let Some(open) = password_rpc(facts) else {
+                    known("modules", &facts.modules)?;
+                    known("the policy's settings", &facts.policy)?;
+                    return Err(Unlisted::NotAsked("modules"));
+                };
+                Ok(match open {
+                    PasswordRpc::Closed => Selection::default(),
+                    PasswordRpc::OpenExcept { types } => {
+                        let totp = known("TOTP enrolments", &facts.totp)?;
+                        let rest = self.minus(everybody(), totp);
+                        self.of_types(&rest, |user_type| !types[user_type])
+                    }
+                })
+            }
+        }
+    }
+
+    fn covered(&self) -> Result<&super::posture::Covered, Unlisted> {
+        for factor in &self.accepted {
+            match factor {
+                Factor::Totp => {
+                    known("TOTP enrolments", &self.facts.totp)?;
+                }
+                Factor::Passkey => {
+                    known("passkeys", &self.facts.passkey)?;
+                }
+                Factor::Sso => {
+                    known("links to OAuth", &self.facts.oauth)?;
+                    known("links to SAML", &self.facts.saml)?;
+                }
+                Factor::EmailPolicy => {
+                    known("modules", &self.facts.modules)?;
+                    known("the policy's settings", &self.facts.policy)?;
+                }
+            }
+        }
+        let covered = self.standing.covered.as_ref();
+        covered.ok_or(Unlisted::NotAsked("accepted factors"))
+    }
+
+    fn role(&self, role: InRole) -> Result<IdSet, Unlisted> {
+        let roles = known("members of groups", &self.facts.roles)?;
+        match role {
+            InRole::Any => Ok(roles.values().fold(IdSet::new(), |all, it| all | it)),
+            InRole::Named(name) => {
+                let people = roles.get(name).cloned();
+                people.ok_or_else(|| Unlisted::NoSuchRole(name.to_owned()))
+            }
+        }
+    }
+
+    /// Active people who are no portal people.
+    fn named(&self) -> IdSet {
+        let people = &self.facts.people;
+        &people.internal | &people.public | &people.none
+    }
+
+    fn minus(&self, mut people: Selection, others: &IdSet) -> Selection {
+        people.ids -= others;
+        if let Some(except) = &mut people.portal_except {
+            *except |= others - self.named();
+        }
+        people
+    }
+
+    /// Of these, those who are also among others, who are known by id and active.
+    fn and(&self, people: &Selection, others: &IdSet) -> Selection {
+        let mut ids = &people.ids & others;
+        if let Some(except) = &people.portal_except {
+            ids |= others - self.named() - except;
+        }
+        Selection {
+            ids,
+            portal_except: None,
+        }
+    }
+
+    fn of_type(&self, people: &Selection, user_type: UserType) -> Selection {
+        self.of_types(people, |it| it == user_type)
+    }
+
+    fn of_types(&self, people: &Selection, wanted: impl Fn(UserType) -> bool) -> Selection {
+        let all = &self.facts.people;
+        let wanted = PerType::from_fn(wanted);
+        let sets = [
+            (UserType::Internal, &all.internal),
+            (UserType::Public, &all.public),
+            (UserType::None, &all.none),
+        ];
+        let mut ids = people.ids.clone();
+        for (user_type, set) in sets {
+            if !wanted[user_type] {
+                ids -= set;
+            }
+        }
+        if !wanted[UserType::Portal] {
+            ids &= self.named();
+        }
+        Selection {
+            ids,
+            portal_except: people
+                .portal_except
+                .clone()
+                .filter(|_| wanted[UserType::Portal]),
+        }
+    }
+}
+
+fn known<'a, T>(what: &'static str, fact: &'a Known<T>) -> Result<&'a T, Unlisted> {
+    match fact {
+        Known::Complete(fact) => Ok(fact),
+        Known::Missing(gap) => Err(Unlisted::Missing {
+            what,
+            gap: gap.clone(),
+        }),
+        Known::NotAsked => Err(Unlisted::NotAsked(what)),
+    }
+}

@@ -1,0 +1,291 @@
+//! Who the people and the API keys behind numbers are: read only when somebody wants to see them, and kept nowhere.
+//!
+//! A long list costs one request for the ids in their order, whatever its length, and one for the rows that are shown. What a list
+//! holds is decided from the poll's sets; Odoo only sorts, searches and names.
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::call::{self, Call};
+use super::date::Date;
+use super::error::Error;
+use super::plan::{any, unless_false};
+use super::session::{Session, decode};
+use super::transport::Transport;
+use crate::domain::facts::Facts;
+use crate::domain::roster::{Roster, Selection};
+use crate::domain::vocabulary::vocabulary;
+use crate::domain::{Api, IdSet};
+
+/// As whom to ask: nothing has to be negotiated, and Odoo counts no login.
+#[derive(Debug, Clone, Copy)]
+pub struct Account {
+    api: Api,
+    uid: u32,
+}
+
+impl From<&Facts> for Account {
+    fn from(facts: &Facts) -> Self {
+        Self {
+            api: facts.server.api,
+            uid: facts.poller,
+        }
+    }
+}
+
+impl From<&Session> for Account {
+    fn from(session: &Session) -> Self {
+        Self {
+            api: session.server().api,
+            uid: session.uid,
+        }
+    }
+}
+
+vocabulary! {
+    /// What people are sorted by.
+    SortPeople {
+        /// By name.
+        Name = "name",
+        /// By login.
+        Login = "login",
+        /// By when the account was made.
+        Created = "created",
+        /// By id.
+        Id = "id",
+    }
+}
+
+/// In which order, and which of them.
+#[derive(Debug, Clone, Copy)]
+pub struct Ordered<'a> {
+    /// By what.
+    pub by: SortPeople,
+    /// The greatest first.
+    pub descending: bool,
+    /// Only those whose name or login holds this text, upper or lower case.
+    pub search: Option<&'a str>,
+}
+
+/// Somebody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    /// `res.users` id.
+    pub id: u32,
+    /// What the person is called.
+    pub name: String,
+    /// What the person logs in with.
+    pub login: String,
+    /// Whether the account is active now.
+    pub active: bool,
+    /// When the account was made.
+    pub created: Option<Timestamp>,
+    /// The newest login with a password.
+    pub last_login: Option<Timestamp>,
+}
+
+/// What an API key is called. The key itself is never asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyName {
+    /// `res.users.apikeys` id.
+    pub id: u32,
+    /// What its owner called it.
+    pub name: String,
+    /// What it opens; `None`: everything.
+    pub scope: Option<String>,
+}
+
+/// How many rows one request asks for.
+pub const ROWS: usize = 2_000;
+
+/// The ids of a selection, in order: one request.
+///
+/// # Errors
+/// When the server fails.
+pub async fn ordered(
+    transport: &Transport,
+    roster: &Roster,
+    people: &Selection,
+    order: &Ordered<'_>,
+) -> Result<Vec<u32>, Error> {
+    if people.portal_except.is_none() && people.ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut domain = domain_of(&roster.facts, people);
+    if let Some(text) = order.search {
+        let text = escaped(text);
+        let leaf = |field: &str| json!([field, "ilike", text]);
+        domain.extend(any(vec![leaf("name"), leaf("login")]));
+    }
+    let field = match order.by {
+        SortPeople::Name => "name",
+        SortPeople::Login => "login",
+        SortPeople::Created => "create_date",
+        SortPeople::Id => "id",
+    };
+    let direction = if order.descending { "desc" } else { "asc" };
+    let call = Call::new("res.users", "search")
+        .arg("domain", domain)
+        .named("order", format!("{field} {direction}, id {direction}"))
+        .with_archived();
+    let reply = asked(transport, Account::from(&roster.facts), call).await?;
+    let mut ids: Vec<u32> = decode(reply, "ids of people")?;
+    ids.retain(|id| roster.contains(people, *id));
+    Ok(ids)
+}
+
+/// Who these people are, in the order of their ids, archived ones too; whoever does not exist any more is left out.
+///
+/// # Errors
+/// When the server fails.
+pub async fn people(
+    transport: &Transport,
+    account: impl Into<Account>,
+    ids: &IdSet,
+) -> Result<Vec<Person>, Error> {
+    let account = account.into();
+    let fields = ["name", "login", "active", "create_date", "login_date"];
+    let rows: Vec<PersonRow> = rows(transport, account, "res.users", ids, &fields).await?;
+    Ok(rows.into_iter().map(Person::from).collect())
+}
+
+/// What these API keys are called, in the order of their ids; one that does not exist any more is left out.
+///
+/// # Errors
+/// When the server fails.
+pub async fn key_names(
+    transport: &Transport,
+    account: impl Into<Account>,
+    ids: &IdSet,
+) -> Result<Vec<KeyName>, Error> {
+    let fields = ["name", "scope"];
+    let account = account.into();
+    let rows: Vec<KeyRow> = rows(transport, account, "res.users.apikeys", ids, &fields).await?;
+    Ok(rows.into_iter().map(KeyName::from).collect())
+}
+
+/// The API keys among these whose name holds a text, upper or lower case.
+///
+/// # Errors
+/// When the server fails.
+pub async fn keys_called(
+    transport: &Transport,
+    account: impl Into<Account>,
+    ids: &IdSet,
+    text: &str,
+) -> Result<IdSet, Error> {
+    let ids: Vec<u32> = ids.iter().collect();
+    let domain = json!([["id", "in", ids], ["name", "ilike", escaped(text)]]);
+    let call = Call::new("res.users.apikeys", "search").arg("domain", domain);
+    let found: Vec<u32> = decode(asked(transport, account.into(), call).await?, "API keys")?;
+    Ok(found.into_iter().collect())
+}
+
+async fn rows<T: serde::de::DeserializeOwned>(
+    transport: &Transport,
+    account: Account,
+    model: &'static str,
+    ids: &IdSet,
+    fields: &[&str],
+) -> Result<Vec<T>, Error> {
+    let ids: Vec<u32> = ids.iter().collect();
+    let mut rows = Vec::with_capacity(ids.len());
+    for ids in ids.chunks(ROWS) {
+        let call = Call::new(model, "search_read")
+            .arg("domain", json!([["id", "in", ids]]))
+            .named("fields", fields)
+            .named("order", "id")
+            .with_archived();
+        let mut found: Vec<T> = decode(asked(transport, account, call).await?, model)?;
+        rows.append(&mut found);
+    }
+    Ok(rows)
+}
+
+async fn asked(transport: &Transport, account: Account, call: Call) -> Result<Value, Error> {
+    call::call(transport, account.api, account.uid, call).await
+}
+
+/// People who are known by id may have been archived since. Portal people are found as the poll counted them.
+fn domain_of(facts: &Facts, people: &Selection) -> Vec<Value> {
+    let ids: Vec<u32> = people.ids.iter().collect();
+    let known = json!(["id", "in", ids]);
+    if people.portal_except.is_none() {
+        return vec![known];
+    }
+    let groups = &facts.portal;
+    let portal = [
+        json!("&"),
+        json!("&"),
+        json!("&"),
+        json!(["active", "=", true]),
+        json!(["id", "not in", groups.nobody]),
+        json!([groups.field, "in", groups.portal]),
+        json!([groups.field, "not in", groups.internal]),
+    ];
+    let mut domain = Vec::new();
+    if !ids.is_empty() {
+        domain.extend([json!("|"), known]);
+    }
+    domain.extend(portal);
+    domain
+}
+
+/// Odoo takes `%` and `_` for any text and any character.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if matches!(c, '%' | '_' | '\\') {
+            escaped.push('\\');
+        }
+        escaped.push(c);
+    }
+    escaped
+}
+
+#[derive(Deserialize)]
+struct PersonRow {
+    id: u32,
+    #[serde(deserialize_with = "unless_false")]
+    name: Option<String>,
+    #[serde(deserialize_with = "unless_false")]
+    login: Option<String>,
+    active: bool,
+    #[serde(deserialize_with = "unless_false")]
+    create_date: Option<Date>,
+    #[serde(deserialize_with = "unless_false")]
+    login_date: Option<Date>,
+}
+
+impl From<PersonRow> for Person {
+    fn from(row: PersonRow) -> Self {
+        Self {
+            id: row.id,
+            name: row.name.unwrap_or_default(),
+            login: row.login.unwrap_or_default(),
+            active: row.active,
+            created: row.create_date.map(Timestamp::from),
+            last_login: row.login_date.map(Timestamp::from),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct KeyRow {
+    id: u32,
+    #[serde(deserialize_with = "unless_false")]
+    name: Option<String>,
+    #[serde(deserialize_with = "unless_false")]
+    scope: Option<String>,
+}
+
+impl From<KeyRow> for KeyName {
+    fn from(row: KeyRow) -> Self {
+        Self {
+            id: row.id,
+            name: row.name.unwrap_or_default(),
+            scope: row.scope.filter(|scope| !scope.is_empty()),
+        }
+    }
+}

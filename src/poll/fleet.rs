@@ -1,0 +1,146 @@
+//! Which targets are polled, and what a new configuration makes of them.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use tokio::sync::{Semaphore, mpsc};
+
+use super::memory::Remembered;
+use super::poller::{Poller, Shared};
+use super::scheduler::Scheduler;
+use super::settings::Settings;
+use crate::config::{Config, Target};
+use crate::domain::alert::Transitions;
+use crate::exposition::{Board, ExporterState};
+use crate::odoo::Clients;
+use crate::store::Store;
+
+/// Polls that run at the same time: each holds a socket and the replies that it reads.
+const ALL_HOSTS: usize = 256;
+
+/// Polls of one host that run at the same time.
+const ONE_HOST: usize = 4;
+
+/// The targets that are polled.
+#[derive(Debug)]
+pub struct Fleet {
+    shared: Arc<Shared>,
+    hosts: HashMap<String, Arc<Semaphore>>,
+    /// In the configuration's order.
+    pollers: Vec<Arc<Poller>>,
+    joining: mpsc::UnboundedSender<Vec<Arc<Poller>>>,
+}
+
+/// What a configuration changed, in numbers of targets.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// They were not there before.
+    pub added: usize,
+    /// They are not there any more.
+    pub removed: usize,
+    /// They are configured in another way.
+    pub changed: usize,
+    /// Nothing happened to them.
+    pub kept: usize,
+}
+
+impl Fleet {
+    /// No targets, and who will poll them. A store, if there is one, remembers over restarts; what it finds to have happened to people
+    /// goes to `transitions`.
+    pub fn new(
+        board: &Arc<Board>,
+        exporter: &Arc<ExporterState>,
+        clients: &Arc<Clients>,
+        store: Option<Store>,
+        transitions: mpsc::Sender<Transitions>,
+    ) -> (Self, Scheduler) {
+        let (joining, joined) = mpsc::unbounded_channel();
+        let shared = Shared {
+            board: Arc::clone(board),
+            clients: Arc::clone(clients),
+            exporter: Arc::clone(exporter),
+            everywhere: Semaphore::new(ALL_HOSTS),
+            store: store.map(Remembered::new),
+            transitions,
+        };
+        let fleet = Self {
+            shared: Arc::new(shared),
+            hosts: HashMap::new(),
+            pollers: Vec::new(),
+            joining,
+        };
+        (fleet, Scheduler::new(joined))
+    }
+
+    /// Polls and shows the targets of a configuration that are in this process's shard, and no others. Who is configured as before notices nothing; who is configured in
+    /// another way keeps counters and place, and is polled soon. Of new ones is shown what is known of before a restart.
+    ///
+    /// Not to be given up half-way: the targets would be lost.
+    pub async fn apply(&mut self, config: &Config) -> Changes {
+        let roles = Arc::new(config.roles.clone());
+        let name = |poller: Arc<Poller>| (poller.settings().target.name.clone(), poller);
+        let mut before: HashMap<String, Arc<Poller>> = self.pollers.drain(..).map(name).collect();
+        let mut changes = Changes::default();
+        let mut joining = Vec::new();
+        let shard = self.shared.exporter.shard();
+        let held = |target: &&Arc<Target>| shard.holds(&target.name);
+        for target in config.targets.iter().filter(held) {
+            let settings = Settings::new(config, &roles, target);
+            let host = self.host(target);
+            let poller = match before.remove(&target.name) {
+                Some(poller) if *poller.settings() == settings => {
+                    changes.kept += 1;
+                    self.pollers.push(poller);
+                    continue;
+                }
+                Some(poller) => {
+                    changes.changed += 1;
+                    poller.replaced(settings, host).await
+                }
+                None => {
+                    changes.added += 1;
+                    let poller = Poller::new(settings, &self.shared, host);
+                    poller.resume().await;
+                    poller
+                }
+            };
+            let poller = Arc::new(poller);
+            joining.push(Arc::clone(&poller));
+            self.pollers.push(poller);
+        }
+        for poller in before.into_values() {
+            changes.removed += 1;
+            poller.retire().await;
+        }
+        let slot = |poller: &Arc<Poller>| Arc::clone(poller.slot());
+        self.shared
+            .board
+            .show(self.pollers.iter().map(slot).collect());
+        // The scheduler is gone only at shutdown.
+        let _ = self.joining.send(joining);
+        self.hosts.retain(|_, host| Arc::strong_count(host) > 1);
+        changes
+    }
+
+    fn host(&mut self, target: &Target) -> Arc<Semaphore> {
+        let host = target.url.host_str().unwrap_or_default().to_owned();
+        let places = self.hosts.entry(host);
+        Arc::clone(places.or_insert_with(|| Arc::new(Semaphore::new(ONE_HOST))))
+    }
+}
+
+impl fmt::Display for Changes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            added,
+            removed,
+            changed,
+            kept,
+        } = self;
+        write!(
+            f,
+            "targets: {added} added, {removed} removed, {changed} changed, {kept} kept"
+        )
+    }
+}

@@ -1,0 +1,170 @@
+//! Logs: one line per event, on standard error.
+//!
+//! Under systemd each line begins with its priority (`<4>`), which the journal takes off: it works for every supervisor that knows
+//! sd-daemon(3), and leaves the line as it is elsewhere. The journal's own protocol would need a socket and would take that away.
+
+mod logfmt;
+
+use std::io::{IsTerminal, stderr};
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::filter::{ParseError, Targets};
+use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
+use tracing_subscriber::fmt::{self, FmtContext};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::reload::Handle;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, Registry, reload};
+
+use logfmt::Logfmt;
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// For people: coloured on a terminal.
+    Text,
+    /// `key=value`, as Prometheus writes it.
+    Logfmt,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What is logged, which can be changed.
+#[derive(Debug, Clone)]
+pub struct Logging {
+    filter: Handle<Targets, Registry>,
+    level: Arc<Mutex<String>>,
+}
+
+impl Logging {
+    /// Starts logging. `level` is a level (`info`) or directives (`info,odoo_mfa_exporter::poll=debug`). Without a format it is text on a
+    /// terminal, and logfmt elsewhere.
+    ///
+    /// # Errors
+    /// When the level cannot be read.
+    pub fn start(level: &str, format: Option<LogFormat>) -> Result<Self, ParseError> {
+        let (filter, handle) = reload::Layer::new(filter(level)?);
+        let format = format.unwrap_or(if stderr().is_terminal() {
+            LogFormat::Text
+        } else {
+            LogFormat::Logfmt
+        });
+        let journal = is_journal();
+        let lines = fmt::layer().with_writer(stderr);
+        let lines: Box<dyn Layer<_> + Send + Sync> = match format {
+            LogFormat::Text => {
+                let text = fmt::format().with_target(false);
+                let lines = lines.with_ansi(wants_colour(&stderr()));
+                lines.event_format(Line::new(text, journal)).boxed()
+            }
+            LogFormat::Logfmt => lines.event_format(Line::new(Logfmt, journal)).boxed(),
+            LogFormat::Json => {
+                let json = fmt::format().json().with_target(false).flatten_event(true);
+                let json = json.with_current_span(false).with_span_list(false);
+                let fields = fmt::format::JsonFields::new();
+                let lines = lines.event_format(Line::new(json, journal));
+                lines.fmt_fields(fields).boxed()
+            }
+        };
+        // It fails only if logging runs already, in tests.
+        let _ = tracing_subscriber::registry()
+            .with(filter)
+            .with(lines)
+            .try_init();
+        Ok(Self {
+            filter: handle,
+            level: Arc::new(Mutex::new(level.to_owned())),
+        })
+    }
+
+    /// What is logged: a level, or directives.
+    pub fn level(&self) -> String {
+        self.current().clone()
+    }
+
+    /// Logs this from now on, until it is changed again or the process ends.
+    ///
+    /// # Errors
+    /// When the level cannot be read.
+    pub fn set_level(&self, level: &str) -> Result<(), ParseError> {
+        let filter = filter(level)?;
+        let mut current = self.current();
+        // It fails only if nothing is logged any more.
+        let _ = self.filter.reload(filter);
+        level.clone_into(&mut current);
+        Ok(())
+    }
+
+    fn current(&self) -> std::sync::MutexGuard<'_, String> {
+        self.level.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether an output wants colours: if it is a terminal, and `NO_COLOR` does not say otherwise.
+pub fn wants_colour(output: &impl IsTerminal) -> bool {
+    output.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Libraries speak only when something is wrong: their debug output may hold what ours must not.
+fn filter(level: &str) -> Result<Targets, ParseError> {
+    let directives = if level.contains(['=', ',']) {
+        level.to_owned()
+    } else {
+        format!("warn,odoo_mfa_exporter={level}")
+    };
+    directives.parse()
+}
+
+/// Whether standard error is the journal, by what systemd says of it.
+fn is_journal() -> bool {
+    let Some(stream) = std::env::var_os("JOURNAL_STREAM") else {
+        return false;
+    };
+    let file = stderr()
+        .as_fd()
+        .try_clone_to_owned()
+        .map(std::fs::File::from);
+    let metadata = file.and_then(|file| file.metadata());
+    metadata.is_ok_and(|it| *stream == *format!("{}:{}", it.dev(), it.ino()))
+}
+
+/// A line, with its priority in front where somebody takes that off.
+struct Line<F> {
+    format: F,
+    priority: bool,
+}
+
+impl<F> Line<F> {
+    fn new(format: F, priority: bool) -> Self {
+        Self { format, priority }
+    }
+}
+
+impl<S, N, F> FormatEvent<S, N> for Line<F>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+    F: FormatEvent<S, N>,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> std::fmt::Result {
+        if self.priority {
+            let priority = match *event.metadata().level() {
+                Level::ERROR => 3,
+                Level::WARN => 4,
+                Level::INFO => 6,
+                Level::DEBUG | Level::TRACE => 7,
+            };
+            write!(writer, "<{priority}>")?;
+        }
+        self.format.format_event(context, writer, event)
+    }
+}

@@ -1,0 +1,118 @@
+//! What systemd is told: that the daemon is ready, how it is, and that it lives. Without `NOTIFY_SOCKET` nobody is told anything.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sd_notify::NotifyState;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use super::vitals::Vitals;
+use crate::exposition::{Board, ExporterState};
+use crate::poll::Pulse;
+
+/// `systemctl status` is never older.
+const STATUS_EVERY: Duration = Duration::from_secs(10);
+
+/// What the status line is made of.
+#[derive(Debug, Clone)]
+pub(super) struct Status {
+    pub(super) board: Arc<Board>,
+    pub(super) exporter: Arc<ExporterState>,
+    pub(super) pulse: Arc<Pulse>,
+}
+
+/// The port is bound and what is remembered is shown.
+pub(super) fn ready(status: &Status) {
+    tell(&[NotifyState::Ready, NotifyState::Status(&status.line())]);
+}
+
+/// A configuration is being loaded.
+pub(super) fn reloading() {
+    if let Ok(now) = NotifyState::monotonic_usec_now() {
+        tell(&[NotifyState::Reloading, now]);
+    }
+}
+
+/// It is loaded, or refused.
+pub(super) fn reloaded() {
+    tell(&[NotifyState::Ready]);
+}
+
+/// It is about to stop.
+pub(super) fn stopping() {
+    tell(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
+}
+
+/// Keeps the status line up to date, and the watchdog quiet while the daemon lives.
+pub(super) async fn attend(status: Status, mut vitals: Vitals, stop: CancellationToken) {
+    if std::env::var_os("NOTIFY_SOCKET").is_none() {
+        return;
+    }
+    // Three chances within the time that systemd gives.
+    let watchdog = sd_notify::watchdog_enabled();
+    let every = watchdog.map_or(STATUS_EVERY, |within| STATUS_EVERY.min(within / 4));
+    let mut ticks = interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut shown = String::new();
+    let mut stuck = false;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        let line = status.line();
+        if line != shown {
+            tell(&[NotifyState::Status(&line)]);
+            shown = line;
+        }
+        if watchdog.is_none() {
+            continue;
+        }
+        match vitals.check().await {
+            Ok(()) => {
+                tell(&[NotifyState::Watchdog]);
+                if std::mem::take(&mut stuck) {
+                    info!("goes on again, and so does the watchdog");
+                }
+            }
+            Err(error) if !stuck => {
+                warn!(%error, "does not go on: unless that changes, systemd will restart it");
+                stuck = true;
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+fn tell(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        debug!(%error, "systemd cannot be told");
+    }
+}
+
+impl Status {
+    fn line(&self) -> String {
+        let states = self.board.states();
+        let mut line = format!("targets: {} up, {} down", states.up, states.down);
+        if states.pending > 0 {
+            line += &format!(", {} not polled yet", states.pending);
+        }
+        let time = |time: Timestamp| time.strftime("%F %T UTC").to_string();
+        if let Some(next) = self.pulse.next_poll()
+            && let Ok(next) = Timestamp::now().checked_add(next)
+        {
+            line += &format!("; next poll {}", time(next));
+        }
+        let config = self.exporter.config();
+        if let Some(loaded) = config.loaded_at {
+            line += &format!("; configuration of {}", time(loaded));
+        }
+        if !config.last_successful {
+            line += ", the newer one is refused";
+        }
+        line
+    }
+}

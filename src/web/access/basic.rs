@@ -1,0 +1,147 @@
+//! Basic authentication (RFC 7617) against bcrypt hashes.
+//!
+//! bcrypt is slow on purpose. It runs beside the async code, one at a time, and what was right once is recognized by a keyed hash.
+//! Only that is kept, one for each user, so that nobody's attempts can crowd it out. A name that is no user's is compared with the hash
+//! of some user: it takes as long as another.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use ring::hmac;
+use ring::rand::SystemRandom;
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::Semaphore;
+
+use super::Refusal;
+use crate::config::web_file::PasswordHash;
+
+/// Those who sign in for the first time, or with a wrong password, and may wait for their turn.
+const WAITING: usize = 64;
+
+/// What a client says who it is.
+#[derive(Debug)]
+pub(super) struct Credentials {
+    pub(super) user: String,
+    password: SecretString,
+}
+
+impl Credentials {
+    /// What the header says; `None` if there is none that can be read.
+    pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
+        let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
+        let (scheme, encoded) = value.split_once(' ')?;
+        if !scheme.eq_ignore_ascii_case("basic") {
+            return None;
+        }
+        let decoded = BASE64_STANDARD.decode(encoded.trim()).ok()?;
+        let text = SecretString::from(String::from_utf8(decoded).ok()?);
+        let (user, password) = text.expose_secret().split_once(':')?;
+        Some(Self {
+            user: user.to_owned(),
+            password: SecretString::from(password),
+        })
+    }
+}
+
+/// Compares passwords.
+pub(super) struct Passwords {
+    key: hmac::Key,
+    /// Of each user, the password that was right last, hashed with the key.
+    right: Arc<Mutex<HashMap<String, hmac::Tag>>>,
+    turn: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
+}
+
+impl Passwords {
+    pub(super) fn new() -> Self {
+        let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new())
+            .expect("the system gives random bytes");
+        Self {
+            key,
+            right: Arc::default(),
+            turn: Arc::new(Semaphore::new(1)),
+            waiting: Arc::new(Semaphore::new(WAITING)),
+        }
+    }
+
+    /// Whether it is a user's password.
+    ///
+    /// # Errors
+    /// When too many wait for an answer.
+    pub(super) async fn verify(
+        &self,
+        users: &BTreeMap<String, PasswordHash>,
+        credentials: &Credentials,
+    ) -> Result<bool, Refusal> {
+        let Credentials { user, password } = credentials;
+        let known = users.get(user);
+        let Some(hash) = known.or_else(|| self.stand_in(users, user)) else {
+            return Ok(false);
+        };
+        let tag = self.tag(hash, password);
+        if known.is_some() && self.was_right(user, &tag) {
+            return Ok(true);
+        }
+        let _waits = self.waiting.try_acquire().map_err(|_| Refusal::Busy)?;
+        let turn = Arc::clone(&self.turn).acquire_owned().await;
+        // Whoever came before may have said the same.
+        if known.is_some() && self.was_right(user, &tag) {
+            return Ok(true);
+        }
+        let (hash, password) = (hash.clone(), password.clone());
+        let right = tokio::task::spawn_blocking(move || {
+            // Held until bcrypt ends, even if the client has gone.
+            let _turn = turn;
+            bcrypt::verify(password.expose_secret(), hash.expose()).unwrap_or(false)
+        })
+        .await
+        .unwrap_or(false);
+        let right = right && known.is_some();
+        if right {
+            self.right().insert(user.clone(), tag);
+        }
+        Ok(right)
+    }
+
+    /// The hash that a name which is no user's is compared with: always the same one, whichever it is.
+    fn stand_in<'a>(
+        &self,
+        users: &'a BTreeMap<String, PasswordHash>,
+        user: &str,
+    ) -> Option<&'a PasswordHash> {
+        let tag = hmac::sign(&self.key, user.as_bytes());
+        let number = usize::from(u16::from_le_bytes([tag.as_ref()[0], tag.as_ref()[1]]));
+        users.values().nth(number % users.len().max(1))
+    }
+
+    fn tag(&self, hash: &PasswordHash, password: &SecretString) -> hmac::Tag {
+        let mut context = hmac::Context::with_key(&self.key);
+        // All hashes are equally long.
+        context.update(hash.expose().as_bytes());
+        context.update(password.expose_secret().as_bytes());
+        context.sign()
+    }
+
+    fn was_right(&self, user: &str, tag: &hmac::Tag) -> bool {
+        // Tags of a key that nobody knows: how long it takes to compare them says nothing.
+        let right = self.right();
+        right
+            .get(user)
+            .is_some_and(|right| right.as_ref() == tag.as_ref())
+    }
+
+    fn right(&self) -> std::sync::MutexGuard<'_, HashMap<String, hmac::Tag>> {
+        self.right.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Passwords {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Passwords").finish_non_exhaustive()
+    }
+}

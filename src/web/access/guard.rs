@@ -1,0 +1,241 @@
+//! What each request passes before it is answered.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use axum::http::{Method, StatusCode, Uri};
+use axum::middleware::Next;
+use axum::response::Response;
+
+use super::{Access, Refusal, Role};
+use crate::web::App;
+use crate::web::problem::refusal;
+
+/// What a route needs; the metrics need [`Role::Scrape`]. What is not listed, paths without a route too, needs [`Role::Read`].
+pub(super) const NEEDS: &[(&str, Option<Role>)] = &[
+    ("/-/healthy", None),
+    ("/-/ready", None),
+    ("/probe", Some(Role::Scrape)),
+    ("/sd", Some(Role::Scrape)),
+    ("/targets/{name}/people.csv", Some(Role::ReadNames)),
+    ("/targets/{name}/keys.csv", Some(Role::ReadNames)),
+    ("/api/v1/people", Some(Role::ReadNames)),
+    ("/api/v1/keys", Some(Role::ReadNames)),
+    ("/targets/{name}/people.csv", Some(Role::ReadNames)),
+    ("/targets/{name}/keys.csv", Some(Role::ReadNames)),
+];
+
+/// Bytes of a path and a query: no route needs more than a few hundred.
+const URI: usize = 8 << 10;
+
+/// Bytes of a body: no route reads one.
+const BODY: u64 = 64 << 10;
+
+/// Nothing that is served runs scripts, loads anything, is framed, or may be kept by a cache.
+const HEADERS: [(HeaderName, &str); 4] = [
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (header::CACHE_CONTROL, "no-store"),
+];
+
+/// Lets a request pass or refuses it, and sets the headers that every answer has.
+pub(in crate::web) async fn guard(
+    State(app): State<Arc<App>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let path = request.uri().path().to_owned();
+    let mut response = match admit(&app, request).await {
+        Ok(request) => next.run(request).await,
+        Err(refused) => refused.answer(&app.access, &path),
+    };
+    let headers = response.headers_mut();
+    for (name, value) in HEADERS {
+        headers
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
+    }
+    for (name, value) in &app.access.rules().web.headers {
+        headers.insert(name, value.clone());
+    }
+    response
+}
+
+/// Why a request is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Refused {
+    UriTooLong,
+    BodyTooLarge,
+    CrossSite,
+    TooManyRequests,
+    Unauthorized,
+    Forbidden(Role),
+}
+
+async fn admit(app: &App, request: Request) -> Result<Request, Refused> {
+    let (mut parts, body) = request.into_parts();
+    if length(&parts.uri) > URI {
+        return Err(Refused::UriTooLong);
+    }
+    if content_length(&parts.headers).is_some_and(|length| length > BODY) {
+        return Err(Refused::BodyTooLarge);
+    }
+    if changes_something(&parts.method) && is_cross_site(&parts.headers, &parts.uri) {
+        return Err(Refused::CrossSite);
+    }
+    let route = parts.extensions.get::<MatchedPath>();
+    if let Some(role) = needs(route.map(MatchedPath::as_str), app) {
+        let rules = app.access.rules();
+        let passes = |bucket: &super::Bucket| bucket.take(Instant::now());
+        if !rules.bucket.as_ref().is_none_or(passes) {
+            return Err(Refused::TooManyRequests);
+        }
+        let reader = app.access.reader(&parts).await.map_err(|why| match why {
+            Refusal::Unauthorized => Refused::Unauthorized,
+            Refusal::Busy => Refused::TooManyRequests,
+        })?;
+        if !reader.may(role) {
+            let unknown = reader.user().is_none() && app.access.asks_for_passwords();
+            return Err(if unknown {
+                Refused::Unauthorized
+            } else {
+                Refused::Forbidden(role)
+            });
+        }
+        parts.extensions.insert(reader);
+    }
+    Ok(Request::from_parts(parts, body))
+}
+
+fn needs(route: Option<&str>, app: &App) -> Option<Role> {
+    let Some(route) = route else {
+        return Some(Role::Read);
+    };
+    if route == app.metrics_path.as_str() {
+        return Some(Role::Scrape);
+    }
+    let listed = NEEDS.iter().find(|(path, _)| *path == route);
+    listed.map_or(Some(Role::Read), |(_, needs)| *needs)
+}
+
+fn length(uri: &Uri) -> usize {
+    uri.path_and_query().map_or(0, |it| it.as_str().len())
+}
+
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers
+        .get(header::CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()
+}
+
+fn changes_something(method: &Method) -> bool {
+    !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+}
+
+/// Whether a browser sends this on behalf of another site. Browsers say so; what is no browser has no signed-in person to misuse.
+fn is_cross_site(headers: &HeaderMap, uri: &Uri) -> bool {
+    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or(""));
+    if let Some(site) = text("sec-fetch-site") {
+        return site != "same-origin" && site != "none";
+    }
+    let Some(origin) = text("origin") else {
+        return false;
+    };
+    let host = uri
+        .authority()
+        .map(|authority| authority.as_str())
+        .or(text("host"));
+    let origin = origin.split_once("://").map(|(_, host)| host);
+    origin.is_none() || origin != host
+}
+
+impl Refused {
+    fn answer(self, access: &Access, path: &str) -> Response {
+        let (status, detail) = match self {
+            Self::UriTooLong => (StatusCode::URI_TOO_LONG, "the URL is too long"),
+            Self::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"),
+            Self::CrossSite => (
+                StatusCode::FORBIDDEN,
+                "a browser sent this on behalf of another site",
+            ),
+            Self::TooManyRequests => (StatusCode::TOO_MANY_REQUESTS, "too many requests"),
+            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "user and password are wanted"),
+            Self::Forbidden(role) => (
+                StatusCode::FORBIDDEN,
+                match role {
+                    Role::Scrape => "this needs the role `scrape` (web.roles in the configuration)",
+                    Role::Read => "this needs the role `read` (web.roles in the configuration)",
+                    Role::ReadNames => {
+                        "names of people need a signed-in reader with the role `read_names` (web.roles in the configuration)"
+                    }
+                },
+            ),
+        };
+        let mut response = refusal(path, status, detail);
+        let headers = response.headers_mut();
+        match self {
+            Self::Unauthorized if access.asks_for_passwords() => {
+                headers.insert(header::WWW_AUTHENTICATE, CHALLENGE);
+            }
+            Self::TooManyRequests => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            _ => {}
+        }
+        response
+    }
+}
+
+/// What makes a browser ask for user and password.
+pub(in crate::web) const CHALLENGE: HeaderValue =
+    HeaderValue::from_static("Basic realm=\"odoo-mfa-exporter\", charset=\"UTF-8\"");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn browsers_cannot_be_made_to_post_by_other_sites() {
+        let cross = |headers: &[(&'static str, &'static str)]| {
+            let headers = headers.iter().map(|(name, value)| {
+                (
+                    HeaderName::from_static(name),
+                    HeaderValue::from_static(value),
+                )
+            });
+            is_cross_site(&headers.collect(), &Uri::from_static("/-/reload"))
+        };
+        for (headers, expected) in [
+            (&[("host", "a:1")][..], false),
+            (&[("sec-fetch-site", "same-origin")], false),
+            (&[("sec-fetch-site", "none")], false),
+            (&[("sec-fetch-site", "same-site")], true),
+            (&[("sec-fetch-site", "cross-site")], true),
+            // What it says is more than where it comes from.
+            (
+                &[
+                    ("sec-fetch-site", "cross-site"),
+                    ("origin", "http://a:1"),
+                    ("host", "a:1"),
+                ],
+                true,
+            ),
+            (&[("origin", "http://a:1"), ("host", "a:1")], false),
+            (&[("origin", "http://a:2"), ("host", "a:1")], true),
+            (&[("origin", "http://evil"), ("host", "a:1")], true),
+            (&[("origin", "null"), ("host", "a:1")], true),
+            (&[("origin", "http://a:1")], true),
+        ] {
+            assert_eq!(cross(headers), expected, "{headers:?}");
+        }
+    }
+}

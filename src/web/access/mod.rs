@@ -1,0 +1,295 @@
+//! Who asks, and what they may do.
+//!
+//! - With users in `--web.config.file`, whoever asks must be one of them and say the password; health endpoints are exempt.
+//! - A client certificate says who somebody is if an authority verified it. Where there are users, one that `web.roles` names does
+//!   without a password, and others do not count.
+//! - `web.roles` says who may do what. Without it everybody who gets in may scrape and read numbers, and nobody names of people.
+//! - Somebody who is not signed in never reads names.
+//!
+//! Every request but those to health endpoints carries its [`Reader`]: handlers take `Extension<Reader>`.
+
+mod basic;
+mod bucket;
+mod guard;
+mod reread;
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use axum::http::request::Parts;
+
+use super::server::Connection;
+use crate::config;
+use crate::config::web_file::{CertificateNames, ServerTls, WebConfig};
+use basic::{Credentials, Passwords};
+use bucket::Bucket;
+pub(super) use guard::{CHALLENGE, guard};
+
+/// What somebody may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Read metrics.
+    Scrape,
+    /// Read numbers: pages and API.
+    Read,
+    /// Read names of people as well.
+    ReadNames,
+}
+
+/// Whoever sent a request, and what they may do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reader {
+    user: Option<Arc<str>>,
+    roles: u8,
+}
+
+impl Reader {
+    /// Somebody who is signed in.
+    pub fn signed_in(user: &str, roles: impl IntoIterator<Item = Role>) -> Self {
+        Self {
+            user: Some(user.into()),
+            roles: bits(roles),
+        }
+    }
+
+    /// Anybody, where no authentication is configured: may scrape and read numbers, never names.
+    pub fn anybody() -> Self {
+        Self {
+            user: None,
+            roles: bits([Role::Scrape, Role::Read]),
+        }
+    }
+
+    /// Who is signed in: the user of basic authentication, or the name in a client certificate.
+    pub fn user(&self) -> Option<&str> {
+        self.user.as_deref()
+    }
+
+    /// Whether they may do it.
+    pub fn may(&self, role: Role) -> bool {
+        self.roles & bits([role]) != 0
+    }
+}
+
+fn bits(roles: impl IntoIterator<Item = Role>) -> u8 {
+    roles.into_iter().fold(0, |all, role| all | 1 << role as u8)
+}
+
+/// Decides who gets in. Cheap to clone: all clones are one.
+#[derive(Debug, Clone)]
+pub struct Access(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    rules: ArcSwap<Rules>,
+    /// Held by whoever changes them.
+    changing: Mutex<()>,
+    passwords: Passwords,
+}
+
+/// What it decides by.
+#[derive(Debug)]
+struct Rules {
+    web: WebConfig,
+    roles: config::Web,
+    bucket: Option<Bucket>,
+}
+
+/// `web.roles` names somebody, and nobody can sign in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`web.roles` says who may do what, but nobody can sign in: name a --web.config.file with `basic_auth_users`, or one that verifies \
+     client certificates"
+)]
+pub struct NobodyCanSignIn;
+
+/// Why somebody does not get in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Refusal {
+    /// They said no password, or a wrong one.
+    Unauthorized,
+    /// So many are signing in that no more can wait.
+    Busy,
+}
+
+/// Who somebody turned out to be.
+enum Principal<'a> {
+    User(&'a str),
+    Certificate(&'a CertificateNames),
+    Nobody,
+}
+
+/// What stands before a certificate's name in `web.roles`. No user's name can have a colon.
+const CERTIFICATE: &str = "certificate:";
+
+impl Access {
+    /// Lets in whom the configuration says.
+    ///
+    /// # Errors
+    /// When roles are given to somebody, and nobody can sign in.
+    pub fn new(roles: &config::Web, web: WebConfig) -> Result<Self, NobodyCanSignIn> {
+        let rules = Rules::new(roles.clone(), web);
+        rules.verify()?;
+        Ok(Self(Arc::new(Shared {
+            rules: ArcSwap::from_pointee(rules),
+            changing: Mutex::default(),
+            passwords: Passwords::new(),
+        })))
+    }
+
+    /// Without authentication: everybody may scrape and read numbers, nobody names.
+    pub fn open() -> Self {
+        Self::new(&config::Web::default(), WebConfig::default())
+            .expect("no role is given to anybody")
+    }
+
+    /// Takes other roles from now on.
+    ///
+    /// # Errors
+    /// When roles are given to somebody, and nobody can sign in. Then the old ones stay.
+    pub fn set_roles(&self, roles: &config::Web) -> Result<(), NobodyCanSignIn> {
+        self.change(|rules| {
+            let rules = Rules::new(roles.clone(), rules.web.clone());
+            rules.verify()?;
+            Ok(rules)
+        })
+    }
+
+    /// Those to whom `web.roles` gives something and who cannot sign in.
+    pub fn strangers(&self) -> Vec<String> {
+        self.rules().strangers().map(str::to_owned).collect()
+    }
+
+    /// What a new connection speaks; `None`: plain HTTP.
+    pub(super) fn tls(&self) -> Option<ServerTls> {
+        self.rules().web.tls.clone()
+    }
+
+    /// Whether to ask for a password: whether there are users.
+    pub(super) fn asks_for_passwords(&self) -> bool {
+        !self.rules().web.users.is_empty()
+    }
+
+    fn rules(&self) -> Arc<Rules> {
+        self.0.rules.load_full()
+    }
+
+    fn change<E>(&self, change: impl FnOnce(&Rules) -> Result<Rules, E>) -> Result<(), E> {
+        let changing = &self.0.changing;
+        let _changing = changing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.0.rules.store(Arc::new(change(&self.rules())?));
+        Ok(())
+    }
+
+    /// Who sent a request.
+    async fn reader(&self, request: &Parts) -> Result<Reader, Refusal> {
+        let rules = self.rules();
+        if !rules.web.users.is_empty()
+            && let Some(credentials) = Credentials::of(&request.headers)
+        {
+            let known = self
+                .0
+                .passwords
+                .verify(&rules.web.users, &credentials)
+                .await?;
+            if !known {
+                return Err(Refusal::Unauthorized);
+            }
+            return Ok(rules.reader(&Principal::User(&credentials.user)));
+        }
+        let connection = request.extensions.get::<Connection>();
+        let principal = match connection.and_then(|it| it.certificate.as_deref()) {
+            Some(names) if rules.web.users.is_empty() || rules.names(names) => {
+                Principal::Certificate(names)
+            }
+            _ => Principal::Nobody,
+        };
+        Ok(rules.reader(&principal))
+    }
+}
+
+impl Rules {
+    fn new(roles: config::Web, web: WebConfig) -> Self {
+        Self {
+            bucket: web.rate_limit.map(Bucket::new),
+            roles,
+            web,
+        }
+    }
+
+    fn verify(&self) -> Result<(), NobodyCanSignIn> {
+        let verified = self.web.tls.as_ref().is_some_and(|it| it.verifies_clients);
+        if self.web.users.is_empty() && !verified && self.listed().any(|entry| entry != "*") {
+            return Err(NobodyCanSignIn);
+        }
+        Ok(())
+    }
+
+    /// Every entry of every role.
+    fn listed(&self) -> impl Iterator<Item = &str> {
+        let config::Web {
+            scrape,
+            read,
+            read_names,
+        } = &self.roles;
+        let lists = scrape.iter().chain(read).chain([read_names]);
+        lists.flatten().map(String::as_str)
+    }
+
+    fn strangers(&self) -> impl Iterator<Item = &str> {
+        let verified = self.web.tls.as_ref().is_some_and(|it| it.verifies_clients);
+        self.listed()
+            .filter(move |entry| match entry.strip_prefix(CERTIFICATE) {
+                Some(_) => !verified,
+                None => *entry != "*" && !self.web.users.contains_key(*entry),
+            })
+    }
+
+    /// Whether a role is given to a certificate by name.
+    fn names(&self, names: &CertificateNames) -> bool {
+        let given = |entry: &str| {
+            entry
+                .strip_prefix(CERTIFICATE)
+                .is_some_and(|entry| names.all().any(|name| name == entry))
+        };
+        self.listed().any(given)
+    }
+
+    fn reader(&self, principal: &Principal<'_>) -> Reader {
+        let is = |entry: &String| match principal {
+            Principal::User(user) => entry == user,
+            Principal::Certificate(names) => entry
+                .strip_prefix(CERTIFICATE)
+                .is_some_and(|entry| names.all().any(|name| name == entry)),
+            Principal::Nobody => false,
+        };
+        let everybody = match principal {
+            Principal::Nobody => self.web.users.is_empty(),
+            _ => true,
+        };
+        let may = |list: &Option<BTreeSet<String>>| match list {
+            None => everybody,
+            Some(list) => list.contains("*") || list.iter().any(is),
+        };
+        let names = self.roles.read_names.iter().any(is);
+        let roles = [
+            (Role::Scrape, may(&self.roles.scrape)),
+            (Role::Read, names || may(&self.roles.read)),
+            (Role::ReadNames, names),
+        ];
+        Reader {
+            user: match principal {
+                Principal::User(user) => Some((*user).into()),
+                Principal::Certificate(names) => names.all().next().map(Into::into),
+                Principal::Nobody => None,
+            },
+            roles: bits(
+                roles
+                    .into_iter()
+                    .filter(|(_, may)| *may)
+                    .map(|(role, _)| role),
+            ),
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! The targets: how they are, and what their numbers say.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::query::{PageNumber, PageRows, Parameters, Slice, given};
+use super::view::{TargetDetail, TargetState, TargetSummary};
+use crate::domain::vocabulary::vocabulary;
+use crate::domain::{TargetSnapshot, UserType};
+use crate::web::{App, Problem};
+
+vocabulary! {
+    /// What targets are sorted by.
+    SortTargets {
+        /// In the order of the configuration.
+        Configured = "configured",
+        /// By name.
+        Name = "name",
+        /// By the coverage of internal people, the lowest first, and before them those of which it is not known.
+        Coverage = "coverage",
+    }
+}
+
+/// Which targets.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct TargetsQuery {
+    /// Only these.
+    #[serde(deserialize_with = "given")]
+    state: Option<TargetState>,
+    /// Only those whose name holds this text.
+    #[serde(deserialize_with = "given")]
+    q: Option<String>,
+    /// Only those with this label: `NAME=VALUE`.
+    #[serde(deserialize_with = "given")]
+    label: Option<Label>,
+    /// In the order of the configuration if not given.
+    #[serde(deserialize_with = "given")]
+    sort: Option<SortTargets>,
+    /// From 1.
+    #[serde(deserialize_with = "given")]
+    page: Option<PageNumber>,
+    /// Rows of a page: 100 if not given.
+    #[serde(deserialize_with = "given")]
+    per_page: Option<PageRows>,
+}
+
+/// `NAME=VALUE`.
+#[derive(Debug, JsonSchema)]
+#[schemars(inline)]
+struct Label(#[schemars(regex(pattern = r"^[^=\s][^=]*=[\s\S]*$"))] String);
+
+impl std::str::FromStr for Label {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once('=') {
+            Some((name, _)) if !name.is_empty() => Ok(Self(text.to_owned())),
+            _ => Err("`NAME=VALUE` is wanted"),
+        }
+    }
+}
+
+impl Label {
+    fn is_of(&self, target: &TargetSnapshot) -> bool {
+        self.0.split_once('=').is_some_and(|(name, value)| {
+            let mut labels = target.identity.labels.iter();
+            labels.any(|(its, with)| its == name && with == value)
+        })
+    }
+}
+
+/// A part of the list of targets.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct TargetsPage {
+    /// How many there are.
+    total: u64,
+    /// From 1.
+    page: u32,
+    /// Rows of a page.
+    per_page: u32,
+    /// The targets.
+    targets: Vec<TargetSummary>,
+}
+
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    Parameters(query): Parameters<TargetsQuery>,
+) -> Json<TargetsPage> {
+    let wanted = |target: &&Arc<TargetSnapshot>| {
+        let holds = |text: &String| target.identity.name.contains(text);
+        query.state.is_none_or(|it| it == TargetState::of(target))
+            && query.q.as_ref().is_none_or(holds)
+            && query.label.as_ref().is_none_or(|it| it.is_of(target))
+    };
+    let snapshots = app.board.snapshots();
+    let mut targets: Vec<_> = snapshots.iter().filter(wanted).collect();
+    match query.sort.unwrap_or(SortTargets::Configured) {
+        SortTargets::Configured => {}
+        SortTargets::Name => targets.sort_by(|a, b| a.identity.name.cmp(&b.identity.name)),
+        SortTargets::Coverage => targets.sort_by(|a, b| {
+            let (a, b) = (coverage(a), coverage(b));
+            a.partial_cmp(&b).unwrap_or(Ordering::Equal)
+        }),
+    }
+    let slice = Slice::new(query.page, query.per_page);
+    Json(TargetsPage {
+        total: targets.len() as u64,
+        page: slice.page,
+        per_page: slice.per_page,
+        targets: slice
+            .of(&targets)
+            .iter()
+            .map(|target| TargetSummary::of(target))
+            .collect(),
+    })
+}
+
+/// Whom there is nobody of is covered.
+fn coverage(target: &TargetSnapshot) -> Option<f64> {
+    let posture = target.posture.as_ref()?;
+    let protected = posture.protected?[UserType::Internal];
+    let eligible = posture.eligible[UserType::Internal];
+    Some(if eligible == 0 {
+        1.0
+    } else {
+        protected as f64 / eligible as f64
+    })
+}
+
+pub(super) async fn one(
+    State(app): State<Arc<App>>,
+    Parameters(_): Parameters<Nothing>,
+    name: Result<Path<String>, PathRejection>,
+) -> Result<Json<TargetDetail>, Problem> {
+    let Path(name) = name.map_err(|error| Problem::new(error.status(), error.body_text()))?;
+    let snapshot = app.snapshot(&name)?;
+    Ok(Json(TargetDetail::of(&snapshot)))
+}
+
+/// No parameters.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Nothing {}

@@ -1,0 +1,265 @@
+//! Lists of API keys. The key itself is never read.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use futures::{Stream, StreamExt, stream};
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::csv::{Row, line, yes_or_no};
+use super::query::{Direction, KeysQuery, SortKeys};
+use super::{Asked, Directory, Refused};
+use crate::domain::IdSet;
+use crate::domain::facts::ApiKey;
+use crate::domain::roster::Selection;
+use crate::odoo::directory::{
+    KeyName, Ordered, Person, ROWS, SortPeople, key_names, keys_called, ordered,
+};
+
+/// A part of a list of API keys.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct KeysPage {
+    /// When the poll began that saw them.
+    pub as_of: Timestamp,
+    /// How many that poll counted, whatever was searched for: the number that the list explains.
+    pub counted: u64,
+    /// How many there are with the search.
+    pub total: u64,
+    /// From 1.
+    pub page: u32,
+    /// Rows of a page.
+    pub per_page: u32,
+    /// This part of it.
+    pub keys: Vec<ListedKey>,
+}
+
+/// An API key, as of the poll. What is `null` is not known, or not there any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct ListedKey {
+    /// `res.users.apikeys` id.
+    pub id: u32,
+    /// What its owner called it; `null`: it was revoked since the poll.
+    pub name: Option<String>,
+    /// What it opens; `null`: everything, RPC included.
+    pub scope: Option<String>,
+    /// When it was made.
+    pub created: Timestamp,
+    /// Its date, if it has one.
+    pub expires: Option<Timestamp>,
+    /// Its age in days, at the poll.
+    pub age_days: i64,
+    /// Whether its date had passed, at the poll.
+    pub expired: bool,
+    /// The owner's id in `res.users`.
+    pub owner: u32,
+    /// What the owner is called.
+    pub owner_name: Option<String>,
+    /// What the owner logs in with.
+    pub owner_login: Option<String>,
+    /// Whether the owner was active, at the poll.
+    pub owner_active: bool,
+    /// Whether the owner has an accepted factor.
+    pub owner_protected: Option<bool>,
+    /// The owner's roles.
+    pub owner_roles: Vec<String>,
+    /// The owner's form in Odoo.
+    pub owner_url: String,
+}
+
+impl KeysPage {
+    /// How many pages there are; one if the list is empty.
+    pub fn pages(&self) -> u32 {
+        let pages = self.total.div_ceil(u64::from(self.per_page)).max(1);
+        u32::try_from(pages).unwrap_or(u32::MAX)
+    }
+}
+
+impl Directory {
+    /// A page of a list of API keys: two requests to Odoo, one more if sorted by owner, two more with a search.
+    ///
+    /// # Errors
+    /// When the list would not be complete, or Odoo does not answer.
+    pub async fn keys(&self, target: &str, query: &KeysQuery) -> Result<KeysPage, Refused> {
+        let asked = self.ask(target)?;
+        let counted = asked.roster.keys(query.state())?.len() as u64;
+        let keys = asked.keys_in_order(query).await?;
+        let slice = query.slice();
+        Ok(KeysPage {
+            as_of: asked.roster.facts.now,
+            counted,
+            total: keys.len() as u64,
+            page: slice.page,
+            per_page: slice.per_page,
+            keys: asked.listed_keys(slice.of(&keys)).await?,
+        })
+    }
+
+    /// A whole list of API keys as CSV; see [`Directory::people_csv`].
+    ///
+    /// # Errors
+    /// When the list would not be complete, or Odoo does not answer.
+    pub async fn keys_csv(
+        &self,
+        target: &str,
+        query: &KeysQuery,
+    ) -> Result<impl Stream<Item = Result<Bytes, Refused>> + use<>, Refused> {
+        let asked = Arc::new(self.ask(target)?);
+        let keys = asked.keys_in_order(query).await?;
+        let chunks: Vec<Vec<ApiKey>> = keys.chunks(ROWS).map(<[ApiKey]>::to_vec).collect();
+        let rows = stream::iter(chunks).then(move |keys| {
+            let asked = Arc::clone(&asked);
+            async move {
+                let listed = asked.listed_keys(&keys).await?;
+                let lines: String = listed.iter().map(|row| line(row.cells())).collect();
+                Ok(Bytes::from(lines))
+            }
+        });
+        let header = Bytes::from(line(ListedKey::HEADER));
+        Ok(stream::once(async { Ok(header) }).chain(rows))
+    }
+}
+
+impl Asked {
+    async fn keys_in_order(&self, query: &KeysQuery) -> Result<Vec<ApiKey>, Refused> {
+        let mut keys: Vec<ApiKey> = self
+            .roster
+            .keys(query.state())?
+            .into_iter()
+            .copied()
+            .collect();
+        let by_owner = query.sort() == SortKeys::Owner;
+        if let Some(text) = &query.q {
+            let called: IdSet = keys.iter().map(|key| key.id).collect();
+            let facts = &self.roster.facts;
+            let called = keys_called(&self.transport, facts, &called, text);
+            let called = self.within(called).await?;
+            let owners: IdSet = self.owners(&keys, Some(text)).await?.into_iter().collect();
+            keys.retain(|key| called.contains(key.id) || owners.contains(key.owner));
+        }
+        let descending = query.order() == Direction::Desc;
+        match query.sort() {
+            // A key that is older was made earlier.
+            SortKeys::Age => keys.sort_by_key(|key| (Reverse(key.created), key.id)),
+            SortKeys::Expiry => {
+                keys.sort_by_key(|key| (key.expires.is_none(), key.expires, key.id))
+            }
+            SortKeys::Owner => {}
+        }
+        if by_owner && !keys.is_empty() {
+            let owners = self.owners(&keys, None).await?;
+            let places: HashMap<u32, usize> = owners.into_iter().zip(0..).collect();
+            let place = |key: &ApiKey| places.get(&key.owner).copied().unwrap_or(usize::MAX);
+            keys.sort_by_key(|key| (place(key), key.id));
+        }
+        if descending {
+            keys.reverse();
+        }
+        Ok(keys)
+    }
+
+    /// The owners of keys, in the order of their names; only those who are called so.
+    async fn owners(&self, keys: &[ApiKey], search: Option<&str>) -> Result<Vec<u32>, Refused> {
+        let owners = Selection {
+            ids: keys.iter().map(|key| key.owner).collect(),
+            portal_except: None,
+        };
+        let order = Ordered {
+            by: SortPeople::Name,
+            descending: false,
+            search,
+        };
+        self.within(ordered(&self.transport, &self.roster, &owners, &order))
+            .await
+    }
+
+    async fn listed_keys(&self, keys: &[ApiKey]) -> Result<Vec<ListedKey>, Refused> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let owners = self
+            .names(&keys.iter().map(|key| key.owner).collect())
+            .await?;
+        let ids: IdSet = keys.iter().map(|key| key.id).collect();
+        let names = key_names(&self.transport, &self.roster.facts, &ids);
+        let names: HashMap<u32, KeyName> = self
+            .within(names)
+            .await?
+            .into_iter()
+            .map(|name| (name.id, name))
+            .collect();
+        let describe =
+            |key: &ApiKey| self.describe_key(key, names.get(&key.id), owners.get(&key.owner));
+        Ok(keys.iter().map(describe).collect())
+    }
+
+    fn describe_key(
+        &self,
+        key: &ApiKey,
+        name: Option<&KeyName>,
+        owner: Option<&Person>,
+    ) -> ListedKey {
+        let (roster, now) = (&self.roster, self.roster.facts.now);
+        ListedKey {
+            id: key.id,
+            name: name.map(|it| it.name.clone()),
+            scope: name.and_then(|it| it.scope.clone()),
+            created: key.created,
+            expires: key.expires,
+            age_days: now.duration_since(key.created).as_hours() / 24,
+            expired: key.expires.is_some_and(|end| end <= now),
+            owner: key.owner,
+            owner_name: owner.map(|it| it.name.clone()),
+            owner_login: owner.map(|it| it.login.clone()),
+            owner_active: key.owner_active,
+            owner_protected: roster.is_covered(key.owner).filter(|_| key.owner_active),
+            owner_roles: roster
+                .roles_of(key.owner)
+                .into_iter()
+                .map(str::to_owned)
+                .collect(),
+            owner_url: self.form(key.owner),
+        }
+    }
+}
+
+impl Row<14> for ListedKey {
+    const HEADER: [&'static str; 14] = [
+        "id",
+        "name",
+        "scope",
+        "created",
+        "expires",
+        "age_days",
+        "expired",
+        "owner",
+        "owner_name",
+        "owner_login",
+        "owner_active",
+        "owner_protected",
+        "owner_roles",
+        "owner_url",
+    ];
+
+    fn cells(&self) -> [String; 14] {
+        [
+            self.id.to_string(),
+            self.name.clone().unwrap_or_default(),
+            self.scope.clone().unwrap_or_default(),
+            self.created.to_string(),
+            self.expires.map(|at| at.to_string()).unwrap_or_default(),
+            self.age_days.to_string(),
+            yes_or_no(Some(self.expired)),
+            self.owner.to_string(),
+            self.owner_name.clone().unwrap_or_default(),
+            self.owner_login.clone().unwrap_or_default(),
+            yes_or_no(Some(self.owner_active)),
+            yes_or_no(self.owner_protected),
+            self.owner_roles.join(" "),
+            self.owner_url.clone(),
+        ]
+    }
+}

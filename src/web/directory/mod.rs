@@ -1,0 +1,237 @@
+//! Who is behind the numbers: people and API keys of a target, asked of Odoo when somebody wants to see them, and kept nowhere.
+//!
+//! What a list holds is decided from the sets of the last poll, so that it is as long as the number that it explains; see
+//! [`crate::domain::roster`]. Callers must have made sure that the reader may read names: see [`super::access`].
+
+mod csv;
+mod keys;
+mod people;
+mod query;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use axum::http::StatusCode;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+pub use keys::{KeysPage, ListedKey};
+pub use people::{Listed, PeoplePage};
+pub(super) use query::given;
+pub use query::{Direction, KeysQuery, PeopleQuery, RoleFilter, Slice, SortKeys};
+
+use crate::config::Target;
+use crate::domain::roster::Unlisted;
+use crate::domain::{IdSet, Reason, Roster, TargetSnapshot};
+use crate::exposition::Board;
+use crate::odoo::directory::{self, Person};
+use crate::odoo::{self, Clients, Transport};
+
+/// Reads that one target is asked for at the same time: a page must not load a server more than a poll does.
+const AT_ONCE: usize = 2;
+
+/// Answers who somebody is.
+#[derive(Debug)]
+pub struct Directory {
+    board: Arc<Board>,
+    clients: Arc<Clients>,
+    targets: ArcSwap<HashMap<String, Entry>>,
+}
+
+#[derive(Debug, Clone)]
+struct Entry {
+    target: Arc<Target>,
+    places: Arc<Semaphore>,
+}
+
+/// Why there is no answer. None of these may be shown as an empty list.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// No target of that name.
+    #[error("there is no target '{0}'")]
+    NoSuchTarget(String),
+    /// No poll since the start has ended.
+    #[error("no poll has ended since the exporter started")]
+    NotPolled,
+    /// The last poll failed.
+    #[error("the last poll failed: {0}")]
+    Down(Reason),
+    /// The list would not be known to be complete.
+    #[error(transparent)]
+    Unlisted(#[from] Unlisted),
+    /// Others are asking the same target.
+    #[error("others are asking this target for names")]
+    Busy,
+    /// Odoo did not answer, or refused.
+    #[error("Odoo: {0}")]
+    Odoo(#[from] odoo::Error),
+}
+
+impl Refused {
+    /// As a client of HTTP is told.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::NoSuchTarget(_) => StatusCode::NOT_FOUND,
+            Self::Unlisted(Unlisted::NoSuchRole(_)) => StatusCode::BAD_REQUEST,
+            Self::Odoo(_) => StatusCode::BAD_GATEWAY,
+            Self::NotPolled | Self::Down(_) | Self::Unlisted(_) | Self::Busy => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+        }
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> &str {
+        match self {
+            Self::NoSuchTarget(_) => "the list of targets names those that there are",
+            Self::NotPolled => "try again in a moment",
+            Self::Down(_) => "the target's page says why; names are read once a poll succeeds",
+            Self::Unlisted(Unlisted::Missing { gap, .. }) => gap.grant,
+            Self::Unlisted(Unlisted::NotAsked(_)) => "take one of these families out of it",
+            Self::Unlisted(Unlisted::NoSuchRole(_)) => {
+                "the target's page names the roles that there are"
+            }
+            Self::Busy => "try again in a moment",
+            Self::Odoo(error) => error.hint.unwrap_or("look at Odoo's log"),
+        }
+    }
+}
+
+/// One target that can be asked.
+struct Asked {
+    snapshot: Arc<TargetSnapshot>,
+    roster: Arc<Roster>,
+    transport: Transport,
+    places: Arc<Semaphore>,
+    deadline: Duration,
+}
+
+impl Directory {
+    /// Answers for these targets, which a board shows.
+    pub fn new(targets: &[Arc<Target>], board: &Arc<Board>, clients: &Arc<Clients>) -> Arc<Self> {
+        let directory = Self {
+            board: Arc::clone(board),
+            clients: Arc::clone(clients),
+            targets: ArcSwap::default(),
+        };
+        directory.configure(targets);
+        Arc::new(directory)
+    }
+
+    /// Answers for these targets from now on: to be called when the configuration has changed.
+    pub fn configure(&self, targets: &[Arc<Target>]) {
+        let entry = |target: &Arc<Target>| Entry {
+            target: Arc::clone(target),
+            places: Arc::new(Semaphore::new(AT_ONCE)),
+        };
+        let named = |target: &Arc<Target>| (target.name.clone(), entry(target));
+        let targets = targets.iter().map(named).collect();
+        self.targets.store(Arc::new(targets));
+    }
+
+    /// The newest snapshot of a target.
+    ///
+    /// # Errors
+    /// When there is no such target.
+    pub fn snapshot(&self, target: &str) -> Result<Arc<TargetSnapshot>, Refused> {
+        self.board
+            .find(target)
+            .ok_or_else(|| Refused::NoSuchTarget(target.to_owned()))
+    }
+
+    /// Who these people of a target are, by id; whoever does not exist any more is left out.
+    ///
+    /// # Errors
+    /// When the target's last poll failed, or Odoo does not answer now.
+    pub async fn names(
+        &self,
+        target: &str,
+        people: &IdSet,
+    ) -> Result<HashMap<u32, Person>, Refused> {
+        let asked = self.ask(target)?;
+        if people.is_empty() {
+            return Ok(HashMap::new());
+        }
+        asked.names(people).await
+    }
+
+    /// Where somebody's form is in Odoo's web client; `None` before the first poll.
+    pub fn form(&self, target: &str, person: u32) -> Option<String> {
+        let snapshot = self.board.find(target)?;
+        Some(form(&snapshot, person))
+    }
+
+    /// Prepares to ask a target, if its numbers are true at present.
+    fn ask(&self, target: &str) -> Result<Asked, Refused> {
+        let snapshot = self.snapshot(target)?;
+        let Some(roster) = &snapshot.roster else {
+            return Err(match snapshot.failing() {
+                Some(reason) => Refused::Down(reason),
+                None => Refused::NotPolled,
+            });
+        };
+        let targets = self.targets.load();
+        let entry = targets
+            .get(target)
+            .ok_or_else(|| Refused::NoSuchTarget(target.to_owned()))?;
+        Ok(Asked {
+            roster: Arc::clone(roster),
+            snapshot: Arc::clone(&snapshot),
+            transport: Transport::new(&self.clients, Arc::clone(&entry.target))?,
+            places: Arc::clone(&entry.places),
+            deadline: entry.target.timeout,
+        })
+    }
+}
+
+impl Asked {
+    /// Does something within the target's deadline, when it is its turn.
+    async fn within<T>(
+        &self,
+        what: impl Future<Output = Result<T, odoo::Error>>,
+    ) -> Result<T, Refused> {
+        let waited = timeout(self.deadline, Arc::clone(&self.places).acquire_owned()).await;
+        let _place: OwnedSemaphorePermit = match waited {
+            Ok(Ok(place)) => place,
+            // Never closed.
+            Ok(Err(_)) | Err(_) => return Err(Refused::Busy),
+        };
+        match timeout(self.deadline, what).await {
+            Ok(done) => Ok(done?),
+            Err(_elapsed) => Err(Refused::Odoo(odoo::Error::new(
+                odoo::Kind::TimedOut,
+                format!("no answer within {:?}", self.deadline),
+            ))),
+        }
+    }
+
+    async fn names(&self, people: &IdSet) -> Result<HashMap<u32, Person>, Refused> {
+        let asked = directory::people(&self.transport, &self.roster.facts, people);
+        let rows = self.within(asked).await?;
+        Ok(rows.into_iter().map(|row| (row.id, row)).collect())
+    }
+
+    /// Where somebody's form is in Odoo's web client.
+    fn form(&self, person: u32) -> String {
+        let modern = self.roster.facts.is_at_least((18, 0));
+        form_at(self.transport.target().url.as_str(), modern, person)
+    }
+}
+
+/// Where somebody's form is in Odoo's web client.
+pub(super) fn form(snapshot: &TargetSnapshot, person: u32) -> String {
+    let server = snapshot.server.as_ref();
+    let modern = server.is_none_or(|server| server.release >= (18, 0));
+    form_at(&snapshot.identity.url, modern, person)
+}
+
+fn form_at(url: &str, modern: bool, person: u32) -> String {
+    let base = url.trim_end_matches('/');
+    if modern {
+        format!("{base}/odoo/users/{person}")
+    } else {
+        format!("{base}/web#id={person}&model=res.users&view_type=form")
+    }
+}

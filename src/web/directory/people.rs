@@ -1,0 +1,257 @@
+//! Lists of people.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use futures::{Stream, StreamExt, stream};
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::csv::{Row, line, yes_or_no};
+use super::query::{Direction, PeopleQuery};
+use super::{Asked, Directory, Refused};
+use crate::domain::finding::{Finding, findings};
+use crate::domain::roster::{KeyState, Selection};
+use crate::domain::{ExemptReason, IdSet, UserType};
+use crate::odoo::directory::{Ordered, Person, ROWS, SortPeople, ordered};
+
+/// A part of a list of people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct PeoplePage {
+    /// When the poll began that says who is what.
+    pub as_of: Timestamp,
+    /// How many that poll counted, whatever was searched for: the number that the list explains.
+    pub counted: u64,
+    /// How many Odoo finds now, with the search. Without one it differs from `counted` only where accounts came or went since the poll.
+    pub total: u64,
+    /// From 1.
+    pub page: u32,
+    /// Rows of a page.
+    pub per_page: u32,
+    /// This part of it.
+    pub people: Vec<Listed>,
+}
+
+/// Somebody. What is `null` is not known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Listed {
+    /// `res.users` id.
+    pub id: u32,
+    /// What the person is called.
+    pub name: String,
+    /// What the person logs in with.
+    pub login: String,
+    /// The person's form in Odoo.
+    pub url: String,
+    /// Whether the account is active now; the rest is as of the poll.
+    pub active: bool,
+    /// The type.
+    pub user_type: UserType,
+    /// Whether the person has an accepted factor.
+    pub protected: Option<bool>,
+    /// Why the person is exempt, if so.
+    pub exempt: Option<ExemptReason>,
+    /// Whether the person has TOTP.
+    pub totp: Option<bool>,
+    /// Whether the person has a passkey.
+    pub passkey: Option<bool>,
+    /// Whether the person is linked to an OAuth or SAML provider.
+    pub sso: Option<bool>,
+    /// Whether the account is younger than the grace period.
+    pub in_grace: bool,
+    /// Whether there was no login for the dormancy period.
+    pub dormant: Option<bool>,
+    /// The roles.
+    pub roles: Vec<String>,
+    /// How many working API keys the person owns.
+    pub api_keys: Option<u64>,
+    /// When the account was made.
+    pub created: Option<Timestamp>,
+    /// The newest login with a password.
+    pub last_login: Option<Timestamp>,
+}
+
+impl PeoplePage {
+    /// How many pages there are; one if the list is empty.
+    pub fn pages(&self) -> u32 {
+        let pages = self.total.div_ceil(u64::from(self.per_page)).max(1);
+        u32::try_from(pages).unwrap_or(u32::MAX)
+    }
+}
+
+impl Directory {
+    /// A page of a list of people: two requests to Odoo, however long the list.
+    ///
+    /// # Errors
+    /// When the list would not be complete, or Odoo does not answer.
+    pub async fn people(&self, target: &str, query: &PeopleQuery) -> Result<PeoplePage, Refused> {
+        let asked = self.ask(target)?;
+        let selection = asked.selection(query)?;
+        let ids = asked.in_order(&selection, query).await?;
+        let slice = query.slice();
+        let shown = slice.of(&ids);
+        Ok(PeoplePage {
+            as_of: asked.roster.facts.now,
+            counted: asked.roster.count(&selection),
+            total: ids.len() as u64,
+            page: slice.page,
+            per_page: slice.per_page,
+            people: asked.listed(shown).await?,
+        })
+    }
+
+    /// A whole list of people as CSV, a part at a time. A part that cannot be read ends the stream with an error: a file that was cut
+    /// short must not look whole.
+    ///
+    /// # Errors
+    /// When the list would not be complete, or Odoo does not answer.
+    pub async fn people_csv(
+        &self,
+        target: &str,
+        query: &PeopleQuery,
+    ) -> Result<impl Stream<Item = Result<Bytes, Refused>> + use<>, Refused> {
+        let asked = Arc::new(self.ask(target)?);
+        let ids = asked.in_order(&asked.selection(query)?, query).await?;
+        let chunks: Vec<Vec<u32>> = ids.chunks(ROWS).map(<[u32]>::to_vec).collect();
+        let rows = stream::iter(chunks).then(move |ids| {
+            let asked = Arc::clone(&asked);
+            async move {
+                let listed = asked.listed(&ids).await?;
+                let lines: String = listed.iter().map(|row| line(row.cells())).collect();
+                Ok(Bytes::from(lines))
+            }
+        });
+        let header = Bytes::from(line(Listed::HEADER));
+        Ok(stream::once(async { Ok(header) }).chain(rows))
+    }
+}
+
+impl Asked {
+    fn selection(&self, query: &PeopleQuery) -> Result<Selection, Refused> {
+        let (wanted, roster) = (query.wanted(), &self.roster);
+        let Some(kind) = query.finding else {
+            return Ok(roster.people(&wanted)?);
+        };
+        let findings = self.snapshot.case().map(|case| findings(&case));
+        let about = |it: &&Finding| {
+            let subject = query.subject.is_none() || it.subject == query.subject;
+            it.kind == kind && subject
+        };
+        let ids = findings
+            .iter()
+            .flatten()
+            .filter(about)
+            .fold(IdSet::new(), |all, it| all | &it.people);
+        let concerned = Selection {
+            ids,
+            portal_except: None,
+        };
+        Ok(roster.narrow(concerned, &wanted)?)
+    }
+
+    /// The ids of a list.
+    async fn in_order(
+        &self,
+        selection: &Selection,
+        query: &PeopleQuery,
+    ) -> Result<Vec<u32>, Refused> {
+        let order = Ordered {
+            by: query.sort.unwrap_or(SortPeople::Name),
+            descending: query.order == Some(Direction::Desc),
+            search: query.q.as_deref(),
+        };
+        self.within(ordered(&self.transport, &self.roster, selection, &order))
+            .await
+    }
+
+    /// What is known of these people, in their order; whoever was deleted a moment ago is left out.
+    async fn listed(&self, ids: &[u32]) -> Result<Vec<Listed>, Refused> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut rows = self.names(&ids.iter().copied().collect()).await?;
+        let keys = self.roster.keys(KeyState::Working).ok().map(|keys| {
+            let mut owned: HashMap<u32, u64> = HashMap::new();
+            for key in keys {
+                *owned.entry(key.owner).or_default() += 1;
+            }
+            owned
+        });
+        let people = ids.iter().filter_map(|id| rows.remove(id));
+        Ok(people
+            .map(|person| self.describe(person, keys.as_ref()))
+            .collect())
+    }
+
+    fn describe(&self, person: Person, keys: Option<&HashMap<u32, u64>>) -> Listed {
+        let (roster, facts, id) = (&self.roster, &self.roster.facts, person.id);
+        let among = |people: Option<&IdSet>| people.map(|people| people.contains(id));
+        let either = |a: Option<bool>, b: Option<bool>| Some(a? || b?);
+        Listed {
+            id,
+            url: self.form(id),
+            name: person.name,
+            login: person.login,
+            active: person.active,
+            user_type: facts.people.type_of(id),
+            protected: roster.is_covered(id),
+            exempt: roster.exempt_reason(id),
+            totp: among(facts.totp.complete()),
+            passkey: among(facts.passkey.complete()),
+            sso: either(among(facts.oauth.complete()), among(facts.saml.complete())),
+            in_grace: facts.recent.contains(id),
+            dormant: among(facts.awake.complete()).map(|awake| !awake),
+            roles: roster.roles_of(id).into_iter().map(str::to_owned).collect(),
+            api_keys: keys.map(|keys| keys.get(&id).copied().unwrap_or(0)),
+            created: person.created,
+            last_login: person.last_login,
+        }
+    }
+}
+
+impl Row<17> for Listed {
+    const HEADER: [&'static str; 17] = [
+        "id",
+        "name",
+        "login",
+        "user_type",
+        "active",
+        "protected",
+        "exempt",
+        "totp",
+        "passkey",
+        "sso",
+        "in_grace",
+        "dormant",
+        "roles",
+        "api_keys",
+        "created",
+        "last_login",
+        "url",
+    ];
+
+    fn cells(&self) -> [String; 17] {
+        let time = |at: Option<Timestamp>| at.map(|at| at.to_string()).unwrap_or_default();
+        [
+            self.id.to_string(),
+            self.name.clone(),
+            self.login.clone(),
+            self.user_type.to_string(),
+            yes_or_no(Some(self.active)),
+            yes_or_no(self.protected),
+            self.exempt.map(|it| it.to_string()).unwrap_or_default(),
+            yes_or_no(self.totp),
+            yes_or_no(self.passkey),
+            yes_or_no(self.sso),
+            yes_or_no(Some(self.in_grace)),
+            yes_or_no(self.dormant),
+            self.roles.join(" "),
+            self.api_keys.map(|it| it.to_string()).unwrap_or_default(),
+            time(self.created),
+            time(self.last_login),
+            self.url.clone(),
+        ]
+    }
+}

@@ -1,0 +1,218 @@
+//! What a list is asked for, as query parameters. An empty one, as forms send it, is none; an unknown one is refused: a filter that is
+//! misspelt must not be a list of everybody.
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer};
+
+use crate::domain::roster::{InRole, KeyState, State, Wanted};
+use crate::domain::vocabulary::vocabulary;
+use crate::domain::{ExemptReason, UserType, finding};
+use crate::odoo::directory::SortPeople;
+
+/// Rows of a page, unless something else is asked for.
+const ROWS: u32 = 50;
+
+/// Rows of a page at most.
+const MOST_ROWS: u32 = 500;
+
+vocabulary! {
+    /// In which direction.
+    Direction {
+        /// The least first.
+        Asc = "asc",
+        /// The greatest first.
+        Desc = "desc",
+    }
+}
+
+vocabulary! {
+    /// What API keys are sorted by.
+    SortKeys {
+        /// By age.
+        Age = "age",
+        /// By the owner's name.
+        Owner = "owner",
+        /// By when they end; those that never do last.
+        Expiry = "expiry",
+    }
+}
+
+/// A role by its name in the configuration; `any`: in at least one.
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
+#[schemars(inline)]
+pub struct RoleFilter(String);
+
+impl RoleFilter {
+    const ANY: &'static str = "any";
+
+    /// As the roster asks for it.
+    pub fn as_role(&self) -> InRole<'_> {
+        match self.0.as_str() {
+            Self::ANY => InRole::Any,
+            name => InRole::Named(name),
+        }
+    }
+
+    /// As it was written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for RoleFilter {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// People to list.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct PeopleQuery {
+    /// Which; the unprotected if not given.
+    #[serde(deserialize_with = "given")]
+    pub state: Option<State>,
+    /// Only of this type.
+    #[serde(deserialize_with = "given")]
+    pub user_type: Option<UserType>,
+    /// Only of this role.
+    #[serde(deserialize_with = "given")]
+    pub role: Option<RoleFilter>,
+    /// Only those exempt for this reason.
+    #[serde(deserialize_with = "given")]
+    pub reason: Option<ExemptReason>,
+    /// Those whom findings of this kind concern, whatever `state` says.
+    #[serde(deserialize_with = "given")]
+    pub finding: Option<finding::Kind>,
+    /// Of these findings only those about this: a role, a type, an exemption.
+    #[serde(deserialize_with = "given")]
+    pub subject: Option<String>,
+    /// Only those whose name or login holds this text.
+    #[serde(deserialize_with = "given")]
+    pub q: Option<String>,
+    /// By name if not given.
+    #[serde(deserialize_with = "given")]
+    pub sort: Option<SortPeople>,
+    /// Ascending if not given.
+    #[serde(deserialize_with = "given")]
+    pub order: Option<Direction>,
+    /// From 1.
+    #[serde(deserialize_with = "given")]
+    #[schemars(range(max = 4_294_967_295_u32))]
+    pub page: Option<u32>,
+    /// Rows of a page: 50 if not given, 500 at most.
+    #[serde(deserialize_with = "given")]
+    #[schemars(range(max = 4_294_967_295_u32))]
+    pub per_page: Option<u32>,
+}
+
+/// API keys to list.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct KeysQuery {
+    /// Which; working ones if not given.
+    #[serde(deserialize_with = "given")]
+    pub state: Option<KeyState>,
+    /// Only those whose name, or whose owner's name or login, holds this text.
+    #[serde(deserialize_with = "given")]
+    pub q: Option<String>,
+    /// By age if not given.
+    #[serde(deserialize_with = "given")]
+    pub sort: Option<SortKeys>,
+    /// Ascending if not given; for the age, the oldest first.
+    #[serde(deserialize_with = "given")]
+    pub order: Option<Direction>,
+    /// From 1.
+    #[serde(deserialize_with = "given")]
+    #[schemars(range(max = 4_294_967_295_u32))]
+    pub page: Option<u32>,
+    /// Rows of a page: 50 if not given, 500 at most.
+    #[serde(deserialize_with = "given")]
+    #[schemars(range(max = 4_294_967_295_u32))]
+    pub per_page: Option<u32>,
+}
+
+/// A part of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Slice {
+    /// From 1.
+    pub page: u32,
+    /// How many rows a page has.
+    pub per_page: u32,
+}
+
+impl PeopleQuery {
+    /// Which people.
+    pub fn wanted(&self) -> Wanted<'_> {
+        Wanted {
+            state: self.state.unwrap_or(State::Unprotected),
+            user_type: self.user_type,
+            role: self.role.as_ref().map(RoleFilter::as_role),
+            reason: self.reason,
+        }
+    }
+
+    /// Which part of the list.
+    pub fn slice(&self) -> Slice {
+        Slice::new(self.page, self.per_page)
+    }
+}
+
+impl KeysQuery {
+    /// Which keys.
+    pub fn state(&self) -> KeyState {
+        self.state.unwrap_or(KeyState::Working)
+    }
+
+    /// By what.
+    pub fn sort(&self) -> SortKeys {
+        self.sort.unwrap_or(SortKeys::Age)
+    }
+
+    /// In which direction: the oldest key is the one to look at first.
+    pub fn order(&self) -> Direction {
+        self.order.unwrap_or(match self.sort() {
+            SortKeys::Age => Direction::Desc,
+            SortKeys::Owner | SortKeys::Expiry => Direction::Asc,
+        })
+    }
+
+    /// Which part of the list.
+    pub fn slice(&self) -> Slice {
+        Slice::new(self.page, self.per_page)
+    }
+}
+
+impl Slice {
+    fn new(page: Option<u32>, per_page: Option<u32>) -> Self {
+        Self {
+            page: page.unwrap_or(1).max(1),
+            per_page: per_page.unwrap_or(ROWS).clamp(1, MOST_ROWS),
+        }
+    }
+
+    /// This part of a list.
+    pub fn of<T>(self, list: &[T]) -> &[T] {
+        let rows = self.per_page as usize;
+        let from = rows.saturating_mul(self.page as usize - 1).min(list.len());
+        &list[from..list.len().min(from + rows)]
+    }
+}
+
+/// What a parameter says; nothing where it is empty.
+pub(in crate::web) fn given<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr<Err: Display>,
+{
+    let text = String::deserialize(deserializer)?;
+    match text.trim() {
+        "" => Ok(None),
+        text => text.parse().map(Some).map_err(serde::de::Error::custom),
+    }
+}

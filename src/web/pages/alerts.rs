@@ -1,0 +1,154 @@
+//! The exporter's own alerts. Nobody is named in them.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::Extension;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use axum::response::Response;
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::parts::{Pager, Select};
+use super::text::{href, when};
+use super::{Layout, html, refused};
+use crate::domain::alert::{Phase, Severity};
+use crate::web::App;
+use crate::web::access::Reader;
+use crate::web::directory::given;
+
+/// Alerts of a page.
+const ROWS: usize = 100;
+
+/// What is asked for.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AlertsQuery {
+    #[serde(deserialize_with = "given")]
+    q: Option<String>,
+    #[serde(deserialize_with = "given")]
+    severity: Option<Severity>,
+    #[serde(deserialize_with = "given")]
+    page: Option<u32>,
+}
+
+#[derive(Template)]
+#[template(path = "alerts.html")]
+struct Page {
+    layout: Layout,
+    query: AlertsQuery,
+    rows: Vec<AlertRow>,
+    matching: usize,
+    pager: Pager,
+}
+
+/// One alert.
+pub struct AlertRow {
+    /// Its name.
+    pub name: String,
+    /// Its severity.
+    pub severity: String,
+    /// Firing, or not yet.
+    pub firing: bool,
+    /// The target, where it is about one.
+    pub target: Option<String>,
+    /// The target's page.
+    pub href: Option<String>,
+    /// Since when its condition holds.
+    pub since: Timestamp,
+    /// One line.
+    pub summary: String,
+    /// What it means.
+    pub description: String,
+    /// What to do.
+    pub runbook: String,
+    order: Option<Severity>,
+}
+
+impl AlertRow {
+    /// All of them: those that fire first, the most severe first, then the newest.
+    pub fn all(app: &App) -> Vec<Self> {
+        let mut rows: Vec<Self> = app.alerts.all().iter().map(Self::of).collect();
+        rows.sort_by(|a, b| (b.firing, a.order, b.since).cmp(&(a.firing, b.order, a.since)));
+        rows
+    }
+
+    fn of(alert: &crate::alerting::AlertView) -> Self {
+        let label = |name: &str| alert.labels.get(name).cloned();
+        let says = |name: &str| alert.annotations.get(name).cloned().unwrap_or_default();
+        let severity = label("severity").unwrap_or_default();
+        Self {
+            name: label("alertname").unwrap_or_default(),
+            order: severity.parse().ok(),
+            severity,
+            firing: alert.phase == Phase::Firing,
+            href: label("target").map(|target| href(&["targets", &target], &[])),
+            target: label("target"),
+            since: alert.active_at,
+            summary: says("summary"),
+            description: says("description"),
+            runbook: says("runbook_url"),
+        }
+    }
+}
+
+pub async fn page(
+    State(app): State<Arc<App>>,
+    Extension(reader): Extension<Reader>,
+    query: Result<Query<AlertsQuery>, QueryRejection>,
+) -> Response {
+    let query = match query {
+        Ok(Query(query)) => query,
+        Err(rejection) => return refused::parameters(&app, &reader, &rejection),
+    };
+    let rows: Vec<AlertRow> = AlertRow::all(&app)
+        .into_iter()
+        .filter(|row| query.matches(row))
+        .collect();
+    let pages = u32::try_from(rows.len().div_ceil(ROWS).max(1)).unwrap_or(u32::MAX);
+    let number = query.page.unwrap_or(1).clamp(1, pages);
+    let page = Page {
+        layout: Layout::new(&app, &reader, "Alerts", "Alerts"),
+        matching: rows.len(),
+        rows: rows
+            .into_iter()
+            .skip((number as usize - 1) * ROWS)
+            .take(ROWS)
+            .collect(),
+        pager: Pager::new("alerts", number, pages, |page| query.page_link(page)),
+        query,
+    };
+    html(&page)
+}
+
+impl AlertsQuery {
+    fn page_link(&self, page: u32) -> String {
+        let query = [
+            ("q", self.q.as_deref().unwrap_or_default()),
+            ("severity", self.severity.map_or("", Severity::as_str)),
+            ("page", &page.to_string()),
+        ];
+        href(&["alerts"], &query)
+    }
+
+    fn matches(&self, row: &AlertRow) -> bool {
+        let severity = self.severity.is_none_or(|it| it.as_str() == row.severity);
+        let text = self.q.as_ref().is_none_or(|text| {
+            let text = text.to_lowercase();
+            let target = row.target.as_deref().unwrap_or_default();
+            [row.name.as_str(), target, &row.summary]
+                .iter()
+                .any(|it| it.to_lowercase().contains(&text))
+        });
+        severity && text
+    }
+}
+
+impl Page {
+    fn severities(&self) -> Select {
+        Select::new("severity", "Severity")
+            .option("", "any", self.query.severity.is_none())
+            .words(Severity::ALL, self.query.severity)
+    }
+}

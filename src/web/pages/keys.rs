@@ -1,0 +1,240 @@
+//! The API keys of a target: numbers for everybody, names for readers who may read them; the keys themselves for nobody.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::Extension;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
+
+use super::parts::{Column, Pager, Select};
+use super::refused::HOW_TO_GET_NAMES;
+use super::text::{count, day, href, when};
+use super::{Layout, file, html, refused};
+use crate::domain::Roster;
+use crate::domain::roster::KeyState;
+use crate::web::App;
+use crate::web::access::{Reader, Role};
+use crate::web::directory::{Direction, KeysPage, KeysQuery, ListedKey, Refused, SortKeys};
+
+/// Rows of the numbers, and how they are called.
+const STATES: [(KeyState, &str); 12] = [
+    (KeyState::Working, "Working"),
+    (KeyState::Unrestricted, "Working, without a scope"),
+    (KeyState::OfPrivileged, "Working, of privileged people"),
+    (
+        KeyState::OfUnprotected,
+        "Working, of people without an accepted factor",
+    ),
+    (KeyState::WithoutExpiry, "Working, without an end"),
+    (KeyState::Expiring, "Working, ending within 30 days"),
+    (KeyState::Lt30d, "Working, younger than 30 days"),
+    (KeyState::From30To90d, "Working, 30 to 90 days old"),
+    (KeyState::From90To365d, "Working, 90 to 365 days old"),
+    (KeyState::Ge365d, "Working, 365 days old and older"),
+    (
+        KeyState::OfArchived,
+        "Of archived people: working again when the owner is unarchived",
+    ),
+    (KeyState::Expired, "Expired"),
+];
+
+#[derive(Template)]
+#[template(path = "keys.html")]
+struct Page {
+    layout: Layout,
+    name: String,
+    query: KeysQuery,
+    numbers: Vec<Numbers>,
+    as_of: Option<Timestamp>,
+    list: List,
+}
+
+struct Numbers {
+    label: &'static str,
+    number: Result<u64, String>,
+    href: Option<String>,
+}
+
+/// The list, or why there is none.
+enum List {
+    /// The reader may not read names.
+    Forbidden,
+    /// Odoo does not answer, or not completely.
+    Refused(Refused),
+    /// A page of it.
+    Keys(KeysPage),
+}
+
+pub async fn page(
+    State(app): State<Arc<App>>,
+    Extension(reader): Extension<Reader>,
+    Path(name): Path<String>,
+    query: Result<Query<KeysQuery>, QueryRejection>,
+) -> Response {
+    let query = match query {
+        Ok(Query(query)) => query,
+        Err(rejection) => return refused::parameters(&app, &reader, &rejection),
+    };
+    let snapshot = match app.directory.snapshot(&name) {
+        Ok(snapshot) => snapshot,
+        Err(refused) => return refused::page(&app, &reader, &refused),
+    };
+    let list = if !reader.may(Role::ReadNames) {
+        List::Forbidden
+    } else {
+        match app.directory.keys(&name, &query).await {
+            Ok(page) => List::Keys(page),
+            Err(refused) => List::Refused(refused),
+        }
+    };
+    let status = match &list {
+        List::Refused(refused) => refused.status(),
+        List::Forbidden | List::Keys(_) => StatusCode::OK,
+    };
+    let roster = snapshot.roster.as_deref();
+    let page = Page {
+        layout: Layout::of(&app, &reader, &name, "API keys"),
+        numbers: numbers(roster, |query| {
+            (!matches!(list, List::Forbidden)).then(|| query.href(&name))
+        }),
+        as_of: roster.map(|roster| roster.facts.now),
+        name,
+        query,
+        list,
+    };
+    (status, html(&page)).into_response()
+}
+
+/// Only for those who may read names: see [`crate::web::access`].
+pub async fn csv(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    query: Result<Query<KeysQuery>, QueryRejection>,
+) -> Response {
+    let query = match query {
+        Ok(Query(query)) => query,
+        Err(rejection) => return rejection.into_response(),
+    };
+    match app.directory.keys_csv(&name, &query).await {
+        Ok(rows) => file(&format!("{name}-keys"), rows),
+        Err(refused) => refused::text(&refused),
+    }
+}
+
+fn numbers(roster: Option<&Roster>, link: impl Fn(&KeysQuery) -> Option<String>) -> Vec<Numbers> {
+    let Some(roster) = roster else {
+        return Vec::new();
+    };
+    let row = |(state, label): &(KeyState, &'static str)| {
+        let keys = roster.keys(*state);
+        let query = KeysQuery {
+            state: Some(*state),
+            ..KeysQuery::default()
+        };
+        Numbers {
+            label,
+            href: link(&query).filter(|_| keys.is_ok()),
+            number: keys
+                .map(|keys| keys.len() as u64)
+                .map_err(|unlisted| unlisted.to_string()),
+        }
+    };
+    STATES.iter().map(row).collect()
+}
+
+impl KeysQuery {
+    fn href(&self, target: &str) -> String {
+        self.address(&["targets", target, "keys"])
+    }
+
+    fn address(&self, path: &[&str]) -> String {
+        let number = |number: Option<u32>| number.map(|it| it.to_string()).unwrap_or_default();
+        let (page, per_page) = (number(self.page), number(self.per_page));
+        let query = [
+            ("state", self.state.map_or("", KeyState::as_str)),
+            ("q", self.q.as_deref().unwrap_or_default()),
+            ("sort", self.sort.map_or("", SortKeys::as_str)),
+            ("order", self.order.map_or("", Direction::as_str)),
+            ("page", page.as_str()),
+            ("per_page", per_page.as_str()),
+        ];
+        href(path, &query)
+    }
+}
+
+impl Page {
+    fn csv(&self) -> String {
+        let all = KeysQuery {
+            page: None,
+            per_page: None,
+            ..self.query.clone()
+        };
+        all.address(&["targets", &self.name, "keys.csv"])
+    }
+
+    fn pager(&self, page: &KeysPage) -> Pager {
+        Pager::new("API keys", page.page, page.pages(), |number| {
+            let query = KeysQuery {
+                page: Some(number),
+                ..self.query.clone()
+            };
+            query.href(&self.name)
+        })
+    }
+
+    fn columns(&self) -> Vec<Column> {
+        let sorts = |title, class, by: SortKeys| {
+            let now = (self.query.sort() == by).then(|| self.query.order());
+            let query = KeysQuery {
+                sort: Some(by),
+                order: now.map(|order| match order {
+                    Direction::Asc => Direction::Desc,
+                    Direction::Desc => Direction::Asc,
+                }),
+                page: None,
+                ..self.query.clone()
+            };
+            Column::sorts(title, class, now, query.href(&self.name))
+        };
+        vec![
+            Column::plain("Key", ""),
+            sorts("Owner", "", SortKeys::Owner),
+            Column::plain("Owner is", ""),
+            Column::plain("Roles", ""),
+            Column::plain("Opens", ""),
+            Column::plain("Created", ""),
+            sorts("Age, days", "n", SortKeys::Age),
+            sorts("Ends", "", SortKeys::Expiry),
+        ]
+    }
+
+    fn select(&self) -> Select {
+        let state = self.query.state();
+        STATES
+            .iter()
+            .fold(Select::new("state", "Which"), |select, (it, label)| {
+                select.option(it, label, *it == state)
+            })
+    }
+
+    fn scope(&self, key: &ListedKey) -> String {
+        match (&key.name, &key.scope) {
+            (None, _) => "–".to_owned(),
+            (Some(_), None) => "everything".to_owned(),
+            (Some(_), Some(scope)) => scope.clone(),
+        }
+    }
+
+    fn owner_factor(&self, key: &ListedKey) -> &'static str {
+        match (key.owner_active, key.owner_protected) {
+            (false, _) => "archived",
+            (true, Some(true)) => "protected",
+            (true, Some(false)) => "unprotected",
+            (true, None) => "not known",
+        }
+    }
+}

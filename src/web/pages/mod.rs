@@ -1,0 +1,161 @@
+//! Pages for people: rendered here, readable without scripts, in light and dark, on a screen and on a phone.
+//!
+//! - `/`: the fleet, worst first
+//! - `/targets/NAME`: one target
+//! - `/targets/NAME/people` and `people.csv`, `/targets/NAME/keys` and `keys.csv`: who is behind the numbers; names only for readers who
+//!   may read them
+//! - `/targets/NAME/changes`: the change log
+//! - `/alerts`: the exporter's own alerts
+//! - `/-/style.css`, `/-/icon.svg`: what every page loads
+
+mod alerts;
+mod changes;
+mod chart;
+mod fleet;
+mod keys;
+mod parts;
+mod people;
+mod refused;
+mod target;
+mod text;
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::http::header::{self, HeaderValue};
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::get;
+use futures::{Stream, TryStreamExt};
+
+use super::access::{Reader, Role};
+use super::directory::Refused;
+use super::{App, internal_error};
+use crate::exposition::state::BuildInfo;
+use text::href;
+
+/// The routes of all pages.
+pub(super) fn routes() -> Router<Arc<App>> {
+    let file = |name: &'static str, content: &'static str| {
+        get(async move || ([(header::CONTENT_TYPE, name)], content))
+    };
+    Router::new()
+        .route("/", get(fleet::page))
+        .route("/alerts", get(alerts::page))
+        .route("/targets/{name}", get(target::page))
+        .route("/targets/{name}/people", get(people::page))
+        .route("/targets/{name}/people.csv", get(people::csv))
+        .route("/targets/{name}/keys", get(keys::page))
+        .route("/targets/{name}/keys.csv", get(keys::csv))
+        .route("/targets/{name}/changes", get(changes::page))
+        .route(
+            "/-/style.css",
+            file(
+                "text/css; charset=utf-8",
+                include_str!("../templates/style.css"),
+            ),
+        )
+        .route(
+            "/-/icon.svg",
+            file("image/svg+xml", include_str!("../templates/icon.svg")),
+        )
+}
+
+/// What stands around every page.
+struct Layout {
+    title: String,
+    /// Which link of the navigation is the page itself.
+    here: &'static str,
+    /// The target that the page is about, and what of it can be opened.
+    target: Option<(String, Vec<Link>)>,
+    user: Option<String>,
+    /// Whether a browser can be made to ask for a password.
+    asks_for_passwords: bool,
+    names: bool,
+    metrics_path: String,
+    build: BuildInfo,
+    store_errors: u64,
+}
+
+/// A link of a navigation.
+struct Link {
+    text: &'static str,
+    href: String,
+}
+
+impl Layout {
+    fn new(app: &App, reader: &Reader, title: impl Into<String>, here: &'static str) -> Self {
+        Self {
+            title: title.into(),
+            here,
+            target: None,
+            user: reader.user().map(str::to_owned),
+            asks_for_passwords: app.access.asks_for_passwords(),
+            names: reader.may(Role::ReadNames),
+            metrics_path: app.metrics_path.to_string(),
+            build: BuildInfo::THIS,
+            store_errors: app.exposition.exporter().store_errors(),
+        }
+    }
+
+    /// The page is about a target.
+    fn of(app: &App, reader: &Reader, target: &str, here: &'static str) -> Self {
+        let link = |text, path: &[&str]| Link {
+            text,
+            href: href(&[&["targets", target], path].concat(), &[]),
+        };
+        let links = vec![
+            link("Overview", &[]),
+            link("People", &["people"]),
+            link("API keys", &["keys"]),
+            link("Changes", &["changes"]),
+        ];
+        let title = match here {
+            "Overview" => target.to_owned(),
+            _ => format!("{here}: {target}"),
+        };
+        Self {
+            target: Some((target.to_owned(), links)),
+            ..Self::new(app, reader, title, here)
+        }
+    }
+
+    fn can_sign_in(&self) -> bool {
+        self.user.is_none() && self.asks_for_passwords
+    }
+
+    fn is_here(&self, link: &str) -> bool {
+        self.here == link
+    }
+}
+
+/// Pages run no script, load their style and icon from here, and their forms lead here.
+const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
+fn html(page: &impl Template) -> Response {
+    match page.render() {
+        Ok(page) => ([(header::CONTENT_SECURITY_POLICY, POLICY)], Html(page)).into_response(),
+        Err(_) => internal_error(),
+    }
+}
+
+/// A file to save. An error in the middle of it closes the connection: what arrived is not whole, and the client knows.
+fn file(name: &str, rows: impl Stream<Item = Result<Bytes, Refused>> + Send + 'static) -> Response {
+    let rows = rows.inspect_err(|refused| tracing::warn!(%refused, "a list was not sent whole"));
+    let mut response = Body::from_stream(rows).into_response();
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/csv; charset=utf-8; header=present"),
+    );
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let name: String = name
+        .chars()
+        .map(|c| if plain(c) { c } else { '_' })
+        .collect();
+    if let Ok(value) = HeaderValue::from_str(&format!("attachment; filename=\"{name}.csv\"")) {
+        headers.insert(header::CONTENT_DISPOSITION, value);
+    }
+    response
+}

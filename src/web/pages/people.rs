@@ -1,0 +1,316 @@
+//! The people of a target: numbers for everybody, names for readers who may read them.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::Extension;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+
+use super::parts::{Column, Pager, Select};
+use super::refused::HOW_TO_GET_NAMES;
+use super::text::{count, day, href, number, spaced, when};
+use super::{Layout, file, html, refused};
+use crate::domain::roster::{Roster, State as In, Wanted};
+use crate::domain::{ExemptReason, TargetSnapshot, UserType};
+use crate::odoo::directory::SortPeople;
+use crate::web::App;
+use crate::web::access::{Reader, Role};
+use crate::web::directory::{Direction, Listed, PeoplePage, PeopleQuery, Refused};
+
+/// Rows of the numbers, and how they are called.
+const STATES: [(In, &str); 14] = [
+    (In::Unprotected, "Unprotected"),
+    (In::PastGrace, "Unprotected, past the grace period"),
+    (In::Grace, "Unprotected, in the grace period"),
+    (In::Dormant, "Unprotected, dormant"),
+    (In::Protected, "Protected"),
+    (In::Exempt, "Exempt"),
+    (In::Totp, "With TOTP"),
+    (In::Passkey, "With a passkey"),
+    (In::Oauth, "Linked to OAuth"),
+    (In::Saml, "Linked to SAML"),
+    (In::SingleFactor, "With a single method"),
+    (In::PasswordRpc, "Password may open RPC"),
+    (In::Eligible, "Eligible"),
+    (In::Active, "Everybody active"),
+];
+
+#[derive(Template)]
+#[template(path = "people.html")]
+struct Page {
+    layout: Layout,
+    name: String,
+    query: PeopleQuery,
+    types: Vec<UserType>,
+    numbers: Vec<Numbers>,
+    roles: Vec<String>,
+    as_of: Option<jiff::Timestamp>,
+    list: List,
+}
+
+/// One row of the numbers.
+struct Numbers {
+    label: &'static str,
+    /// For everybody, then by type; without links for readers who may not read names.
+    cells: Vec<(u64, Option<String>)>,
+    /// Why there are none.
+    unknown: Option<String>,
+}
+
+/// The list, or why there is none.
+enum List {
+    /// The reader may not read names.
+    Forbidden,
+    /// Odoo does not answer, or not completely.
+    Refused(Refused),
+    /// A page of it.
+    People(PeoplePage),
+}
+
+pub async fn page(
+    State(app): State<Arc<App>>,
+    Extension(reader): Extension<Reader>,
+    Path(name): Path<String>,
+    query: Result<Query<PeopleQuery>, QueryRejection>,
+) -> Response {
+    let query = match query {
+        Ok(Query(query)) => query,
+        Err(rejection) => return refused::parameters(&app, &reader, &rejection),
+    };
+    let snapshot = match app.directory.snapshot(&name) {
+        Ok(snapshot) => snapshot,
+        Err(refused) => return refused::page(&app, &reader, &refused),
+    };
+    let list = if !reader.may(Role::ReadNames) {
+        List::Forbidden
+    } else {
+        match app.directory.people(&name, &query).await {
+            Ok(page) => List::People(page),
+            Err(refused) => List::Refused(refused),
+        }
+    };
+    let status = match &list {
+        List::Refused(refused) => refused.status(),
+        List::Forbidden | List::People(_) => StatusCode::OK,
+    };
+    let roster = snapshot.roster.as_deref();
+    let types = types(&snapshot);
+    let page = Page {
+        layout: Layout::of(&app, &reader, &name, "People"),
+        numbers: numbers(roster, &types, |query| {
+            matches!(list, List::People(_) | List::Refused(_)).then(|| query.href(&name))
+        }),
+        roles: roles(roster),
+        as_of: roster.map(|roster| roster.facts.now),
+        name,
+        types,
+        query,
+        list,
+    };
+    (status, html(&page)).into_response()
+}
+
+/// Only for those who may read names: see [`crate::web::access`].
+pub async fn csv(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    query: Result<Query<PeopleQuery>, QueryRejection>,
+) -> Response {
+    let query = match query {
+        Ok(Query(query)) => query,
+        Err(rejection) => return rejection.into_response(),
+    };
+    match app.directory.people_csv(&name, &query).await {
+        Ok(rows) => file(&format!("{name}-people"), rows),
+        Err(refused) => refused::text(&refused),
+    }
+}
+
+/// Types that there are people of.
+fn types(snapshot: &TargetSnapshot) -> Vec<UserType> {
+    let posture = snapshot.posture.as_ref();
+    let there = |user_type: &UserType| posture.is_some_and(|it| it.has_type(*user_type));
+    UserType::ALL.iter().copied().filter(there).collect()
+}
+
+fn roles(roster: Option<&Roster>) -> Vec<String> {
+    let roles = roster.and_then(|roster| roster.facts.roles.complete());
+    roles
+        .into_iter()
+        .flatten()
+        .map(|(role, _)| role.clone())
+        .collect()
+}
+
+fn numbers(
+    roster: Option<&Roster>,
+    types: &[UserType],
+    link: impl Fn(&PeopleQuery) -> Option<String>,
+) -> Vec<Numbers> {
+    let Some(roster) = roster else {
+        return Vec::new();
+    };
+    let row = |(state, label): &(In, &'static str)| {
+        let cell = |user_type: Option<UserType>| {
+            let wanted = Wanted {
+                state: *state,
+                user_type,
+                role: None,
+                reason: None,
+            };
+            let query = PeopleQuery {
+                state: Some(*state),
+                user_type,
+                ..PeopleQuery::default()
+            };
+            let people = roster.people(&wanted)?;
+            Ok((roster.count(&people), link(&query)))
+        };
+        let columns = std::iter::once(None).chain(types.iter().copied().map(Some));
+        let cells: Result<Vec<_>, crate::domain::roster::Unlisted> = columns.map(cell).collect();
+        let (cells, unknown) = match cells {
+            Ok(cells) => (cells, None),
+            Err(unlisted) => (Vec::new(), Some(unlisted.to_string())),
+        };
+        Numbers {
+            label,
+            cells,
+            unknown,
+        }
+    };
+    STATES.iter().map(row).collect()
+}
+
+impl PeopleQuery {
+    /// The page that answers it.
+    fn href(&self, target: &str) -> String {
+        self.address(&["targets", target, "people"])
+    }
+
+    fn address(&self, path: &[&str]) -> String {
+        let number = |number: Option<u32>| number.map(|it| it.to_string()).unwrap_or_default();
+        let (page, per_page) = (number(self.page), number(self.per_page));
+        let query = [
+            ("state", self.state.map_or("", In::as_str)),
+            ("user_type", self.user_type.map_or("", UserType::as_str)),
+            ("role", self.role.as_ref().map_or("", |role| role.as_str())),
+            ("reason", self.reason.map_or("", ExemptReason::as_str)),
+            ("finding", self.finding.map_or("", |kind| kind.as_str())),
+            ("subject", self.subject.as_deref().unwrap_or_default()),
+            ("q", self.q.as_deref().unwrap_or_default()),
+            ("sort", self.sort.map_or("", SortPeople::as_str)),
+            ("order", self.order.map_or("", Direction::as_str)),
+            ("page", page.as_str()),
+            ("per_page", per_page.as_str()),
+        ];
+        href(path, &query)
+    }
+}
+
+impl Page {
+    fn csv(&self) -> String {
+        let all = PeopleQuery {
+            page: None,
+            per_page: None,
+            ..self.query.clone()
+        };
+        all.address(&["targets", &self.name, "people.csv"])
+    }
+
+    fn pager(&self, page: &PeoplePage) -> Pager {
+        Pager::new("people", page.page, page.pages(), |number| {
+            let query = PeopleQuery {
+                page: Some(number),
+                ..self.query.clone()
+            };
+            query.href(&self.name)
+        })
+    }
+
+    fn columns(&self) -> Vec<Column> {
+        let sorts = |title, by: SortPeople| {
+            let order = self.query.order.unwrap_or(Direction::Asc);
+            let now = (self.query.sort.unwrap_or(SortPeople::Name) == by).then_some(order);
+            let query = PeopleQuery {
+                sort: Some(by),
+                order: (now == Some(Direction::Asc)).then_some(Direction::Desc),
+                page: None,
+                ..self.query.clone()
+            };
+            Column::sorts(title, "", now, query.href(&self.name))
+        };
+        vec![
+            sorts("Name", SortPeople::Name),
+            sorts("Login", SortPeople::Login),
+            Column::plain("Type", ""),
+            Column::plain("Roles", ""),
+            Column::plain("Protected by", ""),
+            Column::plain("Remarks", ""),
+            Column::plain("API keys", "n"),
+            sorts("Created", SortPeople::Created),
+            Column::plain("Last password login", ""),
+        ]
+    }
+
+    fn selects(&self) -> Vec<Select> {
+        let state = self.query.wanted().state;
+        let who = STATES
+            .iter()
+            .fold(Select::new("state", "Who"), |select, (it, label)| {
+                select.option(it, label, *it == state)
+            });
+        let user_type = Select::new("user_type", "Type")
+            .option("", "any", self.query.user_type.is_none())
+            .words(&self.types, self.query.user_type);
+        let chosen = self.query.role.as_ref().map_or("", |role| role.as_str());
+        let role = Select::new("role", "Role")
+            .option("", "whatever", chosen.is_empty())
+            .option("any", "at least one", chosen == "any");
+        let role = self.roles.iter().fold(role, |select, role| {
+            select.option(role, role, role == chosen)
+        });
+        vec![who, user_type, role]
+    }
+
+    /// What protects somebody.
+    fn factors(&self, person: &Listed) -> String {
+        let own = [
+            ("TOTP", person.totp),
+            ("passkey", person.passkey),
+            ("single sign-on", person.sso),
+        ];
+        let mut held: Vec<&str> = own
+            .into_iter()
+            .filter(|(_, held)| *held == Some(true))
+            .map(|(factor, _)| factor)
+            .collect();
+        match person.protected {
+            Some(true) if held.is_empty() => held.push("e-mail code policy"),
+            Some(false) if held.is_empty() => held.push("nothing"),
+            Some(false) => held.push("not accepted"),
+            None => held.push("not known"),
+            Some(true) => {}
+        }
+        held.join(", ")
+    }
+
+    fn remarks(&self, person: &Listed) -> String {
+        let mut remarks = Vec::new();
+        if !person.active {
+            remarks.push("archived since the poll".to_owned());
+        }
+        if let Some(reason) = person.exempt {
+            remarks.push(format!("exempt ({reason})"));
+        }
+        if person.in_grace {
+            remarks.push("new account".to_owned());
+        }
+        if person.dormant == Some(true) {
+            remarks.push("dormant".to_owned());
+        }
+        remarks.join(", ")
+    }
+}

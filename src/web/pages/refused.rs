@@ -1,0 +1,72 @@
+//! What is shown instead of a page that cannot be.
+
+use askama::Template;
+use axum::extract::rejection::QueryRejection;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+
+use super::{Layout, html};
+use crate::web::App;
+use crate::web::access::Reader;
+use crate::web::directory::Refused;
+
+/// How to let somebody read names: the sentence that every page without them has.
+pub const HOW_TO_GET_NAMES: &str = "Names of people are shown only to a signed-in reader who may read them: sign-in is configured by --web.config.file, and who may read names by web.roles.read_names.";
+
+#[derive(Template)]
+#[template(path = "refused.html")]
+struct Page {
+    layout: Layout,
+    message: String,
+    hint: String,
+}
+
+/// A page that says why there is none.
+pub fn page(app: &App, reader: &Reader, refused: &Refused) -> Response {
+    let title = match refused {
+        Refused::NoSuchTarget(_) => "Not found",
+        _ => "Not available",
+    };
+    show(
+        app,
+        reader,
+        title,
+        refused.status(),
+        &refused.to_string(),
+        refused.hint(),
+    )
+}
+
+/// Parameters that are not understood: a list must not be shown as if they had been.
+pub fn parameters(app: &App, reader: &Reader, rejection: &QueryRejection) -> Response {
+    let hint = "Leave the parameter out, or take one of the values.";
+    show(
+        app,
+        reader,
+        "Not understood",
+        StatusCode::BAD_REQUEST,
+        &rejection.body_text(),
+        hint,
+    )
+}
+
+fn show(
+    app: &App,
+    reader: &Reader,
+    title: &str,
+    status: StatusCode,
+    message: &str,
+    hint: &str,
+) -> Response {
+    let page = Page {
+        layout: Layout::new(app, reader, title, ""),
+        message: message.to_owned(),
+        hint: hint.to_owned(),
+    };
+    (status, html(&page)).into_response()
+}
+
+/// A file that cannot be made.
+pub fn text(refused: &Refused) -> Response {
+    (refused.status(), format!("{refused}\n{}\n", refused.hint())).into_response()
+}

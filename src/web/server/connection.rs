@@ -1,0 +1,205 @@
+//! From an accepted connection to one that requests come from: its place, its TLS, and its time.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum::extract::Extension;
+use axum::middleware::AddExtension;
+use axum_server::accept::Accept;
+use futures::future::BoxFuture;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, Sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_util::either::Either;
+use tower_layer::Layer;
+
+use super::Limits;
+use crate::config::web_file::{CertificateNames, ServerTls};
+use crate::web::access::Access;
+
+/// What a request knows of its connection.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    /// The names in the client's certificate, if it showed one and an authority verified it.
+    pub certificate: Option<Arc<CertificateNames>>,
+    /// Whether it is encrypted.
+    pub secure: bool,
+    /// Whether HTTP/2 was agreed on.
+    pub http2: bool,
+    last_request: LastRequest,
+    _place: Arc<OwnedSemaphorePermit>,
+}
+
+impl Connection {
+    /// A request has come.
+    pub(super) fn asked(&self) {
+        self.last_request.set(Instant::now());
+    }
+}
+
+/// When the last request of a connection began.
+#[derive(Debug, Clone)]
+struct LastRequest(Arc<Mutex<Instant>>);
+
+impl LastRequest {
+    fn set(&self, at: Instant) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = at;
+    }
+
+    fn get(&self) -> Instant {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Gives connections their place and their TLS. Those that are too many are closed, rather than let wait.
+#[derive(Debug, Clone)]
+pub(super) struct Door {
+    access: Access,
+    limits: Limits,
+    places: Arc<Semaphore>,
+}
+
+impl Door {
+    pub(super) fn new(access: Access, limits: Limits) -> Self {
+        Self {
+            access,
+            limits,
+            places: Arc::new(Semaphore::new(limits.connections)),
+        }
+    }
+
+    async fn open(self, stream: TcpStream) -> io::Result<(Stream, Connection)> {
+        let too_many = |_| io::Error::new(io::ErrorKind::QuotaExceeded, "too many connections");
+        let place = self.places.try_acquire_owned().map_err(too_many)?;
+        // Or the second write of an answer waits for the client to acknowledge the first, 40 ms later.
+        stream.set_nodelay(true)?;
+        let last_request = LastRequest(Arc::new(Mutex::new(Instant::now())));
+        let mut connection = Connection {
+            certificate: None,
+            secure: false,
+            http2: false,
+            last_request: last_request.clone(),
+            _place: Arc::new(place),
+        };
+        let stream = match self.access.tls() {
+            None => Either::Left(stream),
+            Some(tls) => {
+                let handshake = TlsAcceptor::from(Arc::clone(&tls.config)).accept(stream);
+                let stream = timeout(self.limits.first_request, handshake)
+                    .await
+                    .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+                    // What anybody can send is no failure of ours.
+                    .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+                connection.secure = true;
+                connection.http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                connection.certificate = names(&tls, &stream);
+                Either::Right(Box::new(stream))
+            }
+        };
+        let stream = Stream {
+            stream,
+            last_request,
+            lasts: self.limits.request,
+            ends: Box::pin(tokio::time::sleep(self.limits.request)),
+        };
+        Ok((stream, connection))
+    }
+}
+
+fn names(tls: &ServerTls, stream: &TlsStream<TcpStream>) -> Option<Arc<CertificateNames>> {
+    let shown = stream.get_ref().1.peer_certificates()?.first()?;
+    let names = tls.verifies_clients.then(|| CertificateNames::read(shown));
+    names.flatten().map(Arc::new)
+}
+
+impl<S: Send + 'static> Accept<TcpStream, S> for Door {
+    type Stream = Stream;
+    /// The service lives as long as its connection, and so does the place in it.
+    type Service = AddExtension<S, Connection>;
+    type Future = BoxFuture<'static, io::Result<(Stream, Self::Service)>>;
+
+    fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
+        let opened = self.clone().open(stream);
+        Box::pin(async {
+            let (stream, connection) = opened.await?;
+            Ok((stream, Extension(connection).layer(service)))
+        })
+    }
+}
+
+/// A connection that fails some time after its last request began: whatever its client does or does not send or read.
+#[derive(Debug)]
+pub(super) struct Stream {
+    stream: Either<TcpStream, Box<TlsStream<TcpStream>>>,
+    last_request: LastRequest,
+    lasts: Duration,
+    ends: Pin<Box<Sleep>>,
+}
+
+impl Stream {
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        while self.ends.as_mut().poll(cx).is_ready() {
+            let ends = self.last_request.get() + self.lasts;
+            if ends <= Instant::now() {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            self.ends.as_mut().reset(ends);
+        }
+        Ok(())
+    }
+
+    fn inner(&mut self) -> Pin<&mut Either<TcpStream, Box<TlsStream<TcpStream>>>> {
+        Pin::new(&mut self.stream)
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.poll_end(cx)?;
+        self.inner().poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_end(cx)?;
+        self.inner().poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_end(cx)?;
+        self.inner().poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_end(cx)?;
+        self.inner().poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_end(cx)?;
+        Poll::Ready(Ok(ready!(self.inner().poll_write_vectored(cx, slices))?))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}

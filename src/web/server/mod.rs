@@ -1,0 +1,136 @@
+//! Serves the routes, over HTTP or HTTPS, within limits.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::{StatusCode, Version};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum_server::Handle;
+use tokio::net::TcpListener;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::access::Access;
+pub use connection::Connection;
+use connection::Door;
+
+mod connection;
+
+/// What a client may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Connections at one time: each costs a file descriptor and some 10 kB. One too many is closed at once.
+    pub connections: usize,
+    /// A connection that has not sent a whole first request by then is closed, and so is one that has not agreed on TLS by then.
+    pub first_request: Duration,
+    /// So is one that has not sent a whole next request after this time, idle or not.
+    pub next_request: Duration,
+    /// A connection is closed so long after its last request began, whether the answer has been read or not.
+    pub request: Duration,
+    /// Bytes of a request's head; longer ones are answered with 431. hyper allows no less than 8 kB.
+    pub head: usize,
+    /// Requests that run at shutdown are given this time to end.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 512,
+            first_request: Duration::from_secs(10),
+            // Prometheus keeps its connection at the usual intervals, of up to a minute.
+            next_request: Duration::from_secs(75),
+            request: Duration::from_secs(120),
+            head: 16 << 10,
+            drain: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Serves the routes until it is told to stop; then lets running requests end, for a few seconds at most.
+///
+/// # Errors
+/// When the listener cannot be used.
+pub async fn serve(
+    listener: TcpListener,
+    routes: Router,
+    access: Access,
+    shutdown: CancellationToken,
+) -> io::Result<()> {
+    serve_within(Limits::default(), listener, routes, access, shutdown).await
+}
+
+/// As [`serve`], within limits that somebody else set.
+///
+/// # Errors
+/// When the listener cannot be used.
+pub async fn serve_within(
+    limits: Limits,
+    listener: TcpListener,
+    routes: Router,
+    access: Access,
+    shutdown: CancellationToken,
+) -> io::Result<()> {
+    let handle = Handle::new();
+    let mut server = axum_server::Server::<SocketAddr>::from_listener(listener)
+        .acceptor(Door::new(access, limits))
+        .handle(handle.clone())
+        .first_request_timeout(limits.first_request)
+        .accept_error_handler(|peer, error| match error.kind() {
+            // One line for each would help whoever opens them.
+            io::ErrorKind::QuotaExceeded | io::ErrorKind::InvalidData | io::ErrorKind::TimedOut => {
+                tracing::debug!(?peer, %error, "connection refused");
+            }
+            _ => tracing::warn!(?peer, %error, "connection not accepted"),
+        });
+    server
+        .http_builder()
+        .http1()
+        .header_read_timeout(limits.next_request)
+        .max_buf_size(limits.head);
+    server
+        .http_builder()
+        .http2()
+        .max_concurrent_streams(STREAMS)
+        .max_header_list_size(u32::try_from(limits.head).unwrap_or(u32::MAX));
+    let routes = routes.layer(middleware::from_fn(arrive));
+    tokio::select! {
+        ended = server.serve(routes.into_make_service()) => return ended,
+        // From here on nothing is accepted: where systemd holds the socket, connections wait for the next process.
+        () = shutdown.cancelled() => {}
+    }
+    if timeout(FIRST_BYTES, all_closed(&handle)).await.is_err() {
+        handle.graceful_shutdown(None);
+        let _ = timeout(limits.drain, all_closed(&handle)).await;
+        handle.shutdown();
+    }
+    Ok(())
+}
+
+async fn all_closed(handle: &Handle<SocketAddr>) {
+    while handle.connection_count() > 0 {
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// A connection that was accepted just before a shutdown would be closed before its request has come.
+const FIRST_BYTES: Duration = Duration::from_millis(500);
+
+/// Requests at one time on one HTTP/2 connection.
+const STREAMS: u32 = 32;
+
+/// The server tells HTTP/2 by its first bytes; it is spoken only where it was agreed on.
+async fn arrive(request: Request, next: Next) -> Response {
+    let connection = request.extensions().get::<Connection>();
+    if request.version() == Version::HTTP_2 && connection.is_none_or(|it| !it.http2) {
+        return StatusCode::HTTP_VERSION_NOT_SUPPORTED.into_response();
+    }
+    if let Some(connection) = connection {
+        connection.asked();
+    }
+    next.run(request).await
+}

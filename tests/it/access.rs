@@ -1,0 +1,715 @@
+//! Who gets in, and what they may do there.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use odoo_mfa_exporter::config::web_file::{WebConfig, WebFile};
+use odoo_mfa_exporter::config::{ProcessEnv, Web};
+use odoo_mfa_exporter::store::{Limits as Kept, Location, Store};
+use odoo_mfa_exporter::web::Limits;
+use odoo_mfa_exporter::web::access::{Access, NobodyCanSignIn};
+use reqwest::{Method, StatusCode, header};
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use crate::harness::exporter::{Server, Shown, client};
+use crate::harness::log::Log;
+use crate::harness::pki::Pki;
+use crate::harness::snapshots::up;
+use crate::harness::{curl, eventually};
+
+/// What every role is asked for. The last: paths without a route.
+pub const ROUTES: &[(&str, Needs)] = &[
+    ("/-/healthy", Needs::Nothing),
+    ("/-/ready", Needs::Nothing),
+    ("/metrics", Needs::Scrape),
+    ("/probe?target=erp", Needs::Scrape),
+    ("/sd", Needs::Scrape),
+    ("/", Needs::Read),
+    ("/sign-in", Needs::Read),
+    ("/alerts", Needs::Read),
+    ("/targets/erp", Needs::Read),
+    ("/targets/erp/changes", Needs::Read),
+    ("/-/style.css", Needs::Read),
+    ("/targets/erp/people.csv", Needs::Names),
+    ("/targets/erp/keys.csv", Needs::Names),
+    ("/api/v1/targets", Needs::Read),
+    ("/api/v1/targets/erp", Needs::Read),
+    ("/api/v1/changes?target=erp", Needs::Read),
+    ("/api/v1/history?target=erp", Needs::Read),
+    ("/api/v1/alerts", Needs::Read),
+    ("/api/v1/openapi.json", Needs::Read),
+    ("/api/v1/people?target=erp", Needs::Names),
+    ("/api/v1/keys?target=erp", Needs::Names),
+    ("/nothing/here", Needs::Read),
+    ("/api/v1/nothing", Needs::Read),
+];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needs {
+    Nothing,
+    Scrape,
+    Read,
+    Names,
+}
+
+/// A web configuration from its text, in a directory with certificates.
+pub fn web(directory: &Path, text: &str) -> WebConfig {
+    let path = directory.join("web.yml");
+    std::fs::write(&path, text).expect("a file");
+    let file = WebFile::load(&path, &ProcessEnv);
+    let said = file.diagnostics;
+    file.config.unwrap_or_else(|| panic!("{said:?}"))
+}
+
+/// Users whose passwords are their names, backwards.
+pub fn users(names: &[&str]) -> String {
+    let user = |name: &&str| {
+        let hash = bcrypt::hash(password(name), 4).expect("a hash");
+        format!("  {name}: {hash}\n")
+    };
+    let users: String = names.iter().map(user).collect();
+    format!("basic_auth_users:\n{users}")
+}
+
+fn password(name: &str) -> String {
+    name.chars().rev().collect()
+}
+
+pub fn list(names: &[&str]) -> BTreeSet<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+/// One of each role, and one of none.
+fn roles() -> Web {
+    Web {
+        scrape: Some(list(&["scraper"])),
+        read: Some(list(&["reader"])),
+        read_names: list(&["officer"]),
+    }
+}
+
+pub fn basic(user: &str, password: &str) -> String {
+    let encoded = BASE64_STANDARD.encode(format!("{user}:{password}"));
+    format!("Basic {encoded}")
+}
+
+async fn start(access: Access) -> Server {
+    let store = Store::open(Location::Memory, Kept::default()).expect("a store in memory");
+    let routes = Shown::new([up("erp")])
+        .routes_for(access.clone(), Some(store))
+        .0;
+    Server::start_behind(access, Limits::default(), routes).await
+}
+
+async fn ask(server: &Server, path: &str, authorization: Option<&str>) -> reqwest::Response {
+    let request = client().get(server.url(path));
+    let request = match authorization {
+        Some(value) => request.header(header::AUTHORIZATION, value),
+        None => request,
+    };
+    request.send().await.expect("an answer")
+}
+
+#[tokio::test]
+async fn each_role_may_do_what_it_may_and_nothing_else() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let everybody = ["scraper", "reader", "officer", "nobody"];
+    let access = Access::new(&roles(), web(directory.path(), &users(&everybody)));
+    let server = start(access.expect("people who can sign in")).await;
+    for (path, needs) in ROUTES {
+        for user in everybody {
+            let allowed = match needs {
+                Needs::Nothing => true,
+                Needs::Scrape => user == "scraper",
+                Needs::Read => user == "reader" || user == "officer",
+                Needs::Names => user == "officer",
+            };
+            let response = ask(&server, path, Some(&basic(user, &password(user)))).await;
+            let refused = response.status() == StatusCode::FORBIDDEN;
+            assert_eq!(refused, !allowed, "{user} {path}: {}", response.status());
+            assert_ne!(response.status(), StatusCode::UNAUTHORIZED, "{user} {path}");
+            refusal_is_readable(path, response).await;
+        }
+        for wrong in [
+            None,
+            Some(("officer", "wrong")),
+            Some(("stranger", "x")),
+            Some(("", "")),
+        ] {
+            let credentials = wrong.map(|(user, password)| basic(user, password));
+            let response = ask(&server, path, credentials.as_deref()).await;
+            let refused = response.status() == StatusCode::UNAUTHORIZED;
+            assert_eq!(refused, *needs != Needs::Nothing, "{wrong:?} {path}");
+            let challenge = response.headers().get(header::WWW_AUTHENTICATE);
+            assert_eq!(challenge.is_some(), refused, "{path}");
+            refusal_is_readable(path, response).await;
+        }
+    }
+    server.stop().await;
+}
+
+/// Programs are refused by problem details, people by text; every answer has the security headers, and none a cookie.
+async fn refusal_is_readable(path: &str, response: reqwest::Response) {
+    let headers = response.headers();
+    assert_eq!(headers[header::X_CONTENT_TYPE_OPTIONS], "nosniff", "{path}");
+    assert_eq!(headers[header::CACHE_CONTROL], "no-store", "{path}");
+    assert!(
+        headers.contains_key(header::CONTENT_SECURITY_POLICY),
+        "{path}"
+    );
+    assert!(!headers.contains_key(header::SET_COOKIE), "{path}");
+    let status = response.status();
+    if status.is_success() || status.is_redirection() {
+        return;
+    }
+    let kind = headers[header::CONTENT_TYPE]
+        .to_str()
+        .expect("text")
+        .to_owned();
+    let text = response.text().await.expect("text");
+    if path.starts_with("/api/") {
+        assert_eq!(kind, "application/problem+json", "{path}");
+        let problem: Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(problem["status"], status.as_u16(), "{path}");
+        assert!(problem["detail"].is_string(), "{path}");
+    } else {
+        assert_eq!(kind, "text/plain; charset=utf-8", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn without_roles_users_scrape_and_read_numbers_but_no_names() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let access = Access::new(&Web::default(), web(directory.path(), &users(&["alice"])));
+    let server = start(access.expect("no role is given")).await;
+    for (path, needs) in ROUTES {
+        let response = ask(&server, path, Some(&basic("alice", "ecila"))).await;
+        let refused = response.status() == StatusCode::FORBIDDEN;
+        assert_eq!(refused, *needs == Needs::Names, "{path}");
+        let response = ask(&server, path, None).await;
+        let refused = response.status() == StatusCode::UNAUTHORIZED;
+        assert_eq!(refused, *needs != Needs::Nothing, "{path}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn without_users_everybody_scrapes_and_reads_numbers_but_no_names() {
+    let server = start(Access::open()).await;
+    for (path, needs) in ROUTES {
+        for credentials in [None, Some(basic("alice", "ecila"))] {
+            let response = ask(&server, path, credentials.as_deref()).await;
+            let refused = response.status() == StatusCode::FORBIDDEN;
+            assert_eq!(refused, *needs == Needs::Names, "{path}");
+            assert!(!response.headers().contains_key(header::WWW_AUTHENTICATE));
+        }
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_star_lets_everybody_in_and_browsers_sign_in_for_names() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let roles = Web {
+        scrape: Some(list(&["*"])),
+        read: Some(list(&["*"])),
+        read_names: list(&["alice"]),
+    };
+    let access = Access::new(&roles, web(directory.path(), &users(&["alice", "bob"])));
+    let server = start(access.expect("people who can sign in")).await;
+    for (path, needs) in ROUTES {
+        let anybody = ask(&server, path, None).await.status() == StatusCode::UNAUTHORIZED;
+        assert_eq!(
+            anybody,
+            *needs == Needs::Names || *path == "/sign-in",
+            "{path}"
+        );
+        let bob = ask(&server, path, Some(&basic("bob", "bob")))
+            .await
+            .status();
+        assert_eq!(
+            bob == StatusCode::FORBIDDEN,
+            *needs == Needs::Names,
+            "{path}"
+        );
+        // Whoever says a password must say the right one.
+        let wrong = ask(&server, path, Some(&basic("bob", "alice")))
+            .await
+            .status();
+        assert_eq!(
+            wrong == StatusCode::UNAUTHORIZED,
+            *needs != Needs::Nothing,
+            "{path}"
+        );
+    }
+    let signed_in = ask(&server, "/sign-in", Some(&basic("alice", "ecila"))).await;
+    assert_eq!(signed_in.status(), StatusCode::SEE_OTHER);
+    assert_eq!(signed_in.headers()[header::LOCATION], "/");
+    server.stop().await;
+}
+
+#[test]
+fn roles_that_nobody_can_have_are_refused() {
+    let directory = Pki::new().written();
+    let access = |web: WebConfig| Access::new(&roles(), web).map(|access| access.strangers());
+    assert_eq!(access(WebConfig::default()), Err(NobodyCanSignIn));
+    let unverified = "tls_server_config: {cert_file: server.crt, key_file: server.key, client_auth_type: RequireAnyClientCert}";
+    assert_eq!(
+        access(web(directory.path(), unverified)),
+        Err(NobodyCanSignIn)
+    );
+    assert_eq!(
+        access(web(directory.path(), &users(&["scraper", "alice"]))),
+        Ok(vec!["reader".into(), "officer".into()])
+    );
+    let open = Web {
+        scrape: Some(list(&["*"])),
+        ..Web::default()
+    };
+    assert!(Access::new(&open, WebConfig::default()).is_ok());
+}
+
+/// What every client gets: a status, or nothing where TLS ends before that.
+const REFUSED: Option<u16> = None;
+
+#[tokio::test]
+async fn client_certificates_of_every_type() {
+    let pki = Pki::new();
+    let directory = pki.written();
+    let curl = |identity: Option<&str>| {
+        let path = |name: String| directory.path().join(name).display().to_string();
+        let mut arguments = vec!["--cacert".to_owned(), path("ca.crt".into())];
+        if let Some(name) = identity {
+            arguments.extend(["--cert".into(), path(format!("{name}.crt"))]);
+            arguments.extend(["--key".into(), path(format!("{name}.key"))]);
+        }
+        arguments
+    };
+    let ca = "client_ca_file: ca.crt";
+    // Nobody, a client of the authority, and one that signed itself.
+    for (kind, more, expected) in [
+        ("NoClientCert", "", [Some(200), Some(200), Some(200)]),
+        ("RequestClientCert", "", [Some(200), Some(200), Some(200)]),
+        ("RequireAnyClientCert", "", [REFUSED, Some(200), Some(200)]),
+        ("RequireClientCert", "", [REFUSED, Some(200), Some(200)]),
+        (
+            "VerifyClientCertIfGiven",
+            ca,
+            [Some(200), Some(200), REFUSED],
+        ),
+        (
+            "RequireAndVerifyClientCert",
+            ca,
+            [REFUSED, Some(200), REFUSED],
+        ),
+        (
+            "RequireAndVerifyClientCert",
+            "client_ca_file: stranger.crt",
+            [REFUSED, REFUSED, Some(200)],
+        ),
+        (
+            "RequireAndVerifyClientCert",
+            "client_ca_file: ca.crt, client_allowed_sans: [prometheus.example.com]",
+            [REFUSED, Some(200), REFUSED],
+        ),
+        (
+            "RequireAndVerifyClientCert",
+            "client_ca_file: ca.crt, client_allowed_sans: ['spiffe://example.com/prometheus']",
+            [REFUSED, Some(200), REFUSED],
+        ),
+        (
+            "RequireAndVerifyClientCert",
+            "client_ca_file: ca.crt, client_allowed_sans: [prometheus, '*.example.com']",
+            [REFUSED, REFUSED, REFUSED],
+        ),
+    ] {
+        let text = format!(
+            "tls_server_config: {{cert_file: server.crt, key_file: server.key, client_auth_type: {kind}, {more}}}"
+        );
+        let access = Access::new(&Web::default(), web(directory.path(), &text));
+        let server = start(access.expect("no role is given")).await;
+        let mut seen = Vec::new();
+        for identity in [None, Some("client"), Some("stranger")] {
+            for version in [&["--tlsv1.3"][..], &["--tls-max", "1.2"]] {
+                let mut arguments = curl(identity);
+                arguments.extend(version.iter().map(|it| (*it).to_owned()));
+                seen.push(curl::status(&server.https("/metrics"), &arguments).await);
+            }
+        }
+        let expected: Vec<_> = expected.iter().flat_map(|it| [*it, *it]).collect();
+        assert_eq!(seen, expected, "{kind} {more}");
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_verified_certificate_has_the_roles_of_its_names() {
+    let directory = Pki::new().written();
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    let identity = |name: &str| {
+        let (certificate, key) = (path(&format!("{name}.crt")), path(&format!("{name}.key")));
+        [
+            "--cacert",
+            &path("ca.crt"),
+            "--cert",
+            &certificate,
+            "--key",
+            &key,
+        ]
+        .map(str::to_owned)
+    };
+    let tls = |kind: &str| {
+        format!(
+            "tls_server_config: {{cert_file: server.crt, key_file: server.key, client_auth_type: {kind}, client_ca_file: ca.crt}}\n"
+        )
+    };
+    let roles = |names: &str| Web {
+        scrape: Some(list(&["certificate:spiffe://example.com/prometheus"])),
+        read: None,
+        read_names: list(&[names]),
+    };
+    let paths = ["/metrics", "/", "/api/v1/people?target=erp"];
+    let statuses = async |server: &Server, arguments: &[String]| {
+        let mut statuses = Vec::new();
+        for path in paths {
+            statuses.push(
+                curl::status(&server.https(path), arguments)
+                    .await
+                    .unwrap_or(0),
+            );
+        }
+        // There may or may not be something at the last.
+        statuses
+            .iter()
+            .map(|it| if *it == 404 || *it == 503 { 200 } else { *it })
+            .collect::<Vec<_>>()
+    };
+    let cacert = ["--cacert".to_owned(), path("ca.crt")];
+
+    let text = tls("VerifyClientCertIfGiven");
+    let access = Access::new(&roles("certificate:alice"), web(directory.path(), &text));
+    let server = start(access.expect("certificates are verified")).await;
+    assert_eq!(
+        statuses(&server, &identity("client")).await,
+        [200, 200, 403]
+    );
+    assert_eq!(statuses(&server, &identity("alice")).await, [403, 200, 200]);
+    assert_eq!(statuses(&server, &cacert).await, [403, 200, 403]);
+    server.stop().await;
+
+    // The user of that name is another one, and users make passwords necessary.
+    let text = tls("VerifyClientCertIfGiven") + &users(&["alice", "bob"]);
+    let access = Access::new(&roles("alice"), web(directory.path(), &text));
+    let server = start(access.expect("people can sign in")).await;
+    assert_eq!(
+        statuses(&server, &identity("client")).await,
+        [200, 200, 403]
+    );
+    assert_eq!(statuses(&server, &identity("alice")).await, [401, 401, 401]);
+    assert_eq!(statuses(&server, &cacert).await, [401, 401, 401]);
+    let alice = [&cacert[..], &["--user".into(), "alice:ecila".into()]].concat();
+    assert_eq!(statuses(&server, &alice).await, [403, 200, 200]);
+    let wrong = [
+        &identity("client")[..],
+        &["--user".into(), "bob:wrong".into()],
+    ]
+    .concat();
+    assert_eq!(statuses(&server, &wrong).await, [401, 401, 401]);
+    server.stop().await;
+
+    // Nobody verified these: they say nothing.
+    let text = "tls_server_config: {cert_file: server.crt, key_file: server.key, client_auth_type: RequireAnyClientCert}\n".to_owned()
+        + &users(&["bob"]);
+    let access = Access::new(
+        &roles("certificate:prometheus"),
+        web(directory.path(), &text),
+    );
+    let server = start(access.expect("people can sign in")).await;
+    assert_eq!(
+        statuses(&server, &identity("stranger")).await,
+        [401, 401, 401]
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn versions_suites_and_http2_are_as_configured() {
+    let directory = Pki::new().written();
+    let cacert = directory.path().join("ca.crt").display().to_string();
+    for (tls, http, arguments, expected) in [
+        ("", "", &["--http2"][..], Some("2 200")),
+        (
+            "",
+            "http_server_config: {http2: false}",
+            &["--http2"],
+            Some("1.1 200"),
+        ),
+        ("", "", &["--http1.1"], Some("1.1 200")),
+        ("min_version: TLS13", "", &["--tls-max", "1.2"], None),
+        ("max_version: TLS12", "", &["--tlsv1.3"], None),
+        ("max_version: TLS12", "", &["--tlsv1.2"], Some("2 200")),
+        (
+            "max_version: TLS12, cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384]",
+            "",
+            &["--ciphers", "ECDHE-ECDSA-AES128-GCM-SHA256"],
+            None,
+        ),
+        (
+            "max_version: TLS12, cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384]",
+            "",
+            &["--ciphers", "ECDHE-ECDSA-AES256-GCM-SHA384"],
+            Some("2 200"),
+        ),
+        (
+            "curve_preferences: [CurveP384]",
+            "",
+            &["--curves", "X25519"],
+            None,
+        ),
+        (
+            "curve_preferences: [CurveP384]",
+            "",
+            &["--curves", "P-384"],
+            Some("2 200"),
+        ),
+    ] {
+        let text = format!(
+            "tls_server_config: {{cert_file: server.crt, key_file: server.key, {tls}}}\n{http}\n"
+        );
+        let access = Access::new(&Web::default(), web(directory.path(), &text));
+        let server = start(access.expect("no role is given")).await;
+        let mut all = vec!["--cacert".to_owned(), cacert.clone()];
+        all.extend(arguments.iter().map(|it| (*it).to_owned()));
+        let format = "%{http_version} %{http_code}";
+        let seen = curl::written(format, &server.https("/metrics"), &all).await;
+        assert_eq!(seen.as_deref(), expected, "{tls} {http} {arguments:?}");
+        // Not over HTTP, either way around.
+        let plain = server.url("/metrics");
+        assert_eq!(curl::status(&plain, &[]).await, None, "plain HTTP");
+        server.stop().await;
+    }
+    let server = start(Access::open()).await;
+    let prior = ["--http2-prior-knowledge".to_owned()];
+    assert_eq!(
+        curl::status(&server.url("/metrics"), &prior).await,
+        Some(505)
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_file_is_read_again_and_protection_never_vanishes() {
+    let (log, _logging) = Log::start();
+    let directory = Pki::new().written();
+    let tls = "tls_server_config: {cert_file: server.crt, key_file: server.key}\n";
+    let first = format!("{tls}{}", users(&["alice"]));
+    let web = web(directory.path(), &first);
+    let path = directory.path().join("web.yml");
+    let sources = WebFile::load(&path, &ProcessEnv).sources;
+    let access = Access::new(&Web::default(), web).expect("no role is given");
+    let stop = CancellationToken::new();
+    let reading = tokio::spawn(access.clone().reread(path.clone(), sources, stop.clone()));
+    let server = start(access).await;
+    let status = async |user: &str, arguments: &[&str]| {
+        let mut all = vec![
+            "--cacert".to_owned(),
+            directory.path().join("ca.crt").display().to_string(),
+        ];
+        all.extend(["--user".to_owned(), format!("{user}:{}", password(user))]);
+        all.extend(arguments.iter().map(|it| (*it).to_owned()));
+        curl::status(&server.https("/metrics"), &all).await
+    };
+    assert_eq!(status("alice", &[]).await, Some(200));
+    assert_eq!(status("bob", &[]).await, Some(401));
+
+    // Another user, and a header.
+    let header = "http_server_config: {headers: {Strict-Transport-Security: max-age=9}}\n";
+    std::fs::write(&path, format!("{tls}{header}{}", users(&["bob"]))).expect("a file");
+    eventually("bob gets in", async || {
+        (status("bob", &[]).await? == 200).then_some(())
+    })
+    .await;
+    assert_eq!(status("alice", &[]).await, Some(401));
+    let https = server.https("/metrics");
+    let cacert = ["-k".to_owned()];
+    let seen = curl::written("%header{strict-transport-security}", &https, &cacert).await;
+    assert_eq!(seen.as_deref(), Some("max-age=9"));
+
+    // What is wrong, cut off, or would open the door is not taken.
+    for (text, why) in [
+        ("tls_server_config: {", "it is wrong"),
+        ("", "TLS is switched on or off"),
+        (tls, "the last user is removed"),
+        (&users(&["mallory"]), "TLS is switched on or off"),
+    ] {
+        log.clear();
+        std::fs::write(&path, text).expect("a file");
+        eventually(why, async || log.text().contains(why).then_some(())).await;
+        assert_eq!(status("mallory", &[]).await, Some(401), "{text}");
+        assert_eq!(status("bob", &[]).await, Some(200), "{text}");
+    }
+    std::fs::write(&path, format!("{tls}{}", users(&["gustav"]))).expect("a file");
+    eventually("gustav gets in", async || {
+        (status("gustav", &[]).await? == 200).then_some(())
+    })
+    .await;
+    assert!(!log.text().contains("yrollam"), "a password is in the log");
+
+    // A certificate that is renewed under the same name.
+    let renewed = Pki::new();
+    for (name, text) in [
+        ("server.crt", &renewed.server.certificate),
+        ("server.key", &renewed.server.key),
+        ("ca.crt", &renewed.authority),
+    ] {
+        std::fs::write(directory.path().join(name), text).expect("a file");
+    }
+    eventually("the new certificate", async || {
+        (status("gustav", &[]).await? == 200).then_some(())
+    })
+    .await;
+    stop.cancel();
+    reading.await.expect("no panic");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn requests_are_limited() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let limited = web(directory.path(), "rate_limit: {interval: 1h, burst: 2}");
+    let server = start(Access::new(&Web::default(), limited).expect("no role is given")).await;
+    let mut statuses = Vec::new();
+    for path in ["/metrics", "/", "/metrics", "/api/v1/targets", "/-/healthy"] {
+        statuses.push(ask(&server, path, None).await.status().as_u16());
+    }
+    assert_eq!(statuses, [200, 200, 429, 429, 200]);
+    server.stop().await;
+
+    let server = start(Access::open()).await;
+    let long = format!("/?{}", "x".repeat(9000));
+    assert_eq!(
+        ask(&server, &long, None).await.status(),
+        StatusCode::URI_TOO_LONG
+    );
+    let large = client().post(server.url("/")).body(vec![b'x'; 100_000]);
+    let status = large.send().await.expect("an answer").status();
+    assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
+    let post = async |headers: &[(&'static str, &'static str)]| {
+        let mut request = client().request(Method::POST, server.url("/"));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.send().await.expect("an answer").status()
+    };
+    // Nothing takes a POST there; what comes from another site does not even get that far.
+    assert_eq!(post(&[]).await, StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(
+        post(&[("sec-fetch-site", "same-origin")]).await,
+        StatusCode::METHOD_NOT_ALLOWED
+    );
+    assert_eq!(
+        post(&[("sec-fetch-site", "cross-site")]).await,
+        StatusCode::FORBIDDEN
+    );
+    assert_eq!(
+        post(&[("origin", "https://evil.example.com")]).await,
+        StatusCode::FORBIDDEN
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn many_sign_in_at_once_and_a_wrong_password_is_never_right() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let access = Access::new(
+        &Web::default(),
+        web(directory.path(), &users(&["alice", "bob"])),
+    );
+    let server = Arc::new(start(access.expect("no role is given")).await);
+    let asked = (0..40).map(|number| {
+        let server = Arc::clone(&server);
+        async move {
+            // Whoever is no user has nobody's password.
+            let (user, said) = [
+                ("alice", "ecila"),
+                ("bob", "bob"),
+                ("bob", "ecila"),
+                ("carol", "ecila"),
+                ("carol", "bob"),
+            ][number % 5];
+            let status = ask(&server, "/metrics", Some(&basic(user, said)))
+                .await
+                .status();
+            (number % 5 < 2, status)
+        }
+    });
+    for (right, status) in futures::future::join_all(asked).await {
+        let expected = if right {
+            StatusCode::OK
+        } else {
+            StatusCode::UNAUTHORIZED
+        };
+        assert_eq!(status, expected);
+    }
+    Arc::into_inner(server).expect("nobody else").stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_is_slow_to_agree_on_tls_is_not_waited_for() {
+    use tokio::io::AsyncReadExt;
+    let directory = Pki::new().written();
+    let tls = "tls_server_config: {cert_file: server.crt, key_file: server.key}\n";
+    let access =
+        Access::new(&Web::default(), web(directory.path(), tls)).expect("no role is given");
+    let limits = Limits {
+        first_request: Duration::from_millis(100),
+        ..Limits::default()
+    };
+    let routes = Shown::new([up("erp")]).routes_for(access.clone(), None).0;
+    let server = Server::start_behind(access, limits, routes).await;
+    let mut silent = tokio::net::TcpStream::connect(server.address)
+        .await
+        .expect("a connection");
+    let mut nothing = Vec::new();
+    let ended = tokio::time::timeout(Duration::from_secs(10), silent.read_to_end(&mut nothing));
+    assert!(
+        ended
+            .await
+            .expect("it is closed")
+            .is_ok_and(|read| read == 0)
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_connection_ends_some_time_after_its_last_request() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let limits = Limits {
+        request: Duration::from_millis(200),
+        ..Limits::default()
+    };
+    // An answer that nobody reads, larger than what the system takes of it.
+    let body = async || vec![b'x'; 64 << 20];
+    let routes = axum::Router::new().route("/", axum::routing::get(body));
+    let server = Server::start_within(limits, routes).await;
+    let mut lazy = tokio::net::TcpStream::connect(server.address)
+        .await
+        .expect("a connection");
+    let request = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+    lazy.write_all(request).await.expect("sent");
+    lazy.readable().await.expect("an answer");
+    eventually("the server has given it up", async || {
+        let refused = lazy.write_all(request).await.is_err();
+        refused.then_some(())
+    })
+    .await;
+    let mut rest = Vec::new();
+    let _ = lazy.read_to_end(&mut rest).await;
+    assert!(rest.len() < 64 << 20, "all of it came");
+    server.stop().await;
+}

@@ -1,0 +1,448 @@
+//! Who is behind the numbers, against the truth of the simulated database.
+
+use std::collections::BTreeSet;
+
+use futures::TryStreamExt;
+use odoo_mfa_exporter::demo::{AccountKind, Fault, Kind, PersonView, Recipe, Scope, World};
+use odoo_mfa_exporter::domain::roster::{KeyState, State, Unlisted};
+use odoo_mfa_exporter::domain::{PerType, UserType};
+use odoo_mfa_exporter::odoo::directory::SortPeople;
+use odoo_mfa_exporter::web::directory::{
+    Direction, Directory, KeysQuery, Listed, ListedKey, PeopleQuery, Refused, SortKeys,
+};
+
+use crate::harness::staged::{DAY, NOW, Staged, lived_in};
+
+/// Everybody of a list, page by page.
+async fn everybody(directory: &Directory, query: &PeopleQuery) -> Vec<Listed> {
+    let mut all = Vec::new();
+    loop {
+        let page = directory
+            .people(
+                "erp",
+                &PeopleQuery {
+                    page: Some(u32::try_from(all.len()).expect("few") / 7 + 1),
+                    per_page: Some(7),
+                    ..query.clone()
+                },
+            )
+            .await
+            .expect("a page");
+        if query.q.is_none() {
+            assert_eq!(page.total, page.counted, "{query:?}");
+        }
+        let more = page.people.len() == 7;
+        all.extend(page.people);
+        if !more {
+            assert_eq!(all.len() as u64, page.total, "{query:?}");
+            return all;
+        }
+    }
+}
+
+async fn every_key(directory: &Directory, query: &KeysQuery) -> Vec<ListedKey> {
+    let query = KeysQuery {
+        per_page: Some(500),
+        ..query.clone()
+    };
+    directory.keys("erp", &query).await.expect("a page").keys
+}
+
+fn ids(people: &[Listed]) -> BTreeSet<u32> {
+    let ids: BTreeSet<u32> = people.iter().map(|it| it.id).collect();
+    assert_eq!(ids.len(), people.len(), "nobody twice");
+    ids
+}
+
+fn truth(world: &World, is: impl Fn(&PersonView<'_>) -> bool) -> BTreeSet<u32> {
+    let people = world.people().filter(|it| it.active() && is(it));
+    people.map(|it| it.id()).collect()
+}
+
+#[tokio::test]
+async fn a_list_holds_exactly_those_whom_the_number_counts() {
+    for version in 14..=20 {
+        let recipe = Recipe {
+            policy: Some("employee_required").filter(|_| version >= 17),
+            oauth: 0.2,
+            ..Recipe::new(version, version.into())
+        };
+        let mut world = lived_in(&recipe);
+        for kind in [Kind::None, Kind::Public] {
+            world.hire(kind);
+        }
+        let staged = Staged::new(
+            world,
+            AccountKind::Full,
+            ", exemptions: [{login_glob: 'a*', reason: kiosk}]",
+        )
+        .await;
+        let directory = &staged.directory;
+        let posture = &staged.posture;
+        let list = async |state, user_type| {
+            everybody(
+                directory,
+                &PeopleQuery {
+                    state: Some(state),
+                    user_type,
+                    ..PeopleQuery::default()
+                },
+            )
+            .await
+        };
+        let exempt = |it: &PersonView<'_>| it.login().starts_with('a');
+        let bare = |it: &PersonView<'_>| !exempt(it) && !it.totp();
+        let young = |it: &PersonView<'_>| NOW - it.created() < 14 * DAY;
+        let asleep =
+            |it: &PersonView<'_>| NOW - it.last_login().unwrap_or(it.created()) >= 90 * DAY;
+        type Is<'a> = &'a dyn Fn(&PersonView<'_>) -> bool;
+        let states: [(State, Is<'_>); 10] = [
+            (State::Active, &|_| true),
+            (State::Eligible, &|it| !exempt(it)),
+            (State::Protected, &|it| !exempt(it) && it.totp()),
+            (State::Unprotected, &bare),
+            (State::Grace, &|it| bare(it) && young(it)),
+            (State::PastGrace, &|it| bare(it) && !young(it)),
+            (State::Dormant, &|it| bare(it) && asleep(it)),
+            (State::Exempt, &exempt),
+            (State::Totp, &|it| it.totp()),
+            (State::Passkey, &|it| it.passkeys() > 0),
+        ];
+        for (state, is) in states {
+            let wanted = truth(&staged.database.world(), is);
+            assert_eq!(
+                ids(&list(state, None).await),
+                wanted,
+                "Odoo {version}, {state}"
+            );
+            for (user_type, kind) in [
+                (UserType::Internal, Kind::Internal),
+                (UserType::Portal, Kind::Portal),
+                (UserType::None, Kind::None),
+            ] {
+                let listed = list(state, Some(user_type)).await;
+                assert!(listed.iter().all(|it| it.user_type == user_type));
+                let wanted = truth(&staged.database.world(), |it| it.kind() == kind && is(it));
+                assert_eq!(ids(&listed), wanted, "Odoo {version}, {state}, {user_type}");
+            }
+        }
+        let sum = |numbers: Option<PerType<u64>>| numbers.expect("known").0.iter().sum::<u64>();
+        assert_eq!(
+            list(State::Oauth, None).await.len() as u64,
+            sum(posture.oauth)
+        );
+        assert_eq!(
+            list(State::SingleFactor, None).await.len() as u64,
+            sum(posture.single_factor)
+        );
+        assert_eq!(
+            list(State::PasswordRpc, None).await.len() as u64,
+            sum(posture.password_rpc)
+        );
+        let privileged = posture.privileged.as_ref().expect("known");
+        for role in &privileged.roles {
+            let query = PeopleQuery {
+                role: role.name.parse().ok(),
+                ..PeopleQuery::default()
+            };
+            let people = everybody(directory, &query).await;
+            assert_eq!(Some(people.len() as u64), role.unprotected, "{}", role.name);
+            assert!(
+                people
+                    .iter()
+                    .all(|it| it.roles.contains(&role.name) && it.protected == Some(false))
+            );
+        }
+        let log = staged.database.log();
+        assert_eq!((log.writes(), log.secrets()), (0, 0));
+        assert_eq!(
+            log.count("common", "authenticate"),
+            u64::from(version < 19),
+            "no login but the poll's"
+        );
+    }
+}
+
+#[tokio::test]
+async fn lists_are_sorted_searched_and_cost_two_requests() {
+    for version in [15, 18, 19] {
+        let mut world = lived_in(&Recipe::new(version, 7));
+        let person = world.hire(Kind::Portal);
+        world.rename(
+            person,
+            "50%_off@mail.example",
+            r"A\B <script>alert(1)</script>",
+        );
+        let staged = Staged::new(world, AccountKind::Least, "").await;
+        let directory = &staged.directory;
+        let all = PeopleQuery {
+            state: Some(State::Active),
+            ..PeopleQuery::default()
+        };
+        let by_name = everybody(directory, &all).await;
+        let names: Vec<&str> = by_name.iter().map(|it| it.name.as_str()).collect();
+        assert!(names.is_sorted(), "{names:?}");
+        let by = async |sort, order| {
+            everybody(
+                directory,
+                &PeopleQuery {
+                    sort: Some(sort),
+                    order: Some(order),
+                    ..all.clone()
+                },
+            )
+            .await
+        };
+        let logins = by(SortPeople::Login, Direction::Desc).await;
+        assert!(logins.is_sorted_by(|a, b| a.login >= b.login));
+        let created = by(SortPeople::Created, Direction::Asc).await;
+        assert!(created.is_sorted_by_key(|it| it.created));
+        // What Odoo would take for any text and any character is text.
+        for (text, found) in [
+            ("50%_", 1),
+            ("5%_off", 0),
+            (r"a\b", 1),
+            ("50%_OFF@", 1),
+            ("%", 1),
+            ("nobody at all", 0),
+        ] {
+            let people = everybody(
+                directory,
+                &PeopleQuery {
+                    q: Some(text.into()),
+                    ..all.clone()
+                },
+            )
+            .await;
+            assert_eq!(people.len(), found, "{text}");
+        }
+        let before = staged.database.log().total();
+        let page = directory
+            .people(
+                "erp",
+                &PeopleQuery {
+                    q: Some("a".into()),
+                    page: Some(2),
+                    ..all.clone()
+                },
+            )
+            .await
+            .expect("a page");
+        assert!(page.total > 50 && page.people.len() as u64 == (page.total - 50).min(50));
+        assert_eq!(staged.database.log().total() - before, 2);
+        let far = directory
+            .people(
+                "erp",
+                &PeopleQuery {
+                    page: Some(u32::MAX),
+                    ..all.clone()
+                },
+            )
+            .await
+            .expect("a page");
+        assert_eq!((far.people.len(), far.total), (0, by_name.len() as u64));
+    }
+}
+
+#[tokio::test]
+async fn who_is_gone_since_the_poll_is_not_shown_as_there() {
+    let mut world = lived_in(&Recipe::new(19, 3));
+    let (archived, deleted, portal) = (
+        world.hire(Kind::Internal),
+        world.hire(Kind::Internal),
+        world.hire(Kind::Portal),
+    );
+    let staged = Staged::new(world, AccountKind::Full, "").await;
+    let (before, staff) = {
+        let mut world = staged.database.world_mut();
+        world.set_active(archived, false);
+        world.delete(deleted);
+        world.set_active(portal, false);
+        // Neither was counted: one is no portal person, the other came later.
+        let staff = world.hire(Kind::Internal);
+        let late = world.hire(Kind::Portal);
+        world.enrol(late);
+        (staged.posture.active.0.iter().sum::<u64>(), staff)
+    };
+    let query = PeopleQuery {
+        state: Some(State::Active),
+        per_page: Some(500),
+        ..PeopleQuery::default()
+    };
+    let page = staged
+        .directory
+        .people("erp", &query)
+        .await
+        .expect("a page");
+    assert_eq!(
+        (page.counted, page.total),
+        (before, before - 1),
+        "less one deleted and one archived, and one more"
+    );
+    let listed = |id| page.people.iter().find(|it| it.id == id);
+    assert_eq!(listed(archived).map(|it| it.active), Some(false));
+    for id in [deleted, portal, staff] {
+        assert_eq!(listed(id), None);
+    }
+}
+
+#[tokio::test]
+async fn keys_are_listed_with_owners_and_never_the_key() {
+    for version in [14, 15, 18, 19] {
+        let mut world = lived_in(&Recipe {
+            keys_per_hundred: 40,
+            ..Recipe::new(version, 5)
+        });
+        let owner = world.hire(Kind::Internal);
+        world.rename(owner, "zz@company.example", "=cmd|' /C calc'!A0");
+        world.add_key(owner, Scope::Rpc, NOW - 500 * DAY, Some(NOW + DAY));
+        let staged = Staged::new(world, AccountKind::Least, "").await;
+        let keys = staged.posture.keys.as_ref().expect("known");
+        let list = async |query: KeysQuery| every_key(&staged.directory, &query).await;
+        let working = list(KeysQuery::default()).await;
+        assert_eq!(
+            working.len() as u64,
+            keys.unrestricted + keys.rpc + keys.other
+        );
+        assert!(
+            working.is_sorted_by(|a, b| a.created <= b.created),
+            "the oldest first"
+        );
+        assert_eq!(
+            working[0].age_days,
+            working.iter().map(|it| it.age_days).max().expect("some")
+        );
+        for (state, number) in [
+            (KeyState::Ge365d, keys.by_age[3]),
+            (KeyState::WithoutExpiry, keys.without_expiry),
+            (KeyState::OfArchived, keys.of_archived),
+            (KeyState::Expired, keys.expired),
+            (KeyState::OfUnprotected, keys.of_unprotected.expect("known")),
+            (KeyState::OfPrivileged, keys.of_privileged.expect("known")),
+            (KeyState::Expiring, keys.expiring.iter().sum()),
+        ] {
+            assert_eq!(
+                list(KeysQuery {
+                    state: Some(state),
+                    ..KeysQuery::default()
+                })
+                .await
+                .len() as u64,
+                number,
+                "{state}"
+            );
+        }
+        let by_owner = list(KeysQuery {
+            sort: Some(SortKeys::Owner),
+            ..KeysQuery::default()
+        })
+        .await;
+        assert!(
+            by_owner.is_sorted_by(|a, b| a.owner_name <= b.owner_name),
+            "{by_owner:#?}"
+        );
+        let by_expiry = list(KeysQuery {
+            sort: Some(SortKeys::Expiry),
+            ..KeysQuery::default()
+        })
+        .await;
+        assert!(by_expiry.is_sorted_by_key(|it| (it.expires.is_none(), it.expires)));
+        let found = list(KeysQuery {
+            q: Some("CALC".into()),
+            ..KeysQuery::default()
+        })
+        .await;
+        assert_eq!(found.iter().map(|it| it.owner).collect::<Vec<_>>(), [owner]);
+        assert_eq!(
+            found[0].name.as_deref(),
+            Some(format!("credential {}", found[0].id).as_str())
+        );
+        let named = list(KeysQuery {
+            q: Some(format!("Credential {}", found[0].id)),
+            ..KeysQuery::default()
+        })
+        .await;
+        assert!(named.iter().any(|it| it.id == found[0].id));
+        let csv = staged
+            .directory
+            .keys_csv("erp", &KeysQuery::default())
+            .await
+            .expect("a stream");
+        let csv: Vec<_> = csv.try_collect().await.expect("all of it");
+        let csv = String::from_utf8(csv.concat()).expect("text");
+        assert!(csv.contains(",'=cmd|' /C calc'!A0,"), "{csv}");
+        assert_eq!(csv.lines().count(), working.len() + 1);
+        let log = staged.database.log();
+        assert_eq!((log.writes(), log.secrets()), (0, 0));
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_known_completely_is_refused_with_what_to_grant() {
+    let mut world = lived_in(&Recipe::new(18, 2));
+    let person = world.hire(Kind::Internal);
+    world.add_key(person, Scope::Rpc, NOW - DAY, None);
+    let staged = Staged::new(world, AccountKind::Plain, ", accepted_factors: [totp]").await;
+    let refused = staged
+        .directory
+        .keys("erp", &KeysQuery::default())
+        .await
+        .expect_err("a refusal");
+    assert!(
+        matches!(refused, Refused::Unlisted(Unlisted::Missing { .. })),
+        "{refused:?}"
+    );
+    assert!(
+        refused.hint().contains("[(1, '=', 1)]"),
+        "{}",
+        refused.hint()
+    );
+    let role = PeopleQuery {
+        role: "janitors".parse().ok(),
+        ..PeopleQuery::default()
+    };
+    let refused = staged
+        .directory
+        .people("erp", &role)
+        .await
+        .expect_err("a refusal");
+    assert_eq!(
+        refused,
+        Refused::Unlisted(Unlisted::NoSuchRole("janitors".into()))
+    );
+    let refused = staged
+        .directory
+        .people("crm", &PeopleQuery::default())
+        .await
+        .expect_err("a refusal");
+    assert_eq!(refused, Refused::NoSuchTarget("crm".into()));
+}
+
+#[tokio::test]
+async fn an_odoo_that_does_not_answer_is_an_error_and_not_an_empty_list() {
+    let staged = Staged::new(lived_in(&Recipe::new(19, 2)), AccountKind::Full, "").await;
+    let ask = async || {
+        staged
+            .directory
+            .people("erp", &PeopleQuery::default())
+            .await
+    };
+    staged.database.fail(Fault::Down);
+    let Err(Refused::Odoo(error)) = ask().await else {
+        panic!("not an error of Odoo's")
+    };
+    assert!(error.hint.is_some(), "{error:?}");
+    staged.database.heal();
+    assert!(ask().await.is_ok());
+    // A file that was cut short must not look whole.
+    staged
+        .database
+        .fail_when(Some("res.users"), Some("search_read"), None, Fault::Down);
+    let csv = staged
+        .directory
+        .people_csv("erp", &PeopleQuery::default())
+        .await
+        .expect("the ids were read");
+    let rows: Result<Vec<_>, Refused> = csv.try_collect().await;
+    assert!(matches!(rows, Err(Refused::Odoo(_))), "{rows:?}");
+}

@@ -1,0 +1,596 @@
+//! The pages, on simulated servers: what they show is what the metrics say, names are for those who may read them, and nothing from a
+//! server becomes markup.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use odoo_mfa_exporter::config::Web;
+use odoo_mfa_exporter::demo::{AccountKind, Fault, Kind, Recipe, Scope};
+use odoo_mfa_exporter::domain::UserType;
+use odoo_mfa_exporter::store::{Limits as Kept, Location, Store};
+use odoo_mfa_exporter::web::Limits;
+use odoo_mfa_exporter::web::access::Access;
+use reqwest::{StatusCode, header};
+
+use crate::access::{basic, list, users, web};
+use crate::harness::exporter::{Server, Shown, client};
+use crate::harness::snapshots::{down, partly_blind, pending, up};
+use crate::harness::staged::{DAY, NOW, Staged, lived_in};
+
+/// Officer `olga` may read names, `rolf` numbers.
+fn access() -> Access {
+    let directory = tempfile::tempdir().expect("a directory");
+    let roles = Web {
+        read_names: list(&["olga"]),
+        ..Web::default()
+    };
+    Access::new(&roles, web(directory.path(), &users(&["olga", "rolf"]))).expect("both can sign in")
+}
+
+struct Pages {
+    server: Server,
+}
+
+impl Pages {
+    async fn of(shown: &Shown, store: Option<Store>) -> Self {
+        let access = access();
+        let routes = shown.routes_for(access.clone(), store).0;
+        let server = Server::start_behind(access, Limits::default(), routes).await;
+        Self { server }
+    }
+
+    async fn staged(staged: &Staged) -> Self {
+        let shown = Shown::with(Arc::clone(&staged.board), Arc::clone(&staged.directory));
+        Self::of(&shown, None).await
+    }
+
+    async fn get(&self, user: &str, path: &str) -> reqwest::Response {
+        let password: String = user.chars().rev().collect();
+        let request = client()
+            .get(self.server.url(path))
+            .header(header::AUTHORIZATION, basic(user, &password));
+        request.send().await.expect("an answer")
+    }
+
+    async fn page(&self, user: &str, path: &str) -> (StatusCode, String) {
+        let response = self.get(user, path).await;
+        let kind = response.headers()[header::CONTENT_TYPE].clone();
+        assert_eq!(kind, "text/html; charset=utf-8", "{path}");
+        let policy = response.headers()[header::CONTENT_SECURITY_POLICY].clone();
+        let policy = policy.to_str().expect("text");
+        assert!(
+            policy.starts_with("default-src 'none'; style-src 'self';"),
+            "{policy}"
+        );
+        (response.status(), response.text().await.expect("text"))
+    }
+}
+
+/// The text of the cells of each row of the table's body, with markup taken out.
+fn rows(page: &str, heading: &str) -> Vec<Vec<String>> {
+    let (_, table) = page
+        .split_once(heading)
+        .unwrap_or_else(|| panic!("no {heading} in {page}"));
+    let body = table
+        .split("<tbody>")
+        .nth(1)
+        .and_then(|it| it.split("</tbody>").next());
+    let text = |cell: &str| {
+        let (_, cell) = cell.split_once('>').unwrap_or_default();
+        let texts: Vec<&str> = cell
+            .split('<')
+            .map(|part| part.split_once('>').map_or(part, |(_, text)| text))
+            .collect();
+        texts.concat().trim().to_owned()
+    };
+    let cells = |row: &str| {
+        let row = row.replace("<th", "<td");
+        row.split("<td").skip(1).map(text).collect()
+    };
+    body.expect("a table")
+        .split("<tr>")
+        .skip(1)
+        .map(cells)
+        .collect()
+}
+
+#[tokio::test]
+async fn the_fleet_is_shown_worst_first_filtered_and_sorted() {
+    let hostile = "<script>alert(1)</script>";
+    let shown = Shown::new([
+        up("good"),
+        pending("new"),
+        down("crm"),
+        partly_blind("blind"),
+        up(hostile),
+    ]);
+    shown.state.set_store_errors(2);
+    let pages = Pages::of(&shown, None).await;
+    let names = async |path: &str| -> Vec<String> {
+        let (status, page) = pages.page("rolf", path).await;
+        assert_eq!(status, StatusCode::OK);
+        rows(&page, "<table>")
+            .into_iter()
+            .map(|row| row[0].split("finance").next().expect("a name").to_owned())
+            .collect()
+    };
+    let (_, page) = pages.page("rolf", "/").await;
+    for expected in [
+        "<a href=\"/metrics\">",
+        "3 up, 1 down, 1 pending",
+        "The store failed 2 times",
+        "Signed in as rolf",
+    ] {
+        assert!(page.contains(expected), "{expected} is not in {page}");
+    }
+    assert!(!page.contains("<script"), "{page}");
+    let escaped = "&#60;script&#62;alert(1)&#60;/script&#62;";
+    let link = "/targets/%3Cscript%3Ealert(1)%3C%2Fscript%3E";
+    assert!(
+        page.contains(&format!("<a href=\"{link}\">{escaped}</a>")),
+        "{page}"
+    );
+    let table = rows(&page, "<table>");
+    let row = |name: &str| {
+        table
+            .iter()
+            .find(|row| row[0].starts_with(name))
+            .expect("a row")
+            .clone()
+    };
+    assert_eq!(
+        row("crm")[1..],
+        ["down: authOdoo 19.0", "–", "–", "–", "–", "–", "–", "0"]
+    );
+    assert_eq!(row("new")[1], "pending");
+    assert_eq!(row("blind")[1], "up, incompleteOdoo 19.0");
+    assert_eq!(row("blind")[6..8], ["–", "–"], "what is not known is no 0");
+    assert_eq!(
+        row("good")[3..],
+        ["80% (76 of 95)", "–", "25.3% (50 of 197)", "23", "90", "0"]
+    );
+
+    assert_eq!(names("/").await[..2], ["crm", "new"]);
+    assert_eq!(names("/?state=down").await, ["crm"]);
+    assert_eq!(names("/?state=incomplete").await, ["blind"]);
+    assert_eq!(names("/?q=GOO&state=").await, ["good"]);
+    assert_eq!(
+        names("/?sort=keys&order=desc").await[..2],
+        [escaped, "good"]
+    );
+    assert_eq!(
+        names("/?sort=keys&order=asc").await[2..],
+        ["blind", "crm", "new"],
+        "not known comes last"
+    );
+    let (status, page) = pages.page("rolf", "/?stat=down").await;
+    assert_eq!(
+        status,
+        StatusCode::BAD_REQUEST,
+        "a filter that is misspelt must not show everybody"
+    );
+    assert!(page.contains("unknown field `stat`"), "{page}");
+    let (status, page) = pages.page("rolf", "/targets/nobody").await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    assert!(
+        page.contains("there is no target &#39;nobody&#39;"),
+        "{page}"
+    );
+    let (status, _) = pages.page("rolf", link).await;
+    assert_eq!(status, StatusCode::OK);
+    pages.server.stop().await;
+}
+
+#[tokio::test]
+async fn a_large_fleet_has_pages() {
+    let shown = Shown::new((0..120).map(|number| up(&format!("t{number:03}"))));
+    let pages = Pages::of(&shown, None).await;
+    let mut seen = Vec::new();
+    for number in 1..=3 {
+        let (_, page) = pages
+            .page("rolf", &format!("/?sort=name&page={number}"))
+            .await;
+        assert!(page.contains(&format!("Page {number} of 3")), "{page}");
+        seen.extend(
+            rows(&page, "<table>")
+                .into_iter()
+                .map(|row| row[0][..4].to_owned()),
+        );
+    }
+    assert_eq!(
+        seen,
+        (0..120)
+            .map(|number| format!("t{number:03}"))
+            .collect::<Vec<_>>()
+    );
+    pages.server.stop().await;
+}
+
+#[tokio::test]
+async fn a_target_shows_what_the_metrics_say_and_what_to_do() {
+    let mut world = lived_in(&Recipe::new(19, 4));
+    let admin = world.hire_at(Kind::Internal, NOW - 100 * DAY);
+    world.grant(admin, "base.group_system");
+    let staged = Staged::new(world, AccountKind::Full, "").await;
+    let pages = Pages::staged(&staged).await;
+    let (status, page) = pages.page("olga", "/targets/erp").await;
+    assert_eq!(status, StatusCode::OK);
+    let posture = &staged.posture;
+    let protected = posture.protected.expect("known");
+    let coverage = rows(&page, "<h3>Coverage</h3>");
+    for (row, user_type) in coverage.iter().zip([UserType::Internal, UserType::Portal]) {
+        let numbers = format!(
+            "{} of {}",
+            protected[user_type], posture.eligible[user_type]
+        );
+        assert_eq!(
+            (row[0].as_str(), row[1].as_str()),
+            (user_type.as_str(), numbers.as_str())
+        );
+        assert_eq!(row[6], posture.totp.expect("known")[user_type].to_string());
+    }
+    let privileged = posture.privileged.as_ref().expect("known");
+    let table = rows(&page, "<h3>Roles</h3>");
+    assert_eq!(table.len(), privileged.roles.len());
+    for (row, role) in table.iter().zip(&privileged.roles) {
+        let numbers = [
+            role.people,
+            role.unprotected.expect("known"),
+            role.unprotected_past_grace.expect("known"),
+            role.exempt,
+        ];
+        assert_eq!(row[0], role.name);
+        assert_eq!(
+            [&row[1], &row[3], &row[4], &row[5]],
+            numbers.map(|it| it.to_string()).each_ref()
+        );
+    }
+    assert!(page.contains("<strong>What to do:</strong>"), "{page}");
+    // Whom a finding concerns is a list of its own, for those who may read names.
+    let link = page
+        .split("href=\"")
+        .filter_map(|it| it.split('"').next())
+        .find(|it| it.contains("finding=admin_without_mfa"));
+    let link = link.expect("a link").replace("&#38;", "&");
+    let (_, concerned) = pages.page("olga", &link).await;
+    assert!(
+        concerned.contains(&staged.database.world().user(admin).expect("there").login()),
+        "{concerned}"
+    );
+    let (_, page) = pages.page("rolf", "/targets/erp").await;
+    assert!(
+        !page.contains("finding=") && !page.contains("res.users"),
+        "{page}"
+    );
+    pages.server.stop().await;
+}
+
+#[tokio::test]
+async fn a_target_that_is_down_or_partly_seen_says_why() {
+    let staged = Staged::new(lived_in(&Recipe::new(18, 4)), AccountKind::Plain, "").await;
+    let pages = Pages::staged(&staged).await;
+    let (_, page) = pages.page("olga", "/targets/erp").await;
+    let seen = rows(&page, "<h2 id=\"seen\">");
+    let keys = seen.iter().find(|row| row[0] == "api keys").expect("a row");
+    assert_eq!(keys[1], "missing");
+    assert!(keys[3].contains("[(1, &#39;=&#39;, 1)]"), "{keys:?}");
+    let (status, page) = pages.page("olga", "/targets/erp/keys").await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(
+        page.contains("There is no list at present:</strong> API keys are not known completely"),
+        "{page}"
+    );
+    assert!(
+        rows(&page, "<h2 id=\"numbers\">")
+            .iter()
+            .all(|row| row[1].starts_with("Not known")),
+        "{page}"
+    );
+    pages.server.stop().await;
+
+    let shown = Shown::new([down("crm"), pending("new")]);
+    let pages = Pages::of(&shown, None).await;
+    for (target, expected) in [
+        ("crm", "Down: auth"),
+        ("new", "The first poll has not ended yet"),
+    ] {
+        let (status, page) = pages.page("olga", &format!("/targets/{target}")).await;
+        assert_eq!(status, StatusCode::OK);
+        assert!(page.contains(expected), "{page}");
+        assert!(!page.contains("<h3>Coverage</h3>"), "{page}");
+    }
+    let (status, page) = pages.page("olga", "/targets/crm/people").await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(
+        page.contains("the last poll failed: auth") && !page.contains("Nobody, as of"),
+        "{page}"
+    );
+    pages.server.stop().await;
+}
+
+#[tokio::test]
+async fn people_are_named_for_those_who_may_read_names_and_counted_for_others() {
+    let mut world = lived_in(&Recipe::new(19, 6));
+    let hostile = world.hire_at(Kind::Portal, NOW - 100 * DAY);
+    world.rename(
+        hostile,
+        "a\"><img src=x onerror=alert(1)>@mail.example",
+        "<script>alert('x')</script>",
+    );
+    let staged = Staged::new(world, AccountKind::Full, "").await;
+    let pages = Pages::staged(&staged).await;
+    let (status, page) = pages
+        .page(
+            "olga",
+            "/targets/erp/people?state=unprotected&user_type=portal&per_page=500",
+        )
+        .await;
+    assert_eq!(status, StatusCode::OK);
+    for markup in ["<script", "<img"] {
+        assert!(!page.contains(markup), "{markup} is in {page}");
+    }
+    let form = format!(
+        "<a href=\"{}/odoo/users/{hostile}\" rel=\"noreferrer\">&#60;script&#62;",
+        staged.server.url()
+    );
+    assert!(page.contains(&form), "{form} is not in {page}");
+    let posture = &staged.posture;
+    let number =
+        posture.eligible[UserType::Portal] - posture.protected.expect("known")[UserType::Portal];
+    assert_eq!(rows(&page, "aria-label=\"People\"").len() as u64, number);
+    let numbers = rows(&page, "<h2 id=\"numbers\">");
+    assert_eq!(
+        numbers[0][..2],
+        [
+            "Unprotected".to_owned(),
+            (number + posture.eligible[UserType::Internal]
+                - posture.protected.expect("known")[UserType::Internal])
+                .to_string()
+        ]
+    );
+    assert_eq!(numbers[0][3], number.to_string());
+
+    let before = staged.database.log().total();
+    let (status, page) = pages
+        .page("rolf", "/targets/erp/people?state=unprotected")
+        .await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(page.contains("web.roles.read_names"), "{page}");
+    assert!(
+        !page.contains("@mail.example") && !page.contains("/odoo/users/"),
+        "{page}"
+    );
+    assert_eq!(rows(&page, "<h2 id=\"numbers\">"), numbers);
+    assert_eq!(
+        staged.database.log().total(),
+        before,
+        "nobody's name is read for somebody who may not see it"
+    );
+    let refused = pages.get("rolf", "/targets/erp/people.csv").await;
+    assert_eq!(refused.status(), StatusCode::FORBIDDEN);
+
+    staged.database.fail(Fault::Raise(
+        "psycopg2.OperationalError",
+        "Connection refused".into(),
+    ));
+    let (status, page) = pages.page("olga", "/targets/erp/people").await;
+    assert_eq!(status, StatusCode::BAD_GATEWAY);
+    assert!(
+        page.contains("role=\"alert\"") && page.contains("Connection refused"),
+        "{page}"
+    );
+    assert!(
+        page.contains("look at Odoo&#39;s and PostgreSQL&#39;s logs"),
+        "{page}"
+    );
+    assert_eq!(
+        rows(&page, "<h2 id=\"numbers\">"),
+        numbers,
+        "the poll's numbers are still true"
+    );
+    pages.server.stop().await;
+}
+
+#[tokio::test]
+async fn files_are_whole_or_visibly_not_and_hold_no_formula() {
+    let mut world = lived_in(&Recipe::new(18, 6));
+    for (number, sign) in ["=", "+", "-", "@"].iter().enumerate() {
+        let person = world.hire(Kind::Internal);
+        world.rename(
+            person,
+            &format!("f{number}@company.example"),
+            &format!("{sign}HYPERLINK(\"http://x\",\"y\")"),
+        );
+        world.add_key(person, Scope::Rpc, NOW - DAY, None);
+    }
+    let staged = Staged::new(world, AccountKind::Full, "").await;
+    let pages = Pages::staged(&staged).await;
+    for path in [
+        "/targets/erp/people.csv?state=active&q=company",
+        "/targets/erp/keys.csv",
+    ] {
+        let response = pages.get("olga", path).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        let disposition = response.headers()[header::CONTENT_DISPOSITION]
+            .to_str()
+            .expect("text")
+            .to_owned();
+        assert!(
+            disposition.starts_with("attachment; filename=\"erp-"),
+            "{disposition}"
+        );
+        let text = response.text().await.expect("text");
+        for sign in ["=", "+", "-", "@"] {
+            assert!(
+                text.contains(&format!("\"'{sign}HYPERLINK(\"\"http://x\"\",\"\"y\"\")\"")),
+                "{sign} in {text}"
+            );
+        }
+    }
+    let failing = Fault::Raise(
+        "psycopg2.errors.QueryCanceled",
+        "canceling statement".into(),
+    );
+    staged
+        .database
+        .fail_when(Some("res.users"), Some("search_read"), None, failing);
+    let response = pages.get("olga", "/targets/erp/people.csv").await;
+    assert_eq!(
+        response.status(),
+        StatusCode::OK,
+        "the header is on its way"
+    );
+    assert!(
+        response.text().await.is_err(),
+        "a file that was cut short ends in an error"
+    );
+    pages.server.stop().await;
+}
+
+#[tokio::test]
+async fn a_hundred_thousand_people_are_paged_by_two_requests() {
+    let recipe = Recipe {
+        internal: 2_000,
+        portal: 100_000,
+        keys_per_hundred: 1,
+        ..Recipe::new(19, 8)
+    };
+    let world =
+        odoo_mfa_exporter::demo::World::build(&recipe, odoo_mfa_exporter::demo::Clock::fixed(NOW));
+    let staged = Staged::new(world, AccountKind::Full, "").await;
+    let pages = Pages::staged(&staged).await;
+    let posture = &staged.posture;
+    let number = posture.eligible.0.iter().sum::<u64>()
+        - posture.protected.expect("known").0.iter().sum::<u64>();
+    assert!(number > 70_000);
+    let last = number.div_ceil(50);
+    for page_number in [1, 2, last / 2, last] {
+        let before = staged.database.log().total();
+        let (status, page) = pages
+            .page("olga", &format!("/targets/erp/people?page={page_number}"))
+            .await;
+        assert_eq!(status, StatusCode::OK);
+        assert!(
+            page.contains(&format!("Page {page_number} of {last}")),
+            "{page_number}"
+        );
+        let listed = rows(&page, "aria-label=\"People\"").len() as u64;
+        assert_eq!(
+            listed,
+            if page_number == last {
+                number - 50 * (last - 1)
+            } else {
+                50
+            }
+        );
+        assert_eq!(staged.database.log().total() - before, 2);
+        assert!(page.len() < 100_000, "{}", page.len());
+    }
+    let csv = pages
+        .get("olga", "/targets/erp/people.csv")
+        .await
+        .text()
+        .await
+        .expect("all of it");
+    assert_eq!(csv.lines().count() as u64, number + 1);
+    pages.server.stop().await;
+}
+
+#[tokio::test]
+async fn changes_and_history_come_from_the_store_and_say_when_it_cannot_be_read() {
+    use odoo_mfa_exporter::web::MetricsPath;
+    use tokio_util::sync::CancellationToken;
+    let mut world = lived_in(&Recipe::new(19, 9));
+    let person = world.hire(Kind::Internal);
+    world.rename(person, "ada@company.example", "Ada & Co");
+    let account = world.add_account(AccountKind::Full, "auditor");
+    let server =
+        odoo_mfa_exporter::demo::SimServer::start(odoo_mfa_exporter::demo::ServerOptions::new(19))
+            .await
+            .expect("a free port");
+    let database = server.add_database("prod", world);
+    let config = crate::harness::target::config(&format!(
+        "defaults: {{interval: 1s, timeout: 900ms}}\ntargets: [{{name: erp, url: '{}', database: prod, api_key: {}}}]",
+        server.url(),
+        account.api_key
+    ));
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let store = Store::open(Location::Memory, Kept::default()).expect("a store in memory");
+    let settings = odoo_mfa_exporter::runtime::Settings {
+        access: access(),
+        ..crate::harness::settings(Some(store))
+    };
+    let daemon = odoo_mfa_exporter::runtime::Daemon::prepare(&config, settings)
+        .await
+        .expect("a free port");
+    let address = daemon.address().expect("an address");
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(daemon.run(stop.clone()));
+    let page = async |user: &str, path: &str| {
+        let password: String = user.chars().rev().collect();
+        let request = client()
+            .get(format!("http://{address}{path}"))
+            .header(header::AUTHORIZATION, basic(user, &password));
+        request.send().await.ok()?.text().await.ok()
+    };
+    crate::harness::eventually("the first poll has ended", async || {
+        page("rolf", "/targets/erp")
+            .await
+            .filter(|page| page.contains("<h3>Coverage</h3>"))
+    })
+    .await;
+    database.world_mut().enrol(person);
+    let changes = crate::harness::eventually("the change is logged", async || {
+        page("olga", "/targets/erp/changes")
+            .await
+            .filter(|page| page.contains("mfa enrolled"))
+    })
+    .await;
+    let table = rows(&changes, "aria-label=\"Changes\"");
+    assert_eq!(
+        table[0][3..],
+        [
+            "mfa enrolled",
+            "Ada &#38; Co (ada@company.example)",
+            "internal",
+            "totp"
+        ]
+    );
+    let counted = page("rolf", "/targets/erp/changes").await.expect("a page");
+    assert!(
+        counted.contains("mfa enrolled") && !counted.contains("ada@"),
+        "{counted}"
+    );
+    let target = page("rolf", "/targets/erp?range=7d").await.expect("a page");
+    assert!(
+        target.contains("aria-label=\"People protected, in percent. Internal people: from"),
+        "{target}"
+    );
+    assert!(
+        target.contains("<span class=\"ok\">well</span>"),
+        "{target}"
+    );
+    let fleet = page("rolf", "/").await.expect("a page");
+    assert!(fleet.contains("<svg class=\"spark\""), "{fleet}");
+    // A failing poll takes the numbers away and says why, with what to do.
+    database.fail(Fault::AccessDenied);
+    let down = crate::harness::eventually("the poll fails", async || {
+        page("rolf", "/targets/erp")
+            .await
+            .filter(|page| page.contains("Down: auth"))
+    })
+    .await;
+    assert!(
+        down.contains("Odoo refuses the API key") && down.contains("make a new API key"),
+        "{down}"
+    );
+    assert!(!down.contains("<h3>Coverage</h3>"), "{down}");
+    let alerts = page("rolf", "/alerts").await.expect("a page");
+    assert!(alerts.contains("OdooMfaWatchdog"), "{alerts}");
+    stop.cancel();
+    tokio::time::timeout(Duration::from_secs(20), running)
+        .await
+        .expect("it ends")
+        .expect("no panic")
+        .expect("a clean end");
+}
