@@ -21,7 +21,7 @@ use super::pulse::Pulse;
 const BETWEEN_FIRST_POLLS: Duration = Duration::from_millis(50);
 
 /// How often it says that it lives.
-const BEAT: Duration = Duration::from_secs(1);
+const BEAT: Duration = Duration::from_secs(5);
 
 /// Polls the targets of a [`Fleet`](super::Fleet) until it is told to stop.
 #[derive(Debug)]

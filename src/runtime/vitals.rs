@@ -40,7 +40,7 @@ pub enum Stuck {
 /// How long each may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
-    /// The scheduler, which comes around every second.
+    /// The scheduler, which comes around every five seconds.
     pub scheduler: Duration,
     /// A poll, after its deadline: it still writes into the store, where 256 others may come first.
     pub poll: Duration,
