@@ -1,31 +1,42 @@
 # Everything that is done to this project. `make` lists it.
 .DEFAULT_GOAL := help
-.PHONY: help test tools lint rules unit prove bench docs dashboards stack
+.PHONY: help test tools lint rules e2e unit prove release-check bench docs dashboards stack packages image
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
-test: tools lint rules unit ## Install what the tests need, and run all of them
+test: tools lint rules e2e unit ## Install what the tests need, and run all of them
 
-tools: ## Install what the tests need and is missing (Debian packages and Python modules)
+tools: ## Install what the tests need and is missing (Debian packages, Python and npm modules)
 	@scripts/test-tools
 
 lint: ## Formatting, lints and documentation, warnings denied
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
+	cd e2e && cargo fmt --check
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc --locked --no-deps --document-private-items
+
+e2e: ## The pages in Chromium: content, sign-in, keyboard, accessibility; pictures in target/e2e
+	scripts/e2e
 
 unit: ## Unit and integration tests
 	scripts/cargo-test
 
-# Rules, Alertmanager's configuration, runbooks and dashboards: promtool, amtool, alertmanager, and Python with PyYAML.
-rules: ## Test the Prometheus rules, the Alertmanager configuration and the dashboards
+# Rules, Alertmanager's configuration, runbooks, dashboards and Kubernetes' manifests: promtool, amtool, alertmanager, and Python with PyYAML.
+rules: ## Test the Prometheus rules, the Alertmanager configuration, the dashboards and the Kubernetes manifests
 	promtool check config alerts/prometheus.yml
 	promtool test rules alerts/tests/*.test.yml
 	amtool check-config alerts/alertmanager.yml
 	python3 alerts/tests/inhibitions.py
 	python3 alerts/tests/lint.py
 	python3 dashboards/generate.py --check
+	$${XDG_CACHE_HOME:-$$HOME/.cache}/odoo-mfa-exporter/test-env/bin/python packaging/kubernetes/check.py
+
+packages: ## Build the .deb and the .rpm into target/packages
+	@scripts/packages
+
+image: ## Put together what the container image holds, in target/image
+	@scripts/image
 
 dashboards: ## Write the dashboards' JSON anew
 	python3 dashboards/generate.py
@@ -36,9 +47,16 @@ stack: ## Run the demo with Prometheus and Alertmanager on loopback, until Ctrl-
 docs: ## Write the generated pages in docs/ anew
 	UPDATE_DOCS=1 cargo test --locked
 
-prove: ## What takes long: kills the store 200 times, an Alertmanager that is away for five minutes
+# Packages and image need root.
+prove: ## What takes long: kills the store 200 times, an Alertmanager that is away for five minutes, packages on a booted Debian, the image
+	@scripts/test-tools prove
 	STORE_KILLS=200 cargo test --locked --lib store
 	cargo test --locked --test it -- --ignored for_five_minutes
+	scripts/prove-packages
+	scripts/prove-image
+
+release-check: ## What a release must pass: licences, sources, the package, the oldest compiler
+	scripts/release-check
 
 bench: ## Measure; prints ratios, asserts nothing
 	cargo bench --locked

@@ -5,9 +5,8 @@ check.py           each document against Kubernetes' schemas (the oldest and the
                    operator's; that names and labels fit each other; that the PrometheusRule says what alerts/ says
 check.py --write   writes the PrometheusRule anew
 
-Needs kubernetes-validate and cloudcoil-models-prometheus-operator: scripts/test-tools installs them into the user's cache.
+Needs kubernetes-validate and cloudcoil-models-prometheus-operator: scripts/test-tools installs them, and `make rules` runs this with them.
 """
-import os
 import sys
 from pathlib import Path
 
@@ -28,10 +27,6 @@ metadata:
     app.kubernetes.io/name: odoo-mfa-exporter
 spec:
 """
-
-
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "odoo-mfa-exporter"
-sys.path.append(str(CACHE / f"python{sys.version_info[0]}.{sys.version_info[1]}"))
 
 
 def main():

@@ -35,8 +35,15 @@ pub(super) struct Alerts {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     /// List the rules as they are configured.
+    #[command(after_help = "\
+Examples:
+  odoo-mfa-exporter --config.file config.yml alerts rules")]
     Rules,
     /// Send a test alert to every receiver of the configuration, and say what became of it. It ends by itself after some minutes.
+    #[command(after_help = "\
+Examples:
+  odoo-mfa-exporter alerts test
+  odoo-mfa-exporter alerts test --rule OdooMfaAdminWithoutMfa")]
     Test {
         /// The alert that it is to look like.
         #[arg(long, value_name = "NAME", default_value = Rule::Watchdog.as_str(), value_parser = rule)]

@@ -6,6 +6,7 @@
 mod alerts;
 mod ask;
 mod check;
+mod generate;
 mod remembered;
 mod scan;
 mod serve;
@@ -40,9 +41,16 @@ const UNREACHABLE: u8 = 3;
 /// Polls any number of Odoo servers (14 to 20) read-only with a least-privilege account, and exports who of them is protected by a second
 /// factor, by user type and by privileged role. What the account cannot see completely is absent, and says so.
 #[derive(Debug, Parser)]
-#[command(version, about, long_about, after_help = AFTER_HELP, propagate_version = true)]
+#[command(
+    version,
+    about,
+    long_about,
+    after_help = AFTER_HELP,
+    after_long_help = AFTER_LONG_HELP,
+    propagate_version = true
+)]
 struct Cli {
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Options of every command")]
     options: Options,
     #[command(subcommand)]
     command: Option<Command>,
@@ -50,10 +58,38 @@ struct Cli {
 
 const AFTER_HELP: &str = "\
 Try it without an Odoo:      odoo-mfa-exporter demo
-Check a new configuration:   odoo-mfa-exporter --config.file my.yml check --connect
-A report, now:               odoo-mfa-exporter --config.file my.yml scan
+Begin a configuration:       odoo-mfa-exporter config init > config.yml
+Check it:                    odoo-mfa-exporter --config.file config.yml check --connect
+A report, now:               odoo-mfa-exporter --config.file config.yml scan
 
 Exit codes: 0 good, 1 findings or failed, 2 wrong configuration, 3 a target is unreachable or incomplete.";
+
+const AFTER_LONG_HELP: &str = "\
+Examples:
+  odoo-mfa-exporter demo
+          Try it without an Odoo.
+  odoo-mfa-exporter config init > config.yml
+          Begin a configuration.
+  odoo-mfa-exporter --config.file config.yml check --connect
+          Check it, and see what to grant in Odoo.
+  odoo-mfa-exporter --config.file config.yml scan
+          A report, now.
+  odoo-mfa-exporter --config.file config.yml
+          The daemon. Prometheus scrapes http://localhost:9893/metrics.
+
+Signals of the daemon:
+  SIGHUP  loads the configuration again. A wrong one changes nothing: the log says what is wrong.
+  SIGTERM, SIGINT
+          end it in good order; a second one at once.
+
+Files:
+  /etc/odoo-mfa-exporter/config.yml
+          The configuration. Keys stand in files of their own.
+  /var/lib/odoo-mfa-exporter/store.db
+          What the daemon remembers: what changed, and since when.
+
+Exit codes:
+  0 good, 1 findings or failed, 2 wrong configuration, 3 a target is unreachable or incomplete.";
 
 /// Options of every command. Each can be given by an environment variable as well.
 #[derive(Debug, Args)]
@@ -157,19 +193,87 @@ struct Options {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Poll, and serve metrics (the default).
+    ///
+    /// Every target is polled once an interval, at an offset that its name decides. /metrics has what the last poll found; /-/ready answers
+    /// 200 once each target has been polled. Under systemd it says when it is ready, feeds the watchdog, and takes the socket of a socket
+    /// unit instead of --web.listen-address.
+    #[command(after_help = "\
+Examples:
+  odoo-mfa-exporter
+  odoo-mfa-exporter --config.file config.yml --web.listen-address 127.0.0.1:9893 serve
+  odoo-mfa-exporter --config.auto-reload --log.format json serve
+  odoo-mfa-exporter --shard 0 --total-shards 3 serve")]
     Serve,
     /// Try the exporter on simulated Odoo servers: no set-up, no Odoo, nothing is written.
+    #[command(after_help = "\
+Examples:
+  odoo-mfa-exporter demo
+  odoo-mfa-exporter --web.listen-address 127.0.0.1:0 demo --seed 7")]
     Demo(serve::Demo),
     /// Check the configuration; with --connect also what each target's account may see.
+    ///
+    /// All that is wrong is said at once, with line, column and what to write instead. Leaves with 2 if the configuration is wrong, and with
+    /// 3 if an account sees less than it must.
+    #[command(after_help = "\
+Examples:
+  odoo-mfa-exporter check
+  odoo-mfa-exporter --config.file config.yml check --connect")]
     Check(check::Check),
     /// List the alerts of the running daemon; `alerts rules` the rules, `alerts test` sends one.
+    #[command(after_help = "\
+Examples:
+  odoo-mfa-exporter alerts
+  odoo-mfa-exporter alerts --url http://exporter.example.com:9893
+  odoo-mfa-exporter alerts rules
+  odoo-mfa-exporter alerts test --rule OdooMfaAdminWithoutMfa")]
     Alerts(alerts::Alerts),
     /// Poll once, now, and print a report.
+    ///
+    /// The report names people. Leaves with 3 if a target did not show all that it must.
+    #[command(after_help = "\
+Examples:
+  odoo-mfa-exporter scan
+  odoo-mfa-exporter scan erp warehouse
+  odoo-mfa-exporter scan --format html --output report.html
+  odoo-mfa-exporter scan --format json --fail-on warning")]
     Scan(scan::Scan),
     /// Print how the headline numbers of a target went.
+    #[command(after_help = "\
+Examples:
+  odoo-mfa-exporter history erp
+  odoo-mfa-exporter history erp --from 30d --format csv")]
     History(remembered::Remembered),
     /// Print what changed: who enrolled, lost a factor, became privileged; which keys came and went.
+    #[command(after_help = "\
+Examples:
+  odoo-mfa-exporter changes erp
+  odoo-mfa-exporter changes erp --from 2026-11-01 --to 2026-12-01 --format json")]
     Changes(remembered::Remembered),
+    /// Make a configuration to start from.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  odoo-mfa-exporter config init > config.yml"
+    )]
+    Config(generate::Config),
+    /// Print the JSON Schema of the configuration, for editors.
+    #[command(after_help = "\
+Examples:
+  odoo-mfa-exporter schema > config.schema.json
+          Then let the first line of config.yml be:
+          # yaml-language-server: $schema=config.schema.json")]
+    Schema,
+    /// Print a script that completes commands and options.
+    #[command(after_help = "\
+Examples:
+  odoo-mfa-exporter completions bash > /etc/bash_completion.d/odoo-mfa-exporter
+  odoo-mfa-exporter completions zsh > /usr/share/zsh/vendor-completions/_odoo-mfa-exporter
+  odoo-mfa-exporter completions fish > ~/.config/fish/completions/odoo-mfa-exporter.fish")]
+    Completions(generate::Completions),
+    /// Write the manual pages, for packages.
+    #[command(hide = true)]
+    Man(generate::Man),
     /// Run simulated Odoo servers as a process of their own, for load tests.
     #[command(hide = true)]
     Simulate(serve::Simulate),
@@ -196,6 +300,10 @@ pub fn run() -> ExitCode {
         Command::Alerts(what) => alerts::alerts(&options, &what),
         Command::Scan(scan) => scan::scan(&options, &scan),
         Command::Simulate(simulate) => serve::simulate(simulate),
+        Command::Config(what) => generate::config(&what),
+        Command::Schema => generate::schema(),
+        Command::Completions(what) => generate::completions(&what),
+        Command::Man(what) => generate::man(&what),
         Command::Check(check) => check::check(&options, &check),
     }
 }

@@ -1,14 +1,18 @@
-//! How fields are declared. The declaration (in `fields`) tells known fields from unknown ones and writes the
-//! reference in docs/configuration.md.
+//! How fields are declared. The declaration (in `fields`) tells known fields from unknown ones, and writes the reference in
+//! docs/configuration.md, the JSON Schema and the configuration to start from.
 
 mod alerting;
 mod fields;
+mod json;
+mod start;
 
 use std::collections::BTreeSet;
 use std::fmt;
 
 pub(super) use alerting::*;
 pub(super) use fields::*;
+pub use json::json_schema;
+pub use start::starting_configuration;
 
 use crate::domain::role::Roles;
 
@@ -23,9 +27,13 @@ pub(super) struct Section {
 pub(super) struct Field {
     pub(super) name: &'static str,
     pub(super) kind: Kind,
-    /// In words where it is no value; empty if the field is required, or simply absent.
+    /// `required`, or what holds without it: a value in backticks, or words; empty if nothing does.
     pub(super) default: &'static str,
     pub(super) meaning: &'static str,
+    /// What one might write, in YAML's flow style; empty where the default shows it.
+    pub(super) example: &'static str,
+    /// Exactly one of the section's alternatives must be there.
+    pub(super) alternative: bool,
 }
 
 /// The type of a value.
@@ -50,6 +58,37 @@ pub(super) enum Kind {
 impl Section {
     pub(super) fn field(&self, name: &str) -> Option<&'static Field> {
         self.fields.iter().find(|field| field.name == name)
+    }
+
+    /// The fields of which exactly one must be there, if there are such.
+    pub(super) fn alternatives(&self) -> impl Iterator<Item = &'static str> {
+        let alternatives = self.fields.iter().filter(|field| field.alternative);
+        alternatives.map(|field| field.name)
+    }
+}
+
+impl Field {
+    /// With something that one might write.
+    const fn example(self, example: &'static str) -> Self {
+        Self { example, ..self }
+    }
+
+    /// As one of those of which exactly one must be there.
+    const fn alternative(self) -> Self {
+        Self {
+            alternative: true,
+            ..self
+        }
+    }
+
+    fn is_required(&self) -> bool {
+        self.default == "required"
+    }
+
+    /// The default where it is a value, as YAML.
+    fn default_value(&self) -> Option<&'static str> {
+        let value = self.default.strip_prefix('`')?.strip_suffix('`')?;
+        (!value.contains('`')).then_some(value)
     }
 }
 
@@ -115,6 +154,7 @@ fn write_section(
         kind,
         default,
         meaning,
+        ..
     } in section.fields
     {
         let _ = writeln!(text, "| `{name}` | {kind} | {default} | {meaning} |");

@@ -199,7 +199,13 @@ impl Roster {
                 .is_some_and(|except| !except.contains(person) && !self.named().contains(person))
     }
 
-    /// Whether somebody has an accepted factor, where that is known.
+    /// The type of somebody, unless they may not have been active: then it is not known.
+    pub fn type_of(&self, person: u32, active_now: bool) -> Option<UserType> {
+        let known = active_now || self.named().contains(person);
+        known.then(|| self.facts.people.type_of(person))
+    }
+
+    /// Whether somebody who is active has an accepted factor, where that is known.
     pub fn is_covered(&self, person: u32) -> Option<bool> {
         let covered = self.standing.covered.as_ref()?;
         let user_type = self.facts.people.type_of(person);

@@ -55,11 +55,22 @@ mod tests {
                 9_817_491_932_198_370_423
             ]
         );
-        let shards = |name: &str| [2, 3, 10].map(|total| Shard::index_of(name, total));
-        assert_eq!(shards("erp"), [0, 0, 4]);
-        assert_eq!(shards("warehouse"), [0, 2, 2]);
-        assert_eq!(shards("customer-1"), [0, 0, 7]);
-        assert_eq!(shards("Zürich"), [0, 2, 2]);
+        let page = include_str!("../../docs/operations.md");
+        let known = [
+            ("erp", [0, 0, 4]),
+            ("warehouse", [0, 2, 2]),
+            ("customer-1", [0, 0, 7]),
+            ("Zürich", [0, 2, 2]),
+        ];
+        for (name, expected) in known {
+            assert_eq!(
+                [2, 3, 10].map(|total| Shard::index_of(name, total)),
+                expected
+            );
+            let [two, three, ten] = expected;
+            let row = format!("| `{name}` | {two} | {three} | {ten} |");
+            assert!(page.contains(&row), "docs/operations.md lacks {row}");
+        }
     }
 
     #[test]

@@ -32,10 +32,9 @@ impl Control for Controls {
     }
 
     fn set_log_level(&self, level: &str) -> Result<(), String> {
-        let unknown =
-            |error| format!("{error}; a level is wanted: error, warn, info, debug or trace");
+        let unknown = "a level is wanted: error, warn, info, debug or trace";
         let logging = self.logging.as_ref().ok_or("nothing is logged")?;
-        logging.set_level(level).map_err(unknown)?;
+        logging.set_level(level).map_err(|_| unknown)?;
         info!(level, "log level changed");
         Ok(())
     }

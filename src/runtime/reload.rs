@@ -2,10 +2,12 @@
 //!
 //! All or nothing: a configuration that is wrong changes nothing. One reload at a time; each loads what is there when its turn comes.
 
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use jiff::Timestamp;
 use tokio::signal::unix::Signal;
 use tokio::sync::{Mutex, mpsc};
@@ -68,11 +70,21 @@ impl Reloader {
     /// When the configuration is wrong.
     pub async fn reload(&self, cause: &'static str) -> Result<String, String> {
         let state = Arc::clone(&self.0);
-        let reloaded = tokio::spawn(async move { state.lock().await.reload(cause).await });
-        reloaded.await.unwrap_or_else(|_panic| {
-            error!("a defect of this program stopped the reload: restart it");
-            Err("a defect of this program stopped the reload".into())
-        })
+        let reloading = tokio::spawn(async move {
+            let mut state = state.lock().await;
+            systemd::reloading();
+            let result = AssertUnwindSafe(state.reload(cause)).catch_unwind().await;
+            systemd::reloaded();
+            result
+        });
+        let defect = "a defect of this program stopped the reload: restart it";
+        match reloading.await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) | Err(_) => {
+                error!("{defect}");
+                Err(defect.to_owned())
+            }
+        }
     }
 
     /// Reloads at each SIGHUP.
@@ -108,16 +120,13 @@ impl Reloader {
 
 impl State {
     async fn reload(&mut self, cause: &'static str) -> Result<String, String> {
-        systemd::reloading();
         let path = self.origin.path.clone();
         let load = move || Config::load_noting_files(&path, &ProcessEnv);
         let (loaded, files) = tokio::task::spawn_blocking(load)
             .await
-            .map_err(|panic| panic.to_string())?;
+            .expect("loading does not panic, or the reload does");
         self.origin.files = files;
-        let result = self.put_into_force(cause, loaded).await;
-        systemd::reloaded();
-        result
+        self.put_into_force(cause, loaded).await
     }
 
     async fn put_into_force(&mut self, cause: &str, loaded: Loaded) -> Result<String, String> {
@@ -198,7 +207,7 @@ fn lines(first: &str, diagnostics: &[Diagnostic]) -> String {
 }
 
 /// The families that a configuration leaves.
-pub(super) fn enabled(config: &Config) -> Vec<&'static Family> {
+fn enabled(config: &Config) -> Vec<&'static Family> {
     families()
         .filter(|family| config.metrics.is_enabled(family.name))
         .collect()

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use futures::TryStreamExt;
 use odoo_mfa_exporter::demo::{AccountKind, Fault, Kind, PersonView, Recipe, Scope, World};
 use odoo_mfa_exporter::domain::roster::{KeyState, State, Unlisted};
-use odoo_mfa_exporter::domain::{PerType, UserType};
+use odoo_mfa_exporter::domain::{PerType, UserType, finding};
 use odoo_mfa_exporter::odoo::directory::SortPeople;
 use odoo_mfa_exporter::web::directory::{
     Direction, Directory, KeysQuery, Listed, ListedKey, PeopleQuery, Refused, SortKeys,
@@ -121,7 +121,7 @@ async fn a_list_holds_exactly_those_whom_the_number_counts() {
                 (UserType::None, Kind::None),
             ] {
                 let listed = list(state, Some(user_type)).await;
-                assert!(listed.iter().all(|it| it.user_type == user_type));
+                assert!(listed.iter().all(|it| it.user_type == Some(user_type)));
                 let wanted = truth(&staged.database.world(), |it| it.kind() == kind && is(it));
                 assert_eq!(ids(&listed), wanted, "Odoo {version}, {state}, {user_type}");
             }
@@ -284,6 +284,41 @@ async fn who_is_gone_since_the_poll_is_not_shown_as_there() {
     for id in [deleted, portal, staff] {
         assert_eq!(listed(id), None);
     }
+}
+
+#[tokio::test]
+async fn whom_a_finding_concerns_is_a_list_and_archived_people_have_no_type_that_is_guessed() {
+    let mut world = lived_in(&Recipe::new(18, 3));
+    let leaver = world.hire(Kind::Internal);
+    world.add_key(leaver, Scope::Rpc, NOW - DAY, None);
+    world.set_active(leaver, false);
+    let staged = Staged::new(world, AccountKind::Full, "").await;
+    let query = PeopleQuery {
+        finding: Some(finding::Kind::KeysOfArchived),
+        ..PeopleQuery::default()
+    };
+    let people = everybody(&staged.directory, &query).await;
+    let found = people.iter().find(|it| it.id == leaver).expect("concerned");
+    assert_eq!(
+        (found.active, found.user_type, found.protected),
+        (false, None, None)
+    );
+    assert!(people.iter().all(|it| !it.active), "{people:#?}");
+}
+
+#[tokio::test]
+async fn ids_are_never_looked_up_in_another_database() {
+    let staged = Staged::new(lived_in(&Recipe::new(19, 2)), AccountKind::Full, "").await;
+    let elsewhere = crate::harness::target::config(&format!(
+        "targets: [{{name: erp, url: '{}', database: other, api_key: x}}]",
+        staged.server.url()
+    ));
+    staged.directory.configure(&elsewhere.targets);
+    let asked = staged
+        .directory
+        .people("erp", &PeopleQuery::default())
+        .await;
+    assert_eq!(asked, Err(Refused::NotPolled));
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ mod commands;
 mod daemon;
 mod directory;
 mod exposition;
+mod generated;
 mod harness;
 mod layers;
 mod logs;

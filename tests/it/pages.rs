@@ -111,7 +111,7 @@ async fn the_fleet_is_shown_worst_first_filtered_and_sorted() {
         assert_eq!(status, StatusCode::OK);
         rows(&page, "<table>")
             .into_iter()
-            .map(|row| row[0].split("finance").next().expect("a name").to_owned())
+            .map(|row| row[0].split("team: ").next().expect("a name").to_owned())
             .collect()
     };
     let (_, page) = pages.page("rolf", "/").await;
@@ -483,7 +483,8 @@ async fn a_hundred_thousand_people_are_paged_by_two_requests() {
                 50
             }
         );
-        assert_eq!(staged.database.log().total() - before, 2);
+        let sorted = u64::from(page_number == 1);
+        assert_eq!(staged.database.log().total() - before, 1 + sorted);
         assert!(page.len() < 100_000, "{}", page.len());
     }
     let csv = pages
@@ -498,7 +499,6 @@ async fn a_hundred_thousand_people_are_paged_by_two_requests() {
 
 #[tokio::test]
 async fn changes_and_history_come_from_the_store_and_say_when_it_cannot_be_read() {
-    use odoo_mfa_exporter::web::MetricsPath;
     use tokio_util::sync::CancellationToken;
     let mut world = lived_in(&Recipe::new(19, 9));
     let person = world.hire(Kind::Internal);
@@ -510,7 +510,7 @@ async fn changes_and_history_come_from_the_store_and_say_when_it_cannot_be_read(
             .expect("a free port");
     let database = server.add_database("prod", world);
     let config = crate::harness::target::config(&format!(
-        "defaults: {{interval: 1s, timeout: 900ms}}\ntargets: [{{name: erp, url: '{}', database: prod, api_key: {}}}]",
+        "defaults: {{interval: 3s, timeout: 2900ms}}\ntargets: [{{name: erp, url: '{}', database: prod, api_key: {}}}]",
         server.url(),
         account.api_key
     ));

@@ -16,15 +16,10 @@ pub(super) fn api_key(
     fields: &Fields<'_>,
     context: &Context<'_>,
 ) -> Option<(KeySource, secrecy::SecretString)> {
-    let sources: Vec<Item<'_>> = [
-        "api_key_file",
-        "api_key_env",
-        "api_key_credential",
-        "api_key",
-    ]
-    .iter()
-    .filter_map(|name| fields.get(name))
-    .collect();
+    let sources: Vec<Item<'_>> = schema::TARGET
+        .alternatives()
+        .filter_map(|name| fields.get(name))
+        .collect();
     let [item] = sources.as_slice() else {
         match sources.get(1) {
             None => context.sink.error(

@@ -301,8 +301,8 @@ fn proxy(item: &Item<'_>) -> Option<ProxyUrl> {
 
 fn exemption(item: &Item<'_>) -> Option<Exemption> {
     let fields = item.fields(&schema::EXEMPTION)?;
-    let given: Vec<Item<'_>> = ["login", "login_glob", "group"]
-        .iter()
+    let given: Vec<Item<'_>> = schema::EXEMPTION
+        .alternatives()
         .filter_map(|name| fields.get(name))
         .collect();
     let matcher = match given.as_slice() {

@@ -14,6 +14,8 @@ pub(in crate::config) const fn field(
         kind,
         default,
         meaning,
+        example: "",
+        alternative: false,
     }
 }
 
@@ -31,37 +33,43 @@ pub(in crate::config) static ROOT: Section = Section {
             Kind::Section(&DEFAULTS),
             "",
             "What holds for each target that does not say otherwise.",
-        ),
+        )
+        .example("{interval: 10m, accepted_factors: [totp, passkey]}"),
         field(
             "privileged_roles",
             Kind::Map("role", &Kind::List(&Kind::XmlId)),
             "the roles below",
             "Groups, by XML id, that make somebody privileged. Added to the default roles; a default role that is named here gets these groups instead of its own, and an empty list removes it. The name becomes the value of the label `role`: lower case letters, digits, `_`.",
-        ),
+        )
+        .example("{payroll: [hr_payroll.group_hr_payroll_manager], website: []}"),
         field(
             "privacy",
             Kind::Section(&PRIVACY),
             "",
             "Where names of people may go.",
-        ),
+        )
+        .example("{names_in_alerts: true}"),
         field(
             "alerting",
             Kind::Section(&ALERTING),
             "",
             "What the daemon alerts on, and whom it tells; see docs/alerting.md.",
-        ),
+        )
+        .example("{alertmanagers: [{url: 'http://127.0.0.1:9093'}]}"),
         field(
             "web",
             Kind::Section(&WEB),
             "",
             "Who may see what over HTTP.",
-        ),
+        )
+        .example("{roles: {scrape: [prometheus], read: [auditor], read_names: [officer]}}"),
         field(
             "metrics",
             Kind::Section(&METRICS),
             "",
             "Which metrics are exported.",
-        ),
+        )
+        .example("{disable: [odoo_api_keys_unused]}"),
     ],
 };
 
@@ -122,49 +130,60 @@ pub(in crate::config) static TARGET: Section = Section {
             Kind::Text,
             "required",
             "The value of the label `target`. No two targets share one.",
-        ),
+        )
+        .example("erp"),
         field(
             "url",
             Kind::Url,
             "required",
             "Where Odoo answers, such as `https://erp.example.com`. No credentials, no query.",
-        ),
+        )
+        .example("https://erp.example.com"),
         field(
             "database",
             Kind::Text,
             "required",
             "The name of the database.",
-        ),
+        )
+        .example("prod"),
         field(
             "login",
             Kind::Text,
             "",
             "The login of the polling account. Needed below Odoo 19, harmless above.",
-        ),
+        )
+        .example("mfa-auditor"),
         field(
             "api_key_file",
             Kind::Path,
             "",
             "A file that holds the account's API key. Exactly one of the four `api_key...` is needed.",
-        ),
+        )
+        .example("erp.key")
+        .alternative(),
         field(
             "api_key_env",
             Kind::Text,
             "",
             "The name of an environment variable that holds the API key.",
-        ),
+        )
+        .example("ODOO_ERP_KEY")
+        .alternative(),
         field(
             "api_key_credential",
             Kind::Text,
             "",
             "The name of a systemd credential that holds the API key (`LoadCredential=`).",
-        ),
+        )
+        .example("erp.key")
+        .alternative(),
         field(
             "api_key",
             Kind::Text,
             "",
             "The API key itself. Works, but warns: configurations get copied around.",
-        ),
+        )
+        .alternative(),
         field(
             "api",
             Kind::Word(&["auto", "json2", "jsonrpc"]),
@@ -182,19 +201,22 @@ pub(in crate::config) static TARGET: Section = Section {
             Kind::Map("label", &Kind::Text),
             "`{}`",
             "Labels for every series of this target. Those that the exporter or Prometheus uses itself are refused.",
-        ),
+        )
+        .example("{team: finance}"),
         field(
             "tls",
             Kind::Section(&TLS),
             "",
             "Private certification authorities and client certificates.",
-        ),
+        )
+        .example("{ca_file: company-ca.pem}"),
         field(
             "proxy",
             Kind::Url,
             "",
             "A proxy on the way to Odoo: `http`, `https`, `socks5` or `socks5h`. May hold credentials, which are never shown.",
-        ),
+        )
+        .example("http://proxy.example.com:3128"),
         field(
             "allow_plain_http",
             Kind::Flag,
@@ -216,7 +238,8 @@ pub(in crate::config) static TARGET: Section = Section {
             ])),
             "`[]`",
             "Capabilities that the account is known and meant to lack: their absence is no finding and no alert.",
-        ),
+        )
+        .example("[modules]"),
         field(
             "accept_bypasses",
             Kind::List(&Kind::Word(&[
@@ -226,19 +249,22 @@ pub(in crate::config) static TARGET: Section = Section {
             ])),
             "`[]`",
             "Ways around the second factor that are known and meant to be there: their presence is no alert.",
-        ),
+        )
+        .example("[impersonation]"),
         field(
             "exemptions",
             Kind::List(&Kind::Section(&EXEMPTION)),
             "`[]`",
             "Who is excused from the second factor.",
-        ),
+        )
+        .example("[{login: mfa-auditor, reason: service}, {login_glob: 'kiosk-*', reason: kiosk, expires: 2027-01-31}]"),
         field(
             "surface",
             Kind::Section(&SURFACE),
             "off",
             "Ask from outside, without credentials, what of Odoo answers.",
-        ),
+        )
+        .example("{vantages: [{name: outside, expect_blocked: [xmlrpc, jsonrpc, database_manager, database_list]}]}"),
     ],
 };
 
@@ -280,19 +306,22 @@ pub(in crate::config) static EXEMPTION: Section = Section {
             Kind::Text,
             "",
             "One login. Exactly one of `login`, `login_glob` and `group` is needed.",
-        ),
+        )
+        .alternative(),
         field(
             "login_glob",
             Kind::Text,
             "",
             "A pattern: `*` stands for any text, `?` for one character. Upper and lower case differ.",
-        ),
+        )
+        .alternative(),
         field(
             "group",
             Kind::XmlId,
             "",
             "Everybody in this group, implied groups included.",
-        ),
+        )
+        .alternative(),
         field(
             "reason",
             Kind::Word(&["kiosk", "service", "other"]),

@@ -10,6 +10,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tracing::metadata::ParseLevelError;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::filter::{ParseError, Targets};
 use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
@@ -86,16 +87,19 @@ impl Logging {
         self.current().clone()
     }
 
-    /// Logs this from now on, until it is changed again or the process ends.
+    /// Logs this level from now on, until it is changed again or the process ends. Never what libraries say beyond warnings, which may hold
+    /// secrets: that takes the command line.
     ///
     /// # Errors
-    /// When the level cannot be read.
-    pub fn set_level(&self, level: &str) -> Result<(), ParseError> {
-        let filter = filter(level)?;
-        let mut current = self.current();
-        // It fails only if nothing is logged any more.
-        let _ = self.filter.reload(filter);
-        level.clone_into(&mut current);
+    /// When it is no level.
+    pub fn set_level(&self, level: &str) -> Result<(), ParseLevelError> {
+        let level = level.parse::<Level>()?.as_str().to_ascii_lowercase();
+        if let Ok(filter) = filter(&level) {
+            let mut current = self.current();
+            // It fails only if nothing is logged any more.
+            let _ = self.filter.reload(filter);
+            *current = level;
+        }
         Ok(())
     }
 

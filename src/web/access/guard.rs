@@ -23,8 +23,6 @@ pub(super) const NEEDS: &[(&str, Option<Role>)] = &[
     ("/targets/{name}/keys.csv", Some(Role::ReadNames)),
     ("/api/v1/people", Some(Role::ReadNames)),
     ("/api/v1/keys", Some(Role::ReadNames)),
-    ("/targets/{name}/people.csv", Some(Role::ReadNames)),
-    ("/targets/{name}/keys.csv", Some(Role::ReadNames)),
 ];
 
 /// Bytes of a path and a query: no route needs more than a few hundred.

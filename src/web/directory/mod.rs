@@ -9,11 +9,12 @@ mod people;
 mod query;
 
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use axum::http::StatusCode;
+use jiff::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
@@ -44,7 +45,23 @@ pub struct Directory {
 struct Entry {
     target: Arc<Target>,
     places: Arc<Semaphore>,
+    last: Arc<Mutex<Option<LastList>>>,
 }
+
+/// The ids of the list of people that was asked for last, so that its other pages cost Odoo no sorting.
+#[derive(Debug)]
+struct LastList {
+    /// Which one, of any page.
+    query: PeopleQuery,
+    /// The poll that it is of.
+    as_of: Timestamp,
+    /// When Odoo sorted it.
+    at: Instant,
+    ids: Arc<[u32]>,
+}
+
+/// For so long: somebody who was renamed or archived is where the list says a little longer.
+const LISTED_FOR: Duration = Duration::from_secs(60);
 
 /// Why there is no answer. None of these may be shown as an empty list.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -52,8 +69,8 @@ pub enum Refused {
     /// No target of that name.
     #[error("there is no target '{0}'")]
     NoSuchTarget(String),
-    /// No poll since the start has ended.
-    #[error("no poll has ended since the exporter started")]
+    /// No poll since the start, or since the target became another one, has ended.
+    #[error("no poll of the target has ended yet")]
     NotPolled,
     /// The last poll failed.
     #[error("the last poll failed: {0}")]
@@ -105,6 +122,7 @@ struct Asked {
     roster: Arc<Roster>,
     transport: Transport,
     places: Arc<Semaphore>,
+    last: Arc<Mutex<Option<LastList>>>,
     deadline: Duration,
 }
 
@@ -125,6 +143,7 @@ impl Directory {
         let entry = |target: &Arc<Target>| Entry {
             target: Arc::clone(target),
             places: Arc::new(Semaphore::new(AT_ONCE)),
+            last: Arc::default(),
         };
         let named = |target: &Arc<Target>| (target.name.clone(), entry(target));
         let targets = targets.iter().map(named).collect();
@@ -176,11 +195,18 @@ impl Directory {
         let entry = targets
             .get(target)
             .ok_or_else(|| Refused::NoSuchTarget(target.to_owned()))?;
+        // After a reload the name may belong to another database, in which the same ids are other people.
+        let url = entry.target.url.as_str().trim_end_matches('/');
+        let identity = &snapshot.identity;
+        if identity.url != url || identity.database != entry.target.database {
+            return Err(Refused::NotPolled);
+        }
         Ok(Asked {
             roster: Arc::clone(roster),
             snapshot: Arc::clone(&snapshot),
             transport: Transport::new(&self.clients, Arc::clone(&entry.target))?,
             places: Arc::clone(&entry.places),
+            last: Arc::clone(&entry.last),
             deadline: entry.target.timeout,
         })
     }
@@ -205,6 +231,10 @@ impl Asked {
                 format!("no answer within {:?}", self.deadline),
             ))),
         }
+    }
+
+    fn last(&self) -> MutexGuard<'_, Option<LastList>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn names(&self, people: &IdSet) -> Result<HashMap<u32, Person>, Refused> {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::body::Bytes;
 use futures::{Stream, StreamExt, stream};
@@ -11,7 +12,7 @@ use serde::Serialize;
 
 use super::csv::{Row, line, yes_or_no};
 use super::query::{Direction, PeopleQuery};
-use super::{Asked, Directory, Refused};
+use super::{Asked, Directory, LISTED_FOR, LastList, Refused};
 use crate::domain::finding::{Finding, findings};
 use crate::domain::roster::{KeyState, Selection};
 use crate::domain::{ExemptReason, IdSet, UserType};
@@ -47,9 +48,9 @@ pub struct Listed {
     pub url: String,
     /// Whether the account is active now; the rest is as of the poll.
     pub active: bool,
-    /// The type.
-    pub user_type: UserType,
-    /// Whether the person has an accepted factor.
+    /// The type; `null` for most people whose account is archived.
+    pub user_type: Option<UserType>,
+    /// Whether the person has an accepted factor; `null` also where the type is.
     pub protected: Option<bool>,
     /// Why the person is exempt, if so.
     pub exempt: Option<ExemptReason>,
@@ -82,7 +83,7 @@ impl PeoplePage {
 }
 
 impl Directory {
-    /// A page of a list of people: two requests to Odoo, however long the list.
+    /// A page of a list of people: two requests to Odoo, however long the list, and one for its other pages in the next minute.
     ///
     /// # Errors
     /// When the list would not be complete, or Odoo does not answer.
@@ -151,19 +152,38 @@ impl Asked {
         Ok(roster.narrow(concerned, &wanted)?)
     }
 
-    /// The ids of a list.
+    /// The ids of a list: those that were sorted a moment ago, if it was the same one.
     async fn in_order(
         &self,
         selection: &Selection,
         query: &PeopleQuery,
-    ) -> Result<Vec<u32>, Refused> {
+    ) -> Result<Arc<[u32]>, Refused> {
+        let query = PeopleQuery {
+            page: None,
+            per_page: None,
+            ..query.clone()
+        };
+        let as_of = self.roster.facts.now;
+        let again = |list: &&LastList| {
+            list.query == query && list.as_of == as_of && list.at.elapsed() < LISTED_FOR
+        };
+        if let Some(list) = self.last().as_ref().filter(again) {
+            return Ok(Arc::clone(&list.ids));
+        }
         let order = Ordered {
             by: query.sort.unwrap_or(SortPeople::Name),
             descending: query.order == Some(Direction::Desc),
             search: query.q.as_deref(),
         };
-        self.within(ordered(&self.transport, &self.roster, selection, &order))
-            .await
+        let ids = ordered(&self.transport, &self.roster, selection, &order);
+        let ids: Arc<[u32]> = self.within(ids).await?.into();
+        *self.last() = Some(LastList {
+            ids: Arc::clone(&ids),
+            query,
+            as_of,
+            at: Instant::now(),
+        });
+        Ok(ids)
     }
 
     /// What is known of these people, in their order; whoever was deleted a moment ago is left out.
@@ -189,20 +209,21 @@ impl Asked {
         let (roster, facts, id) = (&self.roster, &self.roster.facts, person.id);
         let among = |people: Option<&IdSet>| people.map(|people| people.contains(id));
         let either = |a: Option<bool>, b: Option<bool>| Some(a? || b?);
+        let user_type = roster.type_of(id, person.active);
         Listed {
             id,
             url: self.form(id),
             name: person.name,
             login: person.login,
             active: person.active,
-            user_type: facts.people.type_of(id),
-            protected: roster.is_covered(id),
+            user_type,
+            protected: user_type.and_then(|_| roster.is_covered(id)),
             exempt: roster.exempt_reason(id),
             totp: among(facts.totp.complete()),
             passkey: among(facts.passkey.complete()),
             sso: either(among(facts.oauth.complete()), among(facts.saml.complete())),
             in_grace: facts.recent.contains(id),
-            dormant: among(facts.awake.complete()).map(|awake| !awake),
+            dormant: user_type.and_then(|_| Some(!among(facts.awake.complete())?)),
             roles: roster.roles_of(id).into_iter().map(str::to_owned).collect(),
             api_keys: keys.map(|keys| keys.get(&id).copied().unwrap_or(0)),
             created: person.created,
@@ -238,7 +259,7 @@ impl Row<17> for Listed {
             self.id.to_string(),
             self.name.clone(),
             self.login.clone(),
-            self.user_type.to_string(),
+            self.user_type.map(|it| it.to_string()).unwrap_or_default(),
             yes_or_no(Some(self.active)),
             yes_or_no(self.protected),
             self.exempt.map(|it| it.to_string()).unwrap_or_default(),

@@ -384,11 +384,8 @@ impl Share {
 fn row(target: &Ranked, lines: &HashMap<String, String>, alerts: &HashMap<String, usize>) -> Row {
     let snapshot = &target.snapshot;
     let identity = &snapshot.identity;
-    let labels: Vec<&str> = identity
-        .labels
-        .iter()
-        .map(|(_, value)| value.as_str())
-        .collect();
+    let label = |(name, value): &(String, String)| format!("{name}: {value}");
+    let labels: Vec<String> = identity.labels.iter().map(label).collect();
     let incomplete = snapshot.missing_capabilities().next().is_some();
     let (state, class) = match (snapshot.up(), snapshot.failing()) {
         (Some(true), _) if incomplete => ("up, incomplete".to_owned(), "warn"),

@@ -300,7 +300,7 @@ impl Page {
     fn remarks(&self, person: &Listed) -> String {
         let mut remarks = Vec::new();
         if !person.active {
-            remarks.push("archived since the poll".to_owned());
+            remarks.push("archived".to_owned());
         }
         if let Some(reason) = person.exempt {
             remarks.push(format!("exempt ({reason})"));

@@ -17,8 +17,9 @@ use super::fleet::ratio;
 use super::text::{href, percent, seconds, spaced};
 use super::{Layout, html, refused};
 use crate::domain::TargetSnapshot;
-use crate::domain::finding::persons;
+use crate::domain::finding::{Kind, persons};
 use crate::domain::health::Failure;
+use crate::domain::roster::State as In;
 use crate::domain::vocabulary::vocabulary;
 use crate::scan::{Finding, Scan, Show, scan};
 use crate::store::{HistoryRow, Range};
@@ -169,17 +170,30 @@ impl Page {
 
 impl Show for Page {
     fn people(&self, finding: &Finding) -> String {
+        if list_of(finding.kind).is_some() {
+            return "Who they are".to_owned();
+        }
         let concerned = finding.people.len() as u64 + finding.more_people;
         format!("{} concerned", persons(concerned))
     }
 
     fn link(&self, finding: &Finding) -> Option<String> {
-        let query = [
-            ("finding", finding.kind.as_str()),
-            ("subject", finding.subject.as_deref().unwrap_or_default()),
-        ];
+        let subject = finding.subject.as_deref().unwrap_or_default();
+        let query = match list_of(finding.kind) {
+            Some(state) => vec![("state", state.as_str())],
+            None => vec![("finding", finding.kind.as_str()), ("subject", subject)],
+        };
         let path = ["targets", self.name(), "people"];
         self.layout.names.then(|| href(&path, &query))
+    }
+}
+
+/// The list of whom a finding concerns, where portal people, whose ids it does not know, are among them.
+fn list_of(kind: Kind) -> Option<In> {
+    match kind {
+        Kind::PasswordRpcOpen => Some(In::PasswordRpc),
+        Kind::DormantUnprotected => Some(In::Dormant),
+        _ => None,
     }
 }
 

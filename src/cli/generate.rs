@@ -1,0 +1,81 @@
+//! `completions`, `man`, `schema` and `config init`: what is generated from the program's own declarations.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::CommandFactory;
+use clap_complete::Shell;
+
+use super::{Cli, FAILED};
+use crate::config::{json_schema, starting_configuration};
+
+/// Options of `completions`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Completions {
+    /// The shell.
+    #[arg(value_name = "SHELL")]
+    shell: Shell,
+}
+
+/// Options of `man`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Man {
+    /// Where the pages go, one for each command.
+    #[arg(value_name = "DIRECTORY")]
+    directory: PathBuf,
+}
+
+/// What `config` does.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Config {
+    /// Print a commented configuration to start from.
+    #[command(after_help = "\
+Examples:
+  odoo-mfa-exporter config init > config.yml
+  odoo-mfa-exporter --config.file config.yml check")]
+    Init,
+}
+
+pub(super) fn completions(what: &Completions) -> ExitCode {
+    let mut script = Vec::new();
+    clap_complete::generate(
+        what.shell,
+        &mut Cli::command(),
+        env!("CARGO_PKG_NAME"),
+        &mut script,
+    );
+    print(&script)
+}
+
+pub(super) fn schema() -> ExitCode {
+    print(format!("{:#}\n", json_schema()).as_bytes())
+}
+
+pub(super) fn config(what: &Config) -> ExitCode {
+    match what {
+        Config::Init => print(starting_configuration().as_bytes()),
+    }
+}
+
+pub(super) fn man(what: &Man) -> ExitCode {
+    match write_pages(&what.directory) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let directory = what.directory.display();
+            eprintln!("error: cannot write the pages to {directory}: {error}");
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+fn write_pages(directory: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(directory)?;
+    clap_mangen::generate_to(Cli::command(), directory)
+}
+
+fn print(text: &[u8]) -> ExitCode {
+    // Whoever reads may have read enough.
+    let _ = std::io::stdout().write_all(text);
+    ExitCode::SUCCESS
+}
