@@ -69,8 +69,8 @@ fn typical() -> TargetSnapshot {
     target.identity = Arc::new(Identity {
         labels: Vec::new(),
         coverage_target: PerType([Some(0.9), None, None, None]),
-        accept_missing: Vec::new(),
-        accept_bypasses: Vec::new(),
+        accept_missing: BTreeSet::new(),
+        accept_bypasses: BTreeSet::new(),
         ..Identity::clone(&identity("erp"))
     });
     let pair = Some([0; 2]);
