@@ -45,13 +45,12 @@ const HEADERS: [(HeaderName, &str); 4] = [
 /// Lets a request pass or refuses it, and sets the headers that every answer has.
 pub(in crate::web) async fn guard(
     State(app): State<Arc<App>>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
-    let path = request.uri().path().to_owned();
-    let mut response = match admit(&app, request).await {
-        Ok(request) => next.run(request).await,
-        Err(refused) => refused.answer(&app.access, &path),
+    let mut response = match admit(&app, &mut request).await {
+        Ok(()) => next.run(request).await,
+        Err(refused) => refused.answer(&app.access, request.uri().path()),
     };
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
@@ -76,25 +75,26 @@ enum Refused {
     Forbidden(Role),
 }
 
-async fn admit(app: &App, request: Request) -> Result<Request, Refused> {
-    let (mut parts, body) = request.into_parts();
-    if length(&parts.uri) > URI {
+async fn admit(app: &App, request: &mut Request) -> Result<(), Refused> {
+    if length(request.uri()) > URI {
         return Err(Refused::UriTooLong);
     }
-    if content_length(&parts.headers).is_some_and(|length| length > BODY) {
+    if content_length(request.headers()).is_some_and(|length| length > BODY) {
         return Err(Refused::BodyTooLarge);
     }
-    if changes_something(&parts.method) && is_cross_site(&parts.headers, &parts.uri) {
+    if changes_something(request.method()) && is_cross_site(request.headers(), request.uri()) {
         return Err(Refused::CrossSite);
     }
-    let route = parts.extensions.get::<MatchedPath>();
+    let route = request.extensions().get::<MatchedPath>();
     if let Some(role) = needs(route.map(MatchedPath::as_str), app) {
         let rules = app.access.rules();
         let passes = |bucket: &super::Bucket| bucket.take(Instant::now());
         if !rules.bucket.as_ref().is_none_or(passes) {
             return Err(Refused::TooManyRequests);
         }
-        let reader = app.access.reader(&parts).await.map_err(|why| match why {
+        let (headers, connection) = (request.headers(), request.extensions().get());
+        let reader = app.access.reader(&rules, headers, connection).await;
+        let reader = reader.map_err(|why| match why {
             Refusal::Unauthorized => Refused::Unauthorized,
             Refusal::Busy => Refused::TooManyRequests,
         })?;
@@ -106,9 +106,9 @@ async fn admit(app: &App, request: Request) -> Result<Request, Refused> {
         if !reader.may(role) {
             return Err(Refused::Forbidden(role));
         }
-        parts.extensions.insert(reader);
+        request.extensions_mut().insert(reader);
     }
-    Ok(Request::from_parts(parts, body))
+    Ok(())
 }
 
 fn needs(route: Option<&str>, app: &App) -> Option<Role> {

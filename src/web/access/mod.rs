@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
-use axum::http::request::Parts;
+use axum::http::HeaderMap;
 
 use super::server::Connection;
 use crate::config;
@@ -182,11 +182,15 @@ impl Access {
         Ok(())
     }
 
-    /// Who sent a request.
-    async fn reader(&self, request: &Parts) -> Result<Reader, Refusal> {
-        let rules = self.rules();
+    /// Who sent a request with these headers over this connection.
+    async fn reader(
+        &self,
+        rules: &Rules,
+        headers: &HeaderMap,
+        connection: Option<&Connection>,
+    ) -> Result<Reader, Refusal> {
         if !rules.web.users.is_empty()
-            && let Some(credentials) = Credentials::of(&request.headers)
+            && let Some(credentials) = Credentials::of(headers)
         {
             let known = self
                 .0
@@ -198,7 +202,6 @@ impl Access {
             }
             return Ok(rules.reader(&Principal::User(&credentials.user)));
         }
-        let connection = request.extensions.get::<Connection>();
         let principal = match connection.and_then(|it| it.certificate.as_deref()) {
             Some(names) if rules.web.users.is_empty() || rules.names(names) => {
                 Principal::Certificate(names)
