@@ -100,7 +100,7 @@ async fn admit(app: &App, request: &mut Request) -> Result<(), Refused> {
         })?;
         let unknown = reader.user().is_none() && app.access.asks_for_passwords();
         // Where there are users, whoever changes something is one of them, even if everybody may read.
-        if unknown && (changes_something(&parts.method) || !reader.may(role)) {
+        if unknown && (changes_something(request.method()) || !reader.may(role)) {
             return Err(Refused::Unauthorized);
         }
         if !reader.may(role) {
