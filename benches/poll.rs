@@ -10,7 +10,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use odoo_mfa_exporter::config::{ApiChoice, Config, Env, FileContent, ProcessEnv, Target};
+use odoo_mfa_exporter::config::{
+    ApiChoice, Config, Env, FileContent, ProcessEnv, ProxyUrl, Target,
+};
 use odoo_mfa_exporter::demo::{AccountKind, Clock, Recipe, ServerOptions, SimServer, World};
 use odoo_mfa_exporter::odoo::plan::Parts;
 use odoo_mfa_exporter::odoo::{Clients, Transport};
@@ -94,7 +96,8 @@ async fn bench(config: &Config) {
     let wire = Wire::open().await;
     for target in &config.targets {
         let mut target = Target::clone(target);
-        target.proxy = Some(wire.proxy().parse().expect("a proxy"));
+        let proxy = wire.proxy().parse().expect("a URL");
+        target.proxy = Some(ProxyUrl::new(proxy));
         let target = &Arc::new(target);
         let transport =
             Transport::new(&Clients::default(), Arc::clone(target)).expect("a transport");
