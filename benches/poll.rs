@@ -96,7 +96,8 @@ async fn bench(config: &Config) {
     let wire = Wire::open().await;
     for target in &config.targets {
         let mut target = Target::clone(target);
-        target.proxy = Some(ProxyUrl::new(wire.proxy().parse().expect("a URL")));
+        let proxy = wire.proxy().parse().expect("a URL");
+        target.proxy = Some(ProxyUrl::new(proxy));
         let target = &Arc::new(target);
         let transport =
             Transport::new(&Clients::default(), Arc::clone(target)).expect("a transport");

@@ -1,10 +1,12 @@
-//! What a scrape costs: `make bench-scrape`. Takes three minutes. Needs wrk (`apt-get install wrk`). Prints, asserts nothing.
+//! What a scrape costs: `make bench-scrape`. Takes six minutes. Needs wrk (`apt-get install wrk`). Prints, asserts nothing.
 //!
 //! First the encoding of all targets, as after each change; then scrapes of a board that does not change, against a static axum
 //! server with the same body in the same run: on a shared machine only the ratio of the two means something. Then a million series,
-//! which are streamed, and what that takes of memory at its highest; last, what signing in adds.
+//! which are streamed, and what that takes of memory at its highest; last, what signing in adds. `cargo bench --bench scrape -- scrape`
+//! measures one of them: `encode`, `scrape`, `stream`, `sign-in`.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Instant;
@@ -39,34 +41,49 @@ const MANY: usize = 8_500;
 #[tokio::main]
 async fn main() {
     odoo_mfa_exporter::runtime::install_crypto();
-    println!("targets  format       coding    body kB  encode ms  again ms");
-    for targets in [1, 50, 1_000, 10_000] {
-        for format in [Format::OpenMetrics, Format::Classic] {
-            for coding in [Coding::Identity, Coding::Gzip] {
-                encode(targets, format, coding).await;
+    let asked: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|it| it != "--bench")
+        .collect();
+    let wanted = |what: &str| asked.is_empty() || asked.iter().any(|it| it == what);
+    if wanted("encode") {
+        println!("targets  format       coding    body kB  encode ms  again ms");
+        for targets in [1, 50, 1_000, 10_000] {
+            for format in [Format::OpenMetrics, Format::Classic] {
+                for coding in [Coding::Identity, Coding::Gzip] {
+                    encode(targets, format, coding).await;
+                }
             }
         }
     }
-    println!("\nseries   coding    requests/s  static  ratio     p99 us  static  ratio");
-    for board in [vec![snapshots::pending("erp")], up(1), up(50)] {
+    if wanted("scrape") {
+        println!(
+            "\nseries   coding    requests/s  static  ratio     p99 us  static  ratio     CPU us  static  ratio"
+        );
+        for board in [vec![snapshots::pending("erp")], up(1), up(50)] {
+            for coding in [Coding::Identity, Coding::Gzip] {
+                scrape(&board, coding).await;
+            }
+        }
+    }
+    if wanted("stream") {
+        println!("\nseries   coding    at once  scrapes/s  MB/s  resident MB  at most");
         for coding in [Coding::Identity, Coding::Gzip] {
-            scrape(&board, coding).await;
+            for at_once in [1, 4] {
+                stream(coding, at_once).await;
+            }
         }
     }
-    println!("\nseries   coding    at once  scrapes/s  MB/s  resident MB  at most");
-    for coding in [Coding::Identity, Coding::Gzip] {
-        for at_once in [1, 4] {
-            stream(coding, at_once).await;
-        }
+    if wanted("sign-in") {
+        println!("\none after the other, 50 targets  first ms  p50 us  p99 us");
+        let tls = "tls_server_config: {cert_file: server.crt, key_file: server.key}\n";
+        let hash = bcrypt::hash("password", 10).expect("a hash");
+        let users = format!("basic_auth_users: {{prometheus: {hash}}}\n");
+        sign_in("open", "").await;
+        sign_in("basic auth, cost 10", &users).await;
+        sign_in("TLS", tls).await;
+        sign_in("TLS, basic auth, cost 10", &format!("{tls}{users}")).await;
     }
-    println!("\none after the other, 50 targets  first ms  p50 us  p99 us");
-    let tls = "tls_server_config: {cert_file: server.crt, key_file: server.key}\n";
-    let hash = bcrypt::hash("password", 10).expect("a hash");
-    let users = format!("basic_auth_users: {{prometheus: {hash}}}\n");
-    sign_in("open", "").await;
-    sign_in("basic auth, cost 10", &users).await;
-    sign_in("TLS", tls).await;
-    sign_in("TLS, basic auth, cost 10", &format!("{tls}{users}")).await;
 }
 
 /// Scrapes one after the other over one connection, the first apart.
@@ -234,30 +251,34 @@ async fn scrape(targets: &[TargetSnapshot], coding: Coding) {
     let routes = Router::new().route("/metrics", get(async move || bytes));
     let rival = tokio::spawn(axum::serve(listener, routes).into_future());
 
-    let (mut rates, mut tails) = ([const { Vec::new() }; 2], [const { Vec::new() }; 2]);
+    let mut measured = [const { [const { Vec::new() }; 2] }; 3];
     // By turns, so that a busy neighbour hits both.
     for _ in 0..ROUNDS {
         for (index, address) in [ours.address, theirs].into_iter().enumerate() {
-            let (rate, p99) = wrk(address, coding, 8).await;
-            rates[index].push(rate);
-            tails[index].push(p99);
+            let before = support::cpu(Path::new("/proc/self/stat"));
+            let wrk = wrk(address, coding, 8).await;
+            let cpu = support::cpu(Path::new("/proc/self/stat")) - before;
+            let values = [wrk.rate, wrk.p99, cpu * 1e6 / wrk.requests];
+            for (of, value) in measured.iter_mut().zip(values) {
+                of[index].push(value);
+            }
         }
     }
-    let ratio = |[ours, theirs]: &[Vec<f64>; 2]| {
-        median(
-            ours.iter()
-                .zip(theirs)
-                .map(|(ours, theirs)| ours / theirs)
-                .collect(),
-        )
-    };
-    let (rate, tail) = (ratio(&rates), ratio(&tails));
-    let [our_rate, their_rate] = rates.map(median);
-    let [our_tail, their_tail] = tails.map(median);
-    println!(
-        "{series:<8} {:<9} {our_rate:>10.0} {their_rate:>7.0} {rate:>6.2} {our_tail:>10.0} {their_tail:>7.0} {tail:>6.2}",
-        format!("{coding:?}"),
-    );
+    print!("{series:<8} {:<9}", format!("{coding:?}"));
+    for [ours, theirs] in measured {
+        let ratios = ours
+            .iter()
+            .zip(&theirs)
+            .map(|(ours, theirs)| ours / theirs)
+            .collect();
+        print!(
+            " {:>10.0} {:>7.0} {:>6.2}",
+            median(ours),
+            median(theirs),
+            median(ratios)
+        );
+    }
+    println!();
     ours.stop().await;
     rival.abort();
 }
@@ -274,7 +295,7 @@ async fn stream(coding: Coding, at_once: usize) {
     let before = memory("VmRSS:");
     // The high-water mark begins here.
     std::fs::write("/proc/self/clear_refs", "5").expect("Linux");
-    let (rate, _) = wrk(ours.address, coding, at_once).await;
+    let Wrk { rate, .. } = wrk(ours.address, coding, at_once).await;
     println!(
         "{series:<8} {:<9} {at_once:>7} {rate:>10.2} {:>5.0} {before:>12.1} {:>8.1}",
         format!("{coding:?}"),
@@ -298,8 +319,16 @@ fn memory(field: &str) -> f64 {
     support::number(&status, field) as f64 / 1e3
 }
 
-/// Requests a second, and the 99th percentile of the latency in microseconds.
-async fn wrk(address: SocketAddr, coding: Coding, connections: usize) -> (f64, f64) {
+/// What wrk says.
+struct Wrk {
+    requests: f64,
+    /// Requests a second.
+    rate: f64,
+    /// The 99th percentile of the latency in microseconds.
+    p99: f64,
+}
+
+async fn wrk(address: SocketAddr, coding: Coding, connections: usize) -> Wrk {
     let mut wrk = Command::new("wrk");
     wrk.args(["--threads=1", "--latency", "--timeout=60s"])
         .arg(format!("--connections={connections}"))
@@ -330,10 +359,15 @@ async fn wrk(address: SocketAddr, coding: Coding, connections: usize) -> (f64, f
             .to_owned()
     };
     assert!(!report.contains("Non-2xx"), "{report}");
-    (
-        after("Requests/sec:").parse().expect("a number"),
-        microseconds(&after("99%")),
-    )
+    let requests = report
+        .lines()
+        .find_map(|line| line.split_once(" requests in"));
+    let (requests, _) = requests.expect("how many there were");
+    Wrk {
+        requests: requests.trim().parse().expect("a number"),
+        rate: after("Requests/sec:").parse().expect("a number"),
+        p99: microseconds(&after("99%")),
+    }
 }
 
 fn microseconds(text: &str) -> f64 {

@@ -68,10 +68,6 @@ impl Process {
 
     /// What it has used so far.
     pub fn usage(&self) -> Usage {
-        let stat = fs::read_to_string(self.path("stat")).expect("a process that runs");
-        let (_, fields) = stat.rsplit_once(')').expect("the name stands in brackets");
-        let fields: Vec<&str> = fields.split_ascii_whitespace().collect();
-        let ticks = |at: usize| fields[at].parse::<u64>().expect("a number") as f64;
         let threads = fs::read_dir(self.path("task")).expect("a process that runs");
         let switches = threads
             .filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("status")).ok())
@@ -81,7 +77,7 @@ impl Process {
             })
             .sum();
         Usage {
-            cpu: (ticks(11) + ticks(12)) / rustix::param::clock_ticks_per_second() as f64,
+            cpu: cpu(&self.path("stat")),
             switches,
         }
     }
@@ -102,6 +98,15 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// User and system time by a `/proc/PID/stat`, in seconds.
+pub fn cpu(stat: &Path) -> f64 {
+    let stat = fs::read_to_string(stat).expect("a process that runs");
+    let (_, fields) = stat.rsplit_once(')').expect("the name stands in brackets");
+    let fields: Vec<&str> = fields.split_ascii_whitespace().collect();
+    let ticks = |at: usize| fields[at].parse::<u64>().expect("a number") as f64;
+    (ticks(11) + ticks(12)) / rustix::param::clock_ticks_per_second() as f64
 }
 
 /// The number of a field of `/proc/PID/status`.

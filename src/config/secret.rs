@@ -147,7 +147,7 @@ pub(super) fn key_from(bytes: &[u8]) -> Result<SecretString, KeyError> {
 pub struct ProxyUrl(Url);
 
 impl ProxyUrl {
-    /// A proxy's URL, which may hold credentials.
+    /// The proxy at a URL, which may hold credentials.
     pub fn new(url: Url) -> Self {
         Self(url)
     }
