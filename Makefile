@@ -1,6 +1,6 @@
 # Everything that is done to this project. `make` lists it.
 .DEFAULT_GOAL := help
-.PHONY: help test tools lint rules e2e unit prove release-check bench docs dashboards stack packages image addons
+.PHONY: help test tools lint rules e2e unit prove release-check bench bench-fleet bench-footprint bench-poll bench-scrape docs dashboards stack packages image addons
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -68,3 +68,19 @@ release-check: ## What a release must pass: licences, sources, the package, the 
 
 bench: ## Measure; prints ratios, asserts nothing
 	cargo bench --locked
+
+bench-fleet: ## What 100, 1,000 and 10,000 targets cost (FLEET_BENCH=100,1000: other numbers)
+	cargo bench --locked --bench fleet
+
+bench-footprint: ## Binary, start, memory and wake-ups beside node_exporter and blackbox_exporter
+	cargo bench --locked --bench footprint
+
+bench-scrape: ## Scrapes beside a static server with the same body
+	cargo bench --locked --bench scrape
+
+# make bench-poll https://odoo.example.com, with ODOO_DATABASE, ODOO_LOGIN and ODOO_API_KEY in the environment.
+bench-poll: ## What a poll costs beside reading all users: simulated, or on the URLs that follow
+	cargo bench --locked --bench poll -- $(filter-out $@,$(MAKECMDGOALS))
+
+http\://% https\://%:
+	@:

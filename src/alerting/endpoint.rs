@@ -117,7 +117,7 @@ impl Endpoint {
     /// When it does not answer.
     pub async fn receivers_of(&self, alert: &Notification) -> Result<Vec<String>, Refusal> {
         let mut url = self.api("api/v2/alerts")?;
-        for (name, value) in &alert.labels {
+        for (name, value) in alert.labels.iter() {
             let value = value.replace('\\', "\\\\").replace('"', "\\\"");
             url.query_pairs_mut()
                 .append_pair("filter", &format!("{name}=\"{value}\""));

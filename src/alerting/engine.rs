@@ -22,6 +22,7 @@ use crate::domain::alert::{
     Event, ExporterView, Fingerprint, FleetView, Memory, Phase, Rules, State, States, TargetView,
     Transitions, evaluate, step,
 };
+use crate::exposition::alerting::AlertCounts;
 use crate::exposition::{Board, ExporterState};
 
 /// What the engine reads and writes.
@@ -49,7 +50,7 @@ pub struct Wanted {
 /// Evaluates rules, and tells receivers.
 pub struct Engine {
     inputs: Inputs,
-    rules: Rules,
+    rules: Arc<Rules>,
     hub: Arc<Hub>,
     options: Options,
     alerts: Alerts,
@@ -95,7 +96,7 @@ impl Engine {
             naming: Naming::new(names),
             hub: Hub::start(&alerting.receivers, inputs.exporter.alerting(), options),
             inputs,
-            rules: alerting.rules,
+            rules: Arc::new(alerting.rules),
             options,
             alerts: Alerts::default(),
             states: States::new(),
@@ -150,7 +151,7 @@ impl Engine {
             repeat_every: Options::of(&alerting).repeat_every,
             ..self.options
         };
-        self.rules = alerting.rules;
+        self.rules = Arc::new(alerting.rules);
         if names.is_some() != self.naming.may_name() {
             self.naming = Naming::new(names);
         }
@@ -359,7 +360,7 @@ impl Engine {
         let until = |time: Duration| now.checked_add(time).unwrap_or(Timestamp::MAX);
         let lease = until(self.options.lease());
         let resolved = state.resolved_at;
-        let mut annotations = state.annotations.clone();
+        let mut annotations = state.annotations(&self.rules);
         annotations.insert(
             "since".into(),
             state.active_since.strftime("%F %T UTC").to_string(),
@@ -395,11 +396,15 @@ impl Engine {
                 Phase::Firing => "firing",
                 Phase::Resolved => continue,
             };
-            let label = |name: &str| state.labels.get(name).cloned().unwrap_or_default();
+            let label = |name: &str| state.labels.get(name).unwrap_or_default();
             let key = (label("alertname"), label("severity"), word);
             *counts.entry(key).or_insert(0) += 1;
-            shown.push(AlertView::of(state));
+            shown.push(AlertView::of(state, &self.rules));
         }
+        let owned = |((name, severity, word), count): ((&str, &str, _), _)| {
+            ((name.to_owned(), severity.to_owned(), word), count)
+        };
+        let counts: AlertCounts = counts.into_iter().map(owned).collect();
         shown.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
         let stats = self.inputs.exporter.alerting();
         // Each change makes a scrape encode again.
@@ -413,7 +418,7 @@ impl Engine {
         let Some(state) = self.states.get(&fingerprint) else {
             return;
         };
-        let label = |name: &str| state.labels.get(name).map(String::as_str);
+        let label = |name: &str| state.labels.get(name);
         let (alert, target) = (label("alertname"), label("target"));
         match event {
             Event::Fired => {

@@ -85,7 +85,7 @@ impl Naming {
                     self.known.insert(*fingerprint, Named::Asking);
                 }
             }
-            let target = state.labels.get("target").cloned().unwrap_or_default();
+            let target = state.labels.get("target").unwrap_or_default().to_owned();
             let dark = snapshots
                 .iter()
                 .any(|it| it.identity.name == target && it.posture.is_none());

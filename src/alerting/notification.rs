@@ -1,5 +1,7 @@
 //! What a receiver is told of one alert.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 use crate::domain::alert::{Fingerprint, Labels};
@@ -12,7 +14,7 @@ pub struct Notification {
     /// Who it is.
     pub labels: Labels,
     /// What it says; the one place where people may be named.
-    pub annotations: Labels,
+    pub annotations: BTreeMap<String, String>,
     /// When it began to fire.
     pub starts_at: Timestamp,
     /// When it ended, or until when it shall be believed that it fires.

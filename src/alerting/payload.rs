@@ -56,8 +56,8 @@ pub(super) fn webhook(receiver: &str, group: &[Arc<Notification>]) -> Value {
         "status": status(group.iter().all(|it| it.resolved)),
         "receiver": receiver,
         "groupLabels": labels,
-        "commonLabels": common(group.iter().map(|it| &it.labels)),
-        "commonAnnotations": common(group.iter().map(|it| &it.annotations)),
+        "commonLabels": common(group.iter().map(|it| it.labels.to_map())),
+        "commonAnnotations": common(group.iter().map(|it| it.annotations.clone())),
         "externalURL": "",
         "alerts": group.iter().map(alert).collect::<Value>(),
     })
@@ -66,13 +66,12 @@ pub(super) fn webhook(receiver: &str, group: &[Arc<Notification>]) -> Value {
 fn group_labels(notification: &Notification) -> Labels {
     let labels = notification.labels.iter();
     labels
-        .filter(|(name, _)| ["alertname", "target"].contains(&name.as_str()))
-        .map(|(name, value)| (name.clone(), value.clone()))
+        .filter(|(name, _)| ["alertname", "target"].contains(name))
         .collect()
 }
 
-fn common<'a>(mut all: impl Iterator<Item = &'a Labels>) -> Labels {
-    let mut common = all.next().cloned().unwrap_or_default();
+fn common(mut all: impl Iterator<Item = BTreeMap<String, String>>) -> BTreeMap<String, String> {
+    let mut common = all.next().unwrap_or_default();
     for one in all {
         common.retain(|name, value| one.get(name) == Some(value));
     }

@@ -1,25 +1,26 @@
 //! The alerts as others may see them: without names of people.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 
-use crate::domain::alert::{Labels, Phase, State};
+use crate::domain::alert::{Detail, Labels, Phase, Rules, State, annotations};
 
 /// One alert that is pending or fires.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AlertView {
     /// Who it is.
     pub labels: Labels,
-    /// What it says; nobody is named.
-    pub annotations: Labels,
     /// Pending or firing.
     pub phase: Phase,
     /// Since when its condition holds.
     pub active_at: Timestamp,
     /// The number that it is about.
     pub value: f64,
+    detail: Detail,
+    rules: Arc<Rules>,
 }
 
 /// The alerts of the newest look at the fleet, in the order of their labels.
@@ -38,13 +39,19 @@ impl Alerts {
 }
 
 impl AlertView {
-    pub(super) fn of(state: &State) -> Self {
+    pub(super) fn of(state: &State, rules: &Arc<Rules>) -> Self {
         Self {
             labels: state.labels.clone(),
-            annotations: state.annotations.clone(),
             phase: state.phase(),
             active_at: state.active_since,
             value: state.value,
+            detail: state.detail.clone(),
+            rules: Arc::clone(rules),
         }
+    }
+
+    /// What it says; nobody is named.
+    pub fn annotations(&self) -> BTreeMap<String, String> {
+        annotations(&self.rules, &self.labels, self.value, &self.detail)
     }
 }

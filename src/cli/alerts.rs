@@ -1,5 +1,6 @@
 //! `alerts`: what the running daemon alerts on, which rules there are, and whether an alert arrives.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use super::table::Table;
 use super::{FAILED, MISCONFIGURED, Options, block_on, colour, load, print_diagnostics};
 use crate::alerting::{self, Endpoint, Notification};
 use crate::config::{Auth, Config, HttpClient, ProcessEnv, Receiver, ReceiverKind, Tls};
-use crate::domain::alert::{self, Fingerprint, Labels, Rule};
+use crate::domain::alert::{self, Fingerprint, Rule};
 use crate::odoo;
 
 /// Options of `alerts`.
@@ -72,6 +73,8 @@ fn rule(name: &str) -> Result<Rule, String> {
         .map_err(|_| "no alert of the daemon; `alerts rules` lists them".to_owned())
 }
 
+type Texts = BTreeMap<String, String>;
+
 /// The answer of `/api/v1/alerts`.
 #[derive(Deserialize)]
 struct Answer {
@@ -85,8 +88,8 @@ struct Data {
 
 #[derive(Deserialize)]
 struct Listed {
-    labels: Labels,
-    annotations: Labels,
+    labels: Texts,
+    annotations: Texts,
     state: String,
     #[serde(rename = "activeAt")]
     active_at: Timestamp,
@@ -163,7 +166,7 @@ fn table(mut alerts: Vec<Listed>) -> Table {
     alerts.sort_by(|a, b| (&a.state, &a.labels).cmp(&(&b.state, &b.labels)));
     let mut table = Table::new(vec!["STATE", "SEVERITY", "ALERT", "SINCE", "SUMMARY"]);
     for alert in alerts {
-        let text = |from: &Labels, name: &str| from.get(name).cloned().unwrap_or_default();
+        let text = |from: &Texts, name: &str| from.get(name).cloned().unwrap_or_default();
         table.row(vec![
             alert.state,
             text(&alert.labels, "severity"),

@@ -45,6 +45,12 @@ pub(super) struct Simulate {
     /// Shortest and longest time that an answer takes, in milliseconds.
     #[arg(long, num_args = 2, value_names = ["FROM", "TO"], default_values_t = [20, 500])]
     latency: Vec<u64>,
+    /// Fewest and most internal people of a database; most databases are small.
+    #[arg(long, num_args = 2, value_names = ["FROM", "TO"], default_values_t = [10, 120])]
+    internal: Vec<u32>,
+    /// Fewest and most portal people of a database.
+    #[arg(long, num_args = 2, value_names = ["FROM", "TO"], default_values_t = [0, 400])]
+    portal: Vec<u32>,
     /// Share of databases that close every connection, 0 to 1.
     #[arg(long, default_value_t = 0.0)]
     down: f64,
@@ -188,13 +194,17 @@ pub(super) fn demo(options: &Options, demo: &Demo, logging: Logging) -> ExitCode
 }
 
 pub(super) fn simulate(simulate: Simulate) -> ExitCode {
-    let milliseconds = |index: usize| {
-        Duration::from_millis(simulate.latency.get(index).copied().unwrap_or_default())
-    };
+    // The command line takes two of each.
+    let range = |values: &[u32]| (values[0], values[1]);
     let options = SimulateOptions {
         targets: simulate.targets,
         seed: simulate.seed,
-        latency: (milliseconds(0), milliseconds(1)),
+        latency: (
+            Duration::from_millis(simulate.latency[0]),
+            Duration::from_millis(simulate.latency[1]),
+        ),
+        internal: range(&simulate.internal),
+        portal: range(&simulate.portal),
         share_down: simulate.down,
         share_slow: simulate.slow,
         configuration: simulate.configuration,

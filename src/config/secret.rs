@@ -147,7 +147,8 @@ pub(super) fn key_from(bytes: &[u8]) -> Result<SecretString, KeyError> {
 pub struct ProxyUrl(Url);
 
 impl ProxyUrl {
-    pub(super) fn new(url: Url) -> Self {
+    /// The proxy at a URL, which may hold credentials.
+    pub fn new(url: Url) -> Self {
         Self(url)
     }
 

@@ -34,9 +34,9 @@ pub struct SimulateOptions {
     pub versions: Vec<u8>,
     /// Databases of a server.
     pub per_server: usize,
-    /// Internal people of a database, from and to.
+    /// Internal people of a database, from and to; most databases are small, and few are large.
     pub internal: (u32, u32),
-    /// Portal people of a database, from and to.
+    /// Portal people of a database, from and to, in the same way.
     pub portal: (u32, u32),
     /// How long each answer takes, from and to.
     pub latency: (Duration, Duration),
@@ -192,8 +192,9 @@ fn populate(
     key: &str,
     number: usize,
 ) -> DemoTarget {
-    let between =
-        |(from, to): (u32, u32), rng: &mut Rng| from + rng.below(to.saturating_sub(from) + 1);
+    let between = |(from, to): (u32, u32), rng: &mut Rng| {
+        from + (f64::from(to.saturating_sub(from)) * rng.unit().powi(3)).round() as u32
+    };
     let version = server.version();
     let name = format!("sim-{number:05}");
     let recipe = Recipe {

@@ -1,10 +1,13 @@
 //! One call of a model's method, in the words of either API.
 
 use secrecy::ExposeSecret;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::error::{Error, Kind};
-use super::transport::{OdooError, Transport};
+use super::transport::{OdooError, Transport, decode};
 use crate::domain::Api;
 
 /// A call of a model's method.
@@ -48,18 +51,19 @@ impl Call {
     }
 }
 
-/// Calls a method as an account: the uid is asked once and kept.
+/// Calls a method as an account: the uid is asked once and kept. `what` is the name of the reply in an error.
 ///
 /// # Errors
-/// Whatever went wrong with the server, or the account's rights.
-pub(super) async fn call(
+/// Whatever went wrong with the server, or the account's rights; also if the reply is of another type.
+pub(super) async fn call<T: DeserializeOwned>(
     transport: &Transport,
     api: Api,
     uid: u32,
     call: Call,
-) -> Result<Value, Error> {
+    what: &str,
+) -> Result<T, Error> {
     match api {
-        Api::Json2 => json2(transport, call).await,
+        Api::Json2 => json2(transport, call, what).await,
         Api::Jsonrpc => {
             let target = transport.target();
             let positional: Vec<Value> = call
@@ -77,7 +81,7 @@ pub(super) async fn call(
                 positional,
                 call.named
             ]);
-            jsonrpc(transport, "object", "execute_kw", args).await
+            jsonrpc(transport, "object", "execute_kw", args, what).await
         }
     }
 }
@@ -88,8 +92,12 @@ pub(super) async fn call(
 /// # Errors
 /// [`Kind::Unauthorized`] if the key opens nothing.
 pub(super) async fn whoami(transport: &Transport, api: Api) -> Result<u32, Error> {
-    let uid = match api {
-        Api::Json2 => json2(transport, Call::new("res.users", "context_get")).await?["uid"].take(),
+    let what = "the polling account";
+    let uid: Value = match api {
+        Api::Json2 => {
+            let context = Call::new("res.users", "context_get");
+            json2::<Value>(transport, context, what).await?["uid"].take()
+        }
         Api::Jsonrpc => {
             let target = transport.target();
             let Some(login) = &target.login else {
@@ -100,7 +108,7 @@ pub(super) async fn whoami(transport: &Transport, api: Api) -> Result<u32, Error
                 );
             };
             let args = json!([target.database, login, target.api_key.expose_secret(), {}]);
-            jsonrpc(transport, "common", "authenticate", args).await?
+            jsonrpc(transport, "common", "authenticate", args, what).await?
         }
     };
     match uid.as_u64().and_then(|uid| u32::try_from(uid).ok()) {
@@ -116,7 +124,11 @@ pub(super) async fn whoami(transport: &Transport, api: Api) -> Result<u32, Error
     }
 }
 
-async fn json2(transport: &Transport, call: Call) -> Result<Value, Error> {
+async fn json2<T: DeserializeOwned>(
+    transport: &Transport,
+    call: Call,
+    what: &str,
+) -> Result<T, Error> {
     let target = transport.target();
     let mut body = call.named;
     body.extend(
@@ -129,36 +141,51 @@ async fn json2(transport: &Transport, call: Call) -> Result<Value, Error> {
         .bearer_auth(target.api_key.expose_secret())
         .header("X-Odoo-Database", &target.database)
         .json(&body);
-    transport.json(request).await
+    transport.reply(request, |json| decode(json, what)).await
 }
 
 /// One call of JSON-RPC's `/jsonrpc`, which answers errors with the status 200.
-pub(super) async fn jsonrpc(
+pub(super) async fn jsonrpc<T: DeserializeOwned>(
     transport: &Transport,
     service: &str,
     method: &str,
     args: Value,
-) -> Result<Value, Error> {
+    what: &str,
+) -> Result<T, Error> {
     let request = transport.post("/jsonrpc").json(&json!({
         "jsonrpc": "2.0", "method": "call", "id": 1,
         "params": {"service": service, "method": method, "args": args},
     }));
-    transport.judged(request, result_of).await
+    transport.reply(request, |json| result_of(json, what)).await
+}
+
+/// What JSON-RPC wraps a result or an error in.
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    jsonrpc: Option<IgnoredAny>,
+    #[serde(borrow)]
+    result: Option<&'a RawValue>,
+    #[serde(default, deserialize_with = "present")]
+    error: Option<Value>,
 }
 
 /// The result of a JSON-RPC envelope. Neither result nor error means that the method returned nothing.
-pub(super) fn result_of(mut envelope: Value) -> Result<Value, Error> {
-    if !envelope.is_object() || envelope.get("jsonrpc").is_none() {
-        return Err(Error::new(
-            Kind::NotOdoo,
-            "the reply is JSON, but not JSON-RPC's",
-        ));
-    }
-    match envelope.get_mut("error").map(Value::take) {
-        None => Ok(envelope
-            .get_mut("result")
-            .map(Value::take)
-            .unwrap_or_default()),
+pub(super) fn result_of<T: DeserializeOwned>(json: &[u8], what: &str) -> Result<T, Error> {
+    let envelope = match serde_json::from_slice::<Envelope>(json) {
+        Ok(envelope) if envelope.jsonrpc.is_some() => envelope,
+        Err(error) if !error.is_data() => return decode(json, what),
+        _ => {
+            return Err(Error::new(
+                Kind::NotOdoo,
+                "the reply is JSON, but not JSON-RPC's",
+            ));
+        }
+    };
+    match envelope.error {
+        None => decode(
+            envelope.result.map_or("null", RawValue::get).as_bytes(),
+            what,
+        ),
         Some(mut error) => {
             let data = error.get_mut("data").map(Value::take).unwrap_or_default();
             Err(match serde_json::from_value::<OdooError>(data) {
@@ -170,4 +197,9 @@ pub(super) fn result_of(mut envelope: Value) -> Result<Value, Error> {
             })
         }
     }
+}
+
+/// A field that is there, even if it is null.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
 }

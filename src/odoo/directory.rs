@@ -5,13 +5,14 @@
 
 use jiff::Timestamp;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::call::{self, Call};
 use super::date::Date;
 use super::error::Error;
 use super::plan::{any, unless_false};
-use super::session::{Session, decode};
+use super::session::Session;
 use super::transport::Transport;
 use crate::domain::facts::Facts;
 use crate::domain::roster::{Roster, Selection};
@@ -129,8 +130,8 @@ pub async fn ordered(
         .arg("domain", domain)
         .named("order", format!("{field} {direction}, id {direction}"))
         .with_archived();
-    let reply = asked(transport, Account::from(&roster.facts), call).await?;
-    let mut ids: Vec<u32> = decode(reply, "ids of people")?;
+    let account = Account::from(&roster.facts);
+    let mut ids: Vec<u32> = asked(transport, account, call, "ids of people").await?;
     ids.retain(|id| roster.contains(people, *id));
     Ok(ids)
 }
@@ -178,11 +179,11 @@ pub async fn keys_called(
     let ids: Vec<u32> = ids.iter().collect();
     let domain = json!([["id", "in", ids], ["name", "ilike", escaped(text)]]);
     let call = Call::new("res.users.apikeys", "search").arg("domain", domain);
-    let found: Vec<u32> = decode(asked(transport, account.into(), call).await?, "API keys")?;
+    let found: Vec<u32> = asked(transport, account.into(), call, "API keys").await?;
     Ok(found.into_iter().collect())
 }
 
-async fn rows<T: serde::de::DeserializeOwned>(
+async fn rows<T: DeserializeOwned>(
     transport: &Transport,
     account: Account,
     model: &'static str,
@@ -197,14 +198,19 @@ async fn rows<T: serde::de::DeserializeOwned>(
             .named("fields", fields)
             .named("order", "id")
             .with_archived();
-        let mut found: Vec<T> = decode(asked(transport, account, call).await?, model)?;
+        let mut found: Vec<T> = asked(transport, account, call, model).await?;
         rows.append(&mut found);
     }
     Ok(rows)
 }
 
-async fn asked(transport: &Transport, account: Account, call: Call) -> Result<Value, Error> {
-    call::call(transport, account.api, account.uid, call).await
+async fn asked<T: DeserializeOwned>(
+    transport: &Transport,
+    account: Account,
+    call: Call,
+    what: &str,
+) -> Result<T, Error> {
+    call::call(transport, account.api, account.uid, call, what).await
 }
 
 /// People who are known by id may have been archived since. Portal people are found as the poll counted them.

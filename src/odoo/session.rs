@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::call::{Call, call, result_of, whoami};
 use super::error::{Error, Kind};
 use super::groups::{GroupRow, Groups};
-use super::transport::Transport;
+use super::transport::{Transport, decode};
 use crate::config::ApiChoice;
 use crate::domain::Api;
 use crate::domain::facts::Server;
@@ -86,10 +87,8 @@ impl Session {
                 let fields = Call::new("res.users.apikeys", "fields_get")
                     .arg("allfields", vec!["expiration_date"])
                     .named("attributes", vec!["type"]);
-                call(transport, api, uid, fields)
-                    .await?
-                    .get("expiration_date")
-                    .is_some()
+                let fields: Value = call(transport, api, uid, fields, "the fields of keys").await?;
+                fields.get("expiration_date").is_some()
             }
             _ => false,
         };
@@ -117,7 +116,9 @@ impl Session {
         let call = Call::new("res.users", "fields_get")
             .arg("allfields", fields)
             .named("attributes", vec!["searchable"]);
-        self.fields = decode(self.call(transport, call).await?, "the fields of res.users")?;
+        self.fields = self
+            .call(transport, call, "the fields of res.users")
+            .await?;
         Ok(())
     }
 
@@ -131,9 +132,14 @@ impl Session {
         self.fields.get(field).is_some_and(|field| field.searchable)
     }
 
-    /// Calls a method as the polling account.
-    pub(super) async fn call(&self, transport: &Transport, what: Call) -> Result<Value, Error> {
-        call(transport, self.server.api, self.uid, what).await
+    /// Calls a method as the polling account. `what` is the name of the reply in an error.
+    pub(super) async fn call<T: DeserializeOwned>(
+        &self,
+        transport: &Transport,
+        method: Call,
+        what: &str,
+    ) -> Result<T, Error> {
+        call(transport, self.server.api, self.uid, method, what).await
     }
 
     /// The groups of the database. Their XML ids are asked again only when there is another group.
@@ -152,7 +158,7 @@ impl Session {
             .named("fields", fields)
             .named("order", "id")
             .with_archived();
-        let rows: Vec<GroupRow> = decode(self.call(transport, rows).await?, "res.groups")?;
+        let rows: Vec<GroupRow> = self.call(transport, rows, "res.groups").await?;
         if !rows.iter().all(|row| self.xml_ids.contains_key(&row.id))
             || rows.len() != self.xml_ids.len()
         {
@@ -164,16 +170,6 @@ impl Session {
     }
 }
 
-/// Reads a reply into its type.
-pub(super) fn decode<T: serde::de::DeserializeOwned>(reply: Value, what: &str) -> Result<T, Error> {
-    serde_path_to_error::deserialize(reply).map_err(|error| {
-        Error::new(
-            Kind::Unexpected,
-            format!("the reply on {what} is not as expected: {error}"),
-        )
-    })
-}
-
 /// XML ids of records; an empty one where a record has none.
 async fn external_ids(
     transport: &Transport,
@@ -182,14 +178,8 @@ async fn external_ids(
     model: &'static str,
     ids: &[u32],
 ) -> Result<BTreeMap<u32, String>, Error> {
-    let reply = call(
-        transport,
-        api,
-        uid,
-        Call::new(model, "get_external_id").arg("ids", ids),
-    )
-    .await?;
-    decode(reply, "external ids")
+    let asked = Call::new(model, "get_external_id").arg("ids", ids);
+    call(transport, api, uid, asked, "external ids").await
 }
 
 /// A version as the servers tell it: `/web/version` from 19 on, `/web/webclient/version_info` in every version up to then.
@@ -204,12 +194,16 @@ struct Version {
 /// Asks which version answers, and decides on the API.
 async fn server(transport: &Transport, last: Option<Api>) -> Result<Server, Error> {
     let choice = transport.target().api;
-    let modern = async || transport.json(transport.get("/web/version")).await;
+    let what = "the version";
+    let modern = async || {
+        let request = transport.get("/web/version");
+        transport.reply(request, |json| decode(json, what)).await
+    };
     let legacy = async || {
         let request = transport
             .post("/web/webclient/version_info")
             .json(&serde_json::json!({}));
-        result_of(transport.json(request).await?)
+        transport.reply(request, |json| result_of(json, what)).await
     };
     let reply = match (choice, last) {
         (ApiChoice::JsonRpc, _) | (ApiChoice::Auto, Some(Api::Jsonrpc)) => legacy().await,
@@ -230,7 +224,7 @@ async fn server(transport: &Transport, last: Option<Api>) -> Result<Server, Erro
     let Version {
         version,
         version_info,
-    } = decode(reply?, "the version")?;
+    } = reply?;
     let release = release(&version_info).ok_or_else(|| {
         Error::new(
             Kind::Unexpected,

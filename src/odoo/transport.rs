@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{RequestBuilder, StatusCode, Url};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::error::{Error, Kind};
@@ -135,39 +136,29 @@ impl Transport {
         )
     }
 
-    /// Sends a request and reads the reply whole, as JSON.
-    pub(super) async fn json(&self, request: RequestBuilder) -> Result<Value, Error> {
-        self.judged(request, Ok).await
-    }
-
-    /// Like [`json`](Self::json), for replies that are only a success if the caller finds so.
-    pub(super) async fn judged<T>(
+    /// Sends a request and reads the reply whole: JSON, of which the caller says whether it is a success, and what it holds.
+    pub(super) async fn reply<T>(
         &self,
         request: RequestBuilder,
-        judge: impl FnOnce(Value) -> Result<T, Error>,
+        judge: impl FnOnce(&[u8]) -> Result<T, Error>,
     ) -> Result<T, Error> {
         // A poll's deadline drops what is under way: that request cost the target something too, and was not answered.
         let mut counted = Counted {
             transport: self,
             ok: false,
         };
-        let result = self.reply(request).await.and_then(judge);
+        let result = self.body(request).await.and_then(|body| judge(&body));
         counted.ok = result.is_ok();
         result
     }
 
-    async fn reply(&self, request: RequestBuilder) -> Result<Value, Error> {
+    async fn body(&self, request: RequestBuilder) -> Result<Vec<u8>, Error> {
         let response = request.send().await.map_err(|error| from_reqwest(&error))?;
         let status = response.status();
         let is_json = is_json(response.headers());
         let body = read_bounded(response).await?;
         if status.is_success() && is_json {
-            return serde_json::from_slice(&body).map_err(|error| {
-                Error::new(
-                    Kind::Unexpected,
-                    format!("the reply is not valid JSON: {error}"),
-                )
-            });
+            return Ok(body);
         }
         Err(if is_json {
             refusal(status, &body)
@@ -248,6 +239,25 @@ impl Transport {
             ),
         }
     }
+}
+
+/// Reads JSON into the type that a reply must have.
+///
+/// # Errors
+/// When it is something else.
+pub(super) fn decode<T: DeserializeOwned>(json: &[u8], what: &str) -> Result<T, Error> {
+    serde_json::from_slice(json).map_err(|error| {
+        let message = if error.is_data() {
+            // Once more, in a way that takes longer and says where.
+            let json = &mut serde_json::Deserializer::from_slice(json);
+            let again = serde_path_to_error::deserialize::<_, T>(json).err();
+            let error = again.map_or_else(|| error.to_string(), |error| error.to_string());
+            format!("the reply on {what} is not as expected: {error}")
+        } else {
+            format!("the reply is not valid JSON: {error}")
+        };
+        Error::new(Kind::Unexpected, message)
+    })
 }
 
 /// A path below a base URL, which may have a path of its own.

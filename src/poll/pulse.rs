@@ -5,45 +5,28 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// When the scheduler last came around, and what it will do next.
-#[derive(Debug)]
-pub struct Pulse(Mutex<Beat>);
-
-#[derive(Debug, Clone, Copy)]
-struct Beat {
-    at: Instant,
-    next_poll: Option<Instant>,
-}
+/// When the scheduler will act next. It says so whenever it has acted: whoever watches needs no sign of life in between.
+#[derive(Debug, Default)]
+pub struct Pulse(Mutex<Option<Instant>>);
 
 impl Pulse {
-    /// How long ago the scheduler last came around. It does so every second.
-    pub fn age(&self) -> Duration {
-        self.last().at.elapsed()
+    /// For how long the next poll has been due: moments, unless the scheduler is stuck.
+    pub fn overdue(&self) -> Duration {
+        self.due().map_or(Duration::ZERO, |due| due.elapsed())
     }
 
-    /// In what time the next poll is due.
+    /// In what time the next poll is due; `None`: never.
     pub fn next_poll(&self) -> Option<Duration> {
-        let next_poll = self.last().next_poll?;
-        Some(next_poll.saturating_duration_since(Instant::now()))
+        self.due()
+            .map(|due| due.saturating_duration_since(Instant::now()))
     }
 
-    pub(super) fn beat(&self, next_poll: Option<Instant>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Beat {
-            at: Instant::now(),
-            next_poll,
-        };
+    /// The scheduler will act at this time.
+    pub fn set(&self, due: Option<Instant>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = due;
     }
 
-    fn last(&self) -> Beat {
+    fn due(&self) -> Option<Instant> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Default for Pulse {
-    fn default() -> Self {
-        Self(Mutex::new(Beat {
-            at: Instant::now(),
-            next_poll: None,
-        }))
     }
 }

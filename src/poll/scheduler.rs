@@ -5,11 +5,11 @@
 //! waits for a place among all polls, and among those of its host: a slow or dead host never delays another.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::StreamExt;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::time::DelayQueue;
@@ -19,9 +19,6 @@ use super::pulse::Pulse;
 
 /// How far apart the first polls of targets are that come together: soon, and still no herd.
 const BETWEEN_FIRST_POLLS: Duration = Duration::from_millis(50);
-
-/// How often it says that it lives.
-const BEAT: Duration = Duration::from_secs(1);
 
 /// Polls the targets of a [`Fleet`](super::Fleet) until it is told to stop.
 #[derive(Debug)]
@@ -47,18 +44,16 @@ impl Scheduler {
     pub async fn run(mut self, stop: CancellationToken) {
         let mut agenda = Agenda {
             start: Instant::now(),
+            started_at: SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or_default(),
             due: DelayQueue::new(),
         };
         let polls = TaskTracker::new();
-        let mut beats = tokio::time::interval(BEAT);
-        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            self.pulse.set(agenda.next());
             let tick = tokio::select! {
                 () = stop.cancelled() => break,
-                _ = beats.tick() => {
-                    self.pulse.beat(agenda.next());
-                    continue;
-                }
                 Some(joined) = self.joined.recv() => {
                     for poller in joined.iter().filter(|poller| poller.watches_surface()) {
                         let (poller, stop) = (Arc::clone(poller), stop.clone());
@@ -93,6 +88,8 @@ impl Scheduler {
 /// When which target is due. Retired ones are still in it, until they would have been.
 struct Agenda {
     start: Instant,
+    /// The same moment, since 1970.
+    started_at: Duration,
     due: DelayQueue<Tick>,
 }
 
@@ -130,7 +127,7 @@ impl Agenda {
         } else {
             when.max(Instant::now())
         };
-        let origin = self.start + interval.mul_f64(poller.place());
+        let origin = self.start + until_place(self.started_at, interval, poller.place());
         let next = next_place(origin, interval, after);
         self.due.insert_at(
             Tick {
@@ -153,6 +150,14 @@ struct Tick {
     first: bool,
 }
 
+/// In what time a place (0 to 1) in the intervals since 1970 comes: so it stays where it is, whenever a process starts.
+fn until_place(now: Duration, interval: Duration, place: f64) -> Duration {
+    let nanos = interval.as_nanos().max(1);
+    let place = interval.mul_f64(place).as_nanos();
+    let until = (place + nanos - now.as_nanos() % nanos) % nanos;
+    Duration::from_nanos(u64::try_from(until).unwrap_or(u64::MAX))
+}
+
 /// The first of `origin`, `origin + interval`, ... that lies after a moment.
 fn next_place(origin: Instant, interval: Duration, after: Instant) -> Instant {
     let since = after.saturating_duration_since(origin).as_nanos();
@@ -169,6 +174,20 @@ fn next_place(origin: Instant, interval: Duration, after: Instant) -> Instant {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn places_are_kept_over_restarts() {
+        let interval = Duration::from_secs(900);
+        let at = |start: f64| {
+            let start = Duration::from_secs_f64(start);
+            let due = start + until_place(start, interval, 0.25);
+            assert!(due - start < interval, "{start:?}");
+            due.as_secs_f64() % 900.0
+        };
+        for start in [0.0, 224.5, 225.0, 225.5, 1_800_000_000.25] {
+            assert_eq!(at(start), 225.0, "{start}");
+        }
+    }
 
     #[test]
     fn places_are_kept_whatever_was_missed() {

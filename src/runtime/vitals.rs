@@ -26,8 +26,8 @@ pub struct Vitals {
 /// What does not go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Stuck {
-    /// The scheduler has not come around for this time.
-    #[error("the scheduler has done nothing for {0:?}")]
+    /// The scheduler should have started a poll this time ago.
+    #[error("the scheduler should have started a poll {0:?} ago")]
     Scheduler(Duration),
     /// A poll has gone on for this time after its deadline.
     #[error("a poll should have ended {0:?} ago")]
@@ -40,7 +40,7 @@ pub enum Stuck {
 /// How long each may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
-    /// The scheduler, which comes around every second.
+    /// The scheduler, after a poll is due.
     pub scheduler: Duration,
     /// A poll, after its deadline: it still writes into the store, where 256 others may come first.
     pub poll: Duration,
@@ -80,9 +80,9 @@ impl Vitals {
     /// # Errors
     /// The first of them that does not go on.
     pub async fn check(&mut self) -> Result<(), Stuck> {
-        let age = self.pulse.age();
-        if age > self.patience.scheduler {
-            return Err(Stuck::Scheduler(age));
+        let overdue = self.pulse.overdue();
+        if overdue > self.patience.scheduler {
+            return Err(Stuck::Scheduler(overdue));
         }
         if let Some(overdue) = self
             .exporter

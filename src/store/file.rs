@@ -73,6 +73,9 @@ const BUSY: Duration = Duration::from_millis(if cfg!(test) { 20 } else { 5000 })
 /// The write-ahead log is cut to this size after it was folded into the file.
 const WAL_LIMIT: i64 = 4 << 20;
 
+/// Statements that are kept prepared: more than there are.
+const STATEMENTS: usize = 64;
+
 impl Location {
     /// The file, if it is one.
     pub fn file(&self) -> Option<PathBuf> {
@@ -146,6 +149,7 @@ fn prepare(mut connection: Connection, lock: Option<File>, path: &Path) -> Resul
         connection.pragma_update_and_check(None, "journal_mode", "WAL", text)?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "foreign_keys", true)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
         connection.pragma_update_and_check(None, "journal_size_limit", WAL_LIMIT, |_| Ok(()))?;
         let check: String = connection.query_row("PRAGMA quick_check(1)", [], text)?;
         if check == "ok" {

@@ -1,11 +1,7 @@
 //! The result of each target's last poll, so that a restart leaves no gap.
 
-use std::io::{Read, Write};
 use std::time::Duration;
 
-use flate2::Compression;
-use flate2::read::DeflateDecoder;
-use flate2::write::DeflateEncoder;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde::{Deserialize, Serialize};
@@ -54,11 +50,8 @@ pub(super) fn save(
         server: &poll.server,
         capabilities: &poll.capabilities,
     };
-    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::default());
-    let result = serde_json::to_writer(&mut encoder, &written)
-        .map_err(std::io::Error::from)
-        .and_then(|()| encoder.flush())
-        .and_then(|()| encoder.finish())
+    // Not compressed: that takes as long as all the rest of the transaction.
+    let result = serde_json::to_vec(&written)
         .map_err(|error| Fault::Corrupt(format!("a poll's result cannot be encoded: {error}")))?;
     transaction
         .prepare_cached(
@@ -100,11 +93,7 @@ pub(super) fn load(
     if age.is_negative() || age.unsigned_abs() >= 2 * interval {
         return Ok(None);
     }
-    let mut text = Vec::new();
-    let read = DeflateDecoder::new(result.as_slice())
-        .read_to_end(&mut text)
-        .map_err(serde_json::Error::io)
-        .and_then(|_| serde_json::from_slice::<Found>(&text));
+    let read = serde_json::from_slice::<Found>(&result);
     // Another version of the program may have written it with other fields: then there is a gap of one poll.
     Ok(read.ok().map(|read| LastPoll {
         at,

@@ -35,7 +35,6 @@ use axum::Router;
 use axum::extract::{Extension, State};
 use axum::http::header;
 use axum::http::{StatusCode, Uri};
-use axum::middleware;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 
@@ -96,10 +95,7 @@ pub fn router(app: App) -> Router {
                 "another method is wanted",
             )
         })
-        .layer(middleware::from_fn_with_state(
-            Arc::clone(&app),
-            access::guard,
-        ))
+        .layer(access::Guard::new(&app))
         .with_state(app)
 }
 

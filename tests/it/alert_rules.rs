@@ -37,7 +37,7 @@ fn alerts(evaluation: &Evaluation) -> BTreeMap<&str, Vec<String>> {
     for active in evaluation.active.values() {
         let common = ["alertname", "severity", "origin", "target", "team"];
         let own = active.labels.iter();
-        let own = own.filter(|(name, _)| !common.contains(&name.as_str()));
+        let own = own.filter(|(name, _)| !common.contains(name));
         let own: Vec<_> = own.map(|(name, value)| format!("{name}={value}")).collect();
         all.entry(active.rule.as_str())
             .or_default()
@@ -108,10 +108,7 @@ fn a_target_has_the_alerts_of_its_numbers() {
         ("target", "erp"),
         ("team", "finance"),
     ];
-    let labels: Vec<_> = labels
-        .iter()
-        .map(|(name, value)| (&**name, &**value))
-        .collect();
+    let labels: Vec<_> = labels.iter().collect();
     assert_eq!(labels, expected);
 }
 

@@ -2,11 +2,19 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::sync::Arc;
 
 use odoo_mfa_exporter::config::contract;
+use odoo_mfa_exporter::domain::posture::Role;
+use odoo_mfa_exporter::domain::role::Roles;
+use odoo_mfa_exporter::domain::snapshot::Identity;
+use odoo_mfa_exporter::domain::transition::Counters;
+use odoo_mfa_exporter::domain::{PerType, TargetSnapshot, UserType};
 use odoo_mfa_exporter::exposition::catalogue::{
-    CATALOGUE, Family, Label, Section, USER_TYPE, families,
+    CATALOGUE, Family, Label, Samples, Section, Source, USER_TYPE, families,
 };
+
+use crate::harness::snapshots::{down, identity, up};
 
 const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md");
 /// What stands above it is written by hand.
@@ -18,7 +26,9 @@ fn docs_metrics_is_current() {
     let (prose, tables) = committed
         .split_once(GENERATED)
         .expect("the line that says how to generate it");
-    let current: String = CATALOGUE.iter().map(section).collect();
+    let typical = typical();
+    let sections = CATALOGUE.iter().map(|it| section(it, &typical));
+    let current: String = std::iter::once(costs(&typical)).chain(sections).collect();
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(PATH, format!("{prose}{GENERATED}{current}"))
             .expect("docs/metrics.md is writable");
@@ -53,12 +63,97 @@ fn the_configuration_knows_the_families_of_targets() {
     );
 }
 
-fn section(section: &Section) -> String {
+/// A target of internal and portal people that is up and sees everything, configured with no more than it must be.
+fn typical() -> TargetSnapshot {
+    let mut target = up("erp");
+    target.identity = Arc::new(Identity {
+        labels: Vec::new(),
+        coverage_target: PerType([Some(0.9), None, None, None]),
+        accept_missing: BTreeSet::new(),
+        accept_bypasses: BTreeSet::new(),
+        ..Identity::clone(&identity("erp"))
+    });
+    let pair = Some([0; 2]);
+    target.counters = Some(Arc::new(Counters {
+        mfa: PerType([pair, pair, None, None]),
+        privileged_mfa: pair,
+        privilege: pair,
+        api_keys: Some([0; 3]),
+        breaks: 0,
+    }));
+    let posture = target
+        .posture
+        .as_mut()
+        .map(Arc::make_mut)
+        .expect("it is up");
+    posture.active[UserType::None] = 0;
+    let privileged = posture.privileged.as_mut().expect("it sees everything");
+    let role = privileged.roles[0].clone();
+    let named = |(name, _): (&str, _)| Role {
+        name: name.to_owned(),
+        ..role.clone()
+    };
+    privileged.roles = Roles::default().iter().map(named).collect();
+    target
+}
+
+/// What targets cost.
+fn costs(typical: &TargetSnapshot) -> String {
+    let all = |target: &TargetSnapshot| -> usize {
+        families().filter_map(|family| series(family, target)).sum()
+    };
+    let per_role = families()
+        .filter(|family| family.labels.iter().any(|label| label.name == "role"))
+        .count();
+    let dark = TargetSnapshot {
+        posture: None,
+        health: down("erp").health,
+        ..typical.clone()
+    };
+    format!(
+        "\n## What a target costs\nA target of internal and portal people that is up and sees everything, with the {} default roles, two of the modules and \
+         no vantages, has **{} series**; while it is down, {}. The column *series* says of which families. A role more costs {per_role}. \
+         [docs/performance.md](performance.md) says what a series costs.\n",
+        Roles::default().iter().count(),
+        all(typical),
+        all(&dark),
+    )
+}
+
+/// How many series a target has of a family; `None` of families that are not of targets.
+fn series(family: &Family, target: &TargetSnapshot) -> Option<usize> {
+    let mut count = 0;
+    let mut take = |_: &[&str], _: odoo_mfa_exporter::exposition::catalogue::Value| count += 1;
+    let samples = &mut Samples::new(&mut take);
+    match family.source {
+        Source::Target(of) => of(target, samples),
+        Source::Posture(of) => {
+            if let Some(posture) = &target.posture {
+                of(posture, samples);
+            }
+        }
+        Source::Counters(of) => {
+            if let Some(counters) = &target.counters {
+                of(counters, samples);
+            }
+        }
+        Source::TargetLater => {}
+        Source::Exporter(_) | Source::ExporterLater => return None,
+    }
+    Some(count)
+}
+
+fn section(section: &Section, typical: &TargetSnapshot) -> String {
     let mut text = format!("\n## {}\n", section.title);
     if !section.intro.is_empty() {
         writeln!(text, "{}\n", section.intro).expect("a string takes everything");
     }
-    text += "| family | type | labels | meaning |\n|---|---|---|---|\n";
+    let of_targets = section.families.iter().any(Family::is_of_targets);
+    text += if of_targets {
+        "| family | type | labels | meaning | series |\n|---|---|---|---|---|\n"
+    } else {
+        "| family | type | labels | meaning |\n|---|---|---|---|\n"
+    };
     for family in section.families {
         let Family {
             name, help, notes, ..
@@ -72,9 +167,10 @@ fn section(section: &Section) -> String {
         let meaning = format!("{help} {notes}");
         writeln!(
             text,
-            "| `{name}` | {kind} | {} | {} |",
+            "| `{name}` | {kind} | {} | {} |{}",
             labels.join(", "),
-            meaning.trim_end()
+            meaning.trim_end(),
+            series(family, typical).map_or(String::new(), |series| format!(" {series} |")),
         )
         .expect("a string takes everything");
     }

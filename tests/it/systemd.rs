@@ -109,7 +109,9 @@ async fn whatever_does_not_go_on_stops_the_watchdog() {
     drop(poll);
     assert_eq!(vitals(address, no_time).check().await, Ok(()));
 
-    // Nothing beats this pulse.
+    // A poll is due, and nobody starts it.
+    pulse.set(Some(tokio::time::Instant::now()));
+    assert_eq!(patient.check().await, Ok(()), "it is just due");
     let no_time = Patience {
         scheduler: Duration::ZERO,
         ..Patience::default()

@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use super::judge::{Case, Judge};
 use super::lifecycle::{Phase, States};
 use super::memory::{Memory, Transition};
-use super::{Concern, Fingerprint, Labels, ORIGIN, Rule, Rules, Severity, text};
+use super::{Concern, Detail, Fingerprint, Labels, ORIGIN, Rule, Rules, Severity};
 use crate::domain::snapshot::Identity;
-use crate::domain::{IdSet, TargetSnapshot};
+use crate::domain::{IdSet, Reason, TargetSnapshot};
 
 /// What is judged.
 #[derive(Debug)]
@@ -49,8 +49,8 @@ pub struct Active {
     pub labels: Labels,
     /// The number that it is about.
     pub value: f64,
-    /// What it says, without names of people.
-    pub annotations: Labels,
+    /// What else it says.
+    pub detail: Detail,
     /// Whom it concerns, where that is people.
     pub people: Option<IdSet>,
 }
@@ -80,13 +80,10 @@ impl Held {
     /// Whether an alert is held.
     pub fn holds(&self, fingerprint: Fingerprint, labels: &Labels) -> bool {
         self.alerts.contains(&fingerprint)
-            || labels
-                .get("alertname")
-                .and_then(|name| name.parse().ok())
-                .is_some_and(|rule: Rule| {
-                    let target = labels.get("target").cloned().unwrap_or_default();
-                    self.rules.contains(&(rule, target))
-                })
+            || labels.rule().is_some_and(|rule| {
+                let target = labels.get("target").unwrap_or_default();
+                self.rules.contains(&(rule, target.to_owned()))
+            })
     }
 }
 
@@ -100,7 +97,7 @@ pub fn evaluate(rules: &Rules, view: &FleetView, states: &States, now: Timestamp
             }
         }
     }
-    evaluate_exporter(rules, view, &mut evaluation);
+    evaluate_exporter(rules, view, states, &mut evaluation);
     evaluation
 }
 
@@ -136,11 +133,8 @@ fn evaluate_target(
     for case in verdict.cases {
         let people = case.concern.as_ref().map(|it| people(it, target, now));
         let labels = labels(&case.labels, case.severity);
-        let about = text::About {
-            target: &identity.name,
-            failing: target.snapshot.failing(),
-        };
-        evaluation.add(rules, rule, labels, case, people, &about);
+        let failing = target.snapshot.failing();
+        evaluation.add(rule, labels, case, people, failing, states);
     }
 }
 
@@ -157,14 +151,18 @@ fn people(concern: &Concern, target: &TargetView, now: Timestamp) -> IdSet {
     target.memory.recent(transition, now).1
 }
 
-fn evaluate_exporter(rules: &Rules, view: &FleetView, evaluation: &mut Evaluation) {
+fn evaluate_exporter(
+    rules: &Rules,
+    view: &FleetView,
+    states: &States,
+    evaluation: &mut Evaluation,
+) {
     let exporter = &view.exporter;
     let mut add = |rule: Rule, value: f64, own: &[(&'static str, String)]| {
         if rules.get(rule).enabled {
             let labels = labels(rules, rule, None, None, own);
             let case = Case::plain(value, own.to_vec());
-            let about = text::About::default();
-            evaluation.add(rules, rule, labels, case, None, &about);
+            evaluation.add(rule, labels, case, None, None, states);
         }
     };
     add(Rule::Watchdog, 1.0, &[]);
@@ -204,42 +202,42 @@ pub fn labels(
         ("severity", severity.as_str()),
         ORIGIN,
     ];
-    let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-    let mut labels: Labels = settings.labels.clone();
-    if let Some(target) = target {
-        labels.extend(target.labels.iter().cloned());
-        labels.insert("target".into(), target.name.clone());
-    }
-    labels.extend(fixed.into_iter().map(owned));
-    labels.extend(own.iter().map(|(name, value)| owned((name, value))));
-    labels
+    let configured = settings.labels.iter();
+    let of_target = target.iter().flat_map(|target| {
+        let labels = target.labels.iter();
+        let labels = labels.map(|(name, value)| (name.as_str(), value.as_str()));
+        labels.chain([("target", target.name.as_str())])
+    });
+    configured
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .chain(of_target)
+        .chain(fixed)
+        .chain(own.iter().map(|(name, value)| (*name, value.as_str())))
+        .collect()
 }
 
 impl Evaluation {
     fn add(
         &mut self,
-        rules: &Rules,
         rule: Rule,
         labels: Labels,
         case: Case,
         people: Option<IdSet>,
-        about: &text::About,
+        failing: Option<Reason>,
+        states: &States,
     ) {
-        let mut annotations = text::annotations(rule, &labels, case.value, about);
-        if let Some((before, after)) = case.before_after {
-            annotations.insert("before".into(), before);
-            annotations.insert("after".into(), after);
-        }
-        for (name, template) in &rules.get(rule).annotations {
-            annotations.insert(name.clone(), template.fill(&labels, case.value));
-        }
+        let fingerprint = Fingerprint::of(&labels);
+        let known = states.get(&fingerprint).map(|state| state.labels.clone());
         let active = Active {
             rule,
+            labels: known.unwrap_or(labels),
             value: case.value,
-            annotations,
+            detail: Detail {
+                failing: failing.filter(|_| rule == Rule::TargetDown),
+                before_after: case.before_after.map(Box::new),
+            },
             people,
-            labels,
         };
-        self.active.insert(Fingerprint::of(&active.labels), active);
+        self.active.insert(fingerprint, active);
     }
 }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::evaluate::{Active, Evaluation};
-use super::{Fingerprint, Labels, Rule, Rules};
+use super::{Detail, Fingerprint, Labels, Rule, Rules, annotations};
 use crate::domain::IdSet;
 
 /// How long a resolved alert is remembered, and its resolution sent again.
@@ -24,10 +24,11 @@ pub type States = BTreeMap<Fingerprint, State>;
 pub struct State {
     /// Who it is.
     pub labels: Labels,
-    /// What it said when it was last active.
-    pub annotations: Labels,
-    /// The number that it was about.
+    /// The number that it was about when it was last active.
     pub value: f64,
+    /// What else it said then.
+    #[serde(default)]
+    pub detail: Detail,
     /// Since when its condition holds without interruption.
     pub active_since: Timestamp,
     /// When it began to fire.
@@ -81,14 +82,19 @@ impl State {
 
     /// Which rule it is of; `None` if this version has no such rule.
     pub fn rule(&self) -> Option<Rule> {
-        self.labels.get("alertname")?.parse().ok()
+        self.labels.rule()
+    }
+
+    /// What it said when it was last active, without names of people; nothing if this version has no such rule.
+    pub fn annotations(&self, rules: &Rules) -> BTreeMap<String, String> {
+        annotations(rules, &self.labels, self.value, &self.detail)
     }
 
     fn begin(active: Active, now: Timestamp) -> Self {
         Self {
             labels: active.labels,
-            annotations: active.annotations,
             value: active.value,
+            detail: active.detail,
             active_since: now,
             fired_at: None,
             keep_firing_since: None,
@@ -98,11 +104,18 @@ impl State {
     }
 
     /// Its condition holds. What happened, if anything did.
-    fn hold(&mut self, active: Active, hold: Duration, now: Timestamp) -> Option<Event> {
-        let changed = self.annotations != active.annotations || self.people != active.people;
-        self.annotations = active.annotations;
+    fn hold(&mut self, active: Active, rules: &Rules, now: Timestamp) -> Option<Event> {
+        let hold = rules.get(active.rule).hold;
+        // Most say what they said before, and texts take long to make.
+        let may_differ =
+            self.value.to_bits() != active.value.to_bits() || self.detail != active.detail;
+        let changed = self.people != active.people
+            || may_differ
+                && self.annotations(rules)
+                    != annotations(rules, &active.labels, active.value, &active.detail);
         self.people = active.people;
         self.value = active.value;
+        self.detail = active.detail;
         match self.phase() {
             Phase::Pending if has_passed(self.active_since, hold, now) => {
                 self.fired_at = Some(now);
@@ -153,10 +166,7 @@ pub fn step(
                 *state = State::begin(again, now);
                 Some(begin(state, hold, now))
             }
-            Some(still) => {
-                let hold = rules.get(still.rule).hold;
-                state.hold(still, hold, now)
-            }
+            Some(still) => state.hold(still, rules, now),
             None if state.phase() != Phase::Resolved && held.holds(*fingerprint, &state.labels) => {
                 None
             }

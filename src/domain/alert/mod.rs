@@ -7,13 +7,13 @@
 mod concern;
 mod evaluate;
 mod judge;
+mod labels;
 mod lifecycle;
 mod memory;
 mod rule;
 mod template;
 mod text;
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -21,14 +21,12 @@ pub use concern::{Concern, concerned};
 pub use evaluate::{
     Active, Evaluation, ExporterView, FleetView, Held, TargetView, evaluate, labels,
 };
+pub use labels::Labels;
 pub use lifecycle::{Event, Phase, RESOLVED_FOR, State, States, step};
 pub use memory::{Memory, Transition, Transitions};
 pub use rule::{Matcher, Rule, Rules, Settings, Severity, Silence, Threshold};
 pub use template::{InvalidTemplate, Template};
-pub use text::{runbook, runbook_url};
-
-/// Labels or annotations, by name.
-pub type Labels = BTreeMap<String, String>;
+pub use text::{Detail, annotations, runbook, runbook_url};
 
 /// The label that tells the daemon's alerts from those of Prometheus rules.
 pub const ORIGIN: (&str, &str) = ("origin", "odoo-mfa-exporter");
@@ -40,10 +38,7 @@ pub struct Fingerprint(pub u64);
 impl Fingerprint {
     /// FNV-1a over names and values, each ended by a byte that no UTF-8 text has.
     pub fn of(labels: &Labels) -> Self {
-        let bytes = labels
-            .iter()
-            .flat_map(|(name, value)| [name.as_bytes(), &[0xff], value.as_bytes(), &[0xff]])
-            .flatten();
+        let bytes = labels.as_bytes().iter();
         Self(bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
             (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
         }))

@@ -1,9 +1,9 @@
 //! The closed set of rules, and how the configuration tunes them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::{Labels, Template};
+use super::Template;
 use crate::domain::exemption::Glob;
 use crate::domain::snapshot::Identity;
 use crate::domain::vocabulary::vocabulary;
@@ -103,7 +103,7 @@ pub struct Settings {
     /// What it compares with; of no meaning for rules without a [`threshold`](Rule::threshold).
     pub threshold: f64,
     /// Added to its alerts.
-    pub labels: Labels,
+    pub labels: BTreeMap<String, String>,
     /// Added to its alerts, or in the place of their own, by name.
     pub annotations: Vec<(String, Template)>,
 }
@@ -243,7 +243,7 @@ impl Rule {
             hold: Duration::from_secs(self.standard().1),
             keep_firing: Duration::ZERO,
             threshold: self.threshold().map_or(0.0, |threshold| threshold.default),
-            labels: Labels::new(),
+            labels: BTreeMap::new(),
             annotations: Vec::new(),
         }
     }

@@ -55,7 +55,7 @@ impl Template {
         for piece in &self.0 {
             match piece {
                 Piece::Text(fixed) => text += fixed,
-                Piece::Label(name) => text += labels.get(name).map_or("", String::as_str),
+                Piece::Label(name) => text += labels.get(name).unwrap_or_default(),
                 Piece::Value => text += &value.to_string(),
             }
         }

@@ -38,7 +38,7 @@ fn alert() -> Active {
             &[("target", "erp".into())],
         ),
         value: 1.0,
-        annotations: Labels::new(),
+        detail: Detail::default(),
         people: None,
     }
 }
@@ -212,9 +212,8 @@ fn templates_fill_in_labels_and_the_value() {
 fn the_fingerprint_is_alertmanagers() {
     // As a real one answers for these labels.
     let labels = [("alertname", "x"), ("severity", "critical")];
-    let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned()));
     assert_eq!(
-        Fingerprint::of(&labels.into()).to_string(),
+        Fingerprint::of(&labels.into_iter().collect()).to_string(),
         "2531c3c2583840d8"
     );
 }

@@ -1,14 +1,19 @@
 //! What alerts say: the same sentences as the Prometheus rules of the same names.
 
-use super::{Labels, Rule};
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Labels, Rule, Rules};
 use crate::domain::Reason;
 
-/// What a sentence needs beside labels and value.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct About<'a> {
-    pub target: &'a str,
+/// What an alert says beside its labels and its value.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Detail {
     /// Why the target is down.
     pub failing: Option<Reason>,
+    /// What there was before a loss, and what there is after it.
+    pub before_after: Option<Box<(String, String)>>,
 }
 
 const RUNBOOKS: &str =
@@ -24,18 +29,36 @@ pub fn runbook_url(rule: Rule) -> String {
     format!("{RUNBOOKS}{rule}.md")
 }
 
-pub(super) fn annotations(rule: Rule, labels: &Labels, value: f64, about: &About) -> Labels {
-    let (summary, description) = sentences(rule, labels, value, about);
-    Labels::from([
+/// What an alert says, without names of people: its rule's sentences, and what the configuration adds. Nothing if this version has no
+/// such rule.
+pub fn annotations(
+    rules: &Rules,
+    labels: &Labels,
+    value: f64,
+    detail: &Detail,
+) -> BTreeMap<String, String> {
+    let Some(rule) = labels.rule() else {
+        return BTreeMap::new();
+    };
+    let (summary, description) = sentences(rule, labels, value, detail);
+    let mut annotations = BTreeMap::from([
         ("summary".to_owned(), summary),
         ("description".to_owned(), description),
         ("runbook_url".to_owned(), runbook_url(rule)),
-    ])
+    ]);
+    if let Some((before, after)) = detail.before_after.as_deref() {
+        annotations.insert("before".into(), before.clone());
+        annotations.insert("after".into(), after.clone());
+    }
+    for (name, template) in &rules.get(rule).annotations {
+        annotations.insert(name.clone(), template.fill(labels, value));
+    }
+    annotations
 }
 
-fn sentences(rule: Rule, labels: &Labels, value: f64, about: &About) -> (String, String) {
-    let t = about.target;
-    let label = |name: &str| labels.get(name).map_or("", String::as_str);
+fn sentences(rule: Rule, labels: &Labels, value: f64, detail: &Detail) -> (String, String) {
+    let label = |name: &str| labels.get(name).unwrap_or_default();
+    let t = label("target");
     let (role, user_type, state) = (label("role"), label("user_type"), label("state"));
     let percent = || format!("{:.1}%", 100.0 * value);
     match rule {
@@ -120,7 +143,7 @@ fn sentences(rule: Rule, labels: &Labels, value: f64, about: &About) -> (String,
             format!("The polling account, or this version of Odoo, does not give {} of {t} completely. What depends on it is not exported, and no alert on it can fire.", label("capability")),
         ),
         Rule::TargetDown => {
-            let why = about.failing.map(|reason| format!(" ({reason})"));
+            let why = detail.failing.map(|reason| format!(" ({reason})"));
             (
                 format!("{t}: polls fail"),
                 format!("Polls of {t} fail{}. Its figures are withdrawn, and its alerts stand still until it answers again.", why.unwrap_or_default()),

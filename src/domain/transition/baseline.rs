@@ -82,7 +82,7 @@ impl Factors {
 pub struct RoleMembers {
     /// Of what the configuration calls a role: another value, and there is nothing to compare.
     pub definition: u64,
-    /// Active people by role, exempt or not.
+    /// Active people by role, exempt or not. A role that nobody has is not kept.
     pub members: BTreeMap<String, IdSet>,
 }
 
@@ -160,7 +160,11 @@ impl Baseline {
                 at,
                 value: RoleMembers {
                     definition: roles.fingerprint(),
-                    members: members.clone(),
+                    members: members
+                        .iter()
+                        .filter(|(_, people)| !people.is_empty())
+                        .map(|(role, people)| (role.clone(), people.clone()))
+                        .collect(),
                 },
             }),
             keys: facts.keys.complete().map(|rows| Part {

@@ -12,7 +12,7 @@ use crate::domain::transition::{Answers, Person, Questions};
 use crate::odoo::call::Call;
 use crate::odoo::date::Date;
 use crate::odoo::error::Error;
-use crate::odoo::session::{Session, decode};
+use crate::odoo::session::Session;
 use crate::odoo::transport::Transport;
 
 #[derive(Deserialize)]
@@ -67,7 +67,7 @@ async fn people(
         .named("fields", fields)
         .named("order", "id")
         .with_archived();
-    let rows: Vec<PersonRow> = decode(session.call(transport, call).await?, "people who changed")?;
+    let rows: Vec<PersonRow> = session.call(transport, call, "people who changed").await?;
     let person = |row: PersonRow| Person {
         active: row.active,
         created: row.create_date.map(Timestamp::from),
@@ -94,6 +94,6 @@ async fn archived_holders(transport: &Transport, session: &Session) -> Result<Id
         .arg("domain", domain)
         .named("order", "id")
         .with_archived();
-    let ids: Vec<u32> = decode(session.call(transport, call).await?, "archived people")?;
+    let ids: Vec<u32> = session.call(transport, call, "archived people").await?;
     Ok(ids.into_iter().collect())
 }

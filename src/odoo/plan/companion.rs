@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::Question;
@@ -20,8 +21,8 @@ use crate::domain::{IdSet, PerType};
 use crate::odoo::call::Call;
 use crate::odoo::date::Date;
 use crate::odoo::error::{Error, Kind};
-use crate::odoo::session::{Session, decode, release};
-use crate::odoo::transport::Transport;
+use crate::odoo::session::{Session, release};
+use crate::odoo::transport::{Transport, decode};
 
 /// The field of `res.users` by which an account that may call the module knows that it is there, and speaks this format.
 pub(super) const MARKER: &str = "mfa_auditor_facts_1";
@@ -44,7 +45,8 @@ pub(super) async fn read(
     question: &Question<'_>,
 ) -> Result<Result<Facts, Companion>, Error> {
     let call = Call::new("mfa.auditor", "read_facts").arg("question", asked(question));
-    let reply = match session.call(transport, call).await {
+    let what = "the facts of mfa_auditor_use";
+    let reply: Box<RawValue> = match session.call(transport, call, what).await {
         Ok(reply) => reply,
         // It was taken away, or this account's right to it, or it has a defect.
         Err(error)
@@ -57,8 +59,8 @@ pub(super) async fn read(
         }
         Err(error) => return Err(error),
     };
-    let head = Head::deserialize(&reply)
-        .map_err(|error| unexpected(format!("the reply of mfa_auditor_use: {error}")))?;
+    let reply = reply.get().as_bytes();
+    let head: Head = decode(reply, what)?;
     let server = Server {
         release: release(&head.version_info)
             .ok_or_else(|| unexpected("the version in the reply of mfa_auditor_use"))?,
@@ -70,7 +72,7 @@ pub(super) async fn read(
         return Ok(Err(Companion::Absent));
     }
     in_all_companies(head.companies.0, head.companies.1)?;
-    let found: Found = decode(reply, "the facts of mfa_auditor_use")?;
+    let found: Found = decode(reply, what)?;
     found.facts(session, head.uid, question).map(Ok)
 }
 

@@ -13,7 +13,6 @@ use crate::domain::{IdSet, Module, PerType};
 use crate::odoo::call::Call;
 use crate::odoo::error::{Error, Kind};
 use crate::odoo::groups::in_groups;
-use crate::odoo::session::decode;
 
 const INTERNAL: &str = "base.group_user";
 const PORTAL: &str = "base.group_portal";
@@ -100,10 +99,7 @@ impl Users<'_> {
                 .arg("ids", ids)
                 .arg("fields", vec!["totp_enabled"])
                 .named("load", "");
-            let rows: Vec<TotpRow> = decode(
-                self.session.call(self.transport, read).await?,
-                "totp_enabled",
-            )?;
+            let rows: Vec<TotpRow> = self.call(read, "totp_enabled").await?;
             if rows.len() != ids.len() {
                 return Err(Error::new(
                     Kind::Unexpected,

@@ -10,7 +10,6 @@ use crate::domain::facts::{Gap, Known, TrustedNetworks};
 use crate::domain::{Module, PolicyScope};
 use crate::odoo::call::Call;
 use crate::odoo::error::{Error, Kind};
-use crate::odoo::session::decode;
 
 const MODULES_GRANT: &str = "read access to ir.module.module; on Odoo 14 to 16 only base.group_system has it, and nothing less is safe to grant";
 const POLICY_GRANT: &str = "base.group_system; from 17 on any internal user may read it. Never grant ir.config_parameter: it holds the database's secret";
@@ -106,11 +105,7 @@ pub(super) async fn policy(
     } else {
         let parameter =
             Call::new("ir.config_parameter", "get_param").arg("key", "auth_totp.policy");
-        users
-            .session
-            .call(users.transport, parameter)
-            .await
-            .map(Some)
+        users.call(parameter, "auth_totp.policy").await.map(Some)
     };
     let value = match unless_forbidden(value, POLICY_GRANT)? {
         Known::Complete(value) => value,
@@ -241,14 +236,13 @@ async fn has_setting(users: &Users<'_>, field: &'static str) -> Result<bool, Err
     let fields = Call::new("res.config.settings", "fields_get")
         .arg("allfields", vec![field])
         .named("attributes", vec!["type"]);
-    let fields = users.session.call(users.transport, fields).await?;
+    let fields: Value = users.call(fields, "the fields of settings").await?;
     Ok(fields.get(field).is_some())
 }
 
 /// One setting, from [`SETTINGS_BY_NAME`] on.
 async fn setting(users: &Users<'_>, field: &'static str) -> Result<Option<Value>, Error> {
     let settings = Call::new("res.config.settings", "default_get").arg("fields", vec![field]);
-    let settings = users.session.call(users.transport, settings).await?;
-    let mut settings: BTreeMap<String, Value> = decode(settings, "settings")?;
+    let mut settings: BTreeMap<String, Value> = users.call(settings, "settings").await?;
     Ok(settings.remove(field))
 }

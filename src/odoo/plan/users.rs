@@ -10,7 +10,7 @@ use crate::domain::facts::{Gap, Known};
 use crate::odoo::call::Call;
 use crate::odoo::error::{Error, Kind};
 use crate::odoo::groups::{Groups, in_groups};
-use crate::odoo::session::{Session, decode};
+use crate::odoo::session::Session;
 use crate::odoo::transport::Transport;
 
 /// How many ids one request asks for: 700 kB.
@@ -105,13 +105,10 @@ impl<'a> Users<'a> {
                 "fields",
                 vec!["company_ids", "companies_count", self.group_field],
             );
-        let own: Vec<Own> = decode(
-            self.session
-                .call(self.transport, own)
-                .await
-                .map_err(access)?,
-            "the polling account",
-        )?;
+        let own: Vec<Own> = self
+            .call(own, "the polling account")
+            .await
+            .map_err(access)?;
         let [own] = own.as_slice() else {
             return Err(Error::new(
                 Kind::Unexpected,
@@ -137,6 +134,15 @@ impl<'a> Users<'a> {
     /// Whether a domain with the field is obeyed. Odoo 14 ignores one with `totp_enabled`, without an error.
     pub(super) fn can_search(&self, field: &str) -> bool {
         self.session.can_search(field)
+    }
+
+    /// Calls a method as the polling account. `what` is the name of the reply in an error.
+    pub(super) async fn call<T: DeserializeOwned>(
+        &self,
+        method: Call,
+        what: &str,
+    ) -> Result<T, Error> {
+        self.session.call(self.transport, method, what).await
     }
 
     /// People in one of these groups, or in one that implies one of them.
@@ -173,10 +179,7 @@ impl<'a> Users<'a> {
                 .named("order", "id")
                 .named("limit", IDS_PAGE)
                 .with_archived();
-            let ids: Vec<u32> = decode(
-                self.session.call(self.transport, call).await?,
-                "ids of people",
-            )?;
+            let ids: Vec<u32> = self.call(call, "ids of people").await?;
             people.extend(&ids);
             match ids.last() {
                 Some(id) if ids.len() >= IDS_PAGE && *id > last => last = *id,
@@ -192,10 +195,7 @@ impl<'a> Users<'a> {
         let call = Call::new("res.users", "search_count")
             .arg("domain", all)
             .with_archived();
-        decode(
-            self.session.call(self.transport, call).await?,
-            "a count of people",
-        )
+        self.call(call, "a count of people").await
     }
 
     /// The leaves that make an account a person: active, archived, or either.
@@ -228,7 +228,7 @@ impl<'a> Users<'a> {
             if self.session.server.release >= (15, 0) {
                 call = call.named("load", Value::Null);
             }
-            let mut got: Vec<T> = decode(self.session.call(self.transport, call).await?, model)?;
+            let mut got: Vec<T> = self.call(call, model).await?;
             let full = got.len() >= ROWS_PAGE;
             rows.append(&mut got);
             if !full {

@@ -12,14 +12,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tracing::metadata::ParseLevelError;
 use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::filter::{ParseError, Targets};
 use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::fmt::{self, FmtContext};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::reload::Handle;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
+use tracing_subscriber::{Layer, Registry, reload};
 
 use logfmt::Logfmt;
 
@@ -37,7 +37,7 @@ pub enum LogFormat {
 /// What is logged, which can be changed.
 #[derive(Debug, Clone)]
 pub struct Logging {
-    filter: Handle<EnvFilter, Registry>,
+    filter: Handle<Targets, Registry>,
     level: Arc<Mutex<String>>,
 }
 
@@ -114,13 +114,13 @@ pub fn wants_colour(output: &impl IsTerminal) -> bool {
 }
 
 /// Libraries speak only when something is wrong: their debug output may hold what ours must not.
-fn filter(level: &str) -> Result<EnvFilter, ParseError> {
+fn filter(level: &str) -> Result<Targets, ParseError> {
     let directives = if level.contains(['=', ',']) {
         level.to_owned()
     } else {
         format!("warn,odoo_mfa_exporter={level}")
     };
-    EnvFilter::builder().parse(directives)
+    directives.parse()
 }
 
 /// Whether standard error is the journal, by what systemd says of it.

@@ -1,15 +1,19 @@
 //! What each request passes before it is answered.
 
+use std::convert::Infallible;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{MatchedPath, Request};
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use axum::http::{Method, StatusCode, Uri};
-use axum::middleware::Next;
 use axum::response::Response;
+use futures::future::{BoxFuture, ready};
+use tower_layer::Layer;
+use tower_service::Service;
 
-use super::{Access, Refusal, Role};
+use super::{Access, Credentials, Reader, Refusal, Role, Rules};
 use crate::web::App;
 use crate::web::problem::refusal;
 
@@ -42,18 +46,77 @@ const HEADERS: [(HeaderName, &str); 4] = [
     (header::CACHE_CONTROL, "no-store"),
 ];
 
-/// Lets a request pass or refuses it, and sets the headers that every answer has.
-pub(in crate::web) async fn guard(
-    State(app): State<Arc<App>>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let path = request.uri().path().to_owned();
-    let mut response = match admit(&app, request).await {
-        Ok(request) => next.run(request).await,
-        Err(refused) => refused.answer(&app.access, &path),
-    };
+/// Stands before every route: lets a request pass or refuses it, and sets the headers that every answer has.
+#[derive(Debug, Clone)]
+pub(in crate::web) struct Guard {
+    app: Arc<App>,
+}
+
+impl Guard {
+    pub(in crate::web) fn new(app: &Arc<App>) -> Self {
+        let app = Arc::clone(app);
+        Self { app }
+    }
+}
+
+impl<S> Layer<S> for Guard {
+    type Service = Guarded<S>;
+
+    fn layer(&self, routes: S) -> Guarded<S> {
+        let app = Arc::clone(&self.app);
+        Guarded { app, routes }
+    }
+}
+
+/// A guarded route. Not made of a function by axum: that copies route and request more often than all else that a scrape needs.
+#[derive(Debug, Clone)]
+pub(in crate::web) struct Guarded<S> {
+    app: Arc<App>,
+    routes: S,
+}
+
+impl<S> Service<Request> for Guarded<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.routes.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        let app = Arc::clone(&self.app);
+        match admit(&app, &mut request) {
+            Ok(None) => {
+                let answer = self.routes.call(request);
+                Box::pin(async move { answer.await.map(|it| complete(&app, it)) })
+            }
+            Ok(Some(unverified)) => {
+                let mut routes = self.routes.clone();
+                Box::pin(async move {
+                    let answer = match unverified.verify(&app, &mut request).await {
+                        Ok(()) => routes.call(request).await,
+                        Err(refused) => Ok(refused.answer(&app.access, request.uri().path())),
+                    };
+                    answer.map(|it| complete(&app, it))
+                })
+            }
+            Err(refused) => {
+                let answer = refused.answer(&app.access, request.uri().path());
+                Box::pin(ready(Ok(complete(&app, answer))))
+            }
+        }
+    }
+}
+
+/// Sets the headers that every answer has.
+fn complete(app: &App, mut response: Response) -> Response {
     let headers = response.headers_mut();
+    headers.reserve(HEADERS.len());
     for (name, value) in HEADERS {
         headers
             .entry(name)
@@ -76,39 +139,69 @@ enum Refused {
     Forbidden(Role),
 }
 
-async fn admit(app: &App, request: Request) -> Result<Request, Refused> {
-    let (mut parts, body) = request.into_parts();
-    if length(&parts.uri) > URI {
+/// A request that may pass if a password is right, and whoever says it may do this.
+struct Unverified {
+    rules: Arc<Rules>,
+    credentials: Credentials,
+    role: Role,
+}
+
+/// Lets a request pass with its [`Reader`](super::Reader), unless somebody has to be verified before.
+fn admit(app: &App, request: &mut Request) -> Result<Option<Unverified>, Refused> {
+    if length(request.uri()) > URI {
         return Err(Refused::UriTooLong);
     }
-    if content_length(&parts.headers).is_some_and(|length| length > BODY) {
+    if content_length(request.headers()).is_some_and(|length| length > BODY) {
         return Err(Refused::BodyTooLarge);
     }
-    if changes_something(&parts.method) && is_cross_site(&parts.headers, &parts.uri) {
+    if changes_something(request.method()) && is_cross_site(request.headers(), request.uri()) {
         return Err(Refused::CrossSite);
     }
-    let route = parts.extensions.get::<MatchedPath>();
-    if let Some(role) = needs(route.map(MatchedPath::as_str), app) {
-        let rules = app.access.rules();
-        let passes = |bucket: &super::Bucket| bucket.take(Instant::now());
-        if !rules.bucket.as_ref().is_none_or(passes) {
-            return Err(Refused::TooManyRequests);
-        }
-        let reader = app.access.reader(&parts).await.map_err(|why| match why {
+    let route = request.extensions().get::<MatchedPath>();
+    let Some(role) = needs(route.map(MatchedPath::as_str), app) else {
+        return Ok(None);
+    };
+    let rules = app.access.rules();
+    let passes = |bucket: &super::Bucket| bucket.take(Instant::now());
+    if !rules.bucket.as_ref().is_none_or(passes) {
+        return Err(Refused::TooManyRequests);
+    }
+    if !rules.web.users.is_empty()
+        && let Some(credentials) = Credentials::of(request.headers())
+    {
+        return Ok(Some(Unverified {
+            rules,
+            credentials,
+            role,
+        }));
+    }
+    let reader = rules.without_password(request.extensions().get());
+    pass(app, request, reader, role).map(|()| None)
+}
+
+impl Unverified {
+    async fn verify(self, app: &App, request: &mut Request) -> Result<(), Refused> {
+        let reader = app.access.reader(&self.rules, &self.credentials).await;
+        let reader = reader.map_err(|why| match why {
             Refusal::Unauthorized => Refused::Unauthorized,
             Refusal::Busy => Refused::TooManyRequests,
         })?;
-        let unknown = reader.user().is_none() && app.access.asks_for_passwords();
-        // Where there are users, whoever changes something is one of them, even if everybody may read.
-        if unknown && (changes_something(&parts.method) || !reader.may(role)) {
-            return Err(Refused::Unauthorized);
-        }
-        if !reader.may(role) {
-            return Err(Refused::Forbidden(role));
-        }
-        parts.extensions.insert(reader);
+        pass(app, request, reader, self.role)
     }
-    Ok(Request::from_parts(parts, body))
+}
+
+/// Lets a request pass if whoever sent it may do what it needs.
+fn pass(app: &App, request: &mut Request, reader: Reader, role: Role) -> Result<(), Refused> {
+    let unknown = reader.user().is_none() && app.access.asks_for_passwords();
+    // Where there are users, whoever changes something is one of them, even if everybody may read.
+    if unknown && (changes_something(request.method()) || !reader.may(role)) {
+        return Err(Refused::Unauthorized);
+    }
+    if !reader.may(role) {
+        return Err(Refused::Forbidden(role));
+    }
+    request.extensions_mut().insert(reader);
+    Ok(())
 }
 
 fn needs(route: Option<&str>, app: &App) -> Option<Role> {

@@ -17,14 +17,13 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
-use axum::http::request::Parts;
 
 use super::server::Connection;
 use crate::config;
 use crate::config::web_file::{CertificateNames, ServerTls, WebConfig};
 use basic::{Credentials, Passwords};
 use bucket::Bucket;
-pub(super) use guard::{CHALLENGE, guard};
+pub(super) use guard::{CHALLENGE, Guard};
 
 /// What somebody may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -182,30 +181,14 @@ impl Access {
         Ok(())
     }
 
-    /// Who sent a request.
-    async fn reader(&self, request: &Parts) -> Result<Reader, Refusal> {
-        let rules = self.rules();
-        if !rules.web.users.is_empty()
-            && let Some(credentials) = Credentials::of(&request.headers)
-        {
-            let known = self
-                .0
-                .passwords
-                .verify(&rules.web.users, &credentials)
-                .await?;
-            if !known {
-                return Err(Refusal::Unauthorized);
-            }
-            return Ok(rules.reader(&Principal::User(&credentials.user)));
+    /// Who says a password.
+    async fn reader(&self, rules: &Rules, credentials: &Credentials) -> Result<Reader, Refusal> {
+        let passwords = &self.0.passwords;
+        if passwords.verify(&rules.web.users, credentials).await? {
+            Ok(rules.reader(&Principal::User(&credentials.user)))
+        } else {
+            Err(Refusal::Unauthorized)
         }
-        let connection = request.extensions.get::<Connection>();
-        let principal = match connection.and_then(|it| it.certificate.as_deref()) {
-            Some(names) if rules.web.users.is_empty() || rules.names(names) => {
-                Principal::Certificate(names)
-            }
-            _ => Principal::Nobody,
-        };
-        Ok(rules.reader(&principal))
     }
 }
 
@@ -254,6 +237,16 @@ impl Rules {
                 .is_some_and(|entry| names.all().any(|name| name == entry))
         };
         self.listed().any(given)
+    }
+
+    /// Who says no password over a connection.
+    fn without_password(&self, connection: Option<&Connection>) -> Reader {
+        self.reader(&match connection.and_then(|it| it.certificate.as_deref()) {
+            Some(names) if self.web.users.is_empty() || self.names(names) => {
+                Principal::Certificate(names)
+            }
+            _ => Principal::Nobody,
+        })
     }
 
     fn reader(&self, principal: &Principal<'_>) -> Reader {

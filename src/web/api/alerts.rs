@@ -1,5 +1,6 @@
 //! The alerts, in the format of Prometheus' `/api/v1/alerts`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::query::{Parameters, given};
 use crate::alerting::AlertView;
-use crate::domain::alert::{Labels, Phase};
+use crate::domain::alert::Phase;
 use crate::domain::vocabulary::vocabulary;
 use crate::web::App;
 
@@ -62,8 +63,8 @@ struct Data {
 /// One alert as Prometheus writes it.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Alert {
-    labels: Labels,
-    annotations: Labels,
+    labels: BTreeMap<String, String>,
+    annotations: BTreeMap<String, String>,
     state: AlertState,
     /// Since when its condition holds.
     #[serde(rename = "activeAt")]
@@ -96,8 +97,8 @@ pub(super) async fn list(
 
 fn alert(view: &AlertView) -> Alert {
     Alert {
-        labels: view.labels.clone(),
-        annotations: view.annotations.clone(),
+        labels: view.labels.to_map(),
+        annotations: view.annotations(),
         state: match view.phase {
             Phase::Firing => AlertState::Firing,
             Phase::Pending | Phase::Resolved => AlertState::Pending,

@@ -69,8 +69,9 @@ impl AlertRow {
     }
 
     fn of(alert: &crate::alerting::AlertView) -> Self {
-        let label = |name: &str| alert.labels.get(name).cloned();
-        let says = |name: &str| alert.annotations.get(name).cloned().unwrap_or_default();
+        let label = |name: &str| alert.labels.get(name).map(str::to_owned);
+        let mut annotations = alert.annotations();
+        let mut says = |name: &str| annotations.remove(name).unwrap_or_default();
         let severity = label("severity").unwrap_or_default();
         Self {
             name: label("alertname").unwrap_or_default(),

@@ -456,7 +456,7 @@ fn firing(app: &App) -> HashMap<String, usize> {
         if alert.phase == crate::domain::alert::Phase::Firing
             && let Some(target) = alert.labels.get("target")
         {
-            *counts.entry(target.clone()).or_default() += 1;
+            *counts.entry(target.to_owned()).or_default() += 1;
         }
     }
     counts

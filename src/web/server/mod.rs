@@ -5,10 +5,6 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::Request;
-use axum::http::{StatusCode, Version};
-use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
 use axum_server::Handle;
 use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
@@ -97,7 +93,6 @@ pub async fn serve_within(
         .http2()
         .max_concurrent_streams(STREAMS)
         .max_header_list_size(u32::try_from(limits.head).unwrap_or(u32::MAX));
-    let routes = routes.layer(middleware::from_fn(arrive));
     tokio::select! {
         ended = server.serve(routes.into_make_service()) => return ended,
         // From here on nothing is accepted: where systemd holds the socket, connections wait for the next process.
@@ -122,15 +117,3 @@ const FIRST_BYTES: Duration = Duration::from_millis(500);
 
 /// Requests at one time on one HTTP/2 connection.
 const STREAMS: u32 = 32;
-
-/// The server tells HTTP/2 by its first bytes; it is spoken only where it was agreed on.
-async fn arrive(request: Request, next: Next) -> Response {
-    let connection = request.extensions().get::<Connection>();
-    if request.version() == Version::HTTP_2 && connection.is_none_or(|it| !it.http2) {
-        return StatusCode::HTTP_VERSION_NOT_SUPPORTED.into_response();
-    }
-    if let Some(connection) = connection {
-        connection.asked();
-    }
-    next.run(request).await
-}
