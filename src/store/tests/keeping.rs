@@ -80,6 +80,19 @@ async fn a_baseline_is_read_back_as_it_was_written() {
 }
 
 #[tokio::test]
+async fn a_role_that_nobody_has_is_no_reason_to_ask() {
+    let store = memory();
+    let mut world = World {
+        admins: IdSet::new(),
+        ..World::new()
+    };
+    world.poll(&store, "erp").await.expect("a poll");
+    let previous = store.baseline("erp").await.expect("a baseline");
+    let asked = questions(previous.as_ref(), &world.later().baseline());
+    assert!(asked.is_empty(), "{asked:?}");
+}
+
+#[tokio::test]
 async fn the_last_poll_is_shown_after_a_restart_only_while_it_is_true() {
     let store = memory();
     let world = World::new();
