@@ -146,7 +146,7 @@ struct Unverified {
     role: Role,
 }
 
-/// Lets a request pass with its [`Reader`](super::Reader), unless somebody has to be verified before.
+/// Lets a request pass with its [`Reader`], unless somebody has to be verified before.
 fn admit(app: &App, request: &mut Request) -> Result<Option<Unverified>, Refused> {
     if length(request.uri()) > URI {
         return Err(Refused::UriTooLong);
