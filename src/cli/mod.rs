@@ -162,7 +162,6 @@ struct Options {
         global = true
     )]
     total_shards: u32,
-    /// What to log: error, warn, info, debug or trace. POST /-/log-level?level=debug changes it while the daemon runs.
     /// TLS, users and client certificates: a file in the format that Prometheus' exporters share. Read again when it changes.
     #[arg(
         long = "web.config.file",
@@ -171,7 +170,7 @@ struct Options {
         global = true
     )]
     web_config_file: Option<PathBuf>,
-    /// What to log: error, warn, info, debug or trace.
+    /// What to log: error, warn, info, debug or trace. POST /-/log-level?level=debug changes it while the daemon runs.
     #[arg(
         long = "log.level",
         env = "ODOO_MFA_EXPORTER_LOG_LEVEL",

@@ -196,7 +196,8 @@ impl Signature {
     }
 }
 
-fn id_list(value: &Value) -> Vec<u32> {
+/// Ids as a client may send them: a list, or one.
+pub(super) fn id_list(value: &Value) -> Vec<u32> {
     match value {
         Value::Array(list) => list
             .iter()

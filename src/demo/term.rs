@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
+use super::signature::id_list;
 use super::{
     access::View,
     domain::{Test, python},
@@ -139,19 +140,10 @@ fn user_leaf<'w>(
             )
         }
         "group_ids" | "all_group_ids" | "groups_id" => {
-            let wanted: Vec<u32> = match value {
-                Value::Array(list) => list
-                    .iter()
-                    .filter_map(Value::as_u64)
-                    .filter_map(|id| id.try_into().ok())
-                    .collect(),
-                Value::Number(one) => one
-                    .as_u64()
-                    .and_then(|id| id.try_into().ok())
-                    .into_iter()
-                    .collect(),
-                _ => return Ok(None),
-            };
+            if !matches!(value, Value::Array(_) | Value::Number(_)) {
+                return Ok(None);
+            }
+            let wanted = id_list(value);
             let explicit = field.name == "group_ids";
             let sets: Vec<bool> = world
                 .groups

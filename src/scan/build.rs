@@ -249,11 +249,16 @@ fn api_keys(keys: &Keys) -> ApiKeys {
         rpc: keys.rpc,
         other: keys.other,
         owners: keys.owners.0.iter().sum(),
-        by_age: ["lt_30d", "30d_90d", "90d_365d", "ge_365d"]
-            .into_iter()
-            .zip(keys.by_age)
-            .map(|(age, keys)| KeyAge { age, keys })
-            .collect(),
+        by_age: [
+            ("lt_30d", "under 30 days"),
+            ("30d_90d", "30 to 90 days"),
+            ("90d_365d", "90 to 365 days"),
+            ("ge_365d", "a year and older"),
+        ]
+        .into_iter()
+        .zip(keys.by_age)
+        .map(|((age, words), keys)| KeyAge { age, words, keys })
+        .collect(),
         without_expiry: keys.without_expiry,
         expiring_30d: keys.expiring.iter().sum(),
         expired: keys.expired,

@@ -236,6 +236,9 @@ pub struct ApiKeys {
 pub struct KeyAge {
     /// As the label `age` of `odoo_api_keys_by_age`.
     pub age: &'static str,
+    /// The same in words.
+    #[serde(skip)]
+    pub words: &'static str,
     /// How many.
     pub keys: u64,
 }

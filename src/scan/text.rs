@@ -211,14 +211,8 @@ impl Writer {
         let ages: Vec<String> = keys
             .by_age
             .iter()
-            .zip([
-                "under 30 days",
-                "30 to 90 days",
-                "90 to 365 days",
-                "a year and older",
-            ])
-            .filter(|(age, _)| age.keys > 0)
-            .map(|(age, words)| format!("{} {words}", grouped(age.keys)))
+            .filter(|age| age.keys > 0)
+            .map(|age| format!("{} {}", grouped(age.keys), age.words))
             .collect();
         let known = |number: Option<u64>| number.map_or("-".to_owned(), grouped);
         let mut lines = vec![

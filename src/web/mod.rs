@@ -17,6 +17,7 @@ pub mod directory;
 mod metrics;
 mod negotiate;
 mod pages;
+pub mod paging;
 mod probe;
 mod problem;
 mod readiness;

@@ -12,7 +12,7 @@ use odoo_mfa_exporter::alerting::{
     AlertStates, Alerts, Engine, InMemory, Inputs, Names, NamesUnavailable, Options, PEOPLE,
     Someone, Wanted,
 };
-use odoo_mfa_exporter::config::{Alerting, Auth};
+use odoo_mfa_exporter::config::{Alerting, Auth, Config, ProcessEnv};
 use odoo_mfa_exporter::demo::{AccountKind, Clock, Kind, Recipe, ServerOptions, SimServer, World};
 use odoo_mfa_exporter::domain::alert::{Concern, Phase};
 use odoo_mfa_exporter::domain::{IdSet, TargetSnapshot};
@@ -21,8 +21,10 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::users;
 use crate::harness::alertmanager::{Alertmanager, Sink, free};
 use crate::harness::exporter::{Server, Shown, client};
+use crate::harness::pki::Pki;
 use crate::harness::snapshots::{down, posture, up};
 use crate::harness::{eventually, target};
 
@@ -177,11 +179,14 @@ async fn told_again(daemons: &[Running], of: &Alertmanager) {
 
 /// With these receivers, and rules that need not hold for long.
 fn configured(receivers: &str) -> Alerting {
-    let config = target::config(&format!(
+    target::config(&yaml(receivers)).alerting
+}
+
+fn yaml(receivers: &str) -> String {
+    format!(
         "targets: [{{name: erp, url: https://erp, database: d, login: l, api_key: k}}]\n\
          alerting: {{{receivers}, rules: {{{ADMIN}: {{for: 0s}}, OdooMfaTargetDown: {{for: 0s}}}}}}"
-    ));
-    config.alerting
+    )
 }
 
 /// As [`up`], without unprotected administrators.
@@ -550,6 +555,41 @@ async fn every_address_of_a_name_is_told_with_the_credentials() {
             .all(|(name, _)| !name.contains("localhost")),
         "{receivers:?}"
     );
+    running.stop().await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alertmanager_that_wants_a_certificate_and_a_password_is_told() {
+    let directory = Pki::new().written();
+    let tls = "tls_server_config: {cert_file: server.crt, key_file: server.key, client_ca_file: ca.crt, \
+               client_auth_type: RequireAndVerifyClientCert}";
+    let web = directory.path().join("web.yml");
+    std::fs::write(&web, format!("{tls}\n{}", users(&["exporter"]))).expect("a file");
+    let (sink, server) = Sink::start().await;
+    let alertmanager = Alertmanager::start_behind(&server.url("/"), &web).await;
+    std::fs::write(directory.path().join("password"), "retropxe").expect("a file");
+    let path = directory.path().join("config.yml");
+    let url = format!("https://{}", alertmanager.address);
+    let start = |certificate: &str| {
+        let basic_auth = "basic_auth: {username: exporter, password_file: password}";
+        let receiver =
+            format!("{{url: '{url}', {basic_auth}, tls: {{ca_file: ca.crt{certificate}}}}}");
+        let config = yaml(&format!("alertmanagers: [{receiver}]"));
+        std::fs::write(&path, config).expect("a file");
+        let (config, _) = Config::load(&path, &ProcessEnv).expect("it is right");
+        let states = Arc::new(InMemory::default());
+        Running::start_as(&config.alerting, vec![up("erp")], states, None, options())
+    };
+    let running = start("");
+    eventually("without a certificate it does not get in", async || {
+        (running.counted(&url).1 > 0).then_some(())
+    })
+    .await;
+    running.stop().await;
+
+    let running = start(", cert_file: client.crt, key_file: client.key");
+    sink.first(ADMIN, "firing").await;
     running.stop().await;
     server.stop().await;
 }

@@ -10,6 +10,7 @@ use odoo_mfa_exporter::odoo::directory::SortPeople;
 use odoo_mfa_exporter::web::directory::{
     Direction, Directory, KeysQuery, Listed, ListedKey, PeopleQuery, Refused, SortKeys,
 };
+use odoo_mfa_exporter::web::paging::Within;
 
 use crate::harness::staged::{DAY, NOW, Staged, lived_in};
 
@@ -21,8 +22,8 @@ async fn everybody(directory: &Directory, query: &PeopleQuery) -> Vec<Listed> {
             .people(
                 "erp",
                 &PeopleQuery {
-                    page: Some(u32::try_from(all.len()).expect("few") / 7 + 1),
-                    per_page: Some(7),
+                    page: Some(Within(u32::try_from(all.len()).expect("few") / 7 + 1)),
+                    per_page: Some(Within(7)),
                     ..query.clone()
                 },
             )
@@ -42,7 +43,7 @@ async fn everybody(directory: &Directory, query: &PeopleQuery) -> Vec<Listed> {
 
 async fn every_key(directory: &Directory, query: &KeysQuery) -> Vec<ListedKey> {
     let query = KeysQuery {
-        per_page: Some(500),
+        per_page: Some(Within(500)),
         ..query.clone()
     };
     directory.keys("erp", &query).await.expect("a page").keys
@@ -222,7 +223,7 @@ async fn lists_are_sorted_searched_and_cost_two_requests() {
                 "erp",
                 &PeopleQuery {
                     q: Some("a".into()),
-                    page: Some(2),
+                    page: Some(Within(2)),
                     ..all.clone()
                 },
             )
@@ -234,7 +235,7 @@ async fn lists_are_sorted_searched_and_cost_two_requests() {
             .people(
                 "erp",
                 &PeopleQuery {
-                    page: Some(u32::MAX),
+                    page: Some(Within(u32::MAX)),
                     ..all.clone()
                 },
             )
@@ -266,7 +267,7 @@ async fn who_is_gone_since_the_poll_is_not_shown_as_there() {
     };
     let query = PeopleQuery {
         state: Some(State::Active),
-        per_page: Some(500),
+        per_page: Some(Within(500)),
         ..PeopleQuery::default()
     };
     let page = staged

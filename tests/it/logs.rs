@@ -73,7 +73,9 @@ async fn a_failure_is_logged_when_it_begins_changes_and_ends() {
     let log = daemon.log();
     let events: Vec<_> = log.lines().map(read).collect();
     let failed = events.iter().filter(|it| it["msg"] == "poll failed");
-    let reasons: Vec<_> = failed.clone().map(|it| it["reason"].as_str()).collect();
+    let mut reasons: Vec<_> = failed.clone().map(|it| it["reason"].as_str()).collect();
+    // On a busy machine the first polls that could succeed may take too long.
+    reasons.pop_if(|last| *last == "timeout");
     assert_eq!(reasons, ["connect", "maintenance"], "{log}");
     for failure in failed {
         assert_eq!(

@@ -11,6 +11,7 @@ mod exposition;
 mod generated;
 mod harness;
 mod layers;
+mod limits;
 mod logs;
 mod metrics_reference;
 mod oracle;

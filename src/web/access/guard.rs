@@ -192,13 +192,13 @@ impl Unverified {
 
 /// Lets a request pass if whoever sent it may do what it needs.
 fn pass(app: &App, request: &mut Request, reader: Reader, role: Role) -> Result<(), Refused> {
+    let unknown = reader.user().is_none() && app.access.asks_for_passwords();
+    // Where there are users, whoever changes something is one of them, even if everybody may read.
+    if unknown && (changes_something(request.method()) || !reader.may(role)) {
+        return Err(Refused::Unauthorized);
+    }
     if !reader.may(role) {
-        let unknown = reader.user().is_none() && app.access.asks_for_passwords();
-        return Err(if unknown {
-            Refused::Unauthorized
-        } else {
-            Refused::Forbidden(role)
-        });
+        return Err(Refused::Forbidden(role));
     }
     request.extensions_mut().insert(reader);
     Ok(())

@@ -4,10 +4,8 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
 
 use super::query::OfTarget;
-use crate::domain::roster::Unlisted;
 use crate::web::directory::{KeysPage, KeysQuery, PeoplePage, PeopleQuery, Refused};
 use crate::web::{App, Problem};
 
@@ -27,15 +25,6 @@ pub(super) async fn keys(
 
 impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {
-        let status = match &refused {
-            Refused::NoSuchTarget(_) | Refused::Unlisted(Unlisted::NoSuchRole(_)) => {
-                StatusCode::NOT_FOUND
-            }
-            Refused::Odoo(_) => StatusCode::BAD_GATEWAY,
-            Refused::NotPolled | Refused::Down(_) | Refused::Unlisted(_) | Refused::Busy => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
-        };
-        Self::new(status, format!("{refused}: {}", refused.hint()))
+        Self::new(refused.status(), format!("{refused}: {}", refused.hint()))
     }
 }

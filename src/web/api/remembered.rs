@@ -9,9 +9,10 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::query::{OfTarget, PageNumber, PageRows, ROWS, Slice, given};
+use super::query::{OfTarget, given};
 use crate::store::{self, ChangeRow, HistoryRow, LoggedKind, Page, Range, Store};
 use crate::web::access::{Reader, Role};
+use crate::web::paging::{PageNumber, PageRows, ROWS, Slice};
 use crate::web::{App, Problem};
 
 /// Which changes.
@@ -30,7 +31,7 @@ pub(super) struct ChangesQuery {
     /// Only those with a lower number: to go on after a page, its `next`.
     #[serde(deserialize_with = "given")]
     before: Option<Seq>,
-    /// How many at most: 100 if not given.
+    /// How many at most: 50 if not given.
     #[serde(deserialize_with = "given")]
     limit: Option<PageRows>,
 }
@@ -102,7 +103,7 @@ pub(super) struct HistoryQuery {
     /// From 1.
     #[serde(deserialize_with = "given")]
     page: Option<PageNumber>,
-    /// Rows of a page: 100 if not given.
+    /// Rows of a page: 50 if not given.
     #[serde(deserialize_with = "given")]
     per_page: Option<PageRows>,
 }
@@ -112,10 +113,9 @@ pub(super) struct HistoryQuery {
 pub(super) struct HistoryPage {
     /// How many there are.
     total: u64,
-    /// From 1.
-    page: u32,
-    /// Rows of a page.
-    per_page: u32,
+    /// Which part this is.
+    #[serde(flatten)]
+    slice: Slice,
     /// The numbers. What a poll could not tell is `null`.
     history: Vec<HistoryRow>,
 }
@@ -130,8 +130,7 @@ pub(super) async fn history(
     let slice = Slice::new(query.page, query.per_page);
     Ok(Json(HistoryPage {
         total: rows.len() as u64,
-        page: slice.page,
-        per_page: slice.per_page,
+        slice,
         history: slice.of(&rows).to_vec(),
     }))
 }

@@ -9,10 +9,11 @@ use axum::extract::{Path, State};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::query::{PageNumber, PageRows, Parameters, Slice, given};
+use super::query::{Parameters, given};
 use super::view::{TargetDetail, TargetState, TargetSummary};
 use crate::domain::vocabulary::vocabulary;
 use crate::domain::{TargetSnapshot, UserType};
+use crate::web::paging::{PageNumber, PageRows, Slice};
 use crate::web::{App, Problem};
 
 vocabulary! {
@@ -46,7 +47,7 @@ pub(super) struct TargetsQuery {
     /// From 1.
     #[serde(deserialize_with = "given")]
     page: Option<PageNumber>,
-    /// Rows of a page: 100 if not given.
+    /// Rows of a page: 50 if not given.
     #[serde(deserialize_with = "given")]
     per_page: Option<PageRows>,
 }
@@ -81,10 +82,9 @@ impl Label {
 pub(super) struct TargetsPage {
     /// How many there are.
     total: u64,
-    /// From 1.
-    page: u32,
-    /// Rows of a page.
-    per_page: u32,
+    /// Which part this is.
+    #[serde(flatten)]
+    slice: Slice,
     /// The targets.
     targets: Vec<TargetSummary>,
 }
@@ -112,8 +112,7 @@ pub(super) async fn list(
     let slice = Slice::new(query.page, query.per_page);
     Json(TargetsPage {
         total: targets.len() as u64,
-        page: slice.page,
-        per_page: slice.per_page,
+        slice,
         targets: slice
             .of(&targets)
             .iter()

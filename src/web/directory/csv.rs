@@ -1,13 +1,41 @@
-//! Rows as CSV (RFC 4180).
+//! Lists as CSV (RFC 4180).
 
-pub use crate::store::render::csv as line;
+use axum::body::Bytes;
+use futures::{Stream, StreamExt, stream};
+
+use super::{Asked, Refused};
+use crate::odoo::directory::ROWS;
+use crate::store::render::csv as line;
 
 /// A row with a fixed number of named columns.
-pub(super) trait Row<const N: usize> {
+pub(super) trait Row<const N: usize>: Sized {
+    /// What it is a row of.
+    type Of: Clone + Send + 'static;
     /// The columns' names.
     const HEADER: [&'static str; N];
     /// The columns, empty where nothing is known.
     fn cells(&self) -> [String; N];
+    /// The rows of some of a list.
+    fn read(
+        asked: &Asked,
+        some: &[Self::Of],
+    ) -> impl Future<Output = Result<Vec<Self>, Refused>> + Send;
+}
+
+/// A whole list, a part at a time. A part that cannot be read ends the stream with an error: a file that was cut short must not look whole.
+pub(super) fn file<R: Row<N>, const N: usize>(
+    asked: Asked,
+    all: &[R::Of],
+) -> impl Stream<Item = Result<Bytes, Refused>> + use<R, N> {
+    let header = Bytes::from(line(R::HEADER));
+    let parts: Vec<Vec<R::Of>> = all.chunks(ROWS).map(<[R::Of]>::to_vec).collect();
+    let rows = stream::unfold((asked, parts.into_iter()), async |(asked, mut parts)| {
+        let some = parts.next()?;
+        let read = R::read(&asked, &some).await;
+        let lines = read.map(|rows| rows.iter().map(|row| line(row.cells())).collect::<String>());
+        Some((lines.map(Bytes::from), (asked, parts)))
+    });
+    stream::iter([Ok(header)]).chain(rows)
 }
 
 /// A truth, or nothing where it is not known.

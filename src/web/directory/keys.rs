@@ -2,23 +2,23 @@
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use axum::body::Bytes;
-use futures::{Stream, StreamExt, stream};
+use futures::Stream;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::csv::{Row, line, yes_or_no};
+use super::csv::{self, Row, yes_or_no};
 use super::query::{Direction, KeysQuery, SortKeys};
 use super::{Asked, Directory, Refused};
 use crate::domain::IdSet;
 use crate::domain::facts::ApiKey;
 use crate::domain::roster::Selection;
 use crate::odoo::directory::{
-    KeyName, Ordered, Person, ROWS, SortPeople, key_names, keys_called, ordered,
+    KeyName, Ordered, Person, SortPeople, key_names, keys_called, ordered,
 };
+use crate::web::paging::Slice;
 
 /// A part of a list of API keys.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -29,10 +29,9 @@ pub struct KeysPage {
     pub counted: u64,
     /// How many there are with the search.
     pub total: u64,
-    /// From 1.
-    pub page: u32,
-    /// Rows of a page.
-    pub per_page: u32,
+    /// Which part this is.
+    #[serde(flatten)]
+    pub slice: Slice,
     /// This part of it.
     pub keys: Vec<ListedKey>,
 }
@@ -70,14 +69,6 @@ pub struct ListedKey {
     pub owner_url: String,
 }
 
-impl KeysPage {
-    /// How many pages there are; one if the list is empty.
-    pub fn pages(&self) -> u32 {
-        let pages = self.total.div_ceil(u64::from(self.per_page)).max(1);
-        u32::try_from(pages).unwrap_or(u32::MAX)
-    }
-}
-
 impl Directory {
     /// A page of a list of API keys: two requests to Odoo, one more if sorted by owner, two more with a search.
     ///
@@ -92,8 +83,7 @@ impl Directory {
             as_of: asked.roster.facts.now,
             counted,
             total: keys.len() as u64,
-            page: slice.page,
-            per_page: slice.per_page,
+            slice,
             keys: asked.listed_keys(slice.of(&keys)).await?,
         })
     }
@@ -107,19 +97,9 @@ impl Directory {
         target: &str,
         query: &KeysQuery,
     ) -> Result<impl Stream<Item = Result<Bytes, Refused>> + use<>, Refused> {
-        let asked = Arc::new(self.ask(target)?);
+        let asked = self.ask(target)?;
         let keys = asked.keys_in_order(query).await?;
-        let chunks: Vec<Vec<ApiKey>> = keys.chunks(ROWS).map(<[ApiKey]>::to_vec).collect();
-        let rows = stream::iter(chunks).then(move |keys| {
-            let asked = Arc::clone(&asked);
-            async move {
-                let listed = asked.listed_keys(&keys).await?;
-                let lines: String = listed.iter().map(|row| line(row.cells())).collect();
-                Ok(Bytes::from(lines))
-            }
-        });
-        let header = Bytes::from(line(ListedKey::HEADER));
-        Ok(stream::once(async { Ok(header) }).chain(rows))
+        Ok(csv::file::<ListedKey, _>(asked, &keys))
     }
 }
 
@@ -227,6 +207,8 @@ impl Asked {
 }
 
 impl Row<14> for ListedKey {
+    type Of = ApiKey;
+
     const HEADER: [&'static str; 14] = [
         "id",
         "name",
@@ -261,5 +243,9 @@ impl Row<14> for ListedKey {
             self.owner_roles.join(" "),
             self.owner_url.clone(),
         ]
+    }
+
+    async fn read(asked: &Asked, some: &[ApiKey]) -> Result<Vec<Self>, Refused> {
+        asked.listed_keys(some).await
     }
 }

@@ -21,7 +21,7 @@ use tokio::time::timeout;
 pub use keys::{KeysPage, ListedKey};
 pub use people::{Listed, PeoplePage};
 pub(super) use query::given;
-pub use query::{Direction, KeysQuery, PeopleQuery, RoleFilter, Slice, SortKeys};
+pub use query::{Direction, KeysQuery, PeopleQuery, RoleFilter, SortKeys};
 
 use crate::config::Target;
 use crate::domain::roster::Unlisted;
@@ -90,8 +90,9 @@ impl Refused {
     /// As a client of HTTP is told.
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::NoSuchTarget(_) => StatusCode::NOT_FOUND,
-            Self::Unlisted(Unlisted::NoSuchRole(_)) => StatusCode::BAD_REQUEST,
+            Self::NoSuchTarget(_) | Self::Unlisted(Unlisted::NoSuchRole(_)) => {
+                StatusCode::NOT_FOUND
+            }
             Self::Odoo(_) => StatusCode::BAD_GATEWAY,
             Self::NotPolled | Self::Down(_) | Self::Unlisted(_) | Self::Busy => {
                 StatusCode::SERVICE_UNAVAILABLE

@@ -5,18 +5,19 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::body::Bytes;
-use futures::{Stream, StreamExt, stream};
+use futures::Stream;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::csv::{Row, line, yes_or_no};
+use super::csv::{self, Row, yes_or_no};
 use super::query::{Direction, PeopleQuery};
 use super::{Asked, Directory, LISTED_FOR, LastList, Refused};
 use crate::domain::finding::{Finding, findings};
 use crate::domain::roster::{KeyState, Selection};
 use crate::domain::{ExemptReason, IdSet, UserType};
-use crate::odoo::directory::{Ordered, Person, ROWS, SortPeople, ordered};
+use crate::odoo::directory::{Ordered, Person, SortPeople, ordered};
+use crate::web::paging::Slice;
 
 /// A part of a list of people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -27,10 +28,9 @@ pub struct PeoplePage {
     pub counted: u64,
     /// How many Odoo finds now, with the search. Without one it differs from `counted` only where accounts came or went since the poll.
     pub total: u64,
-    /// From 1.
-    pub page: u32,
-    /// Rows of a page.
-    pub per_page: u32,
+    /// Which part this is.
+    #[serde(flatten)]
+    pub slice: Slice,
     /// This part of it.
     pub people: Vec<Listed>,
 }
@@ -74,14 +74,6 @@ pub struct Listed {
     pub last_login: Option<Timestamp>,
 }
 
-impl PeoplePage {
-    /// How many pages there are; one if the list is empty.
-    pub fn pages(&self) -> u32 {
-        let pages = self.total.div_ceil(u64::from(self.per_page)).max(1);
-        u32::try_from(pages).unwrap_or(u32::MAX)
-    }
-}
-
 impl Directory {
     /// A page of a list of people: two requests to Odoo, however long the list, and one for its other pages in the next minute.
     ///
@@ -97,14 +89,12 @@ impl Directory {
             as_of: asked.roster.facts.now,
             counted: asked.roster.count(&selection),
             total: ids.len() as u64,
-            page: slice.page,
-            per_page: slice.per_page,
+            slice,
             people: asked.listed(shown).await?,
         })
     }
 
-    /// A whole list of people as CSV, a part at a time. A part that cannot be read ends the stream with an error: a file that was cut
-    /// short must not look whole.
+    /// A whole list of people as CSV; an error within it means that it is not whole.
     ///
     /// # Errors
     /// When the list would not be complete, or Odoo does not answer.
@@ -113,19 +103,9 @@ impl Directory {
         target: &str,
         query: &PeopleQuery,
     ) -> Result<impl Stream<Item = Result<Bytes, Refused>> + use<>, Refused> {
-        let asked = Arc::new(self.ask(target)?);
+        let asked = self.ask(target)?;
         let ids = asked.in_order(&asked.selection(query)?, query).await?;
-        let chunks: Vec<Vec<u32>> = ids.chunks(ROWS).map(<[u32]>::to_vec).collect();
-        let rows = stream::iter(chunks).then(move |ids| {
-            let asked = Arc::clone(&asked);
-            async move {
-                let listed = asked.listed(&ids).await?;
-                let lines: String = listed.iter().map(|row| line(row.cells())).collect();
-                Ok(Bytes::from(lines))
-            }
-        });
-        let header = Bytes::from(line(Listed::HEADER));
-        Ok(stream::once(async { Ok(header) }).chain(rows))
+        Ok(csv::file::<Listed, _>(asked, &ids))
     }
 }
 
@@ -233,6 +213,8 @@ impl Asked {
 }
 
 impl Row<17> for Listed {
+    type Of = u32;
+
     const HEADER: [&'static str; 17] = [
         "id",
         "name",
@@ -274,5 +256,9 @@ impl Row<17> for Listed {
             time(self.last_login),
             self.url.clone(),
         ]
+    }
+
+    async fn read(asked: &Asked, some: &[u32]) -> Result<Vec<Self>, Refused> {
+        asked.listed(some).await
     }
 }

@@ -11,12 +11,7 @@ use crate::domain::roster::{InRole, KeyState, State, Wanted};
 use crate::domain::vocabulary::vocabulary;
 use crate::domain::{ExemptReason, UserType, finding};
 use crate::odoo::directory::SortPeople;
-
-/// Rows of a page, unless something else is asked for.
-const ROWS: u32 = 50;
-
-/// Rows of a page at most.
-const MOST_ROWS: u32 = 500;
+use crate::web::paging::{PageNumber, PageRows, Slice};
 
 vocabulary! {
     /// In which direction.
@@ -37,6 +32,16 @@ vocabulary! {
         Owner = "owner",
         /// By when they end; those that never do last.
         Expiry = "expiry",
+    }
+}
+
+impl Direction {
+    /// The other one.
+    pub fn reversed(self) -> Self {
+        match self {
+            Self::Asc => Self::Desc,
+            Self::Desc => Self::Asc,
+        }
     }
 }
 
@@ -103,12 +108,10 @@ pub struct PeopleQuery {
     pub order: Option<Direction>,
     /// From 1.
     #[serde(deserialize_with = "given")]
-    #[schemars(range(max = 4_294_967_295_u32))]
-    pub page: Option<u32>,
-    /// Rows of a page: 50 if not given, 500 at most.
+    pub page: Option<PageNumber>,
+    /// Rows of a page: 50 if not given.
     #[serde(deserialize_with = "given")]
-    #[schemars(range(max = 4_294_967_295_u32))]
-    pub per_page: Option<u32>,
+    pub per_page: Option<PageRows>,
 }
 
 /// API keys to list.
@@ -129,21 +132,10 @@ pub struct KeysQuery {
     pub order: Option<Direction>,
     /// From 1.
     #[serde(deserialize_with = "given")]
-    #[schemars(range(max = 4_294_967_295_u32))]
-    pub page: Option<u32>,
-    /// Rows of a page: 50 if not given, 500 at most.
+    pub page: Option<PageNumber>,
+    /// Rows of a page: 50 if not given.
     #[serde(deserialize_with = "given")]
-    #[schemars(range(max = 4_294_967_295_u32))]
-    pub per_page: Option<u32>,
-}
-
-/// A part of a list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Slice {
-    /// From 1.
-    pub page: u32,
-    /// How many rows a page has.
-    pub per_page: u32,
+    pub per_page: Option<PageRows>,
 }
 
 impl PeopleQuery {
@@ -185,22 +177,6 @@ impl KeysQuery {
     /// Which part of the list.
     pub fn slice(&self) -> Slice {
         Slice::new(self.page, self.per_page)
-    }
-}
-
-impl Slice {
-    fn new(page: Option<u32>, per_page: Option<u32>) -> Self {
-        Self {
-            page: page.unwrap_or(1).max(1),
-            per_page: per_page.unwrap_or(ROWS).clamp(1, MOST_ROWS),
-        }
-    }
-
-    /// This part of a list.
-    pub fn of<T>(self, list: &[T]) -> &[T] {
-        let rows = self.per_page as usize;
-        let from = rows.saturating_mul(self.page as usize - 1).min(list.len());
-        &list[from..list.len().min(from + rows)]
     }
 }
 

@@ -1,25 +1,18 @@
 //! The exporter's own alerts. Nobody is named in them.
 
-use std::sync::Arc;
-
 use askama::Template;
-use axum::Extension;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
 use axum::response::Response;
 use jiff::Timestamp;
 use serde::Deserialize;
 
+use super::asked::Asked;
 use super::parts::{Pager, Select};
 use super::text::{href, when};
-use super::{Layout, html, refused};
+use super::{Layout, html};
 use crate::domain::alert::{Phase, Severity};
 use crate::web::App;
-use crate::web::access::Reader;
 use crate::web::directory::given;
-
-/// Alerts of a page.
-const ROWS: usize = 100;
+use crate::web::paging::{PageNumber, Slice};
 
 /// What is asked for.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -30,7 +23,7 @@ pub struct AlertsQuery {
     #[serde(deserialize_with = "given")]
     severity: Option<Severity>,
     #[serde(deserialize_with = "given")]
-    page: Option<u32>,
+    page: Option<PageNumber>,
 }
 
 #[derive(Template)]
@@ -44,6 +37,7 @@ struct Page {
 }
 
 /// One alert.
+#[derive(Clone)]
 pub struct AlertRow {
     /// Its name.
     pub name: String,
@@ -94,37 +88,26 @@ impl AlertRow {
     }
 }
 
-pub async fn page(
-    State(app): State<Arc<App>>,
-    Extension(reader): Extension<Reader>,
-    query: Result<Query<AlertsQuery>, QueryRejection>,
-) -> Response {
-    let query = match query {
-        Ok(Query(query)) => query,
-        Err(rejection) => return refused::parameters(&app, &reader, &rejection),
-    };
+pub async fn page(Asked { app, reader, query }: Asked<AlertsQuery>) -> Response {
     let rows: Vec<AlertRow> = AlertRow::all(&app)
         .into_iter()
         .filter(|row| query.matches(row))
         .collect();
-    let pages = u32::try_from(rows.len().div_ceil(ROWS).max(1)).unwrap_or(u32::MAX);
-    let number = query.page.unwrap_or(1).clamp(1, pages);
+    let slice = Slice::new(query.page, None);
     let page = Page {
         layout: Layout::new(&app, &reader, "Alerts", "Alerts"),
         matching: rows.len(),
-        rows: rows
-            .into_iter()
-            .skip((number as usize - 1) * ROWS)
-            .take(ROWS)
-            .collect(),
-        pager: Pager::new("alerts", number, pages, |page| query.page_link(page)),
+        pager: Pager::new("alerts", slice, rows.len() as u64, |page| {
+            query.page_link(page)
+        }),
+        rows: slice.of(&rows).to_vec(),
         query,
     };
     html(&page)
 }
 
 impl AlertsQuery {
-    fn page_link(&self, page: u32) -> String {
+    fn page_link(&self, page: PageNumber) -> String {
         let query = [
             ("q", self.q.as_deref().unwrap_or_default()),
             ("severity", self.severity.map_or("", Severity::as_str)),

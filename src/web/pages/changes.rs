@@ -4,20 +4,18 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use askama::Template;
-use axum::Extension;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use serde::Deserialize;
 
+use super::asked::OfTarget;
 use super::refused::HOW_TO_GET_NAMES;
 use super::text::{href, spaced, when};
-use super::{Layout, html, refused};
+use super::{Layout, html};
 use crate::domain::IdSet;
 use crate::odoo::directory::Person;
 use crate::store::{self, ChangeRow, Range};
 use crate::web::App;
-use crate::web::access::{Reader, Role};
+use crate::web::access::Role;
 use crate::web::directory::{Refused, given};
 
 /// Changes of a page.
@@ -45,18 +43,14 @@ struct Page {
 }
 
 pub async fn page(
-    State(app): State<Arc<App>>,
-    Extension(reader): Extension<Reader>,
-    Path(name): Path<String>,
-    query: Result<Query<ChangesQuery>, QueryRejection>,
+    OfTarget {
+        app,
+        reader,
+        query,
+        name,
+        ..
+    }: OfTarget<ChangesQuery>,
 ) -> Response {
-    let query = match query {
-        Ok(Query(query)) => query,
-        Err(rejection) => return refused::parameters(&app, &reader, &rejection),
-    };
-    if let Err(refused) = app.directory.snapshot(&name) {
-        return refused::page(&app, &reader, &refused);
-    }
     let mut rows = changes(&app, &name, query.before).await;
     let mut older = None;
     if let Ok(rows) = &mut rows

@@ -6,17 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use askama::Template;
-use axum::Extension;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
 use axum::response::Response;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
+use super::asked::Asked;
 use super::chart::{Frame, Series, Unit, sparkline};
 use super::parts::{Column, Pager, Select};
 use super::text::{UNKNOWN, count, grouped, href, number, percent};
-use super::{Layout, html, refused};
+use super::{Layout, html};
 use crate::domain::grade::Grade;
 use crate::domain::vocabulary::vocabulary;
 use crate::domain::{TargetSnapshot, UserType};
@@ -24,11 +22,8 @@ use crate::exposition::catalogue::TargetStates;
 use crate::scan::class_of;
 use crate::store::{HistoryRow, Range};
 use crate::web::App;
-use crate::web::access::Reader;
 use crate::web::directory::{Direction, given};
-
-/// Targets of a page.
-const ROWS: usize = 50;
+use crate::web::paging::{PageNumber, Slice};
 
 /// How far back the small lines go, and how far apart their points are.
 const DAYS: i64 = 30;
@@ -79,7 +74,7 @@ pub struct FleetQuery {
     #[serde(deserialize_with = "given")]
     order: Option<Direction>,
     #[serde(deserialize_with = "given")]
-    page: Option<u32>,
+    page: Option<PageNumber>,
 }
 
 #[derive(Template)]
@@ -137,15 +132,7 @@ struct Ranked {
     keys: Option<u64>,
 }
 
-pub async fn page(
-    State(app): State<Arc<App>>,
-    Extension(reader): Extension<Reader>,
-    query: Result<Query<FleetQuery>, QueryRejection>,
-) -> Response {
-    let query = match query {
-        Ok(Query(query)) => query,
-        Err(rejection) => return refused::parameters(&app, &reader, &rejection),
-    };
+pub async fn page(Asked { app, reader, query }: Asked<FleetQuery>) -> Response {
     let mut ranked: Vec<Ranked> = app
         .board
         .snapshots()
@@ -164,20 +151,16 @@ pub async fn page(
         totals.targets += u64::from(target.internal.protected.is_some());
     }
     query.sort(&mut ranked);
-    let pages = u32::try_from(ranked.len().div_ceil(ROWS).max(1)).unwrap_or(u32::MAX);
-    let number = query.page.unwrap_or(1).clamp(1, pages);
-    let shown = ranked.iter().skip((number as usize - 1) * ROWS).take(ROWS);
-    let lines = lines(
-        &app,
-        shown.clone().map(|it| it.snapshot.identity.name.clone()),
-    )
-    .await;
+    let slice = Slice::new(query.page, None);
+    let shown = slice.of(&ranked).iter();
+    let names = shown.clone().map(|it| it.snapshot.identity.name.clone());
+    let lines = lines(&app, names).await;
     let alerts = firing(&app);
     let page = Page {
         layout: Layout::new(&app, &reader, "Fleet", "Fleet"),
         states: app.board.states(),
         matching: ranked.len(),
-        pager: Pager::new("targets", number, pages, |page| {
+        pager: Pager::new("targets", slice, ranked.len() as u64, |page| {
             query.with("page", &page.to_string())
         }),
         totals,

@@ -3,13 +3,11 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::Extension;
-use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 
+use super::asked::{List, OfTarget};
 use super::parts::{Column, Pager, Select};
 use super::refused::HOW_TO_GET_NAMES;
 use super::text::{count, day, href, when};
@@ -17,8 +15,8 @@ use super::{Layout, file, html, refused};
 use crate::domain::Roster;
 use crate::domain::roster::KeyState;
 use crate::web::App;
-use crate::web::access::{Reader, Role};
-use crate::web::directory::{Direction, KeysPage, KeysQuery, ListedKey, Refused, SortKeys};
+use crate::web::access::Role;
+use crate::web::directory::{Direction, KeysPage, KeysQuery, ListedKey, SortKeys};
 
 /// Rows of the numbers, and how they are called.
 const STATES: [(KeyState, &str); 12] = [
@@ -50,7 +48,7 @@ struct Page {
     query: KeysQuery,
     numbers: Vec<Numbers>,
     as_of: Option<Timestamp>,
-    list: List,
+    list: List<KeysPage>,
 }
 
 struct Numbers {
@@ -59,66 +57,36 @@ struct Numbers {
     href: Option<String>,
 }
 
-/// The list, or why there is none.
-enum List {
-    /// The reader may not read names.
-    Forbidden,
-    /// Odoo does not answer, or not completely.
-    Refused(Refused),
-    /// A page of it.
-    Keys(KeysPage),
-}
-
 pub async fn page(
-    State(app): State<Arc<App>>,
-    Extension(reader): Extension<Reader>,
-    Path(name): Path<String>,
-    query: Result<Query<KeysQuery>, QueryRejection>,
+    OfTarget {
+        app,
+        reader,
+        query,
+        name,
+        snapshot,
+    }: OfTarget<KeysQuery>,
 ) -> Response {
-    let query = match query {
-        Ok(Query(query)) => query,
-        Err(rejection) => return refused::parameters(&app, &reader, &rejection),
-    };
-    let snapshot = match app.directory.snapshot(&name) {
-        Ok(snapshot) => snapshot,
-        Err(refused) => return refused::page(&app, &reader, &refused),
-    };
-    let list = if !reader.may(Role::ReadNames) {
-        List::Forbidden
-    } else {
-        match app.directory.keys(&name, &query).await {
-            Ok(page) => List::Keys(page),
-            Err(refused) => List::Refused(refused),
-        }
-    };
-    let status = match &list {
-        List::Refused(refused) => refused.status(),
-        List::Forbidden | List::Keys(_) => StatusCode::OK,
-    };
+    let list = List::read(&reader, app.directory.keys(&name, &query)).await;
     let roster = snapshot.roster.as_deref();
     let page = Page {
         layout: Layout::of(&app, &reader, &name, "API keys"),
         numbers: numbers(roster, |query| {
-            (!matches!(list, List::Forbidden)).then(|| query.href(&name))
+            reader.may(Role::ReadNames).then(|| query.href(&name))
         }),
         as_of: roster.map(|roster| roster.facts.now),
         name,
         query,
         list,
     };
-    (status, html(&page)).into_response()
+    (page.list.status(), html(&page)).into_response()
 }
 
 /// Only for those who may read names: see [`crate::web::access`].
 pub async fn csv(
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
-    query: Result<Query<KeysQuery>, QueryRejection>,
+    Query(query): Query<KeysQuery>,
 ) -> Response {
-    let query = match query {
-        Ok(Query(query)) => query,
-        Err(rejection) => return rejection.into_response(),
-    };
     match app.directory.keys_csv(&name, &query).await {
         Ok(rows) => file(&format!("{name}-keys"), rows),
         Err(refused) => refused::text(&refused),
@@ -152,8 +120,8 @@ impl KeysQuery {
     }
 
     fn address(&self, path: &[&str]) -> String {
-        let number = |number: Option<u32>| number.map(|it| it.to_string()).unwrap_or_default();
-        let (page, per_page) = (number(self.page), number(self.per_page));
+        let page = self.page.map(|it| it.to_string()).unwrap_or_default();
+        let per_page = self.per_page.map(|it| it.to_string()).unwrap_or_default();
         let query = [
             ("state", self.state.map_or("", KeyState::as_str)),
             ("q", self.q.as_deref().unwrap_or_default()),
@@ -177,7 +145,7 @@ impl Page {
     }
 
     fn pager(&self, page: &KeysPage) -> Pager {
-        Pager::new("API keys", page.page, page.pages(), |number| {
+        Pager::new("API keys", page.slice, page.total, |number| {
             let query = KeysQuery {
                 page: Some(number),
                 ..self.query.clone()
@@ -191,10 +159,7 @@ impl Page {
             let now = (self.query.sort() == by).then(|| self.query.order());
             let query = KeysQuery {
                 sort: Some(by),
-                order: now.map(|order| match order {
-                    Direction::Asc => Direction::Desc,
-                    Direction::Desc => Direction::Asc,
-                }),
+                order: now.map(Direction::reversed),
                 page: None,
                 ..self.query.clone()
             };

@@ -9,6 +9,7 @@
 //! - `/-/style.css`, `/-/icon.svg`: what every page loads
 
 mod alerts;
+mod asked;
 mod changes;
 mod chart;
 mod fleet;

@@ -1,6 +1,7 @@
 //! Parts that several pages have: fields to choose from, headers that sort, and links to other pages of a list.
 
 use crate::web::directory::Direction;
+use crate::web::paging::{PageNumber, Slice, Within};
 
 /// A field to choose from.
 pub struct Select {
@@ -105,7 +106,14 @@ impl Column {
 
 impl Pager {
     /// Links from a page, which may lie beyond the end.
-    pub fn new(label: &'static str, page: u32, pages: u32, link: impl Fn(u32) -> String) -> Self {
+    pub fn new(
+        label: &'static str,
+        shown: Slice,
+        total: u64,
+        link: impl Fn(PageNumber) -> String,
+    ) -> Self {
+        let (page, pages) = (shown.page, shown.pages(total));
+        let link = |number| link(Within(number));
         let mut links = Vec::new();
         if page > 1 {
             links.push(("First", "first", link(1)));

@@ -3,12 +3,10 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::Extension;
-use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
+use super::asked::{List, OfTarget};
 use super::parts::{Column, Pager, Select};
 use super::refused::HOW_TO_GET_NAMES;
 use super::text::{count, day, href, number, spaced, when};
@@ -17,8 +15,8 @@ use crate::domain::roster::{Roster, State as In, Wanted};
 use crate::domain::{ExemptReason, TargetSnapshot, UserType};
 use crate::odoo::directory::SortPeople;
 use crate::web::App;
-use crate::web::access::{Reader, Role};
-use crate::web::directory::{Direction, Listed, PeoplePage, PeopleQuery, Refused};
+use crate::web::access::Role;
+use crate::web::directory::{Direction, Listed, PeoplePage, PeopleQuery};
 
 /// Rows of the numbers, and how they are called.
 const STATES: [(In, &str); 14] = [
@@ -48,7 +46,7 @@ struct Page {
     numbers: Vec<Numbers>,
     roles: Vec<String>,
     as_of: Option<jiff::Timestamp>,
-    list: List,
+    list: List<PeoplePage>,
 }
 
 /// One row of the numbers.
@@ -60,48 +58,22 @@ struct Numbers {
     unknown: Option<String>,
 }
 
-/// The list, or why there is none.
-enum List {
-    /// The reader may not read names.
-    Forbidden,
-    /// Odoo does not answer, or not completely.
-    Refused(Refused),
-    /// A page of it.
-    People(PeoplePage),
-}
-
 pub async fn page(
-    State(app): State<Arc<App>>,
-    Extension(reader): Extension<Reader>,
-    Path(name): Path<String>,
-    query: Result<Query<PeopleQuery>, QueryRejection>,
+    OfTarget {
+        app,
+        reader,
+        query,
+        name,
+        snapshot,
+    }: OfTarget<PeopleQuery>,
 ) -> Response {
-    let query = match query {
-        Ok(Query(query)) => query,
-        Err(rejection) => return refused::parameters(&app, &reader, &rejection),
-    };
-    let snapshot = match app.directory.snapshot(&name) {
-        Ok(snapshot) => snapshot,
-        Err(refused) => return refused::page(&app, &reader, &refused),
-    };
-    let list = if !reader.may(Role::ReadNames) {
-        List::Forbidden
-    } else {
-        match app.directory.people(&name, &query).await {
-            Ok(page) => List::People(page),
-            Err(refused) => List::Refused(refused),
-        }
-    };
-    let status = match &list {
-        List::Refused(refused) => refused.status(),
-        List::Forbidden | List::People(_) => StatusCode::OK,
-    };
+    let list = List::read(&reader, app.directory.people(&name, &query)).await;
     let roster = snapshot.roster.as_deref();
     let types = types(&snapshot);
     let page = Page {
         layout: Layout::of(&app, &reader, &name, "People"),
         numbers: numbers(roster, &types, |query| {
-            matches!(list, List::People(_) | List::Refused(_)).then(|| query.href(&name))
+            reader.may(Role::ReadNames).then(|| query.href(&name))
         }),
         roles: roles(roster),
         as_of: roster.map(|roster| roster.facts.now),
@@ -110,19 +82,15 @@ pub async fn page(
         query,
         list,
     };
-    (status, html(&page)).into_response()
+    (page.list.status(), html(&page)).into_response()
 }
 
 /// Only for those who may read names: see [`crate::web::access`].
 pub async fn csv(
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
-    query: Result<Query<PeopleQuery>, QueryRejection>,
+    Query(query): Query<PeopleQuery>,
 ) -> Response {
-    let query = match query {
-        Ok(Query(query)) => query,
-        Err(rejection) => return rejection.into_response(),
-    };
     match app.directory.people_csv(&name, &query).await {
         Ok(rows) => file(&format!("{name}-people"), rows),
         Err(refused) => refused::text(&refused),
@@ -191,8 +159,8 @@ impl PeopleQuery {
     }
 
     fn address(&self, path: &[&str]) -> String {
-        let number = |number: Option<u32>| number.map(|it| it.to_string()).unwrap_or_default();
-        let (page, per_page) = (number(self.page), number(self.per_page));
+        let page = self.page.map(|it| it.to_string()).unwrap_or_default();
+        let per_page = self.per_page.map(|it| it.to_string()).unwrap_or_default();
         let query = [
             ("state", self.state.map_or("", In::as_str)),
             ("user_type", self.user_type.map_or("", UserType::as_str)),
@@ -221,7 +189,7 @@ impl Page {
     }
 
     fn pager(&self, page: &PeoplePage) -> Pager {
-        Pager::new("people", page.page, page.pages(), |number| {
+        Pager::new("people", page.slice, page.total, |number| {
             let query = PeopleQuery {
                 page: Some(number),
                 ..self.query.clone()
@@ -236,7 +204,7 @@ impl Page {
             let now = (self.query.sort.unwrap_or(SortPeople::Name) == by).then_some(order);
             let query = PeopleQuery {
                 sort: Some(by),
-                order: (now == Some(Direction::Asc)).then_some(Direction::Desc),
+                order: now.map(Direction::reversed),
                 page: None,
                 ..self.query.clone()
             };

@@ -4,18 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use askama::Template;
-use axum::Extension;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
 use super::alerts::AlertRow;
+use super::asked::OfTarget;
 use super::chart::{Frame, Series, Unit, chart};
 use super::fleet::ratio;
 use super::text::{href, percent, seconds, spaced};
-use super::{Layout, html, refused};
+use super::{Layout, html};
 use crate::domain::TargetSnapshot;
 use crate::domain::finding::{Kind, persons};
 use crate::domain::health::Failure;
@@ -24,7 +22,6 @@ use crate::domain::vocabulary::vocabulary;
 use crate::scan::{Finding, Scan, Show, scan};
 use crate::store::{HistoryRow, Range};
 use crate::web::App;
-use crate::web::access::Reader;
 use crate::web::directory::given;
 
 /// Points of a chart, which is as wide as it has pixels for.
@@ -94,19 +91,14 @@ struct Figure {
 }
 
 pub async fn page(
-    State(app): State<Arc<App>>,
-    Extension(reader): Extension<Reader>,
-    Path(name): Path<String>,
-    query: Result<Query<TargetQuery>, QueryRejection>,
+    OfTarget {
+        app,
+        reader,
+        query,
+        name,
+        snapshot,
+    }: OfTarget<TargetQuery>,
 ) -> Response {
-    let query = match query {
-        Ok(Query(query)) => query,
-        Err(rejection) => return refused::parameters(&app, &reader, &rejection),
-    };
-    let snapshot = match app.directory.snapshot(&name) {
-        Ok(snapshot) => snapshot,
-        Err(refused) => return refused::page(&app, &reader, &refused),
-    };
     let found = snapshot.case().map(|case| {
         let mut scan = scan(&case, &BTreeMap::new());
         // Who they are has a page of its own.

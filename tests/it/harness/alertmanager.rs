@@ -1,6 +1,7 @@
 //! A real Alertmanager, and who it tells.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
@@ -21,20 +22,27 @@ pub struct Alertmanager {
     pub address: SocketAddr,
     cluster: Option<SocketAddr>,
     peers: Vec<SocketAddr>,
+    /// Its web configuration, if it has one; then it serves HTTPS.
+    web: Option<PathBuf>,
     data: tempfile::TempDir,
 }
 
 impl Alertmanager {
     /// Starts one that tells a webhook.
     pub async fn start(webhook: &str) -> Self {
-        Self::start_in(webhook, None, &[]).await
+        Self::start_in(webhook, None, &[], None).await
+    }
+
+    /// Starts one behind a web configuration with certificates.
+    pub async fn start_behind(webhook: &str, web: &Path) -> Self {
+        Self::start_in(webhook, None, &[], Some(web)).await
     }
 
     /// Starts two in a cluster.
     pub async fn start_two(webhook: &str) -> [Self; 2] {
         let (a, b) = (free(), free());
-        let one = Self::start_in(webhook, Some(a), &[b]).await;
-        let other = Self::start_in(webhook, Some(b), &[a]).await;
+        let one = Self::start_in(webhook, Some(a), &[b], None).await;
+        let other = Self::start_in(webhook, Some(b), &[a], None).await;
         for one in [&one, &other] {
             eventually("the cluster is settled", async || {
                 let status = one.get("api/v2/status").await?;
@@ -46,7 +54,12 @@ impl Alertmanager {
         [one, other]
     }
 
-    async fn start_in(webhook: &str, cluster: Option<SocketAddr>, peers: &[SocketAddr]) -> Self {
+    async fn start_in(
+        webhook: &str,
+        cluster: Option<SocketAddr>,
+        peers: &[SocketAddr],
+        web: Option<&Path>,
+    ) -> Self {
         let data = tempfile::tempdir().expect("a directory");
         let config = format!(
             "route: {{receiver: sink, group_by: [alertname, target], group_wait: 300ms, group_interval: 500ms, repeat_interval: 1h}}\n\
@@ -58,6 +71,7 @@ impl Alertmanager {
             address: free(),
             cluster,
             peers: peers.to_vec(),
+            web: web.map(Path::to_owned),
             data,
         };
         this.restart().await;
@@ -102,8 +116,15 @@ impl Alertmanager {
             .args(self.peers.iter().map(|it| format!("--cluster.peer={it}")))
             .stdout(Stdio::null())
             .stderr(Stdio::null());
+        if let Some(web) = &self.web {
+            command.arg(format!("--web.config.file={}", web.display()));
+        }
         self.process = Some(command.spawn().expect(HOW_TO_INSTALL));
         eventually("Alertmanager is ready", async || {
+            if self.web.is_some() {
+                // It wants a certificate and a password even for this.
+                return TcpStream::connect(self.address).ok().map(drop);
+            }
             let ready = client().get(self.url("-/ready")).send().await.ok()?;
             ready.status().is_success().then_some(())
         })
