@@ -4,6 +4,7 @@
 //! holds active people only.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
@@ -176,6 +177,25 @@ pub struct Uses {
     /// The last use of bare passwords over XML-RPC or JSON-RPC, by the id of somebody active.
     pub passwords: BTreeMap<u32, Timestamp>,
 }
+
+impl Uses {
+    /// For so many days, at a moment, a key had not been used. `None`: that is not known, since it was made before uses were noted, and may
+    /// have been used then.
+    pub fn unused_for(&self, key: &ApiKey, now: Timestamp, days: &Range<i64>) -> Option<bool> {
+        let (least, most) = match self.keys.get(&key.id) {
+            Some(used) => (*used, *used),
+            None => (key.created.max(self.since), key.created),
+        };
+        let idle = |since: Timestamp| now.duration_since(since).as_hours() / 24;
+        let (least, most) = (idle(least), idle(most));
+        let outside = most < days.start || least >= days.end;
+        let inside = least >= days.start && most < days.end;
+        (inside || outside).then_some(inside)
+    }
+}
+
+/// For how many days keys are unused that are counted as such.
+pub const UNUSED_DAYS: [Range<i64>; 2] = [30..90, 90..i64::MAX];
 
 /// What `auth_totp.cidr` says.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::exemption::Exemption;
-use super::facts::{ApiKey, Device, Facts, Known, Scope, TrustedNetworks};
+use super::facts::{ApiKey, Device, Facts, Known, Scope, TrustedNetworks, UNUSED_DAYS};
 use super::vocabulary::{ExemptReason, Factor, Module, PolicyScope, UserType};
 use super::{IdSet, PerType};
 
@@ -546,34 +546,15 @@ fn keys(facts: &Facts, standing: &Standing, rows: &[ApiKey]) -> Keys {
     keys
 }
 
-/// How many of these keys were not used for 30 days, and for 90. Of a key without a noted use, made before uses were noted, it is known
-/// how long it was unused at least and at most: where that leaves open which count it belongs to, neither is known.
+/// How many of these keys were not used for 30 days, and for 90. Where it is not known of one, it is not known how many.
 fn unused(facts: &Facts, working: &[&ApiKey]) -> [Option<u64>; 2] {
-    let Some(uses) = &facts.uses else {
-        return [None; 2];
-    };
-    let bucket = |last: Timestamp| {
-        let idle = facts.now.duration_since(last);
-        [30, 90]
+    UNUSED_DAYS.map(|days| {
+        let uses = facts.uses.as_ref()?;
+        let mut keys = working
             .iter()
-            .filter(|limit| idle >= days(**limit))
-            .count()
-    };
-    let mut counts = [Some(0); 2];
-    for key in working {
-        let (least, most) = match uses.keys.get(&key.id) {
-            Some(used) => (bucket(*used), bucket(*used)),
-            None => (bucket(key.created.max(uses.since)), bucket(key.created)),
-        };
-        for (n, count) in (1..).zip(&mut counts) {
-            if least == n && most == n {
-                *count = count.map(|count| count + 1);
-            } else if (least..=most).contains(&n) {
-                *count = None;
-            }
-        }
-    }
-    counts
+            .map(|key| uses.unused_for(key, facts.now, &days));
+        keys.try_fold(0, |count, unused| Some(count + u64::from(unused?)))
+    })
 }
 
 /// Known once uses have been noted for as long as they count.

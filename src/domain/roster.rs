@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use jiff::SignedDuration;
 
 use super::exemption::Exemption;
-use super::facts::{ApiKey, Facts, Gap, Known, Scope};
+use super::facts::{ApiKey, Facts, Gap, Known, Scope, UNUSED_DAYS};
 use super::posture::{PasswordRpc, Standing, Terms, password_rpc};
 use super::vocabulary::{ExemptReason, Factor, UserType, vocabulary};
 use super::{IdSet, PerType};
@@ -63,6 +63,10 @@ vocabulary! {
         Ge365d = "ge_365d",
         /// Working, without a date.
         WithoutExpiry = "without_expiry",
+        /// Working, unused for 30 to 90 days.
+        Unused30To90d = "unused_30d_90d",
+        /// Working, unused for 90 days or longer.
+        UnusedGe90d = "unused_ge_90d",
         /// Working, and ends within 30 days.
         Expiring = "expiring",
         /// Working, of people in a role, exempt or not.
@@ -132,6 +136,9 @@ pub enum Unlisted {
     /// No exported family needs it, so that polls do not ask for it.
     #[error("{0} are not asked for: metrics.disable switches off all families that need them")]
     NotAsked(&'static str),
+    /// Odoo itself does not record when a key is used.
+    #[error("it is not known when keys were last used")]
+    UseNotNoted,
     /// The configuration has no such role.
     #[error("there is no role '{0}'")]
     NoSuchRole(String),
@@ -245,6 +252,17 @@ impl Roster {
         let chosen = |keep: &dyn Fn(&ApiKey) -> bool| -> Result<Vec<&ApiKey>, Unlisted> {
             Ok(rows.iter().filter(|key| keep(key)).collect())
         };
+        let unused = |which: usize| {
+            let uses = self.facts.uses.as_ref().ok_or(Unlisted::UseNotNoted)?;
+            let mut keys = Vec::new();
+            for key in rows.iter().filter(|key| working(key)) {
+                let unused = uses.unused_for(key, now, &UNUSED_DAYS[which]);
+                if unused.ok_or(Unlisted::UseNotNoted)? {
+                    keys.push(key);
+                }
+            }
+            Ok(keys)
+        };
         match state {
             KeyState::Working => chosen(&working),
             KeyState::Unrestricted => {
@@ -255,6 +273,8 @@ impl Roster {
             KeyState::From90To365d => chosen(&|key| aged(key, 90, 365)),
             KeyState::Ge365d => chosen(&|key| aged(key, 365, 0)),
             KeyState::WithoutExpiry => chosen(&|key| working(key) && key.expires.is_none()),
+            KeyState::Unused30To90d => unused(0),
+            KeyState::UnusedGe90d => unused(1),
             KeyState::Expiring => {
                 let soon = |key: &ApiKey| {
                     key.expires

@@ -414,6 +414,37 @@ async fn keys_are_listed_with_owners_and_never_the_key() {
 }
 
 #[tokio::test]
+async fn keys_show_their_last_use_where_it_is_noted() {
+    let unused = KeysQuery {
+        state: Some(KeyState::UnusedGe90d),
+        ..KeysQuery::default()
+    };
+    let mut world = lived_in(&Recipe::new(19, 3));
+    world.install("mfa_auditor");
+    world.install("mfa_auditor_use");
+    world.uses.since = NOW - 200 * DAY;
+    let keys: Vec<u32> = world.keys().map(|key| key.id).collect();
+    world.uses.keys = keys.iter().map(|key| (*key, NOW - 91 * DAY)).collect();
+    world.uses.keys.insert(keys[0], NOW - DAY);
+    let staged = Staged::new(world, AccountKind::Full, "").await;
+    let page = staged.directory.keys("erp", &unused).await.expect("a list");
+    let counted = staged.posture.keys.as_ref().expect("known").unused[1];
+    assert_eq!(Some(page.total), counted);
+    assert!(page.total > 0 && page.uses_noted_since.is_some());
+    assert!(
+        page.keys
+            .iter()
+            .all(|key| key.id != keys[0] && key.last_use.is_some())
+    );
+
+    let staged = Staged::new(lived_in(&Recipe::new(19, 3)), AccountKind::Full, "").await;
+    let refused = staged.directory.keys("erp", &unused).await;
+    assert_eq!(refused, Err(Refused::Unlisted(Unlisted::UseNotNoted)));
+    let page = staged.directory.keys("erp", &KeysQuery::default()).await;
+    assert_eq!(page.expect("a list").uses_noted_since, None);
+}
+
+#[tokio::test]
 async fn what_is_not_known_completely_is_refused_with_what_to_grant() {
     let mut world = lived_in(&Recipe::new(18, 2));
     let person = world.hire(Kind::Internal);

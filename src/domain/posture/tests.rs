@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::exemption::Matcher;
-use crate::domain::facts::{Companion, People, PortalGroups, Server};
+use crate::domain::facts::{Companion, People, PortalGroups, Server, Uses};
 use crate::domain::roster::{InRole, KeyState, Roster, State, Wanted};
 use crate::domain::vocabulary::Api;
 
@@ -207,11 +207,18 @@ proptest! {
         people in prop::collection::vec(somebody(), 0..60),
         accepted in accepted(),
         policy in policy(),
+        noted in prop::option::of((0i64..300, prop::collection::btree_map(100u32..160, 0i64..300, 0..60))),
     ) {
         let people: Vec<(u32, Somebody)> = (100..).zip(people).collect();
         let exemptions = exemption();
         let terms = Terms { accepted: &accepted, exemptions: &exemptions };
-        let facts = facts(&people, policy);
+        let before = |days: i64| now() - SignedDuration::from_hours(24 * days);
+        let uses = noted.map(|(since, used)| Uses {
+            since: before(since),
+            keys: used.into_iter().map(|(key, days)| (key, before(days.min(since)))).collect(),
+            passwords: BTreeMap::new(),
+        });
+        let facts = Facts { uses, ..facts(&people, policy) };
         let standing = Standing::of(&facts, &terms);
         let posture = Posture::of(&facts, &terms, &standing).expect("facts of one moment fit together");
         let roster = Roster::new(facts, standing, &terms);
@@ -259,13 +266,16 @@ proptest! {
             prop_assert_eq!(in_role(State::Exempt, name), role.exempt);
         }
         let keys = posture.keys.as_ref().expect("known");
-        let listed = |state| roster.keys(state).expect("known").len() as u64;
+        let listed = |state| Some(roster.keys(state).ok()?.len() as u64);
         let working = keys.unrestricted + keys.rpc + keys.other;
         let numbers = [
-            working, keys.unrestricted, keys.by_age[0], keys.by_age[1], keys.by_age[2], keys.by_age[3], keys.without_expiry,
-            keys.expiring[0] + keys.expiring[1], keys.of_privileged.expect("known"), keys.of_unprotected.expect("known"),
-            keys.of_archived, keys.expired,
+            Some(working), Some(keys.unrestricted), Some(keys.by_age[0]), Some(keys.by_age[1]), Some(keys.by_age[2]), Some(keys.by_age[3]),
+            Some(keys.without_expiry), keys.unused[0], keys.unused[1], Some(keys.expiring[0] + keys.expiring[1]), keys.of_privileged,
+            keys.of_unprotected, Some(keys.of_archived), Some(keys.expired),
         ];
+        if roster.facts.uses.is_none() {
+            prop_assert_eq!(keys.unused, [None; 2]);
+        }
         prop_assert_eq!(KeyState::ALL.iter().map(|state| listed(*state)).collect::<Vec<_>>(), numbers);
     }
 

@@ -32,6 +32,8 @@ pub struct KeysPage {
     /// Which part this is.
     #[serde(flatten)]
     pub slice: Slice,
+    /// Since when the Odoo module `mfa_auditor_use` notes uses; `null`: it does not.
+    pub uses_noted_since: Option<Timestamp>,
     /// This part of it.
     pub keys: Vec<ListedKey>,
 }
@@ -49,6 +51,8 @@ pub struct ListedKey {
     pub created: Timestamp,
     /// Its date, if it has one.
     pub expires: Option<Timestamp>,
+    /// When it was last used, to the hour; `null`: not since uses are noted.
+    pub last_use: Option<Timestamp>,
     /// Its age in days, at the poll.
     pub age_days: i64,
     /// Whether its date had passed, at the poll.
@@ -84,6 +88,7 @@ impl Directory {
             counted,
             total: keys.len() as u64,
             slice,
+            uses_noted_since: asked.roster.facts.uses.as_ref().map(|uses| uses.since),
             keys: asked.listed_keys(slice.of(&keys)).await?,
         })
     }
@@ -183,12 +188,14 @@ impl Asked {
         owner: Option<&Person>,
     ) -> ListedKey {
         let (roster, now) = (&self.roster, self.roster.facts.now);
+        let uses = roster.facts.uses.as_ref();
         ListedKey {
             id: key.id,
             name: name.map(|it| it.name.clone()),
             scope: name.and_then(|it| it.scope.clone()),
             created: key.created,
             expires: key.expires,
+            last_use: uses.and_then(|uses| uses.keys.get(&key.id).copied()),
             age_days: now.duration_since(key.created).as_hours() / 24,
             expired: key.expires.is_some_and(|end| end <= now),
             owner: key.owner,
@@ -206,15 +213,16 @@ impl Asked {
     }
 }
 
-impl Row<14> for ListedKey {
+impl Row<15> for ListedKey {
     type Of = ApiKey;
 
-    const HEADER: [&'static str; 14] = [
+    const HEADER: [&'static str; 15] = [
         "id",
         "name",
         "scope",
         "created",
         "expires",
+        "last_use",
         "age_days",
         "expired",
         "owner",
@@ -226,13 +234,14 @@ impl Row<14> for ListedKey {
         "owner_url",
     ];
 
-    fn cells(&self) -> [String; 14] {
+    fn cells(&self) -> [String; 15] {
         [
             self.id.to_string(),
             self.name.clone().unwrap_or_default(),
             self.scope.clone().unwrap_or_default(),
             self.created.to_string(),
             self.expires.map(|at| at.to_string()).unwrap_or_default(),
+            self.last_use.map(|at| at.to_string()).unwrap_or_default(),
             self.age_days.to_string(),
             yes_or_no(Some(self.expired)),
             self.owner.to_string(),

@@ -90,7 +90,8 @@ impl Refused {
     /// As a client of HTTP is told.
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::NoSuchTarget(_) | Self::Unlisted(Unlisted::NoSuchRole(_)) => {
+            Self::NoSuchTarget(_)
+            | Self::Unlisted(Unlisted::NoSuchRole(_) | Unlisted::UseNotNoted) => {
                 StatusCode::NOT_FOUND
             }
             Self::Odoo(_) => StatusCode::BAD_GATEWAY,
@@ -108,6 +109,9 @@ impl Refused {
             Self::Down(_) => "the target's page says why; names are read once a poll succeeds",
             Self::Unlisted(Unlisted::Missing { gap, .. }) => gap.grant,
             Self::Unlisted(Unlisted::NotAsked(_)) => "take one of these families out of it",
+            Self::Unlisted(Unlisted::UseNotNoted) => {
+                "the Odoo module mfa_auditor_use notes it (docs/odoo-addons.md), and must have done so for as long as is asked for"
+            }
             Self::Unlisted(Unlisted::NoSuchRole(_)) => {
                 "the target's page names the roles that there are"
             }

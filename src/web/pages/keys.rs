@@ -19,7 +19,7 @@ use crate::web::access::Role;
 use crate::web::directory::{Direction, KeysPage, KeysQuery, ListedKey, SortKeys};
 
 /// Rows of the numbers, and how they are called.
-const STATES: [(KeyState, &str); 12] = [
+const STATES: [(KeyState, &str); 14] = [
     (KeyState::Working, "Working"),
     (KeyState::Unrestricted, "Working, without a scope"),
     (KeyState::OfPrivileged, "Working, of privileged people"),
@@ -29,6 +29,11 @@ const STATES: [(KeyState, &str); 12] = [
     ),
     (KeyState::WithoutExpiry, "Working, without an end"),
     (KeyState::Expiring, "Working, ending within 30 days"),
+    (KeyState::Unused30To90d, "Working, unused for 30 to 90 days"),
+    (
+        KeyState::UnusedGe90d,
+        "Working, unused for 90 days and longer",
+    ),
     (KeyState::Lt30d, "Working, younger than 30 days"),
     (KeyState::From30To90d, "Working, 30 to 90 days old"),
     (KeyState::From90To365d, "Working, 90 to 365 days old"),
@@ -173,6 +178,7 @@ impl Page {
             Column::plain("Opens", ""),
             Column::plain("Created", ""),
             sorts("Age, days", "n", SortKeys::Age),
+            Column::plain("Last use", ""),
             sorts("Ends", "", SortKeys::Expiry),
         ]
     }
