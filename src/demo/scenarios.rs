@@ -5,11 +5,11 @@ use std::{fmt, io, time::Duration};
 use tokio::task::JoinHandle;
 
 use super::{
-    clock::Clock,
+    clock::{Clock, Time},
     fault::Fault,
     life::{Life, Pace},
     server::{ServerOptions, SimServer},
-    world::{AccountKind, Recipe, World},
+    world::{AccountKind, Recipe, Uses, World},
 };
 
 /// What a configuration needs to know of a simulated server.
@@ -78,6 +78,11 @@ pub async fn start_demo(seed: u64) -> io::Result<Demo> {
         })
         .await?;
         let mut world = World::build(&recipe, Clock::system());
+        if name == "healthy19" {
+            world.install("mfa_auditor");
+            world.install("mfa_auditor_use");
+            world.uses = uses(&world);
+        }
         let account = world.add_account(kind, "mfa-auditor");
         server.add_database("prod", world);
         targets.push(DemoTarget {
@@ -106,6 +111,17 @@ pub async fn start_demo(seed: u64) -> io::Result<Demo> {
         _life: Life::start(databases, seed, Pace::default()),
         flaky,
     })
+}
+
+/// As the module noted them for 200 days: of each key one use, or none.
+fn uses(world: &World) -> Uses {
+    let before = |days: Time| world.now() - days * 86_400;
+    let used = world.keys().filter(|key| key.id % 5 != 0);
+    Uses {
+        since: before(200),
+        keys: used.map(|key| (key.id, before(key.id * 7 % 130))).collect(),
+        passwords: [(2, before(3))].into(),
+    }
 }
 
 /// A well-kept company on 19, over JSON-2, with a policy for employees.

@@ -561,6 +561,9 @@ async fn the_exporter_itself() {
     # HELP odoo_mfa_exporter_store_errors Operations of the store that failed.
     # TYPE odoo_mfa_exporter_store_errors counter
     odoo_mfa_exporter_store_errors_total 0
+    # HELP odoo_mfa_exporter_series_dropped Series that were not exported because of a limit.
+    # TYPE odoo_mfa_exporter_series_dropped counter
+    odoo_mfa_exporter_series_dropped_total 0
     "##);
 
     let process: BTreeMap<String, f64> = Text::read(&text)

@@ -137,8 +137,7 @@ fn series(family: &Family, target: &TargetSnapshot) -> Option<usize> {
                 of(counters, samples);
             }
         }
-        Source::TargetLater => {}
-        Source::Exporter(_) | Source::ExporterLater => return None,
+        Source::Exporter(_) => return None,
     }
     Some(count)
 }

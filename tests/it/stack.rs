@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use odoo_mfa_exporter::config::{Config, Env, FileContent};
 use odoo_mfa_exporter::demo::{Demo, DemoTarget, Fault, start_demo};
-use odoo_mfa_exporter::exposition::catalogue::{Family, Source, family};
+use odoo_mfa_exporter::exposition::catalogue::{Family, family};
 use odoo_mfa_exporter::runtime::Daemon;
 use odoo_mfa_exporter::store::{Limits, Location, Store};
 use serde_json::{Value, json};
@@ -87,7 +87,6 @@ async fn every_expression_of_rules_and_dashboards_has_an_answer() {
     assert!(unknown.is_empty(), "nothing is called {unknown:?}");
     let mut unanswered: Vec<_> = expressions
         .into_iter()
-        .filter(|expression| !expression.reads_what_comes_later())
         .flat_map(Expression::wanted)
         .collect();
 
@@ -141,17 +140,6 @@ impl Expression {
             place: text(&rule["name"]).into(),
             variants: vec![text(&rule["query"]).into()],
         }
-    }
-
-    /// Whether no code makes what it reads yet. As soon as some does, the catalogue says so, and an answer is due.
-    fn reads_what_comes_later(&self) -> bool {
-        let sources = selectors(&self.variants[0])
-            .into_iter()
-            .filter_map(|selector| family_of(name_of(selector)))
-            .map(|family| family.source);
-        sources
-            .into_iter()
-            .any(|source| matches!(source, Source::TargetLater | Source::ExporterLater))
     }
 
     /// What must have an answer: itself, or each selector of what is quiet.
@@ -286,10 +274,6 @@ fn selectors(expression: &str) -> Vec<&str> {
         rest = &rest[end..];
     }
     found
-}
-
-fn name_of(selector: &str) -> &str {
-    selector.split('{').next().unwrap_or(selector)
 }
 
 /// The family of a sample's name.

@@ -157,7 +157,8 @@ pub const SECTION: Section = Section {
             "odoo_mfa_exporter_series_dropped_total",
             "Series that were not exported because of a limit.",
         )
-        .exporter_later(),
+        .notes("There is no such limit: always 0.")
+        .exporter(|_, samples| samples.add(&[], 0)),
     ],
 };
 

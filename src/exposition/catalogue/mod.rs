@@ -1,7 +1,6 @@
 //! The one declaration of every metric family: name, type, unit, help, labels, and where its samples come from.
 //!
-//! The encoders, the reference in `docs/metrics.md` and the checks of rules and dashboards all read it. A family whose source does
-//! not exist yet is declared all the same, and has no samples.
+//! The encoders, the reference in `docs/metrics.md` and the checks of rules and dashboards all read it.
 
 mod enforcement;
 mod exporter;
@@ -85,12 +84,8 @@ pub enum Source {
     Posture(fn(&Posture, &mut Samples)),
     /// The counters of a target: they stay while polls fail.
     Counters(fn(&Counters, &mut Samples)),
-    /// A target, by code that does not exist yet.
-    TargetLater,
     /// The exporter.
     Exporter(fn(&ExporterReading, &mut Samples)),
-    /// The exporter, by code that does not exist yet.
-    ExporterLater,
 }
 
 /// Every family.
@@ -123,10 +118,8 @@ impl Family {
     /// Whether its samples carry the labels of a target.
     pub fn is_of_targets(&self) -> bool {
         match self.source {
-            Source::Target(_) | Source::Posture(_) | Source::Counters(_) | Source::TargetLater => {
-                true
-            }
-            Source::Exporter(_) | Source::ExporterLater => false,
+            Source::Target(_) | Source::Posture(_) | Source::Counters(_) => true,
+            Source::Exporter(_) => false,
         }
     }
 
@@ -137,7 +130,7 @@ impl Family {
             help,
             notes: "",
             labels: &[],
-            source: Source::TargetLater,
+            source: Source::Target(|_, _| {}),
         }
     }
 
@@ -180,11 +173,6 @@ impl Family {
 
     const fn exporter(mut self, read: fn(&ExporterReading, &mut Samples)) -> Self {
         self.source = Source::Exporter(read);
-        self
-    }
-
-    const fn exporter_later(mut self) -> Self {
-        self.source = Source::ExporterLater;
         self
     }
 }
