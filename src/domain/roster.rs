@@ -145,11 +145,11 @@ pub enum Unlisted {
 }
 
 impl Roster {
-    /// Keeps what a poll found.
-    pub fn new(facts: Facts, standing: Standing, terms: &Terms) -> Self {
+    /// Keeps what a poll found, in copies: what grew while it was read takes a third more than it holds, a copy does not.
+    pub fn new(facts: &Facts, standing: &Standing, terms: &Terms) -> Self {
         Self {
-            facts,
-            standing,
+            facts: facts.clone(),
+            standing: standing.clone(),
             accepted: terms.accepted.clone(),
             exemptions: terms.exemptions.to_vec(),
         }

@@ -25,11 +25,11 @@ pub(super) struct GroupRow {
 
 impl Groups {
     /// Reads the rows, and the XML ids that Odoo gave for their ids.
-    pub(super) fn new(rows: &[GroupRow], xml_ids: &BTreeMap<u32, String>) -> Self {
+    pub(super) fn new<'a>(rows: &[GroupRow], xml_id: impl Fn(u32) -> Option<&'a str>) -> Self {
         let mut groups = Self::default();
         for row in rows {
-            if let Some(xml_id) = xml_ids.get(&row.id) {
-                groups.by_xml_id.insert(xml_id.clone(), row.id);
+            if let Some(xml_id) = xml_id(row.id) {
+                groups.by_xml_id.insert(xml_id.to_owned(), row.id);
             }
             groups.implying.entry(row.id).or_default().push(row.id);
             for implied in row

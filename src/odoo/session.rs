@@ -1,6 +1,7 @@
 //! What is worth remembering of a server between two polls: its version, the account's id, who is no person, which group is which.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -25,8 +26,8 @@ pub struct Session {
     pub(super) keys_expire: bool,
     /// Which of the fields that some version or module lacks `res.users` has, and whether a domain with them is obeyed.
     fields: BTreeMap<String, Field>,
-    /// XML ids of the groups that were there last.
-    xml_ids: BTreeMap<u32, String>,
+    /// XML ids of the groups that were there last, by their ids, in order.
+    xml_ids: Box<[(u32, Arc<str>)]>,
 }
 
 /// A field of `res.users`.
@@ -98,7 +99,7 @@ impl Session {
             uid,
             pseudo,
             fields: BTreeMap::new(),
-            xml_ids: BTreeMap::new(),
+            xml_ids: Box::default(),
         })
     }
 
@@ -159,15 +160,39 @@ impl Session {
             .named("order", "id")
             .with_archived();
         let rows: Vec<GroupRow> = self.call(transport, rows, "res.groups").await?;
-        if !rows.iter().all(|row| self.xml_ids.contains_key(&row.id))
-            || rows.len() != self.xml_ids.len()
+        if !rows.iter().all(|row| self.xml_id(row.id).is_some()) || rows.len() != self.xml_ids.len()
         {
             let ids: Vec<u32> = rows.iter().map(|row| row.id).collect();
-            self.xml_ids =
+            let xml_ids =
                 external_ids(transport, self.server.api, self.uid, "res.groups", &ids).await?;
+            self.xml_ids = xml_ids
+                .into_iter()
+                .map(|(id, it)| (id, shared(&it)))
+                .collect();
         }
-        Ok(Groups::new(&rows, &self.xml_ids))
+        Ok(Groups::new(&rows, |id| self.xml_id(id)))
     }
+
+    fn xml_id(&self, group: u32) -> Option<&str> {
+        let found = self.xml_ids.binary_search_by_key(&group, |(id, _)| *id);
+        found.ok().map(|at| &*self.xml_ids[at].1)
+    }
+}
+
+/// A text of which there is one copy for all sessions: the databases of a fleet call their groups the same.
+fn shared(text: &str) -> Arc<str> {
+    static TEXTS: Mutex<BTreeSet<Arc<str>>> = Mutex::new(BTreeSet::new());
+    let mut texts = TEXTS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = texts.get(text) {
+        return Arc::clone(known);
+    }
+    // Whenever there are twice as many, those are forgotten that no session has any more.
+    if texts.len().is_power_of_two() {
+        texts.retain(|text| Arc::strong_count(text) > 1);
+    }
+    let new: Arc<str> = text.into();
+    texts.insert(Arc::clone(&new));
+    new
 }
 
 /// XML ids of records; an empty one where a record has none.

@@ -274,7 +274,7 @@ impl Poller {
                     accepted: &self.settings.target.accepted_factors,
                     exemptions: &self.settings.target.exemptions,
                 };
-                let roster = Roster::new(polled.facts, polled.standing, &terms);
+                let roster = Roster::new(&polled.facts, &polled.standing, &terms);
                 snapshot.roster = Some(Arc::new(roster));
             }
             Err(error) => {

@@ -221,7 +221,7 @@ proptest! {
         let facts = Facts { uses, ..facts(&people, policy) };
         let standing = Standing::of(&facts, &terms);
         let posture = Posture::of(&facts, &terms, &standing).expect("facts of one moment fit together");
-        let roster = Roster::new(facts, standing, &terms);
+        let roster = Roster::new(&facts, &standing, &terms);
         let everybody = Wanted { state: State::Active, user_type: None, role: None, reason: None };
         let listed = |wanted: &Wanted| {
             let selection = roster.people(wanted).expect("known");

@@ -87,7 +87,11 @@ impl Staged {
             server: Some(polled.facts.server.clone()),
             capabilities: polled.facts.capabilities().into(),
             posture: Some(Arc::clone(&polled.posture)),
-            roster: Some(Arc::new(Roster::new(polled.facts, polled.standing, &terms))),
+            roster: Some(Arc::new(Roster::new(
+                &polled.facts,
+                &polled.standing,
+                &terms,
+            ))),
             ..pending("erp")
         };
         let board = Arc::new(Board::new());
