@@ -1,10 +1,7 @@
 //! Questions about `res.users`: the vocabulary of domains, and the sets, counts and rows that answer them.
 
-use std::fmt;
-use std::marker::PhantomData;
-
-use serde::de::{self, DeserializeOwned, IntoDeserializer, Unexpected, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::{Question, companion};
@@ -290,34 +287,18 @@ impl Many2one {
     }
 }
 
-/// Text, or what is written as text; Odoo writes `false` where a field is empty, whatever its type.
+/// Odoo writes `false` where a field is empty, whatever its type.
 pub(in crate::odoo) fn unless_false<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
-    D: Deserializer<'de>,
-    T: Deserialize<'de>,
+    D: serde::Deserializer<'de>,
+    T: DeserializeOwned,
 {
-    struct TextOrFalse<T>(PhantomData<T>);
-
-    impl<'de, T: Deserialize<'de>> Visitor<'de> for TextOrFalse<T> {
-        type Value = Option<T>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a string or `false`")
-        }
-
-        fn visit_bool<E: de::Error>(self, value: bool) -> Result<Self::Value, E> {
-            if value {
-                return Err(E::invalid_type(Unexpected::Bool(value), &self));
-            }
-            Ok(None)
-        }
-
-        fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-            T::deserialize(text.into_deserializer()).map(Some)
-        }
+    match Value::deserialize(deserializer)? {
+        Value::Bool(false) => Ok(None),
+        value => T::deserialize(value)
+            .map(Some)
+            .map_err(serde::de::Error::custom),
     }
-
-    deserializer.deserialize_any(TextOrFalse(PhantomData))
 }
 
 #[derive(Deserialize)]
