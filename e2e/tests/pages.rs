@@ -9,18 +9,15 @@ use odoo_mfa_exporter_e2e::{Browser, Exporter, OFFICER, Password, READER, Scheme
 const SCREEN: u32 = 1280;
 const PHONE: u32 = 390;
 
-/// Texts of everything that a selector finds, in order.
+/// Texts of everything that a selector finds, in order: of one moment, for a page may be replaced by the next.
 async fn texts(browser: &Browser, selector: &str) -> Vec<String> {
-    let found = browser
-        .client
-        .find_all(Locator::Css(selector))
-        .await
-        .expect("a selector");
-    let mut texts = Vec::new();
-    for element in found {
-        texts.push(element.text().await.expect("text"));
-    }
-    texts
+    let script = "return [...document.querySelectorAll(arguments[0])].map(it => it.innerText)";
+    let found = eventually("a page that stays", async || {
+        let found = browser.client.execute(script, vec![selector.into()]).await;
+        found.ok()
+    })
+    .await;
+    serde_json::from_value(found).expect("texts")
 }
 
 /// As somebody does who types the password in. With a password in its own URL, Chromium shows the page after the redirect without it.
