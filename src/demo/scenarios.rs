@@ -9,7 +9,7 @@ use super::{
     fault::Fault,
     life::{Life, Pace},
     server::{ServerOptions, SimServer},
-    world::{AccountKind, Recipe, Uses, World},
+    world::{AccountKind, Credential, Recipe, Uses, World},
 };
 
 /// What a configuration needs to know of a simulated server.
@@ -117,9 +117,11 @@ pub async fn start_demo(seed: u64) -> io::Result<Demo> {
 fn uses(world: &World) -> Uses {
     let before = |days: Time| world.now() - days * 86_400;
     let used = world.keys().filter(|key| key.id % 5 != 0);
+    // None before it was made.
+    let last_use = |key: &Credential| before(key.id * 7 % 130).max(key.created);
     Uses {
         since: before(200),
-        keys: used.map(|key| (key.id, before(key.id * 7 % 130))).collect(),
+        keys: used.map(|key| (key.id, last_use(key))).collect(),
         passwords: [(2, before(3))].into(),
     }
 }

@@ -137,7 +137,7 @@ pub enum Unlisted {
     #[error("{0} are not asked for: metrics.disable switches off all families that need them")]
     NotAsked(&'static str),
     /// Odoo itself does not record when a key is used.
-    #[error("it is not known when keys were last used")]
+    #[error("uses of keys are not noted, or not for long enough")]
     UseNotNoted,
     /// The configuration has no such role.
     #[error("there is no role '{0}'")]

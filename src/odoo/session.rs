@@ -179,9 +179,10 @@ impl Session {
     }
 }
 
+static TEXTS: Mutex<BTreeSet<Arc<str>>> = Mutex::new(BTreeSet::new());
+
 /// A text of which there is one copy for all sessions: the databases of a fleet call their groups the same.
 fn shared(text: &str) -> Arc<str> {
-    static TEXTS: Mutex<BTreeSet<Arc<str>>> = Mutex::new(BTreeSet::new());
     let mut texts = TEXTS.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(known) = texts.get(text) {
         return Arc::clone(known);
@@ -306,5 +307,17 @@ mod tests {
         );
         assert_eq!(read(json!([])), None);
         assert_eq!(read(json!([null, 0])), None);
+    }
+
+    #[test]
+    fn a_text_is_shared_as_long_as_a_session_has_it() {
+        let kept = shared("kept");
+        for number in 0..5_000 {
+            shared(&format!("dropped {number}"));
+        }
+        assert!(Arc::ptr_eq(&kept, &shared("kept")));
+        let texts = TEXTS.lock().expect("no test panicked");
+        let dropped = texts.iter().filter(|text| text.starts_with("dropped "));
+        assert!(dropped.count() < 2_500);
     }
 }

@@ -110,7 +110,7 @@ impl Refused {
             Self::Unlisted(Unlisted::Missing { gap, .. }) => gap.grant,
             Self::Unlisted(Unlisted::NotAsked(_)) => "take one of these families out of it",
             Self::Unlisted(Unlisted::UseNotNoted) => {
-                "the Odoo module mfa_auditor_use notes it (docs/odoo-addons.md), and must have done so for as long as is asked for"
+                "the Odoo module mfa_auditor_use notes them from its installation on (docs/odoo-addons.md)"
             }
             Self::Unlisted(Unlisted::NoSuchRole(_)) => {
                 "the target's page names the roles that there are"
