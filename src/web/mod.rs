@@ -24,10 +24,10 @@ mod readiness;
 mod server;
 
 pub use control::Control;
-pub use metrics::{MetricsPath, UnusablePath};
+pub use metrics::{MetricsPath, Routes, UnusablePath};
 pub use problem::Problem;
 pub use readiness::{Readiness, ReadinessLatch, Unpolled};
-pub use server::{Connection, Limits, serve, serve_within};
+pub use server::{Answers, Connection, Limits, serve, serve_within};
 
 use std::sync::Arc;
 
@@ -70,12 +70,10 @@ pub struct App {
 }
 
 /// All routes.
-pub fn router(app: App) -> Router {
-    let metrics_path = app.metrics_path.to_string();
+pub fn router(app: App) -> Routes {
     let app = Arc::new(app);
-    Router::new()
+    let others = Router::new()
         .merge(pages::routes())
-        .route(&metrics_path, get(metrics::scrape))
         .route("/probe", get(probe::probe))
         .route("/sd", get(probe::discover))
         .route("/sign-in", get(sign_in))
@@ -88,15 +86,15 @@ pub fn router(app: App) -> Router {
         .route("/-/ready", get(readiness::answer))
         .merge(api::routes())
         .fallback(async |uri: Uri| refusal(uri.path(), StatusCode::NOT_FOUND, "not found"))
-        .method_not_allowed_fallback(async |uri: Uri| {
-            refusal(
-                uri.path(),
-                StatusCode::METHOD_NOT_ALLOWED,
-                "another method is wanted",
-            )
-        })
+        .method_not_allowed_fallback(async |uri: Uri| wrong_method(&uri))
         .layer(access::Guard::new(&app))
-        .with_state(app)
+        .with_state(Arc::clone(&app));
+    Routes::new(app, others)
+}
+
+fn wrong_method(uri: &Uri) -> Response {
+    let (path, status) = (uri.path(), StatusCode::METHOD_NOT_ALLOWED);
+    refusal(path, status, "another method is wanted")
 }
 
 impl App {

@@ -43,35 +43,25 @@ const CLASSIC: ContentType = ContentType {
 
 /// The content type for a request: the preferred one of those that it names, else the classic text.
 pub fn content_type(request: &HeaderMap) -> ContentType {
-    let ranges: Vec<Item> = items(request, header::ACCEPT).collect();
-    let weight_of = |offered: &ContentType| {
-        ranges
-            .iter()
-            .filter(|range| range.is(offered.media_type))
-            .filter(|range| {
-                range
-                    .parameter("version")
-                    .is_none_or(|wanted| wanted == offered.version)
-            })
-            .map(|range| range.weight)
-            .max()
-            .unwrap_or(0)
-    };
-    OFFERED
-        .into_iter()
-        .rev()
-        .map(|offered| (weight_of(&offered), offered))
-        .max_by_key(|(weight, _)| *weight)
-        .filter(|(weight, _)| *weight > 0)
-        .map_or(CLASSIC, |(_, offered)| offered)
+    let mut weights = [0; OFFERED.len()];
+    for range in items(request, header::ACCEPT) {
+        for (weight, offered) in weights.iter_mut().zip(&OFFERED) {
+            let version = range.parameter("version");
+            if range.is(offered.media_type) && version.is_none_or(|it| it == offered.version) {
+                *weight = range.weight.max(*weight);
+            }
+        }
+    }
+    let best = OFFERED.iter().zip(weights).rev();
+    best.max_by_key(|(_, weight)| *weight)
+        .filter(|(_, weight)| *weight > 0)
+        .map_or(CLASSIC, |(offered, _)| *offered)
 }
 
 /// The coding for a request: gzip, unless it is not wanted or something else is wanted more.
 pub fn coding(request: &HeaderMap) -> Coding {
-    let codings: Vec<Item> = items(request, header::ACCEPT_ENCODING).collect();
     let weight_of = |names: &[&str]| {
-        codings
-            .iter()
+        items(request, header::ACCEPT_ENCODING)
             .find(|coding| names.iter().any(|name| coding.is(name)))
             .map(|coding| coding.weight)
     };
@@ -88,21 +78,23 @@ pub fn coding(request: &HeaderMap) -> Coding {
 /// One item of a list: `name; key=value; q=0.5`.
 struct Item<'a> {
     name: &'a str,
-    parameters: Vec<(&'a str, &'a str)>,
+    /// What follows the name.
+    parameters: &'a str,
     /// In thousandths: `q` has at most three decimals.
     weight: u16,
 }
 
-impl Item<'_> {
+impl<'a> Item<'a> {
     fn is(&self, name: &str) -> bool {
         self.name.eq_ignore_ascii_case(name)
     }
 
-    fn parameter(&self, key: &str) -> Option<&str> {
+    fn parameter(&self, key: &str) -> Option<&'a str> {
         self.parameters
-            .iter()
-            .find(|(name, _)| name.eq_ignore_ascii_case(key))
-            .map(|(_, value)| *value)
+            .split(';')
+            .filter_map(|parameter| parameter.split_once('='))
+            .find(|(name, _)| name.trim().eq_ignore_ascii_case(key))
+            .map(|(_, value)| value.trim().trim_matches('"'))
     }
 }
 
@@ -113,13 +105,10 @@ fn items(request: &HeaderMap, name: HeaderName) -> impl Iterator<Item = Item<'_>
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .map(|item| {
-            let mut parts = item.split(';').map(str::trim);
+            let (name, parameters) = item.split_once(';').unwrap_or((item, ""));
             let mut item = Item {
-                name: parts.next().unwrap_or_default(),
-                parameters: parts
-                    .filter_map(|parameter| parameter.split_once('='))
-                    .map(|(key, value)| (key.trim(), value.trim().trim_matches('"')))
-                    .collect(),
+                name: name.trim(),
+                parameters,
                 weight: 1000,
             };
             if let Some(weight) = item.parameter("q") {

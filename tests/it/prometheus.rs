@@ -24,9 +24,8 @@ async fn a_real_prometheus_reads_both_formats_alike() {
         );
         request
     };
-    let classic = shown
-        .routes()
-        .0
+    let classic = axum::Router::new()
+        .fallback_service(shown.routes().0)
         .layer(axum::middleware::map_request(classic_only));
     let classic = Server::start(classic).await;
     let jobs = [

@@ -9,15 +9,15 @@ use axum::extract::{MatchedPath, Request};
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::Response;
-use futures::future::{BoxFuture, ready};
+use futures::future::BoxFuture;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{Access, Credentials, Reader, Refusal, Role, Rules};
+use super::{Access, Credentials, Reader, Refusal, Role};
 use crate::web::App;
 use crate::web::problem::refusal;
 
-/// What a route needs; the metrics need [`Role::Scrape`]. What is not listed, paths without a route too, needs [`Role::Read`].
+/// What a route needs. What is not listed, paths without a route too, needs [`Role::Read`].
 pub(super) const NEEDS: &[(&str, Option<Role>)] = &[
     ("/-/healthy", None),
     ("/-/ready", None),
@@ -68,7 +68,7 @@ impl<S> Layer<S> for Guard {
     }
 }
 
-/// A guarded route. Not made of a function by axum: that copies route and request more often than all else that a scrape needs.
+/// A guarded route.
 #[derive(Debug, Clone)]
 pub(in crate::web) struct Guarded<S> {
     app: Arc<App>,
@@ -88,29 +88,33 @@ where
         self.routes.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request) -> Self::Future {
+    fn call(&mut self, request: Request) -> Self::Future {
         let app = Arc::clone(&self.app);
-        match admit(&app, &mut request) {
-            Ok(None) => {
-                let answer = self.routes.call(request);
-                Box::pin(async move { answer.await.map(|it| complete(&app, it)) })
-            }
-            Ok(Some(unverified)) => {
-                let mut routes = self.routes.clone();
-                Box::pin(async move {
-                    let answer = match unverified.verify(&app, &mut request).await {
-                        Ok(()) => routes.call(request).await,
-                        Err(refused) => Ok(refused.answer(&app.access, request.uri().path())),
-                    };
-                    answer.map(|it| complete(&app, it))
-                })
-            }
-            Err(refused) => {
-                let answer = refused.answer(&app.access, request.uri().path());
-                Box::pin(ready(Ok(complete(&app, answer))))
-            }
-        }
+        let next = self.routes.clone();
+        let mut routes = std::mem::replace(&mut self.routes, next);
+        Box::pin(async move {
+            let route = request.extensions().get::<MatchedPath>();
+            let role = needs(route.map(MatchedPath::as_str));
+            guard(&app, request, role, |request| routes.call(request)).await
+        })
     }
+}
+
+/// Answers a request, if whoever sent it has the role that this needs, and sets the headers that every answer has.
+pub(in crate::web) async fn guard<B, F>(
+    app: &App,
+    mut request: Request<B>,
+    role: Option<Role>,
+    answer: impl FnOnce(Request<B>) -> F,
+) -> Result<Response, Infallible>
+where
+    F: Future<Output = Result<Response, Infallible>>,
+{
+    let response = match admit(app, &mut request, role).await {
+        Ok(()) => answer(request).await?,
+        Err(refused) => refused.answer(&app.access, request.uri().path()),
+    };
+    Ok(complete(app, response))
 }
 
 /// Sets the headers that every answer has.
@@ -139,15 +143,8 @@ enum Refused {
     Forbidden(Role),
 }
 
-/// A request that may pass if a password is right, and whoever says it may do this.
-struct Unverified {
-    rules: Arc<Rules>,
-    credentials: Credentials,
-    role: Role,
-}
-
-/// Lets a request pass with its [`Reader`], unless somebody has to be verified before.
-fn admit(app: &App, request: &mut Request) -> Result<Option<Unverified>, Refused> {
+/// Lets a request pass, with its [`Reader`] where somebody has to be known.
+async fn admit<B>(app: &App, request: &mut Request<B>, role: Option<Role>) -> Result<(), Refused> {
     if length(request.uri()) > URI {
         return Err(Refused::UriTooLong);
     }
@@ -157,41 +154,30 @@ fn admit(app: &App, request: &mut Request) -> Result<Option<Unverified>, Refused
     if changes_something(request.method()) && is_cross_site(request.headers(), request.uri()) {
         return Err(Refused::CrossSite);
     }
-    let route = request.extensions().get::<MatchedPath>();
-    let Some(role) = needs(route.map(MatchedPath::as_str), app) else {
-        return Ok(None);
+    let Some(role) = role else {
+        return Ok(());
     };
     let rules = app.access.rules();
     let passes = |bucket: &super::Bucket| bucket.take(Instant::now());
     if !rules.bucket.as_ref().is_none_or(passes) {
         return Err(Refused::TooManyRequests);
     }
-    if !rules.web.users.is_empty()
-        && let Some(credentials) = Credentials::of(request.headers())
-    {
-        return Ok(Some(Unverified {
-            rules,
-            credentials,
-            role,
-        }));
-    }
-    let reader = rules.without_password(request.extensions().get());
-    pass(app, request, reader, role).map(|()| None)
-}
-
-impl Unverified {
-    async fn verify(self, app: &App, request: &mut Request) -> Result<(), Refused> {
-        let reader = app.access.reader(&self.rules, &self.credentials).await;
-        let reader = reader.map_err(|why| match why {
-            Refusal::Unauthorized => Refused::Unauthorized,
-            Refusal::Busy => Refused::TooManyRequests,
-        })?;
-        pass(app, request, reader, self.role)
-    }
+    let credentials = (!rules.web.users.is_empty()).then(|| Credentials::of(request.headers()));
+    let reader = match credentials.flatten() {
+        None => rules.without_password(request.extensions().get()),
+        Some(credentials) => {
+            let reader = app.access.reader(&rules, &credentials).await;
+            reader.map_err(|why| match why {
+                Refusal::Unauthorized => Refused::Unauthorized,
+                Refusal::Busy => Refused::TooManyRequests,
+            })?
+        }
+    };
+    pass(app, request, reader, role)
 }
 
 /// Lets a request pass if whoever sent it may do what it needs.
-fn pass(app: &App, request: &mut Request, reader: Reader, role: Role) -> Result<(), Refused> {
+fn pass<B>(app: &App, request: &mut Request<B>, reader: Reader, role: Role) -> Result<(), Refused> {
     let unknown = reader.user().is_none() && app.access.asks_for_passwords();
     // Where there are users, whoever changes something is one of them, even if everybody may read.
     if unknown && (changes_something(request.method()) || !reader.may(role)) {
@@ -204,14 +190,8 @@ fn pass(app: &App, request: &mut Request, reader: Reader, role: Role) -> Result<
     Ok(())
 }
 
-fn needs(route: Option<&str>, app: &App) -> Option<Role> {
-    let Some(route) = route else {
-        return Some(Role::Read);
-    };
-    if route == app.metrics_path.as_str() {
-        return Some(Role::Scrape);
-    }
-    let listed = NEEDS.iter().find(|(path, _)| *path == route);
+fn needs(route: Option<&str>) -> Option<Role> {
+    let listed = NEEDS.iter().find(|(path, _)| Some(*path) == route);
     listed.map_or(Some(Role::Read), |(_, needs)| *needs)
 }
 

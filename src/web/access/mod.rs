@@ -23,7 +23,7 @@ use crate::config;
 use crate::config::web_file::{CertificateNames, ServerTls, WebConfig};
 use basic::{Credentials, Passwords};
 use bucket::Bucket;
-pub(super) use guard::{CHALLENGE, Guard};
+pub(super) use guard::{CHALLENGE, Guard, guard};
 
 /// What somebody may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,14 +1,19 @@
 //! Serves the routes, over HTTP or HTTPS, within limits.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum::Router;
+use axum::ServiceExt;
+use axum::http::Request;
+use axum::response::Response;
 use axum_server::Handle;
+use hyper::body::Incoming;
 use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use tower_service::Service;
 
 use super::access::Access;
 pub use connection::Connection;
@@ -47,13 +52,30 @@ impl Default for Limits {
     }
 }
 
+/// What answers requests: [`Routes`](super::Routes), or a router of axum's.
+pub trait Answers:
+    Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send>
+    + Clone
+    + Send
+    + 'static
+{
+}
+
+impl<S> Answers for S where
+    S: Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + 'static
+{
+}
+
 /// Serves the routes until it is told to stop; then lets running requests end, for a few seconds at most.
 ///
 /// # Errors
 /// When the listener cannot be used.
-pub async fn serve(
+pub async fn serve<S: Answers>(
     listener: TcpListener,
-    routes: Router,
+    routes: S,
     access: Access,
     shutdown: CancellationToken,
 ) -> io::Result<()> {
@@ -64,10 +86,10 @@ pub async fn serve(
 ///
 /// # Errors
 /// When the listener cannot be used.
-pub async fn serve_within(
+pub async fn serve_within<S: Answers>(
     limits: Limits,
     listener: TcpListener,
-    routes: Router,
+    routes: S,
     access: Access,
     shutdown: CancellationToken,
 ) -> io::Result<()> {
@@ -94,7 +116,7 @@ pub async fn serve_within(
         .max_concurrent_streams(STREAMS)
         .max_header_list_size(u32::try_from(limits.head).unwrap_or(u32::MAX));
     tokio::select! {
-        ended = server.serve(routes.into_make_service()) => return ended,
+        ended = server.serve(ServiceExt::<Request<Incoming>>::into_make_service(routes)) => return ended,
         // From here on nothing is accepted: where systemd holds the socket, connections wait for the next process.
         () = shutdown.cancelled() => {}
     }
