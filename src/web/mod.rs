@@ -71,9 +71,11 @@ pub struct App {
 
 /// All routes.
 pub fn router(app: App) -> Routes {
+    let metrics_path = app.metrics_path.to_string();
     let app = Arc::new(app);
-    let others = Router::new()
+    let router = Router::new()
         .merge(pages::routes())
+        .route(&metrics_path, get(metrics::scrape))
         .route("/probe", get(probe::probe))
         .route("/sd", get(probe::discover))
         .route("/sign-in", get(sign_in))
@@ -86,15 +88,16 @@ pub fn router(app: App) -> Routes {
         .route("/-/ready", get(readiness::answer))
         .merge(api::routes())
         .fallback(async |uri: Uri| refusal(uri.path(), StatusCode::NOT_FOUND, "not found"))
-        .method_not_allowed_fallback(async |uri: Uri| wrong_method(&uri))
+        .method_not_allowed_fallback(async |uri: Uri| {
+            refusal(
+                uri.path(),
+                StatusCode::METHOD_NOT_ALLOWED,
+                "another method is wanted",
+            )
+        })
         .layer(access::Guard::new(&app))
         .with_state(Arc::clone(&app));
-    Routes::new(app, others)
-}
-
-fn wrong_method(uri: &Uri) -> Response {
-    let (path, status) = (uri.path(), StatusCode::METHOD_NOT_ALLOWED);
-    refusal(path, status, "another method is wanted")
+    Routes::new(app, router)
 }
 
 impl App {

@@ -453,6 +453,7 @@ async fn versions_suites_and_http2_are_as_configured() {
     let cacert = directory.path().join("ca.crt").display().to_string();
     for (tls, http, arguments, expected) in [
         ("", "", &["--http2"][..], Some("2 200")),
+        ("", "", &["--http2", "--head"], Some("2 200")),
         (
             "",
             "http_server_config: {http2: false}",

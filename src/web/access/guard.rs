@@ -17,7 +17,7 @@ use super::{Access, Credentials, Reader, Refusal, Role};
 use crate::web::App;
 use crate::web::problem::refusal;
 
-/// What a route needs. What is not listed, paths without a route too, needs [`Role::Read`].
+/// What a route needs; the metrics need [`Role::Scrape`]. What is not listed, paths without a route too, needs [`Role::Read`].
 pub(super) const NEEDS: &[(&str, Option<Role>)] = &[
     ("/-/healthy", None),
     ("/-/ready", None),
@@ -94,7 +94,7 @@ where
         let mut routes = std::mem::replace(&mut self.routes, next);
         Box::pin(async move {
             let route = request.extensions().get::<MatchedPath>();
-            let role = needs(route.map(MatchedPath::as_str));
+            let role = needs(route.map(MatchedPath::as_str), &app);
             guard(&app, request, role, |request| routes.call(request)).await
         })
     }
@@ -162,7 +162,8 @@ async fn admit<B>(app: &App, request: &mut Request<B>, role: Option<Role>) -> Re
     if !rules.bucket.as_ref().is_none_or(passes) {
         return Err(Refused::TooManyRequests);
     }
-    let credentials = (!rules.web.users.is_empty()).then(|| Credentials::of(request.headers()));
+    let has_users = !rules.web.users.is_empty();
+    let credentials = has_users.then(|| Credentials::of(request.headers()));
     let reader = match credentials.flatten() {
         None => rules.without_password(request.extensions().get()),
         Some(credentials) => {
@@ -190,7 +191,10 @@ fn pass<B>(app: &App, request: &mut Request<B>, reader: Reader, role: Role) -> R
     Ok(())
 }
 
-fn needs(route: Option<&str>) -> Option<Role> {
+fn needs(route: Option<&str>, app: &App) -> Option<Role> {
+    if route == Some(app.metrics_path.as_str()) {
+        return Some(Role::Scrape);
+    }
     let listed = NEEDS.iter().find(|(path, _)| Some(*path) == route);
     listed.map_or(Some(Role::Read), |(_, needs)| *needs)
 }
