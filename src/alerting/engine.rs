@@ -14,13 +14,13 @@ use super::health::Health;
 use super::names::{Names, PEOPLE};
 use super::naming::Naming;
 use super::states::{AlertStates, Change};
-use super::view::{AlertView, Alerts};
+use super::view::{Alerts, Known};
 use super::{Hub, Notification, Options, To};
 use crate::config;
 use crate::domain::TargetSnapshot;
 use crate::domain::alert::{
-    Event, ExporterView, Fingerprint, FleetView, Memory, Phase, Rules, State, States, TargetView,
-    Transitions, evaluate, step,
+    Event, ExporterView, Fingerprint, FleetView, Memory, Phase, State, TargetView, Transitions,
+    evaluate, step,
 };
 use crate::exposition::alerting::AlertCounts;
 use crate::exposition::{Board, ExporterState};
@@ -50,11 +50,9 @@ pub struct Wanted {
 /// Evaluates rules, and tells receivers.
 pub struct Engine {
     inputs: Inputs,
-    rules: Arc<Rules>,
     hub: Arc<Hub>,
     options: Options,
     alerts: Alerts,
-    states: States,
     memories: HashMap<String, Remembered>,
     /// When each alert was last sent to Alertmanagers, and to webhooks.
     sent: HashMap<Fingerprint, Sent>,
@@ -92,14 +90,14 @@ impl Engine {
     /// An engine that has not looked yet. It needs a runtime, since receivers' tasks start at once.
     pub fn new(wanted: Wanted, inputs: Inputs, options: Options) -> Self {
         let Wanted { alerting, names } = wanted;
+        let alerts = Alerts::default();
+        alerts.write().rules = Arc::new(alerting.rules);
         Self {
             naming: Naming::new(names),
             hub: Hub::start(&alerting.receivers, inputs.exporter.alerting(), options),
             inputs,
-            rules: Arc::new(alerting.rules),
             options,
-            alerts: Alerts::default(),
-            states: States::new(),
+            alerts,
             memories: HashMap::new(),
             sent: HashMap::new(),
             health: Health::default(),
@@ -151,7 +149,7 @@ impl Engine {
             repeat_every: Options::of(&alerting).repeat_every,
             ..self.options
         };
-        self.rules = Arc::new(alerting.rules);
+        self.alerts.write().rules = Arc::new(alerting.rules);
         if names.is_some() != self.naming.may_name() {
             self.naming = Naming::new(names);
         }
@@ -172,7 +170,7 @@ impl Engine {
             if let Some(fingerprint) = key.strip_prefix(ALERT_KEY) {
                 let state = serde_json::from_slice::<State>(&value).ok();
                 if let (Ok(fingerprint), Some(state)) = (fingerprint.parse(), state) {
-                    self.states.insert(fingerprint, state);
+                    self.alerts.write().states.insert(fingerprint, state);
                 }
             } else if let Some(target) = key.strip_prefix(MEMORY_KEY)
                 && let Ok(memory) = serde_json::from_slice(&value)
@@ -209,22 +207,31 @@ impl Engine {
                     store_errors,
                 },
             };
-            evaluate(&self.rules, &view, &self.states, now)
+            let Known { rules, states } = &*self.alerts.read();
+            evaluate(rules, &view, states, now)
         };
-        let events = step(&mut self.states, evaluation, &self.rules, now);
+        let events = {
+            let Known { rules, states } = &mut *self.alerts.write();
+            step(states, evaluation, rules, now)
+        };
         for (fingerprint, event) in &events {
-            self.log(*fingerprint, *event);
+            let known = self.alerts.read();
+            let state = known.states.get(fingerprint);
+            if let Some(state) = state {
+                log(state, *event);
+            }
             if *event != Event::Changed {
-                let state = self.states.get(fingerprint);
                 let value = state.and_then(|state| serde_json::to_vec(state).ok());
                 changes.push((format!("{ALERT_KEY}{fingerprint}"), value));
             }
         }
         // Whoever was told of an alert must be told of its end, whatever happens to this process in between.
         self.save(changes).await;
-        self.naming.ask(&self.states, &snapshots, &events);
-        self.send(now, &events);
-        self.show();
+        let alerts = self.alerts.clone();
+        let known = alerts.read();
+        self.naming.ask(&known.states, &snapshots, &events);
+        self.send(&known, now, &events);
+        self.show(&known);
     }
 
     /// Notes new polls. Gives what is worth keeping.
@@ -293,9 +300,10 @@ impl Engine {
     /// The names that an alert waited for, or new ones.
     fn named(&mut self, fingerprint: Fingerprint, first: bool) {
         let (clock, now) = (Instant::now(), Timestamp::now());
-        self.tell(fingerprint, now, To::Alertmanagers);
+        let known = self.alerts.read();
+        self.tell(&known, fingerprint, now, To::Alertmanagers);
         if first {
-            self.tell(fingerprint, now, To::Webhooks);
+            self.tell(&known, fingerprint, now, To::Webhooks);
         }
         let sent = self.sent.entry(fingerprint).or_insert(Sent {
             alertmanagers: clock,
@@ -305,7 +313,7 @@ impl Engine {
     }
 
     /// Sends what is new, and again what was sent long enough ago.
-    fn send(&mut self, now: Timestamp, events: &[(Fingerprint, Event)]) {
+    fn send(&mut self, known: &Known, now: Timestamp, events: &[(Fingerprint, Event)]) {
         let new: HashSet<Fingerprint> = events
             .iter()
             .filter(|(_, event)| matches!(event, Event::Fired | Event::Resolved))
@@ -313,7 +321,7 @@ impl Engine {
             .collect();
         let clock = Instant::now();
         let mut due = Vec::new();
-        for (fingerprint, state) in &self.states {
+        for (fingerprint, state) in &known.states {
             if state.phase() == Phase::Pending || self.naming.is_awaited(*fingerprint) {
                 continue;
             }
@@ -335,7 +343,7 @@ impl Engine {
             }
         }
         for (fingerprint, to) in due {
-            self.tell(fingerprint, now, to);
+            self.tell(known, fingerprint, now, to);
             let sent = self.sent.entry(fingerprint).or_insert(Sent {
                 alertmanagers: clock,
                 webhooks: clock,
@@ -345,13 +353,12 @@ impl Engine {
                 To::Webhooks => sent.webhooks = clock,
             }
         }
-        let states = &self.states;
         self.sent
-            .retain(|fingerprint, _| states.contains_key(fingerprint));
+            .retain(|fingerprint, _| known.states.contains_key(fingerprint));
     }
 
-    fn tell(&self, fingerprint: Fingerprint, now: Timestamp, to: To) {
-        let Some(state) = self.states.get(&fingerprint) else {
+    fn tell(&self, known: &Known, fingerprint: Fingerprint, now: Timestamp, to: To) {
+        let Some(state) = known.states.get(&fingerprint) else {
             return;
         };
         let Some(starts_at) = state.fired_at else {
@@ -360,7 +367,7 @@ impl Engine {
         let until = |time: Duration| now.checked_add(time).unwrap_or(Timestamp::MAX);
         let lease = until(self.options.lease());
         let resolved = state.resolved_at;
-        let mut annotations = state.annotations(&self.rules);
+        let mut annotations = state.annotations(&known.rules);
         annotations.insert(
             "since".into(),
             state.active_since.strftime("%F %T UTC").to_string(),
@@ -387,10 +394,9 @@ impl Engine {
         self.hub.push(&Arc::new(notification), to);
     }
 
-    fn show(&self) {
+    fn show(&self, known: &Known) {
         let mut counts = BTreeMap::new();
-        let mut shown = Vec::new();
-        for state in self.states.values() {
+        for state in known.states.values() {
             let word = match state.phase() {
                 Phase::Pending => "pending",
                 Phase::Firing => "firing",
@@ -399,35 +405,29 @@ impl Engine {
             let label = |name: &str| state.labels.get(name).unwrap_or_default();
             let key = (label("alertname"), label("severity"), word);
             *counts.entry(key).or_insert(0) += 1;
-            shown.push(AlertView::of(state, &self.rules));
         }
         let owned = |((name, severity, word), count): ((&str, &str, _), _)| {
             ((name.to_owned(), severity.to_owned(), word), count)
         };
         let counts: AlertCounts = counts.into_iter().map(owned).collect();
-        shown.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
         let stats = self.inputs.exporter.alerting();
         // Each change makes a scrape encode again.
         if stats.alerts() != counts {
             stats.alerts_are(counts);
         }
-        self.alerts.show(shown);
     }
+}
 
-    fn log(&self, fingerprint: Fingerprint, event: Event) {
-        let Some(state) = self.states.get(&fingerprint) else {
-            return;
-        };
-        let label = |name: &str| state.labels.get(name);
-        let (alert, target) = (label("alertname"), label("target"));
-        match event {
-            Event::Fired => {
-                let severity = label("severity");
-                info!(alert, target, severity, "alert fires");
-            }
-            Event::Resolved => info!(alert, target, "alert resolved"),
-            Event::Pending | Event::Changed | Event::Kept | Event::Gone => {}
+fn log(state: &State, event: Event) {
+    let label = |name: &str| state.labels.get(name);
+    let (alert, target) = (label("alertname"), label("target"));
+    match event {
+        Event::Fired => {
+            let severity = label("severity");
+            info!(alert, target, severity, "alert fires");
         }
+        Event::Resolved => info!(alert, target, "alert resolved"),
+        Event::Pending | Event::Changed | Event::Kept | Event::Gone => {}
     }
 }
 

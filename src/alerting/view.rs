@@ -1,12 +1,11 @@
 //! The alerts as others may see them: without names of people.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use arc_swap::ArcSwap;
 use jiff::Timestamp;
 
-use crate::domain::alert::{Detail, Labels, Phase, Rules, State, annotations};
+use crate::domain::alert::{Detail, Labels, Phase, Rules, State, States, annotations};
 
 /// One alert that is pending or fires.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,23 +22,41 @@ pub struct AlertView {
     rules: Arc<Rules>,
 }
 
-/// The alerts of the newest look at the fleet, in the order of their labels.
+/// The alerts as they are, which the engine changes and others see.
 #[derive(Debug, Clone, Default)]
-pub struct Alerts(Arc<ArcSwap<Vec<AlertView>>>);
+pub struct Alerts(Arc<RwLock<Known>>);
+
+/// Alerts, and the rules that they are of.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    pub(super) rules: Arc<Rules>,
+    pub(super) states: States,
+}
 
 impl Alerts {
-    /// All that are pending or fire.
-    pub fn all(&self) -> Arc<Vec<AlertView>> {
-        self.0.load_full()
+    /// All that are pending or fire, in the order of their labels.
+    pub fn all(&self) -> Vec<AlertView> {
+        let known = self.read();
+        let states = known.states.values();
+        let mut alerts: Vec<AlertView> = states
+            .filter(|state| state.phase() != Phase::Resolved)
+            .map(|state| AlertView::of(state, &known.rules))
+            .collect();
+        alerts.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
+        alerts
     }
 
-    pub(super) fn show(&self, alerts: Vec<AlertView>) {
-        self.0.store(Arc::new(alerts));
+    pub(super) fn read(&self) -> RwLockReadGuard<'_, Known> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn write(&self) -> RwLockWriteGuard<'_, Known> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl AlertView {
-    pub(super) fn of(state: &State, rules: &Arc<Rules>) -> Self {
+    fn of(state: &State, rules: &Arc<Rules>) -> Self {
         Self {
             labels: state.labels.clone(),
             phase: state.phase(),

@@ -8,13 +8,14 @@ use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
+use jiff::fmt::serde::timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::vocabulary::{Api, Capability, Module, PolicyScope, UserType};
 use super::{IdSet, PerType};
 
 /// A fact that is complete, or is missing for a reason that somebody can mend: a partial answer is a missing one.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Known<T> {
     /// Everything there is.
     Complete(T),
@@ -52,45 +53,36 @@ impl<T> Known<T> {
 }
 
 /// Why a fact is missing, and what to do about it. Both are sentences for people.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gap {
     /// What was seen, for example 'reads 1 of 24 owners of API keys'.
     pub seen: String,
     /// What to grant, or why that does not help.
-    pub grant: &'static str,
+    #[serde(deserialize_with = "constant")]
+    pub grant: Constant,
 }
 
-impl<'de> Deserialize<'de> for Gap {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        struct Owned {
-            seen: String,
-            grant: String,
-        }
-        let Owned { seen, grant } = Owned::deserialize(deserializer)?;
-        Ok(Self {
-            seen,
-            grant: kept(grant),
-        })
-    }
-}
+/// Text of this program. By this name, since serde would borrow a `&str` from what is read.
+pub type Constant = &'static str;
 
 /// Text that was a constant of this program before it was written down. There are few of them, so each is kept for good, once.
-fn kept(text: String) -> &'static str {
+fn constant<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Constant, D::Error> {
     static KEPT: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+    let text = String::deserialize(deserializer)?;
     let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(known) = kept.get(text.as_str()) {
-        return known;
+        return Ok(known);
     }
     let text: &'static str = text.leak();
     kept.insert(text);
-    text
+    Ok(text)
 }
 
 /// Everything that one poll learnt.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Facts {
     /// When the poll began: ages and periods count back from here.
+    #[serde(with = "timestamp::nanosecond::required")]
     pub now: Timestamp,
     /// Which server answered.
     pub server: Server,
@@ -142,10 +134,11 @@ pub struct Facts {
 }
 
 /// What makes an account a portal person, in the numbers of one database.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct PortalGroups {
     /// The field of `res.users` with the groups that somebody was put into.
-    pub field: &'static str,
+    #[serde(deserialize_with = "constant")]
+    pub field: Constant,
     /// Groups of which one makes somebody a portal person.
     pub portal: BTreeSet<u32>,
     /// Unless they are in one of these, which make somebody internal.
@@ -155,7 +148,7 @@ pub struct PortalGroups {
 }
 
 /// The optional Odoo modules of docs/odoo-addons.md.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Companion {
     /// None of them.
     Absent,
@@ -168,7 +161,7 @@ pub enum Companion {
 }
 
 /// What the module `mfa_auditor_use` noted, to the hour.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Uses {
     /// Nothing is known of the time before.
     pub since: Timestamp,
@@ -198,7 +191,7 @@ impl Uses {
 pub const UNUSED_DAYS: [Range<i64>; 2] = [30..90, 90..i64::MAX];
 
 /// What `auth_totp.cidr` says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TrustedNetworks {
     /// Rows for named people, and rows without people, which are a bypass for everybody.
     Rows {
@@ -223,7 +216,7 @@ pub struct Server {
 }
 
 /// Who there is. Portal people, who are many, are only counted: somebody active who is in none of the sets is one of them.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct People {
     /// Active people in `base.group_user`.
     pub internal: IdSet,
@@ -272,7 +265,7 @@ impl People {
 }
 
 /// A row of `res.users.apikeys` that is an API key. Its name and the key itself are never read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApiKey {
     /// Its id, which the table never reuses.
     pub id: u32,
@@ -282,25 +275,28 @@ pub struct ApiKey {
     pub owner_active: bool,
     /// What it opens.
     pub scope: Scope,
-    /// `create_date`.
+    /// `create_date`, in whole seconds as Odoo tells it.
+    #[serde(with = "timestamp::second::required")]
     pub created: Timestamp,
-    /// `expiration_date`, from Odoo 18 on.
+    /// `expiration_date`, from Odoo 18 on, in whole seconds.
+    #[serde(with = "timestamp::second::optional")]
     pub expires: Option<Timestamp>,
 }
 
 /// A row of `auth_totp.device`: a browser that skips the second factor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Device {
     /// Whose it is.
     pub owner: u32,
     /// Whether the owner is active.
     pub owner_active: bool,
-    /// `expiration_date`, from Odoo 18 on.
+    /// `expiration_date`, from Odoo 18 on, in whole seconds.
+    #[serde(with = "timestamp::second::optional")]
     pub expires: Option<Timestamp>,
 }
 
 /// What an API key opens (`scope`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Scope {
     /// No scope: everything, RPC included.
     Unrestricted,

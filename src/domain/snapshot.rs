@@ -9,6 +9,7 @@ use super::alert::Concern;
 use super::facts::{Gap, Server};
 use super::finding::Case;
 use super::health::{Outcome, PollHealth};
+use super::roster::Packed;
 use super::surface::Checked;
 use super::transition::Counters;
 use super::vocabulary::{Api, Bypass, Capability, Endpoint, Factor, Reason};
@@ -59,7 +60,7 @@ pub struct TargetSnapshot {
     /// The numbers, only while they are true: absent when the last poll failed.
     pub posture: Option<Arc<Posture>>,
     /// Whom the numbers count, as long as they are true; only ids. Never leaves memory.
-    pub roster: Option<Arc<Roster>>,
+    pub roster: Option<Packed>,
     /// Whom alerts concern, as of the last poll that succeeded; empty unless alerts may name people. Never leaves memory.
     pub concerned: Arc<BTreeMap<Concern, IdSet>>,
 }
@@ -109,9 +110,13 @@ impl TargetSnapshot {
         }
     }
 
-    /// What findings are judged from, as long as the numbers are true and the poll that gave them is one of this process.
-    pub fn case(&self) -> Option<Case<'_>> {
-        let roster = self.roster.as_ref()?;
+    /// Whom the numbers count, as long as they are true and the poll that gave them is one of this process.
+    pub fn roster(&self) -> Option<Roster> {
+        self.roster.as_ref().map(Packed::open)
+    }
+
+    /// What findings are judged from, with the roster of this moment.
+    pub fn case<'a>(&'a self, roster: &'a Roster) -> Option<Case<'a>> {
         Some(Case {
             facts: &roster.facts,
             standing: &roster.standing,

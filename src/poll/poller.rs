@@ -20,8 +20,9 @@ use crate::domain::alert::{Transitions, concerned};
 use crate::domain::facts::Gap;
 use crate::domain::health::{Failure, Outcome, Poll, PollHealth};
 use crate::domain::posture::Terms;
+use crate::domain::roster::Packed;
 use crate::domain::transition::Change;
-use crate::domain::{Capability, Reason, Roster, TargetSnapshot};
+use crate::domain::{Capability, Reason, TargetSnapshot};
 use crate::exposition::{Board, ExporterState, Slot};
 use crate::odoo::surface::check_all;
 use crate::odoo::{Clients, Error, Kind, Session, Transport};
@@ -274,8 +275,7 @@ impl Poller {
                     accepted: &self.settings.target.accepted_factors,
                     exemptions: &self.settings.target.exemptions,
                 };
-                let roster = Roster::new(&polled.facts, &polled.standing, &terms);
-                snapshot.roster = Some(Arc::new(roster));
+                snapshot.roster = Some(Packed::of(&polled.facts, &terms));
             }
             Err(error) => {
                 let reason = error.reason();
