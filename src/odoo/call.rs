@@ -2,7 +2,7 @@
 
 use secrecy::ExposeSecret;
 use serde::de::{DeserializeOwned, IgnoredAny};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
@@ -72,15 +72,15 @@ pub(super) async fn call<T: DeserializeOwned>(
                 .map(|(_, value)| value)
                 .collect();
             let key = target.api_key.expose_secret();
-            let args = json!([
-                target.database,
+            let args = (
+                &target.database,
                 uid,
                 key,
                 call.model,
                 call.method,
                 positional,
-                call.named
-            ]);
+                call.named,
+            );
             jsonrpc(transport, "object", "execute_kw", args, what).await
         }
     }
@@ -107,7 +107,8 @@ pub(super) async fn whoami(transport: &Transport, api: Api) -> Result<u32, Error
                     ),
                 );
             };
-            let args = json!([target.database, login, target.api_key.expose_secret(), {}]);
+            let key = target.api_key.expose_secret();
+            let args = (&target.database, login, key, Map::new());
             jsonrpc(transport, "common", "authenticate", args, what).await?
         }
     };
@@ -149,13 +150,32 @@ pub(super) async fn jsonrpc<T: DeserializeOwned>(
     transport: &Transport,
     service: &str,
     method: &str,
-    args: Value,
+    args: impl Serialize,
     what: &str,
 ) -> Result<T, Error> {
-    let request = transport.post("/jsonrpc").json(&json!({
-        "jsonrpc": "2.0", "method": "call", "id": 1,
-        "params": {"service": service, "method": method, "args": args},
-    }));
+    #[derive(Serialize)]
+    struct Request<'a, A> {
+        jsonrpc: &'a str,
+        method: &'a str,
+        id: u32,
+        params: Params<'a, A>,
+    }
+    #[derive(Serialize)]
+    struct Params<'a, A> {
+        service: &'a str,
+        method: &'a str,
+        args: A,
+    }
+    let request = transport.post("/jsonrpc").json(&Request {
+        jsonrpc: "2.0",
+        method: "call",
+        id: 1,
+        params: Params {
+            service,
+            method,
+            args,
+        },
+    });
     transport.reply(request, |json| result_of(json, what)).await
 }
 

@@ -1,8 +1,11 @@
 //! Dates as Odoo writes them: in UTC, without a zone.
 
+use std::fmt;
+
 use jiff::Timestamp;
 use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
+use jiff::tz::Offset;
+use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer};
 
 const FORMAT: &str = "%Y-%m-%d %H:%M:%S";
@@ -13,12 +16,23 @@ pub(super) struct Date(Timestamp);
 
 impl<'de> Deserialize<'de> for Date {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let date = DateTime::strptime(FORMAT, &text).map_err(serde::de::Error::custom)?;
-        let zoned = date
-            .to_zoned(TimeZone::UTC)
-            .map_err(serde::de::Error::custom)?;
-        Ok(Self(zoned.timestamp()))
+        struct Text;
+
+        impl Visitor<'_> for Text {
+            type Value = Date;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a date and a time")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Date, E> {
+                // Ten times as fast as with a format; it takes a `T` in the middle and fractions of a second too.
+                let date: DateTime = text.parse().map_err(E::custom)?;
+                Offset::UTC.to_timestamp(date).map(Date).map_err(E::custom)
+            }
+        }
+
+        deserializer.deserialize_str(Text)
     }
 }
 

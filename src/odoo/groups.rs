@@ -1,6 +1,7 @@
 //! Which groups there are, by XML id, and which of them imply which.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -9,7 +10,7 @@ use serde_json::{Value, json};
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Groups {
     /// Ids by XML id. A group without one cannot be named in a configuration.
-    by_xml_id: BTreeMap<String, u32>,
+    by_xml_id: BTreeMap<Arc<str>, u32>,
     /// For each group, all groups that imply it, itself included. Up to 18 only itself: Odoo writes implied groups down as members.
     implying: BTreeMap<u32, Vec<u32>>,
 }
@@ -25,11 +26,11 @@ pub(super) struct GroupRow {
 
 impl Groups {
     /// Reads the rows, and the XML ids that Odoo gave for their ids.
-    pub(super) fn new<'a>(rows: &[GroupRow], xml_id: impl Fn(u32) -> Option<&'a str>) -> Self {
+    pub(super) fn new<'a>(rows: &[GroupRow], xml_id: impl Fn(u32) -> Option<&'a Arc<str>>) -> Self {
         let mut groups = Self::default();
         for row in rows {
             if let Some(xml_id) = xml_id(row.id) {
-                groups.by_xml_id.insert(xml_id.to_owned(), row.id);
+                groups.by_xml_id.insert(Arc::clone(xml_id), row.id);
             }
             groups.implying.entry(row.id).or_default().push(row.id);
             for implied in row

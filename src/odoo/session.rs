@@ -173,9 +173,9 @@ impl Session {
         Ok(Groups::new(&rows, |id| self.xml_id(id)))
     }
 
-    fn xml_id(&self, group: u32) -> Option<&str> {
+    fn xml_id(&self, group: u32) -> Option<&Arc<str>> {
         let found = self.xml_ids.binary_search_by_key(&group, |(id, _)| *id);
-        found.ok().map(|at| &*self.xml_ids[at].1)
+        found.ok().map(|at| &self.xml_ids[at].1)
     }
 }
 

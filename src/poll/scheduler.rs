@@ -73,12 +73,13 @@ impl Scheduler {
             let poller = Arc::clone(&tick.poller);
             agenda.again(tick, when);
             let stop = stop.clone();
-            polls.spawn(async move {
+            // In a box: a poll is 13 kB, and to spawn it would copy it a dozen times.
+            polls.spawn(Box::pin(async move {
                 tokio::select! {
                     () = stop.cancelled() => {}
                     () = poller.tick(when) => {}
                 }
-            });
+            }));
         }
         polls.close();
         polls.wait().await;

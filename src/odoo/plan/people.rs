@@ -1,6 +1,6 @@
 //! Who there is, what they hold, and what they are.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -170,43 +170,30 @@ impl Users<'_> {
         if !self.question.parts.roles {
             return Ok(Known::NotAsked);
         }
-        let groups: BTreeMap<&str, BTreeSet<u32>> = self
-            .question
-            .roles
-            .iter()
-            .map(|(role, xml_ids)| {
-                (
-                    role,
-                    self.groups
-                        .members_of_any(xml_ids.iter().map(|xml_id| xml_id.as_str())),
-                )
-            })
-            .collect();
-        let mut roles: BTreeMap<String, IdSet> = groups
-            .keys()
-            .map(|role| ((*role).to_owned(), IdSet::new()))
-            .collect();
-        let everything: BTreeSet<u32> = groups.values().flatten().copied().collect();
-        if everything.is_empty() {
-            return Ok(Known::Complete(roles));
+        let mut roles: BTreeMap<&str, IdSet> = BTreeMap::new();
+        let mut roles_of: BTreeMap<u32, Vec<&str>> = BTreeMap::new();
+        for (role, xml_ids) in self.question.roles.iter() {
+            roles.insert(role, IdSet::new());
+            let xml_ids = xml_ids.iter().map(|xml_id| xml_id.as_str());
+            for group in self.groups.members_of_any(xml_ids) {
+                roles_of.entry(group).or_default().push(role);
+            }
         }
-        let mut domain = self.people_domain(Some(true));
-        domain.push(in_groups(self.group_field, &everything));
-        for person in self
-            .rows::<GroupsRow>("res.users", domain, &[self.group_field])
-            .await?
-        {
-            for (role, members) in &mut roles {
-                if person
-                    .groups
-                    .iter()
-                    .any(|group| groups[role.as_str()].contains(group))
-                {
-                    members.insert(person.id);
+        if !roles_of.is_empty() {
+            let mut domain = self.people_domain(Some(true));
+            domain.push(in_groups(self.group_field, roles_of.keys()));
+            let rows = self
+                .rows::<GroupsRow>("res.users", domain, &[self.group_field])
+                .await?;
+            for person in rows {
+                let groups = person.groups.iter();
+                for role in groups.filter_map(|group| roles_of.get(group)).flatten() {
+                    roles.entry(role).or_default().insert(person.id);
                 }
             }
         }
-        Ok(Known::Complete(roles))
+        let owned = |(role, people): (&str, IdSet)| (role.to_owned(), people);
+        Ok(Known::Complete(roles.into_iter().map(owned).collect()))
     }
 
     /// Whom each configured exemption matches: all of them in one question.

@@ -1,7 +1,10 @@
 //! Questions about `res.users`: the vocabulary of domains, and the sets, counts and rows that answer them.
 
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{self, DeserializeOwned, IgnoredAny, IntoDeserializer, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 use super::{Question, companion};
@@ -271,34 +274,69 @@ macro_rules! row {
 pub(super) use row;
 
 /// A many2one: an id, or a pair of an id and a name where names were not declined.
-#[derive(Deserialize)]
-#[serde(untagged)]
-pub(super) enum Many2one {
-    Id(u32),
-    Named(u32, serde::de::IgnoredAny),
-}
+pub(super) struct Many2one(u32);
 
 impl Many2one {
     /// The id.
     pub(super) fn id(&self) -> u32 {
-        match self {
-            Self::Id(id) | Self::Named(id, _) => *id,
-        }
+        self.0
     }
 }
 
-/// Odoo writes `false` where a field is empty, whatever its type.
+impl<'de> Deserialize<'de> for Many2one {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct IdOrPair;
+
+        impl<'de> Visitor<'de> for IdOrPair {
+            type Value = Many2one;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an id, or a pair of an id and a name")
+            }
+
+            fn visit_u64<E: de::Error>(self, id: u64) -> Result<Many2one, E> {
+                u32::deserialize(id.into_deserializer()).map(Many2one)
+            }
+
+            fn visit_seq<A: de::SeqAccess<'de>>(self, pair: A) -> Result<Many2one, A::Error> {
+                let pair = de::value::SeqAccessDeserializer::new(pair);
+                let (id, IgnoredAny) = Deserialize::deserialize(pair)?;
+                Ok(Many2one(id))
+            }
+        }
+
+        deserializer.deserialize_any(IdOrPair)
+    }
+}
+
+/// Text, or what is written as text; Odoo writes `false` where a field is empty, whatever its type.
 pub(in crate::odoo) fn unless_false<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
-    D: serde::Deserializer<'de>,
-    T: DeserializeOwned,
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
 {
-    match Value::deserialize(deserializer)? {
-        Value::Bool(false) => Ok(None),
-        value => T::deserialize(value)
-            .map(Some)
-            .map_err(serde::de::Error::custom),
+    struct TextOrFalse<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for TextOrFalse<T> {
+        type Value = Option<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a string or `false`")
+        }
+
+        fn visit_bool<E: de::Error>(self, value: bool) -> Result<Self::Value, E> {
+            if value {
+                return Err(E::invalid_type(Unexpected::Bool(value), &self));
+            }
+            Ok(None)
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+            T::deserialize(text.into_deserializer()).map(Some)
+        }
     }
+
+    deserializer.deserialize_any(TextOrFalse(PhantomData))
 }
 
 #[derive(Deserialize)]
