@@ -4,20 +4,16 @@
 //! one: when these are not the owners of the rows that were read, the rows are not complete.
 
 use jiff::Timestamp;
+use roaring::MultiOps;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::users::{Many2one, Users, is_set, row, unless_false, unless_forbidden};
+use super::users::{Many2one, Row, Users, is_set, row, unless_false, unless_forbidden};
 use crate::domain::IdSet;
 use crate::domain::facts::{ApiKey, Device, Gap, Known, Scope};
 use crate::odoo::date::Date;
 use crate::odoo::error::Error;
-
-/// The field of `res.users` with somebody's API keys.
-const KEYS: &str = "api_key_ids";
-
-/// The field of `res.users` with somebody's trusted devices.
-const DEVICES: &str = "totp_trusted_device_ids";
 
 const GRANT: &str =
     "a group with read access and a record rule [(1, '=', 1)] on the model, or base.group_system";
@@ -32,7 +28,7 @@ pub(super) struct KeysAndDevices {
     pub(super) poller_expiry: Option<Timestamp>,
 }
 
-/// A row of `res.users.apikeys` or `auth_totp.device`: an object, or a list of the fields in this order.
+/// A row of `res.users.apikeys`: an object, or a list of the fields in this order.
 #[derive(Deserialize)]
 pub(super) struct KeyRow {
     id: u32,
@@ -45,31 +41,86 @@ pub(super) struct KeyRow {
     expiration_date: Option<Date>,
 }
 
-row!(KeyRow);
+/// A row of `auth_totp.device`.
+#[derive(Deserialize)]
+struct DeviceRow {
+    id: u32,
+    user_id: Many2one,
+    #[serde(default, deserialize_with = "unless_false")]
+    expiration_date: Option<Date>,
+}
+
+row!(KeyRow, DeviceRow);
+
+/// A row that somebody owns.
+trait OwnedRow: Row + DeserializeOwned {
+    /// The model that it is of.
+    const MODEL: &'static str;
+    /// The field of `res.users` with somebody's.
+    const OF_OWNER: &'static str;
+    /// What is read of it, beside `expiration_date`.
+    const FIELDS: &'static [&'static str];
+
+    /// Whose it is.
+    fn owner(&self) -> u32;
+}
+
+impl OwnedRow for KeyRow {
+    const MODEL: &'static str = "res.users.apikeys";
+    const OF_OWNER: &'static str = "api_key_ids";
+    const FIELDS: &'static [&'static str] = &["user_id", "scope", "create_date"];
+
+    fn owner(&self) -> u32 {
+        self.user_id.id()
+    }
+}
+
+impl OwnedRow for DeviceRow {
+    const MODEL: &'static str = "auth_totp.device";
+    const OF_OWNER: &'static str = "totp_trusted_device_ids";
+    const FIELDS: &'static [&'static str] = &["user_id"];
+
+    fn owner(&self) -> u32 {
+        self.user_id.id()
+    }
+}
+
+impl From<&KeyRow> for DeviceRow {
+    fn from(row: &KeyRow) -> Self {
+        Self {
+            id: row.id,
+            user_id: row.user_id,
+            expiration_date: row.expiration_date,
+        }
+    }
+}
 
 /// Reads keys and devices.
 pub(super) async fn read(users: &Users<'_>) -> Result<KeysAndDevices, Error> {
     let parts = users.question.parts;
-    let has_devices = users.has(DEVICES);
+    let has_devices = users.has(DeviceRow::OF_OWNER);
     let in_one_table = users.session.server.release < (15, 0);
     let keys = if parts.keys || (parts.devices && has_devices && in_one_table) {
-        Some(owned(users, "res.users.apikeys", KEYS).await?)
+        Some(Owned::<KeyRow>::read(users).await?)
     } else {
         None
     };
     let devices = if parts.devices && has_devices && !in_one_table {
-        Some(owned(users, "auth_totp.device", DEVICES).await?)
+        Some(Owned::<DeviceRow>::read(users).await?)
     } else {
         None
     };
-    let archived = archived_owners(users, keys.iter().chain(&devices)).await?;
-    let is_device = |row: &KeyRow| scope(row).is_none();
+    let of_keys = keys.as_ref().map(|table| &table.owners);
+    let of_devices = devices.as_ref().map(|table| &table.owners);
+    let owners = [of_keys, of_devices].into_iter().flatten().union();
+    let archived = archived_owners(users, owners).await?;
     let devices = match (&keys, &devices) {
         _ if !parts.devices => Known::NotAsked,
         (_, Some(devices)) => devices.all(|row| Some(device(row, &archived))),
-        (Some(table), None) if has_devices => {
-            table.all(|row| is_device(row).then(|| device(row, &archived)))
-        }
+        (Some(table), None) if has_devices => table.all(|row| {
+            let is_device = scope(row).is_none();
+            is_device.then(|| device(&row.into(), &archived))
+        }),
         _ => Known::Complete(Vec::new()),
     };
     Ok(KeysAndDevices {
@@ -92,29 +143,76 @@ pub(super) fn complete(
     poller: u32,
     now: Timestamp,
 ) -> KeysAndDevices {
-    let all = |rows| Owned { rows, gap: None };
-    let keys = keys.map(all);
+    let keys = keys.map(|rows| Owned::judge(rows, None));
+    let device = |row: &KeyRow| device(&row.into(), archived);
     KeysAndDevices {
         poller_expiry: keys
             .as_ref()
             .and_then(|keys| poller_expiry(&keys.rows, poller, now)),
         keys: keys.map_or(Known::NotAsked, |keys| complete_keys(&keys, archived)),
         devices: devices.map_or(Known::NotAsked, |rows| {
-            all(rows).all(|row| Some(device(row, archived)))
+            Known::Complete(rows.iter().map(device).collect())
         }),
     }
 }
 
 /// What the account saw of the rows of a model that people own.
-struct Owned {
-    rows: Vec<KeyRow>,
+struct Owned<R> {
+    rows: Vec<R>,
+    /// Whose they are, where they are all there are.
+    owners: IdSet,
     /// Why the rows are not all there are, if they are not.
     gap: Option<Gap>,
 }
 
-impl Owned {
+impl<R: OwnedRow> Owned<R> {
+    async fn read(users: &Users<'_>) -> Result<Self, Error> {
+        let mut fields = R::FIELDS.to_vec();
+        if users.session.keys_expire {
+            fields.push("expiration_date");
+        }
+        // Somebody may make or revoke one between the two questions: what does not match is read once more.
+        let mut again = true;
+        loop {
+            let domain = vec![json!(["user_id", "not in", users.pseudo])];
+            let rows = users.rows(R::MODEL, domain, &fields).await;
+            let rows = match unless_forbidden(rows, GRANT)? {
+                Known::Complete(rows) => rows,
+                refused => {
+                    return Ok(Self {
+                        rows: Vec::new(),
+                        owners: IdSet::new(),
+                        gap: refused.gap().cloned(),
+                    });
+                }
+            };
+            let owners = users.count(None, vec![is_set(R::OF_OWNER)]).await?;
+            let owned = Self::judge(rows, Some(owners));
+            if owned.gap.is_none() || !std::mem::take(&mut again) {
+                return Ok(owned);
+            }
+        }
+    }
+
+    /// Whether these are all rows, by how many people own one; where that is not given they are.
+    fn judge(rows: Vec<R>, all_owners: Option<u64>) -> Self {
+        let owners: IdSet = rows.iter().map(R::owner).collect();
+        let gap = all_owners
+            .filter(|all| owners.len() != *all)
+            .map(|all| Gap {
+                seen: format!(
+                    "sees rows of {} of {} of the {all} people who own one",
+                    R::MODEL,
+                    owners.len()
+                ),
+                grant: GRANT,
+            });
+        let owners = if gap.is_none() { owners } else { IdSet::new() };
+        Self { rows, owners, gap }
+    }
+
     /// All rows, turned into something.
-    fn all<T>(&self, item: impl Fn(&KeyRow) -> Option<T>) -> Known<Vec<T>> {
+    fn all<T>(&self, item: impl Fn(&R) -> Option<T>) -> Known<Vec<T>> {
         match &self.gap {
             Some(gap) => Known::Missing(gap.clone()),
             None => Known::Complete(self.rows.iter().filter_map(item).collect()),
@@ -122,56 +220,8 @@ impl Owned {
     }
 }
 
-async fn owned(
-    users: &Users<'_>,
-    model: &'static str,
-    one2many: &'static str,
-) -> Result<Owned, Error> {
-    let mut fields = vec!["user_id", "scope", "create_date"];
-    if users.session.keys_expire {
-        fields.push("expiration_date");
-    }
-    // Somebody may make or revoke one between the two questions: what does not match is read once more.
-    let mut again = true;
-    loop {
-        let domain = vec![json!(["user_id", "not in", users.pseudo])];
-        let rows =
-            match unless_forbidden(users.rows::<KeyRow>(model, domain, &fields).await, GRANT)? {
-                Known::Complete(rows) => rows,
-                refused => {
-                    let gap = refused.gap().cloned();
-                    return Ok(Owned {
-                        rows: Vec::new(),
-                        gap,
-                    });
-                }
-            };
-        let owners = users.count(None, vec![is_set(one2many)]).await?;
-        let seen = rows
-            .iter()
-            .map(|row| row.user_id.id())
-            .collect::<IdSet>()
-            .len();
-        let gap = (seen != owners).then(|| Gap {
-            seen: format!("sees rows of {model} of {seen} of the {owners} people who own one"),
-            grant: GRANT,
-        });
-        if gap.is_none() || !std::mem::take(&mut again) {
-            return Ok(Owned { rows, gap });
-        }
-    }
-}
-
 /// Archived people among the owners: all others are active. Asked by id, since PostgreSQL takes long over who owns either.
-async fn archived_owners(
-    users: &Users<'_>,
-    tables: impl Iterator<Item = &Owned>,
-) -> Result<IdSet, Error> {
-    let owners: IdSet = tables
-        .filter(|table| table.gap.is_none())
-        .flat_map(|table| &table.rows)
-        .map(|row| row.user_id.id())
-        .collect();
+async fn archived_owners(users: &Users<'_>, owners: IdSet) -> Result<IdSet, Error> {
     if owners.is_empty() {
         return Ok(owners);
     }
@@ -181,7 +231,7 @@ async fn archived_owners(
         .await
 }
 
-fn complete_keys(table: &Owned, archived: &IdSet) -> Known<Vec<ApiKey>> {
+fn complete_keys(table: &Owned<KeyRow>, archived: &IdSet) -> Known<Vec<ApiKey>> {
     if table.gap.is_none() && table.rows.iter().any(|row| row.create_date.is_none()) {
         return Known::Missing(Gap {
             seen: "Odoo does not say when some of the API keys were made".to_owned(),
@@ -219,7 +269,7 @@ fn scope(row: &KeyRow) -> Option<Scope> {
     }
 }
 
-fn device(row: &KeyRow, archived: &IdSet) -> Device {
+fn device(row: &DeviceRow, archived: &IdSet) -> Device {
     Device {
         owner: row.user_id.id(),
         owner_active: !archived.contains(row.user_id.id()),

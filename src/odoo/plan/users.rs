@@ -183,7 +183,10 @@ impl<'a> Users<'a> {
                 .named("limit", IDS_PAGE)
                 .with_archived();
             let ids: Vec<u32> = self.call(call, "ids of people").await?;
-            people.extend(&ids);
+            // They come in order, which saves a search for each.
+            if people.append(ids.iter().copied()).is_err() {
+                people.extend(&ids);
+            }
             match ids.last() {
                 Some(id) if ids.len() >= IDS_PAGE && *id > last => last = *id,
                 _ => return Ok(people),
@@ -274,11 +277,12 @@ macro_rules! row {
 pub(super) use row;
 
 /// A many2one: an id, or a pair of an id and a name where names were not declined.
+#[derive(Clone, Copy)]
 pub(super) struct Many2one(u32);
 
 impl Many2one {
     /// The id.
-    pub(super) fn id(&self) -> u32 {
+    pub(super) fn id(self) -> u32 {
         self.0
     }
 }
