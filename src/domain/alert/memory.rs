@@ -1,13 +1,14 @@
 //! What is remembered of a target to compare with: its numbers over a day and a week, and its transitions of the last hour.
 //!
-//! Bounded: one entry for each half hour of the last day, and one for each four hours of the last week, some 3 kB for a target. Within
-//! its slot a newer number replaces an older one.
+//! Bounded: a number for each half hour of the last day, and one for each four hours of the last week, in a [`Ring`]. Within its slot a
+//! newer number replaces an older one.
 
 use std::collections::VecDeque;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::ring::Ring;
 use crate::domain::transition::{Change, ChangeKind};
 use crate::domain::vocabulary::vocabulary;
 use crate::domain::{IdSet, PerType, Posture, UserType};
@@ -96,10 +97,6 @@ struct Week {
     loss: u32,
 }
 
-/// Values by slot, the newest last.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Ring<T>(VecDeque<(u32, T)>);
-
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Happened {
     kind: u8,
@@ -127,7 +124,7 @@ impl Memory {
         if let Some(protected) = posture.protected {
             for (user_type, eligible) in posture.eligible.iter() {
                 let memory = &mut self.types[user_type as usize];
-                if *eligible == 0 && memory.day.0.is_empty() {
+                if *eligible == 0 && memory.day.is_empty() {
                     continue;
                 }
                 let small = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
@@ -136,7 +133,7 @@ impl Memory {
                     protected: small(protected[user_type]),
                 };
                 begun |= memory.day.put(day, DAY_SLOTS, |_| numbers);
-                let loss = memory.day.loss(numbers, |it| *it);
+                let loss = loss(&memory.day, numbers, |it| *it);
                 let loss = small(loss.max(0).unsigned_abs());
                 memory.week.put(week, WEEK_SLOTS, |last| Week {
                     numbers,
@@ -195,7 +192,7 @@ impl Memory {
         let now = Numbers::of(user_type, posture)?;
         let ring = &self.types[user_type as usize].day;
         Some(Loss {
-            people: ring.loss(now, |it| *it),
+            people: loss(ring, now, |it| *it),
             before: ring.usual(|it| it.protected).unwrap_or(now.protected),
         })
     }
@@ -209,14 +206,14 @@ impl Memory {
     ) -> Option<Loss> {
         let now = Numbers::of(user_type, posture)?;
         let ring = &self.types[user_type as usize].week;
-        let sudden = ring.0.iter().map(|(_, week)| week.loss).max().unwrap_or(0);
+        let sudden = ring.values().map(|week| week.loss).max().unwrap_or(0);
         let sudden = if f64::from(sudden) >= reported {
             sudden
         } else {
             0
         };
         Some(Loss {
-            people: ring.loss(now, |it| it.numbers) - i64::from(sudden),
+            people: loss(ring, now, |it| it.numbers) - i64::from(sudden),
             before: ring
                 .usual(|it| it.numbers.protected)
                 .unwrap_or(now.protected),
@@ -252,54 +249,13 @@ impl Numbers {
     }
 }
 
-impl<T> Default for Ring<T> {
-    fn default() -> Self {
-        Self(VecDeque::new())
-    }
-}
-
-impl<T: Copy> Ring<T> {
-    /// Sets the value of a slot, from the one that it had, and forgets what is older than so many slots. Gives whether the slot is new.
-    fn put(&mut self, slot: u32, slots: u32, value: impl FnOnce(Option<T>) -> T) -> bool {
-        // A clock that was set back makes no second history.
-        while self.0.back().is_some_and(|(last, _)| *last > slot) {
-            self.0.pop_back();
-        }
-        while self
-            .0
-            .front()
-            .is_some_and(|(first, _)| first + slots <= slot)
-        {
-            self.0.pop_front();
-        }
-        match self.0.back_mut() {
-            Some((last, kept)) if *last == slot => {
-                *kept = value(Some(*kept));
-                false
-            }
-            _ => {
-                self.0.push_back((slot, value(None)));
-                true
-            }
-        }
-    }
-
-    /// The 0.9 quantile, rounded to a lower rank, so that the one highest value never is it: a single spike is not what is usual.
-    fn usual<V: Ord>(&self, of: impl Fn(&T) -> V) -> Option<V> {
-        let mut values: Vec<V> = self.0.iter().map(|(_, value)| of(value)).collect();
-        values.sort_unstable();
-        let rank = values.len().checked_sub(1)? * 9 / 10;
-        values.into_iter().nth(rank)
-    }
-
-    fn loss(&self, now: Numbers, of: impl Fn(&T) -> Numbers) -> i64 {
-        let drop = |usual: Option<u32>, now: u32| {
-            usual.map_or(0, |usual| i64::from(usual) - i64::from(now))
-        };
-        let protected = drop(self.usual(|it| of(it).protected), now.protected);
-        let eligible = drop(self.usual(|it| of(it).eligible), now.eligible);
-        protected - eligible.max(0)
-    }
+/// How many protected people were lost, beyond those who left.
+fn loss<T: Copy + PartialEq>(ring: &Ring<T>, now: Numbers, of: impl Fn(&T) -> Numbers) -> i64 {
+    let drop =
+        |usual: Option<u32>, now: u32| usual.map_or(0, |usual| i64::from(usual) - i64::from(now));
+    let protected = drop(ring.usual(|it| of(it).protected), now.protected);
+    let eligible = drop(ring.usual(|it| of(it).eligible), now.eligible);
+    protected - eligible.max(0)
 }
 
 fn slot(now: Timestamp, seconds: i64) -> u32 {

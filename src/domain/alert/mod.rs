@@ -10,6 +10,7 @@ mod judge;
 mod labels;
 mod lifecycle;
 mod memory;
+mod ring;
 mod rule;
 mod template;
 mod text;
