@@ -10,8 +10,8 @@ use jiff::{SignedDuration, Timestamp};
 use odoo_mfa_exporter::domain::facts::{
     ApiKey, Companion, Facts, Known, People, PortalGroups, Scope, Server,
 };
-use odoo_mfa_exporter::domain::posture::{Standing, Terms};
 use odoo_mfa_exporter::domain::role::Roles;
+use odoo_mfa_exporter::domain::standing::{Standing, Terms};
 use odoo_mfa_exporter::domain::transition::{Answers, Baseline, Origin, Person, questions};
 use odoo_mfa_exporter::domain::{Api, Factor, IdSet, Posture};
 use odoo_mfa_exporter::store::{Limits, Location, PollRecord, Recorded, Store};

@@ -9,7 +9,8 @@ mod server;
 use std::collections::BTreeSet;
 
 use super::facts::{ApiKey, Facts};
-use super::posture::{Posture, Standing, Terms};
+use super::posture::Posture;
+use super::standing::{Standing, Terms};
 use super::surface::Checked;
 use super::vocabulary::{Bypass, Capability, vocabulary};
 use super::{IdSet, PerType};

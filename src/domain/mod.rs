@@ -14,6 +14,7 @@ pub mod role;
 pub mod roster;
 pub mod shard;
 pub mod snapshot;
+pub mod standing;
 pub mod surface;
 pub mod transition;
 pub mod vocabulary;

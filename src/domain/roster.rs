@@ -10,7 +10,8 @@ use jiff::SignedDuration;
 
 use super::exemption::Exemption;
 use super::facts::{ApiKey, Facts, Gap, Known, Scope, UNUSED_DAYS};
-use super::posture::{PasswordRpc, Standing, Terms, password_rpc};
+use super::posture::{PasswordRpc, password_rpc};
+use super::standing::{Covered, Standing, Terms};
 use super::vocabulary::{ExemptReason, Factor, UserType, vocabulary};
 use super::{IdSet, PerType};
 
@@ -377,7 +378,7 @@ impl Roster {
         }
     }
 
-    fn covered(&self) -> Result<&super::posture::Covered, Unlisted> {
+    fn covered(&self) -> Result<&Covered, Unlisted> {
         for factor in &self.accepted {
             match factor {
                 Factor::Totp => {

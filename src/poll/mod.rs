@@ -17,8 +17,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::config::Target;
-use crate::domain::posture::Standing;
 use crate::domain::role::Roles;
+use crate::domain::standing::Standing;
 use crate::domain::{Facts, Posture};
 use crate::odoo::plan::{self, Parts, Question};
 use crate::odoo::{Error, Kind, Session, Transport};

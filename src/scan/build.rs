@@ -8,7 +8,8 @@ use super::{
 };
 use crate::config::Target;
 use crate::domain::finding::{Case, findings};
-use crate::domain::posture::{Enforcer, Keys, Terms};
+use crate::domain::posture::{Enforcer, Keys};
+use crate::domain::standing::Terms;
 use crate::domain::surface::Checked;
 use crate::domain::{Factor, IdSet, PerType, PolicyScope, UserType, grade};
 use crate::odoo;

@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use crate::domain::IdSet;
 use crate::domain::facts::{ApiKey, Facts};
 use crate::domain::finding::ADMIN_ROLES;
-use crate::domain::posture::Standing;
+use crate::domain::standing::Standing;
 
 /// People whom alerts of one kind concern.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

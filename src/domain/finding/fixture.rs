@@ -9,7 +9,8 @@ use crate::domain::exemption::{Exemption, Matcher};
 use crate::domain::facts::{
     ApiKey, Companion, Device, Facts, Gap, Known, People, PortalGroups, Scope, Server,
 };
-use crate::domain::posture::{Posture, Standing, Terms};
+use crate::domain::posture::Posture;
+use crate::domain::standing::{Standing, Terms};
 use crate::domain::surface::Checked;
 use crate::domain::vocabulary::Bypass;
 use crate::domain::{Api, Capability, ExemptReason, Factor, IdSet, Module, PerType, PolicyScope};

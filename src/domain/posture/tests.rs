@@ -6,10 +6,10 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::exemption::Matcher;
+use crate::domain::exemption::{Exemption, Matcher};
 use crate::domain::facts::{Companion, Gap, People, PortalGroups, Server, Uses};
 use crate::domain::roster::{InRole, KeyState, Packed, State, Wanted};
-use crate::domain::vocabulary::Api;
+use crate::domain::vocabulary::{Api, Factor};
 
 /// One active person as generated.
 #[derive(Debug, Clone)]

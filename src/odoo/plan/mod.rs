@@ -27,8 +27,8 @@ use super::transport::Transport;
 use crate::config::Target;
 use crate::domain::Facts;
 use crate::domain::facts::Companion;
-use crate::domain::posture::Terms;
 use crate::domain::role::Roles;
+use crate::domain::standing::Terms;
 use users::{FIELDS, Users};
 
 /// What a poll shall find out.

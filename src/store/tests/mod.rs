@@ -15,8 +15,8 @@ use super::*;
 use crate::domain::facts::{
     ApiKey, Companion, Facts, Gap, Known, People, PortalGroups, Scope, Server,
 };
-use crate::domain::posture::{Standing, Terms};
 use crate::domain::role::Roles;
+use crate::domain::standing::{Standing, Terms};
 use crate::domain::transition::{Answers, Origin, Person, Questions, questions};
 use crate::domain::{Api, Capability, Factor, IdSet, Posture};
 

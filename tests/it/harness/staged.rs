@@ -7,9 +7,9 @@ use odoo_mfa_exporter::demo::{
     AccountKind, Clock, Database, Life, Recipe, ServerOptions, SimServer, Time, World,
 };
 use odoo_mfa_exporter::domain::health::{Outcome, PollHealth};
-use odoo_mfa_exporter::domain::posture::Terms;
 use odoo_mfa_exporter::domain::roster::Packed;
 use odoo_mfa_exporter::domain::snapshot::Identity;
+use odoo_mfa_exporter::domain::standing::Terms;
 use odoo_mfa_exporter::domain::{Posture, TargetSnapshot};
 use odoo_mfa_exporter::exposition::Board;
 use odoo_mfa_exporter::odoo::plan::Parts;
