@@ -214,15 +214,17 @@ impl Engine {
             let Known { rules, states } = &mut *self.alerts.write();
             step(states, evaluation, rules, now)
         };
-        for (fingerprint, event) in &events {
+        {
             let known = self.alerts.read();
-            let state = known.states.get(fingerprint);
-            if let Some(state) = state {
-                log(state, *event);
-            }
-            if *event != Event::Changed {
-                let value = state.and_then(|state| serde_json::to_vec(state).ok());
-                changes.push((format!("{ALERT_KEY}{fingerprint}"), value));
+            for (fingerprint, event) in &events {
+                let state = known.states.get(fingerprint);
+                if let Some(state) = state {
+                    log(state, *event);
+                }
+                if *event != Event::Changed {
+                    let value = state.and_then(|state| serde_json::to_vec(state).ok());
+                    changes.push((format!("{ALERT_KEY}{fingerprint}"), value));
+                }
             }
         }
         // Whoever was told of an alert must be told of its end, whatever happens to this process in between.

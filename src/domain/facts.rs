@@ -67,13 +67,13 @@ pub type Constant = &'static str;
 
 /// Text that was a constant of this program before it was written down. There are few of them, so each is kept for good, once.
 fn constant<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Constant, D::Error> {
-    static KEPT: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+    static KEPT: Mutex<BTreeSet<Constant>> = Mutex::new(BTreeSet::new());
     let text = String::deserialize(deserializer)?;
     let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(known) = kept.get(text.as_str()) {
         return Ok(known);
     }
-    let text: &'static str = text.leak();
+    let text: Constant = text.leak();
     kept.insert(text);
     Ok(text)
 }
