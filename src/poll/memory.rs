@@ -46,7 +46,7 @@ impl Remembered {
         let Ok(previous) = self.0.baseline(&target.name).await else {
             return Ok(None);
         };
-        let questions = questions(previous.as_ref(), &baseline);
+        let questions = questions(previous.as_deref(), &baseline);
         let answers = odoo::plan::answers(transport, session, questions, logins).await?;
         Ok(Some(Comparable { baseline, answers }))
     }

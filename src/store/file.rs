@@ -1,15 +1,20 @@
 //! Opening the file: its directory, its lock, its version, its health. A corrupt file is moved aside, never deleted.
 
+use std::collections::HashMap;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
+use std::ops::{Deref, DerefMut};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::schema::{self, VERSION, Version};
+use crate::domain::transition::Baseline;
 
 /// Where the store is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,8 +68,25 @@ pub(super) enum OpenError {
 
 /// An open store. The lock lasts as long as the connection.
 pub(super) struct Open {
-    pub(super) connection: Connection,
+    connection: Connection,
+    /// Each target's number and baseline, from when a poll asks for it until that poll is written down, which takes them instead of
+    /// reading them again. Nobody else writes baselines.
+    pub(super) asked: HashMap<String, (i64, Arc<Baseline>)>,
     _lock: Option<File>,
+}
+
+impl Deref for Open {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        &self.connection
+    }
+}
+
+impl DerefMut for Open {
+    fn deref_mut(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
 }
 
 /// How long a writer waits for somebody with `sqlite3` who holds the file.
@@ -150,6 +172,8 @@ fn prepare(mut connection: Connection, lock: Option<File>, path: &Path) -> Resul
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "foreign_keys", true)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        // One plan for a statement, whatever its parameters: otherwise each poll plans anew what has ranges of time.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         connection.pragma_update_and_check(None, "journal_size_limit", WAL_LIMIT, |_| Ok(()))?;
         let check: String = connection.query_row("PRAGMA quick_check(1)", [], text)?;
         if check == "ok" {
@@ -166,6 +190,7 @@ fn prepare(mut connection: Connection, lock: Option<File>, path: &Path) -> Resul
     }
     Ok(Open {
         connection,
+        asked: HashMap::new(),
         _lock: lock,
     })
 }

@@ -27,7 +27,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 pub use changes::{ChangeRow, LoggedKind, Page};
@@ -39,6 +38,7 @@ pub use record::{PollRecord, Recorded};
 pub use worker::Health;
 
 use crate::domain::transition::{Baseline, Counters, Unasked};
+use file::Open;
 use worker::{Fault, Job, Shared, Worker};
 
 /// How much is kept.
@@ -150,12 +150,9 @@ impl Store {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn baseline(&self, target: &str) -> Result<Option<Baseline>, Error> {
+    pub async fn baseline(&self, target: &str) -> Result<Option<Arc<Baseline>>, Error> {
         let target = target.to_owned();
-        self.call(move |connection, _| {
-            Ok(baseline::load(connection, &target)?.map(|(_, baseline)| baseline))
-        })
-        .await
+        self.call(move |open, _| record::ask(open, target)).await
     }
 
     /// Writes down what a successful poll found, and says what changed since the one before.
@@ -163,7 +160,7 @@ impl Store {
     /// # Errors
     /// When the store fails; then nothing is counted, and the next call counts what happened since.
     pub async fn record(&self, poll: PollRecord) -> Result<Recorded, Error> {
-        self.call(move |connection, limits| record::record(connection, &poll, limits))
+        self.call(move |open, limits| record::record(open, &poll, limits))
             .await
     }
 
@@ -173,8 +170,11 @@ impl Store {
     /// When the store fails.
     pub async fn record_failure(&self, target: &str) -> Result<(), Error> {
         let target = target.to_owned();
-        self.call(move |connection, _| last_poll::failed(connection, &target))
-            .await
+        self.call(move |open, _| {
+            open.asked.remove(&target);
+            last_poll::failed(open, &target)
+        })
+        .await
     }
 
     /// What is known of a target right after a start. The numbers of before only if they come from the last poll, under two intervals
@@ -299,7 +299,7 @@ impl Store {
     /// Runs something on the store's thread.
     async fn call<T: Send + 'static>(
         &self,
-        what: impl FnOnce(&mut Connection, &Limits) -> Result<T, Fault> + Send + 'static,
+        what: impl FnOnce(&mut Open, &Limits) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Error> {
         let (reply, answer) = oneshot::channel();
         let job = Job::Call(Box::new(move |worker: &mut Worker| {

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::TransactionBehavior;
 
+use super::file::Open;
 use super::history::{self, Headline};
 use super::worker::Fault;
 use super::{Limits, baseline, changes, counters, last_poll};
@@ -44,14 +45,29 @@ pub struct Recorded {
     pub counters: Counters,
 }
 
+/// The last baseline, which is kept until the poll that asks for it is written down.
+pub(super) fn ask(open: &mut Open, target: String) -> Result<Option<Arc<Baseline>>, Fault> {
+    let Some((id, baseline)) = baseline::load(open, &target)? else {
+        return Ok(None);
+    };
+    let baseline = Arc::new(baseline);
+    open.asked.insert(target, (id, Arc::clone(&baseline)));
+    Ok(Some(baseline))
+}
+
 pub(super) fn record(
-    connection: &mut Connection,
+    open: &mut Open,
     poll: &PollRecord,
     limits: &Limits,
 ) -> Result<Recorded, Fault> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let known = baseline::load(&transaction, &poll.target)?;
-    let previous = known.as_ref().map(|(_, baseline)| baseline);
+    let asked = open.asked.remove(&poll.target);
+    let transaction = open.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let known = match asked {
+        Some(known) => Some(known),
+        None => baseline::load(&transaction, &poll.target)?
+            .map(|(id, baseline)| (id, Arc::new(baseline))),
+    };
+    let previous = known.as_ref().map(|(_, baseline)| &**baseline);
     let before = match &known {
         Some((id, _)) => counters::load(&transaction, *id)?,
         None => Counters::default(),

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::ErrorCode;
 use tokio::sync::{mpsc, oneshot};
 
 use super::file::{self, Location, Open, OpenError, Refused};
@@ -137,7 +137,7 @@ impl Worker {
     /// Does one thing, with whatever it takes before and after.
     pub(super) fn attempt<T>(
         &mut self,
-        what: impl FnOnce(&mut Connection, &Limits) -> Result<T, Fault>,
+        what: impl FnOnce(&mut Open, &Limits) -> Result<T, Fault>,
     ) -> Result<T, Error> {
         let limits = self.limits;
         let open = match self.opened() {
@@ -147,7 +147,7 @@ impl Worker {
                 return Err(Error::Unavailable(reason));
             }
         };
-        match what(&mut open.connection, &limits) {
+        match what(open, &limits) {
             Ok(done) => {
                 self.worked();
                 Ok(done)
