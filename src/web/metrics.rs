@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::State;
-use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use axum::http::header::{self, HeaderMap, HeaderValue};
 use axum::http::{Method, Request};
 use axum::response::{IntoResponse, Response};
 use axum::routing::future::RouteFuture;
@@ -114,6 +114,9 @@ pub(super) async fn scrape(State(app): State<Arc<App>>, headers: HeaderMap) -> R
     answer(&app, &headers).await
 }
 
+const VARY: HeaderValue = HeaderValue::from_static("accept, accept-encoding");
+const GZIP: HeaderValue = HeaderValue::from_static("gzip");
+
 async fn answer(app: &App, request: &HeaderMap) -> Response {
     let content_type: ContentType = content_type(request);
     let coding = coding(request);
@@ -126,13 +129,15 @@ async fn answer(app: &App, request: &HeaderMap) -> Response {
     }
     .into_response();
     let headers = response.headers_mut();
-    let mut set = |name: HeaderName, value: &'static str| {
-        headers.insert(name, HeaderValue::from_static(value));
-    };
-    set(header::CONTENT_TYPE, content_type.name);
-    set(header::VARY, "accept, accept-encoding");
+    // For those of every answer, too.
+    headers.reserve(8);
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static(content_type.name),
+    );
+    headers.insert(header::VARY, VARY);
     if coding == Coding::Gzip {
-        set(header::CONTENT_ENCODING, "gzip");
+        headers.insert(header::CONTENT_ENCODING, GZIP);
     }
     response
 }

@@ -46,8 +46,8 @@ pub fn content_type(request: &HeaderMap) -> ContentType {
     let mut weights = [0; OFFERED.len()];
     for range in items(request, header::ACCEPT) {
         for (weight, offered) in weights.iter_mut().zip(&OFFERED) {
-            let version = range.parameter("version");
-            if range.is(offered.media_type) && version.is_none_or(|it| it == offered.version) {
+            let is_version = |version| version == offered.version;
+            if range.is(offered.media_type) && range.parameter("version").is_none_or(is_version) {
                 *weight = range.weight.max(*weight);
             }
         }

@@ -36,14 +36,22 @@ const URI: usize = 8 << 10;
 const BODY: u64 = 64 << 10;
 
 /// Nothing that is served runs scripts, loads anything, is framed, or may be kept by a cache.
-const HEADERS: [(HeaderName, &str); 4] = [
-    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+const HEADERS: [(HeaderName, HeaderValue); 4] = [
+    (
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    ),
     (
         header::CONTENT_SECURITY_POLICY,
-        "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        HeaderValue::from_static(
+            "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        ),
     ),
-    (header::REFERRER_POLICY, "no-referrer"),
-    (header::CACHE_CONTROL, "no-store"),
+    (
+        header::REFERRER_POLICY,
+        HeaderValue::from_static("no-referrer"),
+    ),
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
 ];
 
 /// Stands before every route: lets a request pass or refuses it, and sets the headers that every answer has.
@@ -122,9 +130,7 @@ fn complete(app: &App, mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.reserve(HEADERS.len());
     for (name, value) in HEADERS {
-        headers
-            .entry(name)
-            .or_insert(HeaderValue::from_static(value));
+        headers.entry(name).or_insert(value);
     }
     for (name, value) in &app.access.rules().web.headers {
         headers.insert(name, value.clone());
