@@ -47,6 +47,8 @@ pub struct Recorded {
 
 /// The last baseline, which is kept until the poll that asks for it is written down.
 pub(super) fn ask(open: &mut Open, target: String) -> Result<Option<Arc<Baseline>>, Fault> {
+    // Of a poll that was given up.
+    open.asked.remove(&target);
     let Some((id, baseline)) = baseline::load(open, &target)? else {
         return Ok(None);
     };
