@@ -34,7 +34,7 @@ mod snapshots;
 #[expect(dead_code, reason = "another bench needs more")]
 mod support;
 
-const ROUNDS: usize = 8;
+const ROUNDS: usize = 12;
 /// Of a million series.
 const MANY: usize = 8_500;
 
@@ -256,9 +256,11 @@ async fn scrape(targets: &[TargetSnapshot], coding: Coding) {
     for _ in 0..ROUNDS {
         for (index, address) in [ours.address, theirs].into_iter().enumerate() {
             let before = support::cpu(Path::new("/proc/self/stat"));
-            let wrk = wrk(address, coding, 8).await;
+            let full = wrk(address, coding, 8, 1).await;
             let cpu = support::cpu(Path::new("/proc/self/stat")) - before;
-            let values = [wrk.rate, wrk.p99, cpu * 1e6 / wrk.requests];
+            // Alone: with more at once than cores it would be a time slice of the kernel, or none.
+            let Wrk { p99, .. } = wrk(address, coding, 1, 1).await;
+            let values = [full.rate, p99, cpu * 1e6 / full.requests];
             for (of, value) in measured.iter_mut().zip(values) {
                 of[index].push(value);
             }
@@ -295,7 +297,7 @@ async fn stream(coding: Coding, at_once: usize) {
     let before = memory("VmRSS:");
     // The high-water mark begins here.
     std::fs::write("/proc/self/clear_refs", "5").expect("Linux");
-    let Wrk { rate, .. } = wrk(ours.address, coding, at_once).await;
+    let Wrk { rate, .. } = wrk(ours.address, coding, at_once, 15).await;
     println!(
         "{series:<8} {:<9} {at_once:>7} {rate:>10.2} {:>5.0} {before:>12.1} {:>8.1}",
         format!("{coding:?}"),
@@ -328,15 +330,11 @@ struct Wrk {
     p99: f64,
 }
 
-async fn wrk(address: SocketAddr, coding: Coding, connections: usize) -> Wrk {
+async fn wrk(address: SocketAddr, coding: Coding, connections: usize, seconds: u32) -> Wrk {
     let mut wrk = Command::new("wrk");
     wrk.args(["--threads=1", "--latency", "--timeout=60s"])
         .arg(format!("--connections={connections}"))
-        .arg(if connections < 8 {
-            "--duration=15s"
-        } else {
-            "--duration=2s"
-        })
+        .arg(format!("--duration={seconds}s"))
         .args([
             "--header",
             "Accept: application/openmetrics-text;version=1.0.0",

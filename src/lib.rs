@@ -2,7 +2,7 @@
 //!
 //! Modules depend on each other in one direction only (a test holds it):
 //! `domain` ← `config` ← {`odoo`, `store`, `exposition`} ← {`poll`, `alerting`} ← `web` ← {`runtime`, `scan`} ← `cli`. `demo` depends on
-//! none of them.
+//! none of them; `ticks` is the beat of whoever needs one.
 
 pub mod alerting;
 pub mod cli;
@@ -15,4 +15,5 @@ pub mod poll;
 pub mod runtime;
 pub mod scan;
 pub mod store;
+mod ticks;
 pub mod web;

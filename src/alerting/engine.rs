@@ -1,12 +1,13 @@
 //! The one task that evaluates: board in, states kept, notifications out.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -24,6 +25,7 @@ use crate::domain::alert::{
 };
 use crate::exposition::alerting::AlertCounts;
 use crate::exposition::{Board, ExporterState};
+use crate::ticks::Ticks;
 
 /// What the engine reads and writes.
 pub struct Inputs {
@@ -52,6 +54,7 @@ pub struct Engine {
     inputs: Inputs,
     hub: Arc<Hub>,
     options: Options,
+    ticks: Ticks,
     alerts: Alerts,
     memories: HashMap<String, Remembered>,
     /// When each alert was last sent to Alertmanagers, and to webhooks.
@@ -88,11 +91,15 @@ impl std::fmt::Debug for Engine {
 
 impl Engine {
     /// An engine that has not looked yet. It needs a runtime, since receivers' tasks start at once.
-    pub fn new(wanted: Wanted, inputs: Inputs, options: Options) -> Self {
+    ///
+    /// # Errors
+    /// When the system gives no timer.
+    pub fn new(wanted: Wanted, inputs: Inputs, options: Options) -> io::Result<Self> {
         let Wanted { alerting, names } = wanted;
         let alerts = Alerts::default();
         alerts.write().rules = Arc::new(alerting.rules);
-        Self {
+        Ok(Self {
+            ticks: Ticks::every(options.evaluate_every)?,
             naming: Naming::new(names),
             hub: Hub::start(&alerting.receivers, inputs.exporter.alerting(), options),
             inputs,
@@ -102,7 +109,7 @@ impl Engine {
             sent: HashMap::new(),
             health: Health::default(),
             states_failing: false,
-        }
+        })
     }
 
     /// The alerts as they are, for others to show.
@@ -113,22 +120,12 @@ impl Engine {
     /// Evaluates until it is told to stop; then lets what waits be sent, for a short time. Nothing is resolved by a stop.
     pub async fn run(mut self, stop: CancellationToken) {
         self.restore().await;
-        let mut ticks = interval(self.options.evaluate_every);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut transitions_come = true;
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
-                Some(wanted) = self.inputs.reconfigured.recv() => {
-                    let before = self.options.evaluate_every;
-                    self.reconfigure(wanted);
-                    if self.options.evaluate_every != before {
-                        ticks = interval(self.options.evaluate_every);
-                        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-                    }
-                    ticks.reset_immediately();
-                }
-                _ = ticks.tick() => self.look(Timestamp::now()).await,
+                Some(wanted) = self.inputs.reconfigured.recv() => self.reconfigure(wanted),
+                () = self.ticks.tick() => self.look(Timestamp::now()).await,
                 happened = self.inputs.transitions.recv(), if transitions_come => match happened {
                     Some(happened) => self.happened(&happened).await,
                     None => transitions_come = false,
@@ -156,6 +153,7 @@ impl Engine {
         if self.hub.update(&alerting.receivers) {
             self.sent.clear();
         }
+        self.ticks.restart(self.options.evaluate_every);
     }
 
     async fn restore(&mut self) {

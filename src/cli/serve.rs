@@ -25,6 +25,9 @@ use crate::runtime::{Daemon, Logging, Origin, Settings, inherited_socket, stop_o
 use crate::store::{Limits, Location, Store};
 use crate::web::access::Access;
 
+/// From one look at `--web.config.file` to the next: each wakes the process and reads all files that it names.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
 /// Options of `demo`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Demo {
@@ -115,7 +118,8 @@ async fn run(config: &Config, options: &Options, started: Started) -> anyhow::Re
     let hangups = signal(SignalKind::hangup()).context("cannot listen to signals")?;
     if let Some(path) = &options.web_config_file {
         let access = started.access.clone();
-        tokio::spawn(access.reread(path.clone(), started.sources, stop.clone()));
+        let sources = started.sources;
+        tokio::spawn(access.reread(path.clone(), sources, LOOK_EVERY, stop.clone()));
     }
     let settings = Settings {
         listener: started.listener,

@@ -67,7 +67,7 @@ impl Daemon {
     /// Prepares everything. Nothing is polled yet.
     ///
     /// # Errors
-    /// When the listener cannot be used.
+    /// When the listener cannot be used, or the system gives no timer.
     pub async fn prepare(config: &Config, settings: Settings) -> io::Result<Self> {
         let Settings {
             listener,
@@ -109,7 +109,7 @@ impl Daemon {
             reconfigured,
         };
         let options = alerting::Options::of(&config.alerting);
-        let engine = Engine::new(wanted(config, &directory), inputs, options);
+        let engine = Engine::new(wanted(config, &directory), inputs, options)?;
         let (readiness, latch) = Readiness::new(Arc::clone(&board));
         let status = systemd::Status {
             board: Arc::clone(&board),

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use sd_notify::NotifyState;
-use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::vitals::Vitals;
 use crate::exposition::{Board, ExporterState};
 use crate::poll::Pulse;
+use crate::ticks::Ticks;
 
 /// `systemctl status` is never older.
 const STATUS_EVERY: Duration = Duration::from_secs(10);
@@ -54,14 +54,19 @@ pub(super) async fn attend(status: Status, mut vitals: Vitals, stop: Cancellatio
     // Three chances within the time that systemd gives.
     let watchdog = sd_notify::watchdog_enabled();
     let every = watchdog.map_or(STATUS_EVERY, |within| STATUS_EVERY.min(within / 4));
-    let mut ticks = interval(every);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let ticks = match Ticks::every(every) {
+        Ok(ticks) => ticks,
+        Err(error) => {
+            warn!(%error, "without a timer systemd is told nothing");
+            return;
+        }
+    };
     let mut shown = String::new();
     let mut stuck = false;
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            _ = ticks.tick() => {}
+            () = ticks.tick() => {}
         }
         let line = status.line();
         if line != shown {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -524,7 +525,11 @@ async fn the_file_is_read_again_and_protection_never_vanishes() {
     let sources = WebFile::load(&path, &ProcessEnv).sources;
     let access = Access::new(&Web::default(), web).expect("no role is given");
     let stop = CancellationToken::new();
-    let reading = tokio::spawn(access.clone().reread(path.clone(), sources, stop.clone()));
+    let often = Duration::from_millis(100);
+    let reading = access
+        .clone()
+        .reread(path.clone(), sources, often, stop.clone());
+    let reading = tokio::spawn(reading);
     let server = start(access).await;
     let status = async |user: &str, arguments: &[&str]| {
         let mut all = vec![

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -11,8 +10,8 @@ use super::{Access, NobodyCanSignIn, Rules};
 use crate::config::web_file::{Sources, WebConfig, WebFile};
 use crate::config::{Diagnostic, Level, ProcessEnv};
 
-/// From one look at the files to the next. A change counts once two looks saw the same.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// A change counts once two looks saw the same, this time apart.
+const SETTLED: Duration = Duration::from_millis(500);
 
 /// A change that a running daemon does not take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -29,15 +28,20 @@ pub enum NotTaken {
 }
 
 impl Access {
-    /// Reads the file again whenever it changes, until it is told to stop. One that is wrong is not taken.
-    pub async fn reread(self, path: PathBuf, read: Sources, stop: CancellationToken) {
+    /// Reads the file again whenever it changes, looking this often, until it is told to stop. One that is wrong is not taken.
+    pub async fn reread(
+        self,
+        path: PathBuf,
+        read: Sources,
+        every: Duration,
+        stop: CancellationToken,
+    ) {
         let mut known = read;
         let mut changed: Option<WebFile> = None;
-        let mut ticks = tokio::time::interval(LOOK_EVERY);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            let wait = if changed.is_some() { SETTLED } else { every };
             tokio::select! {
-                _ = ticks.tick() => {}
+                () = tokio::time::sleep(wait) => {}
                 () = stop.cancelled() => return,
             }
             let path = path.clone();
