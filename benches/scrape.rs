@@ -58,7 +58,7 @@ async fn main() {
     }
     if wanted("scrape") {
         println!(
-            "\nseries   coding    requests/s  static  ratio     p99 us  static  ratio     CPU us  static  ratio"
+            "\nseries   coding    requests/s  static  ratio     CPU us  static  ratio     p99 us  static  ratio  p99 alone  static  ratio"
         );
         for board in [vec![snapshots::pending("erp")], up(1), up(50)] {
             for coding in [Coding::Identity, Coding::Gzip] {
@@ -251,16 +251,16 @@ async fn scrape(targets: &[TargetSnapshot], coding: Coding) {
     let routes = Router::new().route("/metrics", get(async move || bytes));
     let rival = tokio::spawn(axum::serve(listener, routes).into_future());
 
-    let mut measured = [const { [const { Vec::new() }; 2] }; 3];
+    let mut measured = [const { [const { Vec::new() }; 2] }; 4];
     // By turns, so that a busy neighbour hits both.
     for _ in 0..ROUNDS {
         for (index, address) in [ours.address, theirs].into_iter().enumerate() {
             let before = support::cpu(Path::new("/proc/self/stat"));
             let full = wrk(address, coding, 8, 1).await;
             let cpu = support::cpu(Path::new("/proc/self/stat")) - before;
-            // Alone: with more at once than cores it would be a time slice of the kernel, or none.
-            let Wrk { p99, .. } = wrk(address, coding, 1, 1).await;
-            let values = [full.rate, p99, cpu * 1e6 / full.requests];
+            // With more at once than cores the 99th percentile is a time slice of the kernel, or none.
+            let alone = wrk(address, coding, 1, 1).await;
+            let values = [full.rate, cpu * 1e6 / full.requests, full.p99, alone.p99];
             for (of, value) in measured.iter_mut().zip(values) {
                 of[index].push(value);
             }
