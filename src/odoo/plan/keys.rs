@@ -4,7 +4,6 @@
 //! one: when these are not the owners of the rows that were read, the rows are not complete.
 
 use jiff::Timestamp;
-use roaring::MultiOps;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -95,8 +94,8 @@ impl From<&KeyRow> for DeviceRow {
     }
 }
 
-/// Reads keys and devices.
-pub(super) async fn read(users: &Users<'_>) -> Result<KeysAndDevices, Error> {
+/// Reads keys and devices, given who is archived.
+pub(super) async fn read(users: &Users<'_>, archived: &IdSet) -> Result<KeysAndDevices, Error> {
     let parts = users.question.parts;
     let has_devices = users.has(DeviceRow::OF_OWNER);
     let in_one_table = users.session.server.release < (15, 0);
@@ -110,16 +109,12 @@ pub(super) async fn read(users: &Users<'_>) -> Result<KeysAndDevices, Error> {
     } else {
         None
     };
-    let of_keys = keys.as_ref().map(|table| &table.owners);
-    let of_devices = devices.as_ref().map(|table| &table.owners);
-    let owners = [of_keys, of_devices].into_iter().flatten().union();
-    let archived = archived_owners(users, owners).await?;
     let devices = match (&keys, &devices) {
         _ if !parts.devices => Known::NotAsked,
-        (_, Some(devices)) => devices.all(|row| Some(device(row, &archived))),
+        (_, Some(devices)) => devices.all(|row| Some(device(row, archived))),
         (Some(table), None) if has_devices => table.all(|row| {
             let is_device = scope(row).is_none();
-            is_device.then(|| device(&row.into(), &archived))
+            is_device.then(|| device(&row.into(), archived))
         }),
         _ => Known::Complete(Vec::new()),
     };
@@ -128,7 +123,7 @@ pub(super) async fn read(users: &Users<'_>) -> Result<KeysAndDevices, Error> {
             .as_ref()
             .and_then(|keys| poller_expiry(&keys.rows, users.session.uid, users.question.now)),
         keys: match &keys {
-            Some(keys) if parts.keys => complete_keys(keys, &archived),
+            Some(keys) if parts.keys => complete_keys(keys, archived),
             _ => Known::NotAsked,
         },
         devices,
@@ -159,8 +154,6 @@ pub(super) fn complete(
 /// What the account saw of the rows of a model that people own.
 struct Owned<R> {
     rows: Vec<R>,
-    /// Whose they are, where they are all there are.
-    owners: IdSet,
     /// Why the rows are not all there are, if they are not.
     gap: Option<Gap>,
 }
@@ -181,7 +174,6 @@ impl<R: OwnedRow> Owned<R> {
                 refused => {
                     return Ok(Self {
                         rows: Vec::new(),
-                        owners: IdSet::new(),
                         gap: refused.gap().cloned(),
                     });
                 }
@@ -207,8 +199,7 @@ impl<R: OwnedRow> Owned<R> {
                 ),
                 grant: GRANT,
             });
-        let owners = if gap.is_none() { owners } else { IdSet::new() };
-        Self { rows, owners, gap }
+        Self { rows, gap }
     }
 
     /// All rows, turned into something.
@@ -218,17 +209,6 @@ impl<R: OwnedRow> Owned<R> {
             None => Known::Complete(self.rows.iter().filter_map(item).collect()),
         }
     }
-}
-
-/// Archived people among the owners: all others are active. Asked by id, since PostgreSQL takes long over who owns either.
-async fn archived_owners(users: &Users<'_>, owners: IdSet) -> Result<IdSet, Error> {
-    if owners.is_empty() {
-        return Ok(owners);
-    }
-    let owners: Vec<u32> = owners.iter().collect();
-    users
-        .ids(Some(false), vec![json!(["id", "in", owners])])
-        .await
 }
 
 fn complete_keys(table: &Owned<KeyRow>, archived: &IdSet) -> Known<Vec<ApiKey>> {

@@ -132,7 +132,8 @@ pub async fn read(
 }
 
 async fn facts(users: &Users<'_>, question: &Question<'_>) -> Result<Facts, Error> {
-    let people = users.people().await?;
+    let archived = users.ids(Some(false), Vec::new()).await?;
+    let people = users.people(&archived).await?;
     let modules = settings::modules(users).await?;
     let policy = settings::policy(users, &modules).await?;
     let exemptions = users.exemptions().await?;
@@ -140,7 +141,7 @@ async fn facts(users: &Users<'_>, question: &Question<'_>) -> Result<Facts, Erro
     let passkey = users.passkey(&modules).await?;
     let oauth = users.oauth(&modules).await?;
     let saml = users.saml(&modules).await?;
-    let keys = keys::read(users).await?;
+    let keys = keys::read(users, &archived).await?;
     Ok(Facts {
         now: question.now,
         server: users.session.server.clone(),

@@ -23,51 +23,43 @@ const LOGINS: &str = "read access to res.users.log, which Odoo 17 asks for befor
 impl Users<'_> {
     /// Who there is. Internal people are a set, those who are neither internal nor portal people are rows, being few, and whoever is
     /// left is a portal person. (`not in` is right on the field with the groups that somebody was put into, and wrong on 19's
-    /// `all_group_ids`.)
-    pub(super) async fn people(&self) -> Result<People, Error> {
-        let internal = self.active(vec![self.in_any([INTERNAL])]).await?;
-        let internal_archived = self
-            .count(Some(false), vec![self.in_any([INTERNAL])])
-            .await?;
-        let active = self.count(Some(true), Vec::new()).await?;
-        let archived = self.count(Some(false), Vec::new()).await?;
+    /// `all_group_ids`.) Who of them is archived is one set for all, so that nobody is both or neither, whenever it happened.
+    pub(super) async fn people(&self, archived: &IdSet) -> Result<People, Error> {
+        let internal = self.ids(None, vec![self.in_any([INTERNAL])]).await?;
+        let all = self.count(None, Vec::new()).await?;
         let mut rest = self.people_domain(None);
         rest.push(self.not_in_any([INTERNAL, PORTAL]));
         let rest = self
-            .rows::<RestRow>("res.users", rest, &["active", self.group_field])
+            .rows::<GroupsRow>("res.users", rest, &[self.group_field])
             .await?;
         let public = self.groups.members_of(PUBLIC);
-        let is_public = |row: &&RestRow| row.groups.iter().any(|group| public.contains(group));
-        let (rest_active, rest_archived): (Vec<_>, Vec<_>) =
-            rest.iter().partition(|row| row.active);
-        let portal = |all: u64, internal: u64, rest: &[&RestRow]| {
-            all.checked_sub(internal + rest.len() as u64)
-                .ok_or_else(|| {
-                    Error::new(Kind::Unexpected, "people changed while they were counted")
-                })
+        let is_public = |row: &&GroupsRow| row.groups.iter().any(|group| public.contains(group));
+        let (public, none): (Vec<_>, Vec<_>) = rest.iter().partition(is_public);
+        let ids = |rows: Vec<&GroupsRow>| rows.iter().map(|row| row.id).collect::<IdSet>();
+        let (public, none) = (ids(public), ids(none));
+        let of_type = [&internal, &public, &none].map(|people| archived.intersection_len(people));
+        let rest_archived = of_type.iter().sum::<u64>();
+        let rest_all = internal.len() + public.len() + none.len();
+        let portal_archived = archived.len().checked_sub(rest_archived);
+        let portal = portal_archived.and_then(|archived| all.checked_sub(rest_all + archived));
+        let (Some(portal), Some(portal_archived)) = (portal, portal_archived) else {
+            return Err(Error::new(
+                Kind::Unexpected,
+                "people changed while they were counted",
+            ));
         };
-        let public_archived = rest_archived.iter().copied().filter(is_public).count() as u64;
+        let [internal_archived, public_archived, none_archived] = of_type;
         Ok(People {
-            portal: portal(active, internal.len(), &rest_active)?,
+            portal,
             archived: PerType([
                 internal_archived,
-                portal(archived, internal_archived, &rest_archived)?,
+                portal_archived,
                 public_archived,
-                rest_archived.len() as u64 - public_archived,
+                none_archived,
             ]),
-            public: rest_active
-                .iter()
-                .copied()
-                .filter(is_public)
-                .map(|row| row.id)
-                .collect(),
-            none: rest_active
-                .iter()
-                .copied()
-                .filter(|row| !is_public(row))
-                .map(|row| row.id)
-                .collect(),
-            internal,
+            internal: internal - archived,
+            public: public - archived,
+            none: none - archived,
         })
     }
 
@@ -273,14 +265,6 @@ struct GroupsRow {
 }
 
 #[derive(Deserialize)]
-struct RestRow {
-    id: u32,
-    active: bool,
-    #[serde(alias = "group_ids", alias = "groups_id")]
-    groups: Vec<u32>,
-}
-
-#[derive(Deserialize)]
 struct LoginRow {
     id: u32,
     login: String,
@@ -288,4 +272,4 @@ struct LoginRow {
     groups: Vec<u32>,
 }
 
-row!(GroupsRow, LoginRow, RestRow);
+row!(GroupsRow, LoginRow);
