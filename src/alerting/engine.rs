@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -69,6 +69,9 @@ pub struct Engine {
 struct Remembered {
     memory: Memory,
     poll: Option<Timestamp>,
+    /// What the last look saw of it, by the rules that are in force.
+    seen: Weak<TargetSnapshot>,
+    unchanged: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -153,6 +156,9 @@ impl Engine {
         if self.hub.update(&alerting.receivers) {
             self.sent.clear();
         }
+        for remembered in self.memories.values_mut() {
+            remembered.seen = Weak::new();
+        }
         self.ticks.restart(self.options.evaluate_every);
     }
 
@@ -173,10 +179,14 @@ impl Engine {
             } else if let Some(target) = key.strip_prefix(MEMORY_KEY)
                 && let Ok(memory) = serde_json::from_slice(&value)
             {
-                let remembered = Remembered { memory, poll: None };
+                let remembered = Remembered {
+                    memory,
+                    ..Remembered::default()
+                };
                 self.memories.insert(target.to_owned(), remembered);
             }
         }
+        self.show(&self.alerts.read());
     }
 
     /// One look at the fleet, and everything that follows from it.
@@ -184,16 +194,16 @@ impl Engine {
         let snapshots = self.inputs.board.snapshots();
         let mut changes = self.remember(&snapshots, now);
         let (failing, store_errors) = self.health.look(&self.inputs.exporter, now);
-        let evaluation = {
-            let forgotten = Memory::default();
+        let events = {
             let targets: Vec<TargetView> = snapshots
                 .iter()
-                .map(|snapshot| TargetView {
-                    snapshot,
-                    memory: self
-                        .memories
-                        .get(&snapshot.identity.name)
-                        .map_or(&forgotten, |it| &it.memory),
+                .map(|snapshot| {
+                    let remembered = &self.memories[&snapshot.identity.name];
+                    TargetView {
+                        snapshot,
+                        memory: &remembered.memory,
+                        unchanged: remembered.unchanged,
+                    }
                 })
                 .collect();
             let config = self.inputs.exporter.config();
@@ -205,10 +215,10 @@ impl Engine {
                     store_errors,
                 },
             };
-            let Known { rules, states } = &*self.alerts.read();
-            evaluate(rules, &view, states, now)
-        };
-        let events = {
+            let evaluation = {
+                let Known { rules, states } = &*self.alerts.read();
+                evaluate(rules, &view, states, now)
+            };
             let Known { rules, states } = &mut *self.alerts.write();
             step(states, evaluation, rules, now)
         };
@@ -231,21 +241,28 @@ impl Engine {
         let known = alerts.read();
         self.naming.ask(&known.states, &snapshots, &events);
         self.send(&known, now, &events);
-        self.show(&known);
+        if !events.is_empty() {
+            self.show(&known);
+        }
     }
 
-    /// Notes new polls. Gives what is worth keeping.
+    /// Notes new polls, and of which targets there is nothing new. Gives what is worth keeping.
     fn remember(&mut self, snapshots: &[Arc<TargetSnapshot>], now: Timestamp) -> Vec<Change> {
         let mut changes = Vec::new();
         for snapshot in snapshots {
-            let Some(posture) = &snapshot.posture else {
-                continue;
-            };
             let name = &snapshot.identity.name;
             if !self.memories.contains_key(name) {
                 self.memories.insert(name.clone(), Remembered::default());
             }
-            if let Some(remembered) = self.memories.get_mut(name)
+            let Some(remembered) = self.memories.get_mut(name) else {
+                continue;
+            };
+            remembered.unchanged = std::ptr::eq(remembered.seen.as_ptr(), &raw const **snapshot);
+            if remembered.unchanged {
+                continue;
+            }
+            remembered.seen = Arc::downgrade(snapshot);
+            if let Some(posture) = &snapshot.posture
                 && (remembered.poll.is_none() || remembered.poll != snapshot.health.last_success)
             {
                 remembered.poll = snapshot.health.last_success;

@@ -22,7 +22,11 @@ fn now() -> Timestamp {
 }
 
 fn evaluated(targets: &[TargetSnapshot], memory: &Memory, now: Timestamp) -> Evaluation {
-    let view = |snapshot| TargetView { snapshot, memory };
+    let view = |snapshot| TargetView {
+        snapshot,
+        memory,
+        unchanged: false,
+    };
     let targets: Vec<TargetView> = targets.iter().map(view).collect();
     let fleet = FleetView {
         targets: &targets,

@@ -1,6 +1,7 @@
 //! Tests of the whole, as its users see it.
 
 mod access;
+mod alert_looks;
 mod alert_rules;
 mod alerting;
 mod api;

@@ -1,6 +1,6 @@
 //! Which alerts are active at a moment, and which are held because what they judge is not known.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use jiff::Timestamp;
 
@@ -27,6 +27,8 @@ pub struct TargetView<'a> {
     pub snapshot: &'a TargetSnapshot,
     /// What is remembered of it.
     pub memory: &'a Memory,
+    /// Both are the very same as at the look before, and so are the rules.
+    pub unchanged: bool,
 }
 
 /// The exporter's own health.
@@ -58,6 +60,8 @@ pub struct Active {
 /// What one look at the fleet says.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Evaluation {
+    /// Targets whose alerts are as they were, but for those that [depend on time](Rule::depends_on_time).
+    pub unchanged: HashSet<String>,
     /// Alerts whose condition holds.
     pub active: BTreeMap<Fingerprint, Active>,
     /// Alerts of which nothing is known.
@@ -91,8 +95,13 @@ impl Held {
 pub fn evaluate(rules: &Rules, view: &FleetView, states: &States, now: Timestamp) -> Evaluation {
     let mut evaluation = Evaluation::default();
     for target in view.targets {
+        let identity = &target.snapshot.identity;
+        if target.unchanged {
+            evaluation.unchanged.insert(identity.name.clone());
+        }
         for rule in Rule::ALL.iter().filter(|rule| rule.is_of_targets()) {
-            if rules.applies(*rule, &target.snapshot.identity) {
+            let may_differ = !target.unchanged || rule.depends_on_time();
+            if may_differ && rules.applies(*rule, identity) {
                 evaluate_target(rules, *rule, target, states, now, &mut evaluation);
             }
         }
@@ -217,6 +226,16 @@ pub fn labels(
 }
 
 impl Evaluation {
+    /// Whether an alert of a rule is as it was at the look before.
+    pub(super) fn is_unchanged(&self, rule: Rule, labels: &Labels) -> bool {
+        !self.unchanged.is_empty()
+            && rule.is_of_targets()
+            && !rule.depends_on_time()
+            && labels
+                .get("target")
+                .is_some_and(|target| self.unchanged.contains(target))
+    }
+
     fn add(
         &mut self,
         rule: Rule,

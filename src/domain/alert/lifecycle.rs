@@ -40,6 +40,17 @@ pub struct State {
     /// Whom it concerns.
     #[serde(skip)]
     pub people: Option<IdSet>,
+    #[serde(skip)]
+    condition: Condition,
+}
+
+/// What the last look said of an alert's condition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Condition {
+    #[default]
+    Holds,
+    Ceased,
+    Unknown,
 }
 
 /// Where an alert is in its life.
@@ -100,12 +111,12 @@ impl State {
             keep_firing_since: None,
             resolved_at: None,
             people: active.people,
+            condition: Condition::Holds,
         }
     }
 
     /// Its condition holds. What happened, if anything did.
     fn hold(&mut self, active: Active, rules: &Rules, now: Timestamp) -> Option<Event> {
-        let hold = rules.get(active.rule).hold;
         // Most say what they said before, and texts take long to make.
         let may_differ =
             self.value.to_bits() != active.value.to_bits() || self.detail != active.detail;
@@ -116,14 +127,21 @@ impl State {
         self.people = active.people;
         self.value = active.value;
         self.detail = active.detail;
+        self.condition = Condition::Holds;
+        let firing = self.phase() == Phase::Firing;
+        let event = self.last(rules.get(active.rule).hold, now);
+        event.or((firing && changed).then_some(Event::Changed))
+    }
+
+    /// Its condition goes on to hold. What happened, if anything did.
+    fn last(&mut self, hold: Duration, now: Timestamp) -> Option<Event> {
         match self.phase() {
             Phase::Pending if has_passed(self.active_since, hold, now) => {
                 self.fired_at = Some(now);
                 Some(Event::Fired)
             }
-            Phase::Pending | Phase::Resolved => None,
             Phase::Firing if self.keep_firing_since.take().is_some() => Some(Event::Kept),
-            Phase::Firing => changed.then_some(Event::Changed),
+            Phase::Pending | Phase::Firing | Phase::Resolved => None,
         }
     }
 
@@ -151,14 +169,13 @@ impl State {
 /// One step of all alerts. Gives what changed, in the order of their fingerprints; alerts that are gone are no longer in `states`.
 pub fn step(
     states: &mut States,
-    evaluation: Evaluation,
+    mut evaluation: Evaluation,
     rules: &Rules,
     now: Timestamp,
 ) -> Vec<(Fingerprint, Event)> {
-    let Evaluation { mut active, held } = evaluation;
+    let mut active = std::mem::take(&mut evaluation.active);
     let mut events = Vec::new();
     states.retain(|fingerprint, state| {
-        let settings = state.rule().map(|rule| rules.get(rule));
         let event = match active.remove(fingerprint) {
             // It ended and begins anew.
             Some(again) if state.phase() == Phase::Resolved => {
@@ -167,10 +184,24 @@ pub fn step(
                 Some(begin(state, hold, now))
             }
             Some(still) => state.hold(still, rules, now),
-            None if state.phase() != Phase::Resolved && held.holds(*fingerprint, &state.labels) => {
-                None
+            None => {
+                let rule = state.rule();
+                let held = || evaluation.held.holds(*fingerprint, &state.labels);
+                state.condition = match state.condition {
+                    was if rule.is_some_and(|it| evaluation.is_unchanged(it, &state.labels)) => was,
+                    _ if state.phase() != Phase::Resolved && held() => Condition::Unknown,
+                    _ => Condition::Ceased,
+                };
+                let settings = rule.map(|rule| rules.get(rule));
+                let (hold, keep) = settings
+                    .map(|it| (it.hold, it.keep_firing))
+                    .unwrap_or_default();
+                match state.condition {
+                    Condition::Holds => state.last(hold, now),
+                    Condition::Ceased => state.cease(keep, now),
+                    Condition::Unknown => None,
+                }
             }
-            None => state.cease(settings.map_or(Duration::ZERO, |it| it.keep_firing), now),
         };
         events.extend(event.map(|event| (*fingerprint, event)));
         event != Some(Event::Gone)

@@ -219,6 +219,18 @@ impl Rule {
         )
     }
 
+    /// Whether what it says of a target may become different while nothing but time passes.
+    pub(super) fn depends_on_time(self) -> bool {
+        matches!(
+            self,
+            Self::PrivilegedDisabled
+                | Self::Disabled
+                | Self::NewPrivilegedPerson
+                | Self::PollerKeyExpiring
+                | Self::TargetStale
+        )
+    }
+
     /// Whether its alerts are about people who can be named.
     pub fn concerns_people(self) -> bool {
         matches!(
