@@ -1,9 +1,9 @@
 //! What a fleet costs: `make bench-fleet`. Takes about a quarter of an hour.
 //!
 //! Simulated servers in a process of their own, of mixed sizes, 2% of the databases down and 1% slower than the time-out; the daemon
-//! polls them with a store on disk. Time runs ten times as fast as in a fleet that is polled every 15 minutes: interval, time-out and
-//! latencies are a tenth, so that polls come ten times as often and as many run at the same time. `FLEET_BENCH=100,1000` measures other
-//! numbers of targets. Prints, asserts nothing.
+//! polls them with a store on disk. Time runs ten times as fast as in a fleet that is polled every 15 minutes: interval, time-out,
+//! latencies and the time between two looks at alerts are a tenth, so that polls come ten times as often and as many run at the same time.
+//! `FLEET_BENCH=100,1000` measures other numbers of targets. Prints, asserts nothing.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -58,7 +58,7 @@ async fn measure(targets: usize) -> Row {
     let fleet = Fleet::start(targets, &arguments, &directory);
     let config = directory.path().join("config.yml");
     let defaults = format!(
-        "defaults: {{interval: {}s, timeout: {}s}}\n",
+        "alerting: {{evaluation_interval: 1500ms}}\ndefaults: {{interval: {}s, timeout: {}s}}\n",
         INTERVAL.as_secs(),
         TIMEOUT.as_secs()
     );

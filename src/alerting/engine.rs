@@ -331,6 +331,11 @@ impl Engine {
 
     /// Sends what is new, and again what was sent long enough ago.
     fn send(&mut self, known: &Known, now: Timestamp, events: &[(Fingerprint, Event)]) {
+        // Whoever comes later hears of all that fires.
+        if self.hub.is_empty() {
+            self.sent.clear();
+            return;
+        }
         let new: HashSet<Fingerprint> = events
             .iter()
             .filter(|(_, event)| matches!(event, Event::Fired | Event::Resolved))

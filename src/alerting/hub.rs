@@ -96,6 +96,11 @@ impl Hub {
         !new.is_empty()
     }
 
+    /// Whether there is nobody to tell.
+    pub fn is_empty(&self) -> bool {
+        lock(&self.configured).is_empty()
+    }
+
     /// Puts a notification into the queue of every Alertmanager, or of every webhook that wants it.
     pub fn push(&self, notification: &Arc<Notification>, to: To) {
         for running in lock(&self.running).values() {
