@@ -257,7 +257,7 @@ impl Engine {
             let Some(remembered) = self.memories.get_mut(name) else {
                 continue;
             };
-            remembered.unchanged = std::ptr::eq(remembered.seen.as_ptr(), &raw const **snapshot);
+            remembered.unchanged = remembered.seen.as_ptr() == Arc::as_ptr(snapshot);
             if remembered.unchanged {
                 continue;
             }

@@ -186,7 +186,7 @@ impl Daemon {
             self.listener.local_addr()?,
             Patience::default(),
         );
-        tokio::spawn(systemd::attend(self.status, vitals, stop.clone()));
+        systemd::attend(self.status, vitals, stop.clone())?;
         let stopping = stop.clone();
         tokio::spawn(async move {
             stopping.cancelled().await;

@@ -1,5 +1,6 @@
 //! What systemd is told: that the daemon is ready, how it is, and that it lives. Without `NOTIFY_SOCKET` nobody is told anything.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,21 +47,28 @@ pub(super) fn stopping() {
     tell(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
 }
 
-/// Keeps the status line up to date, and the watchdog quiet while the daemon lives.
-pub(super) async fn attend(status: Status, mut vitals: Vitals, stop: CancellationToken) {
-    if std::env::var_os("NOTIFY_SOCKET").is_none() {
-        return;
+/// Keeps the status line up to date, and the watchdog quiet while the daemon lives, from now on.
+///
+/// # Errors
+/// When the system gives no timer.
+pub(super) fn attend(status: Status, vitals: Vitals, stop: CancellationToken) -> io::Result<()> {
+    if std::env::var_os("NOTIFY_SOCKET").is_some() {
+        // Three chances within the time that systemd gives.
+        let watchdog = sd_notify::watchdog_enabled();
+        let every = watchdog.map_or(STATUS_EVERY, |within| STATUS_EVERY.min(within / 4));
+        let ticks = Ticks::every(every)?;
+        tokio::spawn(tell_again(status, vitals, ticks, watchdog.is_some(), stop));
     }
-    // Three chances within the time that systemd gives.
-    let watchdog = sd_notify::watchdog_enabled();
-    let every = watchdog.map_or(STATUS_EVERY, |within| STATUS_EVERY.min(within / 4));
-    let ticks = match Ticks::every(every) {
-        Ok(ticks) => ticks,
-        Err(error) => {
-            warn!(%error, "without a timer systemd is told nothing");
-            return;
-        }
-    };
+    Ok(())
+}
+
+async fn tell_again(
+    status: Status,
+    mut vitals: Vitals,
+    ticks: Ticks,
+    watchdog: bool,
+    stop: CancellationToken,
+) {
     let mut shown = String::new();
     let mut stuck = false;
     loop {
@@ -73,7 +81,7 @@ pub(super) async fn attend(status: Status, mut vitals: Vitals, stop: Cancellatio
             tell(&[NotifyState::Status(&line)]);
             shown = line;
         }
-        if watchdog.is_none() {
+        if !watchdog {
             continue;
         }
         match vitals.check().await {

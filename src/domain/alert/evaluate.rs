@@ -27,7 +27,7 @@ pub struct TargetView<'a> {
     pub snapshot: &'a TargetSnapshot,
     /// What is remembered of it.
     pub memory: &'a Memory,
-    /// Both are the very same as at the look before, and so are the rules.
+    /// The snapshot and the rules are those of the look before. Transitions may have come.
     pub unchanged: bool,
 }
 

@@ -94,8 +94,9 @@ impl From<&KeyRow> for DeviceRow {
     }
 }
 
-/// Reads keys and devices, given who is archived.
-pub(super) async fn read(users: &Users<'_>, archived: &IdSet) -> Result<KeysAndDevices, Error> {
+/// Reads keys and devices.
+pub(super) async fn read(users: &Users<'_>) -> Result<KeysAndDevices, Error> {
+    let archived = &users.archived;
     let parts = users.question.parts;
     let has_devices = users.has(DeviceRow::OF_OWNER);
     let in_one_table = users.session.server.release < (15, 0);
@@ -178,7 +179,7 @@ impl<R: OwnedRow> Owned<R> {
                     });
                 }
             };
-            let owners = users.count(None, vec![is_set(R::OF_OWNER)]).await?;
+            let owners = users.count(vec![is_set(R::OF_OWNER)]).await?;
             let owned = Self::judge(rows, Some(owners));
             if owned.gap.is_none() || !std::mem::take(&mut again) {
                 return Ok(owned);

@@ -132,8 +132,7 @@ pub async fn read(
 }
 
 async fn facts(users: &Users<'_>, question: &Question<'_>) -> Result<Facts, Error> {
-    let archived = users.ids(Some(false), Vec::new()).await?;
-    let people = users.people(&archived).await?;
+    let people = users.people().await?;
     let modules = settings::modules(users).await?;
     let policy = settings::policy(users, &modules).await?;
     let exemptions = users.exemptions().await?;
@@ -141,7 +140,7 @@ async fn facts(users: &Users<'_>, question: &Question<'_>) -> Result<Facts, Erro
     let passkey = users.passkey(&modules).await?;
     let oauth = users.oauth(&modules).await?;
     let saml = users.saml(&modules).await?;
-    let keys = keys::read(users, &archived).await?;
+    let keys = keys::read(users).await?;
     Ok(Facts {
         now: question.now,
         server: users.session.server.clone(),

@@ -21,39 +21,32 @@ const PUBLIC: &str = "base.group_public";
 const LOGINS: &str = "read access to res.users.log, which Odoo 17 asks for before it searches by the date of a login";
 
 impl Users<'_> {
-    /// Who there is. Internal people are a set, those who are neither internal nor portal people are rows, being few, and whoever is
-    /// left is a portal person. (`not in` is right on the field with the groups that somebody was put into, and wrong on 19's
-    /// `all_group_ids`.) Who of them is archived is one set for all, so that nobody is both or neither, whenever it happened.
-    pub(super) async fn people(&self, archived: &IdSet) -> Result<People, Error> {
-        let internal = self.ids(None, vec![self.in_any([INTERNAL])]).await?;
-        let all = self.count(None, Vec::new()).await?;
-        let mut rest = self.people_domain(None);
-        rest.push(self.not_in_any([INTERNAL, PORTAL]));
-        let rest = self
-            .rows::<GroupsRow>("res.users", rest, &[self.group_field])
-            .await?;
+    /// Who there is. Internal people, and the few who are neither internal nor portal people, are sets; portal people, who are many, are
+    /// counted. (`not in` is right on the field with the groups that somebody was put into, and wrong on 19's `all_group_ids`.)
+    pub(super) async fn people(&self) -> Result<People, Error> {
+        let internal = self.ids(vec![self.in_any([INTERNAL])]).await?;
+        let portal = vec![
+            json!(["active", "=", true]),
+            self.in_any([PORTAL]),
+            self.not_in_any([INTERNAL]),
+        ];
+        let portal = self.count(portal).await?;
+        let rest = vec![self.not_in_any([INTERNAL, PORTAL])];
+        let rest: Vec<GroupsRow> = self.people_rows(rest, &[self.group_field]).await?;
         let public = self.groups.members_of(PUBLIC);
         let is_public = |row: &&GroupsRow| row.groups.iter().any(|group| public.contains(group));
         let (public, none): (Vec<_>, Vec<_>) = rest.iter().partition(is_public);
         let ids = |rows: Vec<&GroupsRow>| rows.iter().map(|row| row.id).collect::<IdSet>();
-        let (public, none) = (ids(public), ids(none));
+        // Whose type changed in the meantime is internal, and nothing else.
+        let (public, none) = (ids(public) - &internal, ids(none) - &internal);
+        let archived = &self.archived;
         let of_type = [&internal, &public, &none].map(|people| archived.intersection_len(people));
-        let rest_archived = of_type.iter().sum::<u64>();
-        let rest_all = internal.len() + public.len() + none.len();
-        let portal_archived = archived.len().checked_sub(rest_archived);
-        let portal = portal_archived.and_then(|archived| all.checked_sub(rest_all + archived));
-        let (Some(portal), Some(portal_archived)) = (portal, portal_archived) else {
-            return Err(Error::new(
-                Kind::Unexpected,
-                "people changed while they were counted",
-            ));
-        };
         let [internal_archived, public_archived, none_archived] = of_type;
         Ok(People {
             portal,
             archived: PerType([
                 internal_archived,
-                portal_archived,
+                archived.len() - of_type.iter().sum::<u64>(),
                 public_archived,
                 none_archived,
             ]),
@@ -172,12 +165,10 @@ impl Users<'_> {
             }
         }
         if !roles_of.is_empty() {
-            let mut domain = self.people_domain(Some(true));
-            domain.push(in_groups(self.group_field, roles_of.keys()));
-            let rows = self
-                .rows::<GroupsRow>("res.users", domain, &[self.group_field])
-                .await?;
-            for person in rows {
+            let domain = vec![in_groups(self.group_field, roles_of.keys())];
+            let rows: Vec<GroupsRow> = self.people_rows(domain, &[self.group_field]).await?;
+            let active = |row: &GroupsRow| !self.archived.contains(row.id);
+            for person in rows.into_iter().filter(active) {
                 let groups = person.groups.iter();
                 for role in groups.filter_map(|group| roles_of.get(group)).flatten() {
                     roles.entry(role).or_default().insert(person.id);
@@ -202,11 +193,9 @@ impl Users<'_> {
         if leaves.is_empty() {
             return Ok(Vec::new());
         }
-        let mut domain = self.people_domain(Some(true));
-        domain.extend(any(leaves));
-        let people = self
-            .rows::<LoginRow>("res.users", domain, &["login", self.group_field])
-            .await?;
+        let fields = ["login", self.group_field];
+        let mut people: Vec<LoginRow> = self.people_rows(any(leaves), &fields).await?;
+        people.retain(|person| !self.archived.contains(person.id));
         Ok(entries
             .iter()
             .map(|entry| {

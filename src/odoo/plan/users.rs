@@ -60,6 +60,8 @@ pub(super) struct Users<'a> {
     pub(super) group_field: &'static str,
     /// Accounts that are nobody, websites' public users included.
     pub(super) pseudo: Vec<u32>,
+    /// Who is archived: asked once, so that in no part of a poll somebody is active who is archived in another.
+    pub(super) archived: IdSet,
 }
 
 /// What is read of the polling account itself.
@@ -87,6 +89,7 @@ impl<'a> Users<'a> {
             question,
             groups,
             group_field,
+            archived: IdSet::new(),
         };
         users.sees_everybody().await?;
         if users.has("website_id") {
@@ -96,6 +99,7 @@ impl<'a> Users<'a> {
                 .map_err(access)?;
             users.pseudo.extend(rows.iter().map(|row| row.user_id.id()));
         }
+        users.archived = users.ids(vec![json!(["active", "=", false])]).await?;
         Ok(users)
     }
 
@@ -164,15 +168,15 @@ impl<'a> Users<'a> {
 
     /// Ids of active people for whom the domain holds.
     pub(super) async fn active(&self, domain: Domain) -> Result<IdSet, Error> {
-        self.ids(Some(true), domain).await
+        Ok(self.ids(domain).await? - &self.archived)
     }
 
-    /// Ids of people for whom the domain holds: active, archived, or either.
-    pub(super) async fn ids(&self, active: Option<bool>, domain: Domain) -> Result<IdSet, Error> {
+    /// Ids of people, active and archived, for whom the domain holds.
+    pub(super) async fn ids(&self, domain: Domain) -> Result<IdSet, Error> {
         let mut people = IdSet::new();
         let mut last = 0;
         loop {
-            let mut page = self.people_domain(active);
+            let mut page = self.is_person();
             page.extend(domain.iter().cloned());
             if last > 0 {
                 page.push(json!(["id", ">", last]));
@@ -194,9 +198,9 @@ impl<'a> Users<'a> {
         }
     }
 
-    /// How many people there are for whom the domain holds: active, archived, or either.
-    pub(super) async fn count(&self, active: Option<bool>, domain: Domain) -> Result<u64, Error> {
-        let mut all = self.people_domain(active);
+    /// How many people, active and archived, there are for whom the domain holds.
+    pub(super) async fn count(&self, domain: Domain) -> Result<u64, Error> {
+        let mut all = self.is_person();
         all.extend(domain);
         let call = Call::new("res.users", "search_count")
             .arg("domain", all)
@@ -204,11 +208,20 @@ impl<'a> Users<'a> {
         self.call(call, "a count of people").await
     }
 
-    /// The leaves that make an account a person: active, archived, or either.
-    pub(super) fn people_domain(&self, active: Option<bool>) -> Domain {
-        let mut domain = vec![json!(["id", "not in", self.pseudo])];
-        domain.extend(active.map(|active| json!(["active", "=", active])));
-        domain
+    /// A domain that holds for all people, active and archived.
+    fn is_person(&self) -> Domain {
+        vec![json!(["id", "not in", self.pseudo])]
+    }
+
+    /// Rows of people, active and archived, for whom the domain holds.
+    pub(super) async fn people_rows<T: DeserializeOwned + Row>(
+        &self,
+        domain: Domain,
+        fields: &[&str],
+    ) -> Result<Vec<T>, Error> {
+        let mut all = self.is_person();
+        all.extend(domain);
+        self.rows("res.users", all, fields).await
     }
 
     /// Rows of any model, all of them, page by page in the order of their ids.
