@@ -4,18 +4,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use odoo_mfa_exporter::config::{Config, ProcessEnv};
 use odoo_mfa_exporter::demo::{
-    AccountKind, Clock, Database, Kind, Life, PersonView, Recipe, Scope, ServerOptions, SimServer,
-    Time, World,
+    AccountKind, Clock, Database, Fault, Kind, Life, PersonView, Recipe, Scope, ServerOptions,
+    SimServer, Time, World,
 };
 use odoo_mfa_exporter::domain::PolicyScope;
 use odoo_mfa_exporter::domain::posture::Posture;
 use odoo_mfa_exporter::odoo::plan::Parts;
 use odoo_mfa_exporter::odoo::{Clients, Error, Session, Transport};
 use odoo_mfa_exporter::poll;
+
+use crate::harness::eventually;
 
 /// 2026-11-24 02:30:00.
 pub const NOW: Time = 1_795_487_400;
@@ -69,6 +72,39 @@ async fn every_number_given_is_the_truth() {
                 assert_eq!((log.writes(), log.secrets()), (0, 0), "{tag}");
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn a_poll_during_which_people_are_archived_is_of_the_time_before() {
+    let clients = Clients::default();
+    for version in [14, 18, 19] {
+        let (server, database) = stage(version, 1, AccountKind::Full).await;
+        let poll = async || said(&poll_once(&clients, &server, &database).await.posture);
+        let before = poll().await;
+        let (model, method) = ("ir.module.module", "search_read");
+        let asked = || database.log().count(model, method);
+        let already = asked();
+        // By then it has read who there is, and not yet what they hold.
+        let while_it_waits = Fault::Slow(Duration::from_millis(500));
+        database.fail_when(Some(model), Some(method), Some(1), while_it_waits);
+        let archive = async {
+            eventually("the question for modules", async || {
+                (asked() > already).then_some(())
+            })
+            .await;
+            let mut world = database.world_mut();
+            let others = world.people().filter(|person| person.login() != "auditor");
+            let others: Vec<_> = others.map(|it| (it.id(), it.active())).collect();
+            for (id, active) in others {
+                world.set_active(id, !active);
+            }
+        };
+        let (during, ()) = tokio::join!(poll(), archive);
+        assert_eq!(during, before, "Odoo {version}");
+        let after = poll().await;
+        assert_ne!(after, before, "Odoo {version}");
+        assert_eq!(after, truth(&database.world()), "Odoo {version}");
     }
 }
 

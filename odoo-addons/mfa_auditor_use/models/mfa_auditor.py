@@ -1,6 +1,6 @@
 """Everything that one poll of odoo-mfa-exporter must know, in one call.
 
-The questions are those that the exporter otherwise asks one by one: the same domains, asked as superuser. So both ways give the same
+The questions are those that the exporter otherwise asks one by one, asked as superuser and in one transaction. So both ways give the same
 numbers, and the caller must be somebody who could have asked them.
 """
 
