@@ -13,13 +13,13 @@ tools: ## Install what the tests need and is missing (Debian packages, Python an
 PYTHON_ENV = $${XDG_CACHE_HOME:-$$HOME/.cache}/odoo-mfa-exporter/test-env/bin
 
 lint: ## Formatting, lints and documentation, warnings denied; the Odoo modules
-	cargo fmt --check
-	cargo clippy --locked --all-targets -- -D warnings
+	cargo fmt --all --check
+	cargo clippy --workspace --locked --all-targets -- -D warnings
 	cd e2e && cargo fmt --check
 	$(PYTHON_ENV)/ruff check --no-cache --config odoo-addons/ruff.toml odoo-addons scripts/addon-zips scripts/lint-addons
 	$(PYTHON_ENV)/ruff format --no-cache --config odoo-addons/ruff.toml --check odoo-addons scripts/addon-zips scripts/lint-addons
 	scripts/lint-addons
-	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc --locked --no-deps --document-private-items
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc --workspace --locked --no-deps --document-private-items
 
 e2e: ## The pages in Chromium: content, sign-in, keyboard, accessibility; pictures in target/e2e
 	scripts/e2e

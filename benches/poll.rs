@@ -13,10 +13,10 @@ use std::time::{Duration, Instant};
 use odoo_mfa_exporter::config::{
     ApiChoice, Config, Env, FileContent, ProcessEnv, ProxyUrl, Target,
 };
-use odoo_mfa_exporter::demo::{AccountKind, Clock, Recipe, ServerOptions, SimServer, World};
 use odoo_mfa_exporter::odoo::plan::Parts;
 use odoo_mfa_exporter::odoo::{Clients, Transport};
 use odoo_mfa_exporter::poll;
+use odoo_simulator::{AccountKind, Clock, Recipe, ServerOptions, SimServer, World};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};

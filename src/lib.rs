@@ -1,13 +1,12 @@
 //! odoo-mfa-exporter: whether the people who log in to Odoo servers hold a second factor, as Prometheus metrics.
 //!
 //! Modules depend on each other in one direction only (a test holds it):
-//! `domain` ← `config` ← {`odoo`, `store`, `exposition`} ← {`poll`, `alerting`} ← `web` ← {`runtime`, `scan`} ← `cli`. `demo` depends on
-//! none of them; `ticks` is the beat of whoever needs one.
+//! `domain` ← `config` ← {`odoo`, `store`, `exposition`} ← {`poll`, `alerting`} ← `web` ← {`runtime`, `scan`} ← `cli`. The simulated
+//! Odoo is a crate of its own, `odoo_simulator`; `ticks` is the beat of whoever needs one.
 
 pub mod alerting;
 pub mod cli;
 pub mod config;
-pub mod demo;
 pub mod domain;
 pub mod exposition;
 pub mod odoo;

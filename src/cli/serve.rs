@@ -19,11 +19,11 @@ use super::{
 };
 use crate::config::web_file::{Sources, WebFile};
 use crate::config::{Config, Diagnostic, Env, FileContent, Files};
-use crate::demo::{DemoTarget, SimulateOptions, start_demo};
 use crate::domain::Shard;
 use crate::runtime::{Daemon, Logging, Origin, Settings, inherited_socket, stop_on_signals};
 use crate::store::{Limits, Location, Store};
 use crate::web::access::Access;
+use odoo_simulator::{DemoTarget, SimulateOptions, start_demo};
 
 /// From one look at `--web.config.file` to the next: each wakes the process and reads all files that it names.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -215,7 +215,7 @@ pub(super) fn simulate(simulate: Simulate) -> ExitCode {
         key_file: simulate.key_file,
         ..SimulateOptions::default()
     };
-    finish(block_on(crate::demo::simulate(options)).map_err(Into::into))
+    finish(block_on(odoo_simulator::simulate(options)).map_err(Into::into))
 }
 
 fn finish(result: anyhow::Result<()>) -> ExitCode {

@@ -13,9 +13,9 @@ use odoo_mfa_exporter::alerting::{
     Someone, Wanted,
 };
 use odoo_mfa_exporter::config::{Alerting, Auth, Config, ProcessEnv};
-use odoo_mfa_exporter::demo::{AccountKind, Clock, Kind, Recipe, ServerOptions, SimServer, World};
 use odoo_mfa_exporter::domain::alert::{Concern, Phase};
 use odoo_mfa_exporter::domain::{IdSet, TargetSnapshot};
+use odoo_simulator::{AccountKind, Clock, Kind, Recipe, ServerOptions, SimServer, World};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;

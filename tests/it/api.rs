@@ -5,10 +5,10 @@ use std::process::Command;
 
 use odoo_mfa_exporter::config::Web;
 use odoo_mfa_exporter::config::web_file::{WebConfig, WebFile};
-use odoo_mfa_exporter::demo::{AccountKind, Recipe};
 use odoo_mfa_exporter::exposition::Format;
 use odoo_mfa_exporter::web::access::Access;
 use odoo_mfa_exporter::web::api;
+use odoo_simulator::{AccountKind, Recipe};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use odoo_mfa_exporter::demo::{AccountKind, Clock, Recipe, ServerOptions, SimServer, World};
+use odoo_simulator::{AccountKind, Clock, Recipe, ServerOptions, SimServer, World};
 use serde_json::{Value, json};
 use tokio::process::Command;
 

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use odoo_mfa_exporter::demo::{AccountKind, Database, Kind, Scope, SimServer};
 use odoo_mfa_exporter::domain::facts::{Companion, Facts};
 use odoo_mfa_exporter::odoo::plan::Parts;
 use odoo_mfa_exporter::odoo::{Clients, Kind as ErrorKind};
 use odoo_mfa_exporter::poll::Polled;
+use odoo_simulator::{AccountKind, Database, Kind, Scope, SimServer};
 
 use crate::oracle::{Client, DAY, NOW, stage};
 

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use odoo_mfa_exporter::demo::{AccountKind, Clock, Recipe, ServerOptions, SimServer, World};
 use odoo_mfa_exporter::runtime::Daemon;
 use odoo_mfa_exporter::store::{Limits, Location, Store};
+use odoo_simulator::{AccountKind, Clock, Recipe, ServerOptions, SimServer, World};
 use tokio_util::sync::CancellationToken;
 
 use crate::harness::fault_proxy::{Fault, FaultProxy};

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use futures::TryStreamExt;
-use odoo_mfa_exporter::demo::{AccountKind, Fault, Kind, PersonView, Recipe, Scope, World};
 use odoo_mfa_exporter::domain::roster::{KeyState, State, Unlisted};
 use odoo_mfa_exporter::domain::{PerType, UserType, finding};
 use odoo_mfa_exporter::odoo::directory::SortPeople;
@@ -11,6 +10,7 @@ use odoo_mfa_exporter::web::directory::{
     Direction, Directory, KeysQuery, Listed, ListedKey, PeopleQuery, Refused, SortKeys,
 };
 use odoo_mfa_exporter::web::paging::Within;
+use odoo_simulator::{AccountKind, Fault, Kind, PersonView, Recipe, Scope, World};
 
 use crate::harness::staged::{DAY, NOW, Staged, lived_in};
 

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 /// Each module, and those it may use.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("domain", &[]),
-    ("demo", &[]),
     ("config", &["domain"]),
     ("odoo", &["domain", "config"]),
     ("store", &["domain", "config"]),

@@ -8,15 +8,15 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use odoo_mfa_exporter::config::{Config, ProcessEnv};
-use odoo_mfa_exporter::demo::{
-    AccountKind, Clock, Database, Fault, Kind, Life, PersonView, Recipe, Scope, ServerOptions,
-    SimServer, Time, World,
-};
 use odoo_mfa_exporter::domain::PolicyScope;
 use odoo_mfa_exporter::domain::posture::Posture;
 use odoo_mfa_exporter::odoo::plan::Parts;
 use odoo_mfa_exporter::odoo::{Clients, Error, Session, Transport};
 use odoo_mfa_exporter::poll;
+use odoo_simulator::{
+    AccountKind, Clock, Database, Fault, Kind, Life, PersonView, Recipe, Scope, ServerOptions,
+    SimServer, Time, World,
+};
 
 use crate::harness::eventually;
 

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use odoo_mfa_exporter::config::Web;
-use odoo_mfa_exporter::demo::{AccountKind, Fault, Kind, Recipe, Scope};
 use odoo_mfa_exporter::domain::UserType;
 use odoo_mfa_exporter::store::{Limits as Kept, Location, Store};
 use odoo_mfa_exporter::web::Limits;
 use odoo_mfa_exporter::web::access::Access;
+use odoo_simulator::{AccountKind, Fault, Kind, Recipe, Scope};
 use reqwest::{StatusCode, header};
 
 use crate::access::{basic, list, users, web};
@@ -455,8 +455,7 @@ async fn a_hundred_thousand_people_are_paged_by_two_requests() {
         keys_per_hundred: 1,
         ..Recipe::new(19, 8)
     };
-    let world =
-        odoo_mfa_exporter::demo::World::build(&recipe, odoo_mfa_exporter::demo::Clock::fixed(NOW));
+    let world = odoo_simulator::World::build(&recipe, odoo_simulator::Clock::fixed(NOW));
     let staged = Staged::new(world, AccountKind::Full, "").await;
     let pages = Pages::staged(&staged).await;
     let posture = &staged.posture;
@@ -504,10 +503,9 @@ async fn changes_and_history_come_from_the_store_and_say_when_it_cannot_be_read(
     let person = world.hire(Kind::Internal);
     world.rename(person, "ada@company.example", "Ada & Co");
     let account = world.add_account(AccountKind::Full, "auditor");
-    let server =
-        odoo_mfa_exporter::demo::SimServer::start(odoo_mfa_exporter::demo::ServerOptions::new(19))
-            .await
-            .expect("a free port");
+    let server = odoo_simulator::SimServer::start(odoo_simulator::ServerOptions::new(19))
+        .await
+        .expect("a free port");
     let database = server.add_database("prod", world);
     let config = crate::harness::target::config(&format!(
         "defaults: {{interval: 3s, timeout: 2900ms}}\ntargets: [{{name: erp, url: '{}', database: prod, api_key: {}}}]",

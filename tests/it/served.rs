@@ -1,6 +1,6 @@
 //! The daemon as it is run where it matters: with TLS, users, roles and secrets.
 
-use odoo_mfa_exporter::demo::{AccountKind, Clock, Kind, Recipe, ServerOptions, SimServer, World};
+use odoo_simulator::{AccountKind, Clock, Kind, Recipe, ServerOptions, SimServer, World};
 use serde_json::{Value, json};
 
 use crate::access::ROUTES;

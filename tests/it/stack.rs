@@ -10,10 +10,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use odoo_mfa_exporter::config::{Config, Env, FileContent};
-use odoo_mfa_exporter::demo::{Demo, DemoTarget, Fault, start_demo};
 use odoo_mfa_exporter::exposition::catalogue::{Family, family};
 use odoo_mfa_exporter::runtime::Daemon;
 use odoo_mfa_exporter::store::{Limits, Location, Store};
+use odoo_simulator::{Demo, DemoTarget, Fault, start_demo};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 

@@ -3,9 +3,6 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use odoo_mfa_exporter::demo::{
-    AccountKind, Clock, Database, Life, Recipe, ServerOptions, SimServer, Time, World,
-};
 use odoo_mfa_exporter::domain::health::{Outcome, PollHealth};
 use odoo_mfa_exporter::domain::roster::Packed;
 use odoo_mfa_exporter::domain::snapshot::Identity;
@@ -16,6 +13,9 @@ use odoo_mfa_exporter::odoo::plan::Parts;
 use odoo_mfa_exporter::odoo::{Clients, Transport};
 use odoo_mfa_exporter::poll;
 use odoo_mfa_exporter::web::directory::Directory;
+use odoo_simulator::{
+    AccountKind, Clock, Database, Life, Recipe, ServerOptions, SimServer, Time, World,
+};
 
 use super::snapshots::pending;
 use super::target;

@@ -1,8 +1,9 @@
-//! A simulated Odoo: stateful, several versions, several databases, wrong in the ways in which real servers are wrong.
+//! A simulated Odoo: stateful, several versions, several databases, with the behavior and the errors that were recorded on real servers.
 //!
-//! It speaks JSON-2 (19 and later) and JSON-RPC (14 and later) over real sockets, keeps people, groups, keys and devices that can be changed
-//! while it runs, obeys access rights and record rules (silently leaving rows out, as Odoo does), and fails on demand.
-//! It serves the `demo` command, load tests (`simulate`) and, as the fake Odoo, the integration tests. It knows nothing of the rest of the crate.
+//! It speaks JSON-2 (19 and later) and JSON-RPC (14 and later) over real sockets, keeps users, groups, API keys and trusted devices that
+//! can be changed while it runs, obeys access rights and record rules (hiding rows without an error, as Odoo does), and fails on demand.
+//! It serves the exporter's `demo` command, load tests (`simulate`) and, as the fake Odoo, the integration tests. It depends on nothing
+//! of the exporter.
 //!
 //! * [`World`]: what one database holds, and the calls that change it.
 //! * [`SimServer`]: one Odoo version on one address, with any number of databases, [`Fault`]s and a [`RequestLog`].

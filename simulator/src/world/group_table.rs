@@ -313,4 +313,4 @@ pub(super) const TABLE: &[Row] = &[
 pub(super) const AUDITOR_MODULE: &str = "__export__";
 
 /// The group with read access and `(1, '=', 1)` rules on keys, devices and passkeys.
-pub(in crate::demo) const AUDITOR: &str = "__export__.group_reader";
+pub(crate) const AUDITOR: &str = "__export__.group_reader";

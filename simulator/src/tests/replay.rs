@@ -11,27 +11,27 @@ use super::*;
 
 #[tokio::test]
 async fn odoo_14_is_answered_as_recorded() {
-    replay(14, include_str!("../../../tests/fixtures/odoo14.jsonl")).await;
+    replay(14, include_str!("../../tests/fixtures/odoo14.jsonl")).await;
 }
 
 #[tokio::test]
 async fn odoo_15_is_answered_as_recorded() {
-    replay(15, include_str!("../../../tests/fixtures/odoo15.jsonl")).await;
+    replay(15, include_str!("../../tests/fixtures/odoo15.jsonl")).await;
 }
 
 #[tokio::test]
 async fn odoo_17_is_answered_as_recorded() {
-    replay(17, include_str!("../../../tests/fixtures/odoo17.jsonl")).await;
+    replay(17, include_str!("../../tests/fixtures/odoo17.jsonl")).await;
 }
 
 #[tokio::test]
 async fn odoo_18_is_answered_as_recorded() {
-    replay(18, include_str!("../../../tests/fixtures/odoo18.jsonl")).await;
+    replay(18, include_str!("../../tests/fixtures/odoo18.jsonl")).await;
 }
 
 #[tokio::test]
 async fn odoo_19_is_answered_as_recorded() {
-    replay(19, include_str!("../../../tests/fixtures/odoo19.jsonl")).await;
+    replay(19, include_str!("../../tests/fixtures/odoo19.jsonl")).await;
 }
 
 async fn replay(version: u8, fixture: &str) {

@@ -4,31 +4,31 @@ use super::{super::clock::Time, Kind, World};
 
 /// A user's row.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::demo) struct Person {
-    pub(in crate::demo) id: u32,
-    pub(in crate::demo) created: Time,
+pub(crate) struct Person {
+    pub(crate) id: u32,
+    pub(crate) created: Time,
     /// Date of the log row with the highest id: what reading `login_date` gives. 0: no rows.
-    pub(in crate::demo) last_row: Time,
+    pub(crate) last_row: Time,
     /// Date of an earlier row, which an import may have made the later one. 0: none.
-    pub(in crate::demo) other_row: Time,
-    pub(in crate::demo) set: u16,
+    pub(crate) other_row: Time,
+    pub(crate) set: u16,
     /// Number of the main company, from 1.
-    pub(in crate::demo) company: u8,
+    pub(crate) company: u8,
     /// Bit n: may work in company n + 1.
-    pub(in crate::demo) companies: u8,
-    pub(in crate::demo) flags: u8,
+    pub(crate) companies: u8,
+    pub(crate) flags: u8,
 }
 
-pub(in crate::demo) const ACTIVE: u8 = 1;
-pub(in crate::demo) const TOTP: u8 = 2;
-pub(in crate::demo) const OAUTH: u8 = 4;
-pub(in crate::demo) const SAML: u8 = 8;
-pub(in crate::demo) const PSEUDO: u8 = 16;
+pub(crate) const ACTIVE: u8 = 1;
+pub(crate) const TOTP: u8 = 2;
+pub(crate) const OAUTH: u8 = 4;
+pub(crate) const SAML: u8 = 8;
+pub(crate) const PSEUDO: u8 = 16;
 /// The derived login is a customer's.
 pub(super) const CUSTOMER: u8 = 32;
 
 impl Person {
-    pub(in crate::demo) fn has(&self, flag: u8) -> bool {
+    pub(crate) fn has(&self, flag: u8) -> bool {
         self.flags & flag != 0
     }
 
@@ -41,7 +41,7 @@ impl Person {
     }
 
     /// The newest login by date; 0: never.
-    pub(in crate::demo) fn last_login(&self) -> Time {
+    pub(crate) fn last_login(&self) -> Time {
         self.last_row.max(self.other_row)
     }
 }

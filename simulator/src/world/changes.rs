@@ -179,14 +179,14 @@ impl World {
     }
 
     /// Lets a second secret open what the newest key of `owner` opens.
-    pub(in crate::demo) fn also_opens(&mut self, secret: &str, owner: u32) {
+    pub(crate) fn also_opens(&mut self, secret: &str, owner: u32) {
         if let Some(key) = self.keys.iter().rev().find(|key| key.owner == owner) {
             self.secrets.insert(secret.into(), key.id);
         }
     }
 
     /// Is this an account that polls?
-    pub(in crate::demo) fn is_account(&self, id: u32) -> bool {
+    pub(crate) fn is_account(&self, id: u32) -> bool {
         self.passwords.contains_key(&id)
     }
 
@@ -395,7 +395,7 @@ impl World {
     }
 
     /// A generator for seeded choices about this world.
-    pub(in crate::demo) fn rng(&mut self) -> Rng {
+    pub(crate) fn rng(&mut self) -> Rng {
         Rng::new(self.rng.next())
     }
 

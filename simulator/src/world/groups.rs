@@ -7,44 +7,44 @@ use super::{
 
 /// A group and what it implies.
 #[derive(Debug, Clone)]
-pub(in crate::demo) struct Group {
-    pub(in crate::demo) id: u32,
+pub(crate) struct Group {
+    pub(crate) id: u32,
     /// The module that defines it.
-    pub(in crate::demo) module: String,
+    pub(crate) module: String,
     /// Its name within the module.
-    pub(in crate::demo) name: String,
+    pub(crate) name: String,
     /// What people see, with its category.
-    pub(in crate::demo) label: String,
+    pub(crate) label: String,
     /// Ids of the groups that it implies directly.
-    pub(in crate::demo) implied: Vec<u32>,
+    pub(crate) implied: Vec<u32>,
 }
 
 impl Group {
-    pub(in crate::demo) fn xml_id(&self) -> String {
+    pub(crate) fn xml_id(&self) -> String {
         format!("{}.{}", self.module, self.name)
     }
 }
 
 /// One combination of groups that somebody has.
 #[derive(Debug, Clone)]
-pub(in crate::demo) struct GroupSet {
+pub(crate) struct GroupSet {
     /// As granted, sorted.
-    pub(in crate::demo) explicit: Vec<u32>,
+    pub(crate) explicit: Vec<u32>,
     /// With everything implied, sorted.
-    pub(in crate::demo) all: Vec<u32>,
-    pub(in crate::demo) kind: Kind,
+    pub(crate) all: Vec<u32>,
+    pub(crate) kind: Kind,
 }
 
 /// All groups of a database and the combinations in use.
 #[derive(Debug, Clone, Default)]
-pub(in crate::demo) struct Groups {
-    pub(in crate::demo) list: Vec<Group>,
-    pub(in crate::demo) sets: Vec<GroupSet>,
+pub(crate) struct Groups {
+    pub(crate) list: Vec<Group>,
+    pub(crate) sets: Vec<GroupSet>,
 }
 
 impl Groups {
     /// The groups of a version with these modules installed.
-    pub(in crate::demo) fn of(version: u8, installed: impl Fn(&str) -> bool) -> Self {
+    pub(crate) fn of(version: u8, installed: impl Fn(&str) -> bool) -> Self {
         let mut list: Vec<Group> = Vec::new();
         let mut implied = Vec::new();
         for (module, name, old, new, implies, first, last) in TABLE {
@@ -75,7 +75,7 @@ impl Groups {
     }
 
     /// The id of a group by its XML id.
-    pub(in crate::demo) fn id(&self, xml_id: &str) -> Option<u32> {
+    pub(crate) fn id(&self, xml_id: &str) -> Option<u32> {
         let (module, name) = xml_id.split_once('.')?;
         self.list
             .iter()
@@ -84,7 +84,7 @@ impl Groups {
     }
 
     /// The number of the set with exactly these groups, made if it is new.
-    pub(in crate::demo) fn intern(&mut self, mut explicit: Vec<u32>) -> u16 {
+    pub(crate) fn intern(&mut self, mut explicit: Vec<u32>) -> u16 {
         explicit.sort_unstable();
         explicit.dedup();
         if let Some(found) = self.sets.iter().position(|set| set.explicit == explicit) {
@@ -96,14 +96,14 @@ impl Groups {
     }
 
     /// The group itself, and the groups that imply it.
-    pub(in crate::demo) fn implying(&self, id: u32) -> Vec<u32> {
+    pub(crate) fn implying(&self, id: u32) -> Vec<u32> {
         let implies = |group: &&Group| self.close(vec![group.id]).all.contains(&id);
         let groups = self.list.iter().filter(implies);
         groups.map(|group| group.id).collect()
     }
 
     /// Drops the groups of a module from every set.
-    pub(in crate::demo) fn drop_module(&mut self, module: &str) {
+    pub(crate) fn drop_module(&mut self, module: &str) {
         self.list.retain(|group| group.module != module);
         let left: Vec<u32> = self.list.iter().map(|group| group.id).collect();
         for group in &mut self.list {
