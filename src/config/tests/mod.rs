@@ -684,7 +684,7 @@ fn the_documented_examples_load() {
     let certificate =
         rcgen::generate_simple_self_signed(vec!["erp.example.com".into()]).expect("a certificate");
     let pem = certificate.cert.pem();
-    let page = include_str!("../../docs/configuration.md");
+    let page = include_str!("../../../docs/configuration.md");
     let examples: Vec<_> = page
         .split("```yaml")
         .skip(1)

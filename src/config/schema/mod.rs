@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn the_example_shows_every_field() {
-        let page = include_str!("../../docs/configuration.md");
+        let page = include_str!("../../../docs/configuration.md");
         let example = page
             .split("```yaml")
             .nth(2)
