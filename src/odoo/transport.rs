@@ -152,6 +152,17 @@ impl Transport {
         result
     }
 
+    /// Sends a request and answers with which status it is answered. The reply is not read.
+    pub(super) async fn status(&self, request: RequestBuilder) -> Result<StatusCode, Error> {
+        let mut counted = Counted {
+            transport: self,
+            ok: false,
+        };
+        let response = request.send().await.map_err(|error| from_reqwest(&error))?;
+        counted.ok = true;
+        Ok(response.status())
+    }
+
     async fn body(&self, request: RequestBuilder) -> Result<Vec<u8>, Error> {
         let response = request.send().await.map_err(|error| from_reqwest(&error))?;
         let status = response.status();
