@@ -4,7 +4,7 @@ use super::{
     companion::GROUP as COMPANION_GROUP,
     fail::Fail,
     fields::Model,
-    world::{AUDITOR, GroupSet, Kind, Person, World},
+    world::{AUDITOR, GroupSet, Hide, Kind, Person, World},
 };
 
 /// A world seen by one account, with the context of one call.
@@ -25,7 +25,8 @@ impl<'w> View<'w> {
         user: &Person,
         context: &serde_json::Map<String, serde_json::Value>,
     ) -> Result<Self, Fail> {
-        let mut companies = user.companies;
+        let allowed = user.companies & world.active_companies();
+        let mut companies = world.cached_rules.get(&user.id).copied().unwrap_or(allowed);
         if let Some(wanted) = context
             .get("allowed_company_ids")
             .and_then(serde_json::Value::as_array)
@@ -36,7 +37,7 @@ impl<'w> View<'w> {
                 .filter_map(serde_json::Value::as_u64)
                 .filter(|id| (1..=8).contains(id))
                 .fold(0, |bits, id| bits | 1 << (id - 1));
-            if bits & !user.companies != 0
+            if bits & !allowed != 0
                 || wanted.len() != usize::try_from(u8::count_ones(bits)).unwrap_or(0)
             {
                 return Err(Fail::Access(
@@ -92,12 +93,14 @@ impl<'w> View<'w> {
                 internal
                     || (self.kind() == Kind::Portal && self.world.installed("auth_passkey_portal"))
             }
-            Model::Groups | Model::Settings => internal,
+            Model::Groups | Model::Settings | Model::Partners => internal,
             Model::Modules => self.is_system() || (self.world.quirks.modules_open && internal),
             Model::Log => self.is_system() || self.is_auditor() || (version <= 16 && internal),
             Model::Data => self.is_erp_manager() || (version <= 14 && internal),
             Model::Companion => true,
-            Model::Parameters | Model::Networks | Model::ClearTextKeys => self.is_system(),
+            Model::Parameters | Model::Networks | Model::ClearTextKeys | Model::Providers => {
+                self.is_system()
+            }
         }
     }
 
@@ -152,8 +155,40 @@ impl<'w> View<'w> {
         ))
     }
 
-    /// The record rules on users.
+    /// Does a search find the user? The record rules on users and their contacts decide, and what modules add.
     pub(super) fn sees_user(&self, person: &Person) -> bool {
+        self.user_rules(person)
+            && self.sees_contact(person)
+            && !self.world.hidden_by(person.id, Hide::SearchOverride as u8)
+    }
+
+    /// May the user be read by id? Up to 16 the rules on contacts are asked only for what is stored in the table: pass `stored`.
+    pub(super) fn may_read_user(&self, person: &Person, stored: bool) -> bool {
+        self.user_rules(person)
+            && ((self.world.version <= 16 && !stored) || self.sees_contact(person))
+    }
+
+    /// The record rules on `res.partner`, for the contact of a user.
+    pub(super) fn sees_contact(&self, person: &Person) -> bool {
+        let mut ways = Hide::ContactRule as u8;
+        if self.kind() == Kind::Internal {
+            ways |= Hide::ContactGroupRule as u8;
+        }
+        if self.world.version <= 16 && !self.in_group("base.group_private_addresses") {
+            ways |= Hide::PrivateContact as u8;
+        }
+        !self.world.hidden_by(person.id, ways)
+    }
+
+    /// The record rules on `res.users` itself.
+    fn user_rules(&self, person: &Person) -> bool {
+        let mut ways = Hide::UserRule as u8;
+        if self.kind() == Kind::Internal {
+            ways |= Hide::UserGroupRule as u8;
+        }
+        if self.world.hidden_by(person.id, ways) {
+            return false;
+        }
         match self.kind() {
             Kind::Internal => {
                 self.world.set(person).kind == Kind::Internal

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{clock::Time, methods::Sins};
+use super::{clock::Time, methods::Sins, world::World};
 
 /// How a request goes wrong.
 #[derive(Debug, Clone, PartialEq)]
@@ -90,6 +90,57 @@ impl Faults {
             }
         }
         Some(fault)
+    }
+}
+
+/// Changes that wait for a request.
+#[derive(Default)]
+pub(super) struct Hooks(Mutex<Vec<Hook>>);
+
+/// What a hook does.
+pub(super) type Change = Box<dyn FnOnce(&mut World) + Send>;
+
+struct Hook {
+    model: Option<String>,
+    method: Option<String>,
+    /// How many matching requests pass before it, this one included.
+    left: u32,
+    change: Change,
+}
+
+impl Hooks {
+    pub(super) fn add(&self, model: Option<&str>, method: Option<&str>, nth: u32, change: Change) {
+        lock(&self.0).push(Hook {
+            model: model.map(Into::into),
+            method: method.map(Into::into),
+            left: nth.max(1),
+            change,
+        });
+    }
+
+    /// The changes that are due before this call.
+    pub(super) fn due(&self, model: &str, method: &str) -> Vec<Change> {
+        let mut hooks = lock(&self.0);
+        // Nearly always.
+        if hooks.is_empty() {
+            return Vec::new();
+        }
+        let fits = |wanted: &Option<String>, is: &str| wanted.as_deref().is_none_or(|it| it == is);
+        for hook in hooks.iter_mut() {
+            if fits(&hook.model, model) && fits(&hook.method, method) {
+                hook.left -= 1;
+            }
+        }
+        let due = hooks.extract_if(.., |hook| hook.left == 0);
+        due.map(|hook| hook.change).collect()
+    }
+
+    pub(super) fn clear(&self) {
+        lock(&self.0).clear();
+    }
+
+    pub(super) fn waiting(&self) -> usize {
+        lock(&self.0).len()
     }
 }
 

@@ -17,6 +17,10 @@ pub(super) enum Model {
     Parameters,
     Data,
     Companies,
+    /// The contacts of users; other contacts are not simulated.
+    Partners,
+    /// The providers of `auth_oauth`.
+    Providers,
     Websites,
     Networks,
     ClearTextKeys,
@@ -38,6 +42,8 @@ impl Model {
             Self::Parameters => "ir.config_parameter",
             Self::Data => "ir.model.data",
             Self::Companies => "res.company",
+            Self::Partners => "res.partner",
+            Self::Providers => "auth.oauth.provider",
             Self::Websites => "website",
             Self::Networks => "auth_totp.cidr",
             Self::ClearTextKeys => "auth.api.key",
@@ -59,6 +65,8 @@ impl Model {
             Self::Parameters => "System Parameter",
             Self::Data => "Model Data",
             Self::Companies => "Companies",
+            Self::Partners => "Contact",
+            Self::Providers => "OAuth2 provider",
             Self::Websites => "Website",
             Self::Networks => "Trusted network",
             Self::ClearTextKeys => "API Key",
@@ -80,6 +88,8 @@ impl Model {
             (Model::Parameters, None),
             (Model::Data, None),
             (Model::Companies, None),
+            (Model::Partners, None),
+            (Model::Providers, Some("auth_oauth")),
             (Model::Websites, Some("website")),
             (Model::Networks, Some("auth_totp_ip_check")),
             (Model::ClearTextKeys, Some("auth_api_key")),
@@ -226,7 +236,20 @@ pub(super) fn of(world: &World, model: Model) -> Vec<Field> {
             plain("model", "char"),
             plain("res_id", "many2one_reference"),
         ],
-        Model::Companies => &[plain("name", "char"), plain("active", "boolean")],
+        Model::Companies => {
+            fields.push(plain("name", "char"));
+            if version >= 16 {
+                fields.push(plain("active", "boolean"));
+            }
+            fields.push(link("user_ids", "many2many", Model::Users));
+            &[]
+        }
+        Model::Partners => &[
+            plain("name", "char"),
+            plain("active", "boolean"),
+            link("user_ids", "one2many", Model::Users),
+        ],
+        Model::Providers => &[plain("name", "char"), plain("enabled", "boolean")],
         Model::Websites => &[
             plain("name", "char"),
             link("user_id", "many2one", Model::Users),
@@ -338,7 +361,7 @@ fn user_fields(world: &World) -> Vec<Field> {
     }
     if world.installed("auth_totp") {
         fields.push(Field {
-            searchable: version >= 15,
+            searchable: version >= 15 && !world.quirks.totp_unsearchable,
             ..computed("totp_enabled", "boolean")
         });
         fields.push(Field {
@@ -360,6 +383,7 @@ fn user_fields(world: &World) -> Vec<Field> {
     }
     if world.installed("auth_oauth") {
         fields.push(plain("oauth_uid", "char"));
+        fields.push(link("oauth_provider_id", "many2one", Model::Providers));
     }
     if world.installed("auth_saml") {
         // The rows of the provider are never asked for, only whether there are any.

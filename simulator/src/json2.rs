@@ -75,7 +75,7 @@ pub(super) fn answer(shared: &Shared, request: &Request) -> Outcome {
         ids,
         context,
     };
-    database.log().note(
+    database.arrive(
         note(String::from_utf8_lossy(&request.body).into_owned()),
         methods::sins(&call),
     );

@@ -103,7 +103,7 @@ fn serve(
                 method: "authenticate".into(),
                 arguments: String::new(),
             };
-            database.log().note(entry, Sins::default());
+            database.arrive(entry, Sins::default());
             *fault = database.faults.strike(Some("common"), Some("authenticate"));
             let text = |at: usize| args.get(at).and_then(Value::as_str).unwrap_or_default();
             Ok(Some(authenticate(&database, text(1), text(2))))
@@ -255,7 +255,7 @@ fn execute(
         method: method.into(),
         arguments,
     };
-    database.log().note(entry, methods::sins(&call));
+    database.arrive(entry, methods::sins(&call));
     *fault = database.faults.strike(Some(model), Some(method));
     let world = database.world();
     let uid = match args.get(1).unwrap_or(&Value::Null) {

@@ -24,6 +24,7 @@ mod http;
 mod json2;
 mod jsonrpc;
 mod life;
+mod metadata;
 mod methods;
 mod pages;
 mod query;
@@ -45,7 +46,7 @@ pub use scenarios::{Demo, DemoTarget, start_demo};
 pub use server::{Database, Endpoint, ServerOptions, SimServer};
 pub use simulate::{Fleet, SimulateOptions, simulate};
 pub use world::{
-    Account, AccountKind, Credential, Kind, PersonView, Quirks, Recipe, Scope, Uses, World,
+    Account, AccountKind, Credential, Hide, Kind, PersonView, Quirks, Recipe, Scope, Uses, World,
 };
 
 #[cfg(test)]

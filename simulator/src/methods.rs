@@ -55,7 +55,8 @@ pub(super) fn run(world: &World, uid: u32, call: &Call) -> Result<Option<Value>,
     let version = world.version;
     let model = Model::find(world, &call.model).ok_or_else(|| Fail::NoModel(call.model.clone()))?;
     let method = call.method.as_str();
-    if method.starts_with('_') || (version >= 19 && method == "search_fetch") {
+    let private = version >= 19 && matches!(method, "search_fetch" | "exists");
+    if method.starts_with('_') || private {
         let what = if version >= 19 {
             format!("'{}.{method}'", call.model)
         } else {
@@ -130,35 +131,12 @@ pub(super) fn run(world: &World, uid: u32, call: &Call) -> Result<Option<Value>,
                     .is_some_and(|(person, group)| world.set(person).all.contains(&group))
             )
         }
-        "get_external_id" => {
-            view.check_read(model)?;
-            let xml_id = |id: u32| match model {
-                Model::Groups => world
-                    .groups
-                    .list
-                    .iter()
-                    .find(|group| group.id == id)
-                    .map(|group| group.xml_id()),
-                _ => world
-                    .references
-                    .iter()
-                    .find(|it| it.model == model.name() && it.id == id)
-                    .map(|it| format!("base.{}", it.name)),
-            };
-            Value::Object(
-                ids.iter()
-                    .map(|id| (id.to_string(), json!(xml_id(*id).unwrap_or_default())))
-                    .collect(),
-            )
-        }
+        "get_external_id" => view.external_ids(model, &ids)?,
+        "get_metadata" => view.metadata(model, &ids)?,
         "check_object_reference" => {
-            let (module, name) = (text("module"), text("xml_id"));
-            let (model, id) = world.reference(module, name).ok_or_else(|| {
-                Fail::value(format!(
-                    "External ID not found in the system: {module}.{name}"
-                ))
-            })?;
-            json!([model, id])
+            let raise = args.get("raise_on_access_error");
+            let raise = raise.and_then(Value::as_bool).unwrap_or(false);
+            view.object_reference(text("module"), text("xml_id"), raise)?
         }
         "get_param" | "get_str" => {
             view.check_read(model)?;

@@ -27,9 +27,13 @@ impl<'w> View<'w> {
         };
         self.check_read(model)?;
         let test = domain::compile(self, model, &node, false)?;
-        let hide_archived = model == Model::Users && self.active_test && !node.names("active");
-        let there = move |row: &Row<'w>| {
-            !hide_archived || matches!(row, Row::User(person) if person.has(ACTIVE))
+        let hide_archived = self.active_test && !node.names("active");
+        let there = move |row: &Row<'w>| match row {
+            _ if !hide_archived => true,
+            Row::User(person) => person.has(ACTIVE),
+            Row::Partner(person) => records::contact_active(person),
+            Row::Company(_, company) => company.active,
+            _ => true,
         };
         Ok(records::all(self.world, model)
             .filter(move |row| there(row) && test(row) && self.sees(row)))
@@ -113,7 +117,7 @@ impl<'w> View<'w> {
         Value::Array(rows.iter().map(record).collect())
     }
 
-    /// `read` by ids: what does not exist is left out, what a rule hides is refused.
+    /// `read` by ids: what does not exist is left out, unless only the id is asked for; what a rule hides is refused.
     pub(super) fn read_ids(
         &self,
         model: Model,
@@ -122,6 +126,14 @@ impl<'w> View<'w> {
         load: Option<&Value>,
     ) -> Result<Value, Fail> {
         self.check_read(model)?;
+        let only_ids = fields.is_empty();
+        let computed = |field: &Field| field.name == "totp_enabled" && self.world.version >= 15;
+        if model == Model::Users
+            && fields.iter().any(computed)
+            && ids.iter().any(|id| self.world.person(*id).is_none())
+        {
+            return Err(Fail::type_error("'NoneType' object is not subscriptable"));
+        }
         let rows: Vec<Row<'w>> = if ids.len() > 8 && model != Model::Users {
             let mut rows: std::collections::HashMap<u32, Row<'w>> = records::all(self.world, model)
                 .map(|row| (row.id(), row))
@@ -130,8 +142,19 @@ impl<'w> View<'w> {
         } else {
             ids.iter().filter_map(|id| self.row(model, *id)).collect()
         };
-        if rows.iter().any(|row| !self.sees(row)) {
+        // What is computed, or in the table of a relation, is read without a query on users.
+        let stored = fields.iter().any(|field| {
+            field.kind != "many2many" && !computed(field) && field.name != "totp_enabled"
+        });
+        let refused = |row: &Row<'w>| match row {
+            Row::User(person) => !self.may_read_user(person, stored),
+            row => !self.sees(row),
+        };
+        if rows.iter().any(refused) {
             return Err(self.rule_refusal(model));
+        }
+        if only_ids {
+            return Ok(ids.iter().map(|id| json!({"id": id})).collect());
         }
         Ok(self.read(&rows, fields, load))
     }

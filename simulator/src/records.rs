@@ -9,8 +9,8 @@ use super::{
     clock::{self, Time},
     fields::Model,
     world::{
-        ACTIVE, Credential, GroupSet, Kind, Module, Network, OAUTH, Parameter, Person, SAML, TOTP,
-        Website, World,
+        ACTIVE, Company, Credential, GroupSet, Kind, Module, Network, OAUTH, Parameter, Person,
+        Provider, ROOT, SAML, TOTP, WELL_KNOWN, Website, World,
     },
 };
 
@@ -24,7 +24,10 @@ pub(super) enum Row<'w> {
     Module(&'w Module),
     Parameter(&'w str, &'w Parameter),
     Data(Box<DataRow<'w>>),
-    Company(u32, &'w str),
+    Company(u32, &'w Company),
+    /// The contact of a user.
+    Partner(&'w Person),
+    Provider(u32, &'w Provider),
     Website(u32, &'w Website),
     Network(u32, &'w Network),
     /// A key of auth_api_key, and whose it is.
@@ -73,18 +76,26 @@ impl Row<'_> {
     pub(super) fn id(&self) -> u32 {
         match self {
             Self::User(person) => person.id,
+            // The first contact is the company's.
+            Self::Partner(person) => person.id + 1,
             Self::Group(group) => group.id,
             Self::Key(key) | Self::Passkey(key) => key.id,
             Self::Module(module) => module.id,
             Self::Parameter(_, parameter) => parameter.id,
             Self::Data(row) => row.id,
             Self::Company(id, _)
+            | Self::Provider(id, _)
             | Self::Website(id, _)
             | Self::Network(id, _)
             | Self::ClearTextKey(id, _)
             | Self::Log { id, .. } => *id,
         }
     }
+}
+
+/// The contacts of the well-known accounts are archived with them; those of other users stay.
+pub(super) fn contact_active(person: &Person) -> bool {
+    person.has(ACTIVE) || !(person.has(WELL_KNOWN) || person.has(ROOT))
 }
 
 /// Every row of a model, whoever asks.
@@ -111,7 +122,15 @@ pub(super) fn all(world: &World, model: Model) -> Box<dyn Iterator<Item = Row<'_
                 .companies
                 .iter()
                 .zip(1..)
-                .map(|(name, id)| Row::Company(id, name)),
+                .map(|(company, id)| Row::Company(id, company)),
+        ),
+        Model::Partners => Box::new(world.people.iter().map(Row::Partner)),
+        Model::Providers => Box::new(
+            world
+                .providers
+                .iter()
+                .zip(1..)
+                .map(|(provider, id)| Row::Provider(id, provider)),
         ),
         Model::Websites => Box::new(
             world
@@ -152,7 +171,11 @@ fn data(world: &World) -> Vec<Row<'_>> {
         .references
         .iter()
         .map(|it| (Cow::from("base"), Cow::from(it.name), it.model, it.id));
-    let rows = groups.chain(others).zip(1..);
+    let aliases =
+        world.groups.aliases.iter().map(|(module, name, id)| {
+            (Cow::from(&**module), Cow::from(&**name), "res.groups", *id)
+        });
+    let rows = groups.chain(others).chain(aliases).zip(1..);
     rows.map(|((module, name, model, res), id)| {
         Row::Data(Box::new(DataRow {
             id,
@@ -184,6 +207,8 @@ impl<'w> View<'w> {
     pub(super) fn sees(&self, row: &Row<'w>) -> bool {
         match row {
             Row::User(person) => self.sees_user(person),
+            Row::Partner(person) => self.sees_contact(person),
+            Row::Group(group) => !self.world.hidden_groups.contains(&group.id),
             Row::Key(key) => key.owner == self.uid || self.sees_all(Model::Keys),
             Row::Passkey(key) => key.owner == self.uid || self.sees_all(Model::Passkeys),
             Row::Company(id, _) => self.companies & (1 << (id - 1)) != 0 || self.is_erp_manager(),
@@ -205,11 +230,11 @@ impl<'w> View<'w> {
             Row::Group(group) => match field {
                 "name" => Val::Text(group.label.rsplit(" / ").next().unwrap_or_default().into()),
                 "full_name" => Val::Text((&*group.label).into()),
-                "implied_ids" => Val::Many(group.implied.clone()),
+                "implied_ids" => Val::Many(self.shown_groups(group.implied.clone())),
                 "all_implied_ids" => {
                     let mut groups = world.groups.clone();
                     let set = groups.intern(vec![group.id]);
-                    Val::Many(groups.sets[usize::from(set)].all.clone())
+                    Val::Many(self.shown_groups(groups.sets[usize::from(set)].all.clone()))
                 }
                 // As in Odoo, archived people are left out of these lists even when a search would find them.
                 "user_ids" => Val::Many(self.members(|set| set.explicit.contains(&group.id))),
@@ -248,9 +273,30 @@ impl<'w> View<'w> {
                 "model" => Val::Text(data.model.into()),
                 _ => Val::Int(data.res),
             },
-            Row::Company(_, name) => match field {
-                "active" => Val::Bool(true),
-                _ => Val::Text((*name).into()),
+            Row::Company(id, company) => match field {
+                "active" => Val::Bool(company.active),
+                "user_ids" => {
+                    let bit = 1 << (id - 1);
+                    let people = world.people.iter();
+                    let there = people.filter(|it| {
+                        it.companies & bit != 0 && it.has(ACTIVE) && self.sees_user(it)
+                    });
+                    Val::Many(there.map(|it| it.id).collect())
+                }
+                _ => Val::Text((&*company.name).into()),
+            },
+            Row::Partner(person) => match field {
+                "active" => Val::Bool(contact_active(person)),
+                "user_ids" => Val::Many(if person.has(ACTIVE) && self.sees_user(person) {
+                    vec![person.id]
+                } else {
+                    Vec::new()
+                }),
+                _ => Val::Text(world.name(person).into()),
+            },
+            Row::Provider(_, provider) => match field {
+                "enabled" => Val::Bool(provider.enabled),
+                _ => Val::Text((&*provider.name).into()),
             },
             Row::Website(_, website) => match field {
                 "name" => Val::Text((&*website.name).into()),
@@ -283,19 +329,33 @@ impl<'w> View<'w> {
             "login_date" => Val::date(person.last_row),
             "log_ids" => Val::Many(log_rows(person).map(|row| row.id()).collect()),
             "company_id" => Val::One(Model::Companies, person.company.into()),
-            "company_ids" => Val::Many(
-                (1..=8)
-                    .filter(|id| person.companies & (1 << (id - 1)) != 0)
-                    .collect(),
-            ),
-            "companies_count" => Val::Int(u32::try_from(world.companies.len()).unwrap_or(0)),
-            "groups_id" | "all_group_ids" => Val::Many(world.set(person).all.clone()),
-            "group_ids" => Val::Many(world.set(person).explicit.clone()),
-            "totp_enabled" => {
-                let hidden =
-                    world.quirks.totp_hidden && person.id != self.uid && !self.is_erp_manager();
-                Val::Bool(person.has(TOTP) && !hidden)
+            "company_ids" => {
+                let mut shown = world.active_companies();
+                if self.is_erp_manager() {
+                    if !self.active_test {
+                        shown = u8::MAX;
+                    }
+                } else if person.id != self.uid {
+                    shown &= self.companies;
+                }
+                let ids = 1..=8;
+                Val::Many(
+                    ids.filter(|id| person.companies & shown & (1 << (id - 1)) != 0)
+                        .collect(),
+                )
             }
+            // Counted without the rules, but with what the context says of archived companies.
+            "companies_count" => Val::Int(if self.active_test {
+                world.active_companies().count_ones()
+            } else {
+                u32::try_from(world.companies.len()).unwrap_or(0)
+            }),
+            "groups_id" | "all_group_ids" => {
+                Val::Many(self.shown_groups(world.set(person).all.clone()))
+            }
+            "group_ids" => Val::Many(self.shown_groups(world.set(person).explicit.clone())),
+            "oauth_provider_id" => Val::One(Model::Providers, world.provider_of(person)),
+            "totp_enabled" => Val::Bool(person.has(TOTP) && self.sees_totp(person.id)),
             "oauth_uid" if person.has(OAUTH) => Val::Text(format!("oauth-{}", person.id).into()),
             "saml_ids" => Val::Many(if person.has(SAML) {
                 vec![person.id]
@@ -309,6 +369,18 @@ impl<'w> View<'w> {
             "auth_passkey_key_ids" => Val::Many(self.own(all(world, Model::Passkeys), person.id)),
             _ => Val::Null,
         }
+    }
+
+    /// Does `totp_enabled` tell the truth of this user?
+    pub(super) fn sees_totp(&self, id: u32) -> bool {
+        !self.world.quirks.totp_hidden || id == self.uid || self.is_erp_manager()
+    }
+
+    /// Groups without those that a record rule hides.
+    fn shown_groups(&self, mut groups: Vec<u32>) -> Vec<u32> {
+        let hidden = &self.world.hidden_groups;
+        groups.retain(|id| !hidden.contains(id));
+        groups
     }
 
     /// Ids of somebody's credentials, as far as the rules show them.
@@ -331,13 +403,14 @@ impl<'w> View<'w> {
     fn display(&self, row: &Row<'w>) -> String {
         let world = self.world;
         match row {
-            Row::User(person) => world.name(person),
+            Row::User(person) | Row::Partner(person) => world.name(person),
             Row::Group(group) => group.label.clone(),
             Row::Key(key) | Row::Passkey(key) => format!("credential {}", key.id),
             Row::Module(module) => module.name.clone(),
             Row::Parameter(key, _) => (*key).into(),
             Row::Data(data) => format!("{}.{}", data.module, data.name),
-            Row::Company(_, name) => (*name).into(),
+            Row::Company(_, company) => company.name.clone(),
+            Row::Provider(_, provider) => provider.name.clone(),
             Row::Website(_, website) => website.name.clone(),
             Row::Network(_, network) => network.cidr.clone(),
             Row::ClearTextKey(id, _) => format!("integration {id}"),

@@ -22,9 +22,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     conn::{Door, Hangup},
-    fault::{Fault, Faults, Logins, RequestLog},
+    fault::{Fault, Faults, Hooks, LogEntry, Logins, RequestLog},
     http::{Outcome, Reply, Request, respond},
-    json2, jsonrpc, pages,
+    json2, jsonrpc,
+    methods::Sins,
+    pages,
     rng::Rng,
     world::World,
 };
@@ -95,6 +97,7 @@ pub struct Database {
     pub name: String,
     world: RwLock<World>,
     pub(super) faults: Faults,
+    hooks: Hooks,
     pub(super) logins: Logins,
     log: RequestLog,
 }
@@ -162,6 +165,7 @@ impl SimServer {
             name: name.into(),
             world: RwLock::new(world),
             faults: Faults::default(),
+            hooks: Hooks::default(),
             logins: Logins::default(),
             log: RequestLog::keeping(self.shared.options.keep_requests),
         });
@@ -264,6 +268,42 @@ impl Database {
         fault: Fault,
     ) {
         self.faults.add(model, method, times, fault);
+    }
+
+    /// Changes the world before the `nth` request from now (1: the next). Requests are calls of models and `authenticate`.
+    pub fn before(&self, nth: u32, change: impl FnOnce(&mut World) + Send + 'static) {
+        self.hooks.add(None, None, nth, Box::new(change));
+    }
+
+    /// As [`Database::before`], counting only calls of a model and method (`None`: any).
+    pub fn before_call(
+        &self,
+        model: Option<&str>,
+        method: Option<&str>,
+        nth: u32,
+        change: impl FnOnce(&mut World) + Send + 'static,
+    ) {
+        self.hooks.add(model, method, nth, Box::new(change));
+    }
+
+    /// How many changes of [`Database::before`] and [`Database::before_call`] still wait.
+    pub fn waiting_changes(&self) -> usize {
+        self.hooks.waiting()
+    }
+
+    /// Drops the changes that still wait.
+    pub fn drop_waiting_changes(&self) {
+        self.hooks.clear();
+    }
+
+    /// A request arrives: it is noted, and the changes that wait for it are made.
+    pub(super) fn arrive(&self, entry: LogEntry, sins: Sins) {
+        let due = self.hooks.due(&entry.model, &entry.method);
+        self.log.note(entry, sins);
+        if !due.is_empty() {
+            let mut world = self.world_mut();
+            due.into_iter().for_each(|change| change(&mut world));
+        }
     }
 
     /// Ends the faults.

@@ -101,6 +101,7 @@ impl Signature {
                 vec![("group_ext_id", true)],
             ),
             "get_external_id" => (true, "BaseModel.get_external_id()", vec![]),
+            "get_metadata" => (true, "BaseModel.get_metadata()", vec![]),
             "exists" => (true, "BaseModel.exists()", vec![]),
             "check_object_reference" if model == Model::Data => (
                 false,

@@ -12,7 +12,7 @@ use super::{
     fields::{self, Field, Model},
     records::{self, Row, Val},
     wanted::Wanted,
-    world::{ACTIVE, Kind, Person, TOTP},
+    world::{ACTIVE, EMPTY_SECRET, Kind, Person, TOTP},
 };
 
 pub(super) fn leaf<'w>(
@@ -42,9 +42,11 @@ pub(super) fn leaf<'w>(
     if let Some(rest) = rest {
         return dotted(view, model, field, rest, operator, value).ok_or_else(unknown)?;
     }
-    if model == Model::Users
-        && let Some(test) = user_leaf(view, field, operator, value)?
-    {
+    let own = match model {
+        Model::Users => user_leaf(view, field, operator, value)?,
+        _ => users_of(view, model, field, operator, value),
+    };
+    if let Some(test) = own {
         return Ok(test);
     }
     let ids = matches!(field.kind, "many2one" | "one2many" | "many2many");
@@ -88,21 +90,20 @@ fn user_leaf<'w>(
         }
         // Up to 14 the field cannot be searched, and the term is ignored.
         "totp_enabled" if !field.searchable => Box::new(|_| true),
-        "totp_enabled" if world.quirks.totp_domain_broken => user(|person| person.has(TOTP), true),
+        "totp_enabled" if world.quirks.totp_domain_broken => user(has_secret, true),
         "totp_enabled" => {
             let wanted = match value {
                 Value::Array(list) => list.contains(&Value::Bool(true)),
                 other => *other == Value::Bool(true),
             };
-            user(
-                |person| person.has(TOTP),
-                wanted == matches!(operator, "=" | "in"),
-            )
+            let view = view.clone();
+            let wanted = wanted == matches!(operator, "=" | "in");
+            let holds = move |person: &Person| has_secret(person) && view.sees_totp(person.id);
+            user(holds, wanted)
         }
-        "totp_secret" if world.version <= 14 => user(
-            |person| person.has(TOTP),
-            truth == Some(false) && operator == "!=",
-        ),
+        "totp_secret" if world.version <= 14 => {
+            user(has_secret, truth == Some(false) && operator == "!=")
+        }
         "totp_secret" => return Err(view.forbidden_field(Model::Users, "totp_secret")),
         "login_date" => {
             // The term follows the log: in 17 it needs rights on it. It matches a person if any row of theirs does, and nobody if none is.
@@ -183,6 +184,58 @@ fn user_leaf<'w>(
     }))
 }
 
+/// What the search for `totp_enabled` asks: a secret that is not NULL, the empty text too.
+fn has_secret(person: &Person) -> bool {
+    person.has(TOTP) || person.has(EMPTY_SECRET)
+}
+
+/// Terms on the users of groups, companies and contacts: asked in the table of the relation, without the record rules of users.
+fn users_of<'w>(
+    view: &View<'w>,
+    model: Model,
+    field: Field,
+    operator: &str,
+    value: &Value,
+) -> Option<Test<'w>> {
+    let listed = matches!(value, Value::Array(_) | Value::Number(_));
+    if field.relation != Some(Model::Users)
+        || !(listed || matches!(value, Value::Null | Value::Bool(false)))
+    {
+        return None;
+    }
+    let world = view.world;
+    let wanted: HashSet<u32> = id_list(value).into_iter().collect();
+    let any = move |person: &Person| !listed || wanted.contains(&person.id);
+    let positive = matches!(operator, "=" | "in") == listed;
+    Some(match (model, field.name) {
+        (Model::Partners, _) => {
+            let active_only = world.version == 18 && view.active_test;
+            Box::new(move |row| {
+                matches!(row, Row::Partner(person)
+                    if (any(person) && (!active_only || person.has(ACTIVE))) == positive)
+            })
+        }
+        (Model::Groups, name) => {
+            let mut ids: HashSet<u32> = HashSet::new();
+            for person in world.people.iter().filter(|person| any(person)) {
+                let set = world.set(person);
+                ids.extend(if name == "user_ids" {
+                    &set.explicit
+                } else {
+                    &set.all
+                });
+            }
+            Box::new(move |row| ids.contains(&row.id()) == positive)
+        }
+        (Model::Companies, _) => {
+            let people = world.people.iter().filter(|person| any(person));
+            let bits = people.fold(0, |bits, person| bits | person.companies);
+            Box::new(move |row| (bits & (1 << (row.id() - 1)) != 0) == positive)
+        }
+        _ => return None,
+    })
+}
+
 fn user<'w>(has: impl Fn(&Person) -> bool + 'w, wanted: bool) -> Test<'w> {
     Box::new(move |row| matches!(row, Row::User(person) if has(person) == wanted))
 }
@@ -216,6 +269,12 @@ fn dotted<'w>(
     };
     if let Err(error) = view.check_read(relation) {
         return Some(Err(error));
+    }
+    if model == Model::Partners {
+        // The rules of users are passed by.
+        return Some(Ok(Box::new(
+            move |row| matches!(row, Row::Partner(person) if inner(&Row::User(person))),
+        )));
     }
     let through: Vec<Row<'w>> = records::all(view.world, relation)
         .filter(|row| view.sees(row) && inner(row))

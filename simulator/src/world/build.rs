@@ -106,7 +106,8 @@ impl World {
             version,
             quirks: Quirks {
                 totp_domain_broken: version == 19,
-                totp_hidden: false,
+                totp_hidden: version >= 20,
+                totp_unsearchable: false,
                 modules_open: version >= 17,
             },
             seed: recipe.seed,
@@ -127,6 +128,11 @@ impl World {
             modules: modules(recipe),
             parameters: BTreeMap::new(),
             companies: Vec::new(),
+            hidden: HashMap::new(),
+            hidden_groups: BTreeSet::new(),
+            cached_rules: HashMap::new(),
+            providers: Vec::new(),
+            links: HashMap::new(),
             websites: Vec::new(),
             networks: Vec::new(),
             clear_text_keys: Vec::new(),
@@ -143,6 +149,7 @@ impl World {
                 format!("Subsidiary {number}")
             });
         }
+        world.add_oauth_provider("Example SSO", true);
         world.set_param("web.base.url", Some("https://odoo.example"));
         world.set_param("database.secret", Some("simulated-database-secret"));
         world.set_param("auth_totp.policy", recipe.policy);
@@ -173,7 +180,8 @@ impl World {
             world.rename(id, login, label);
             world.change(id, |person| {
                 person.set_flag(ACTIVE, active);
-                person.set_flag(PSEUDO, name != "user_admin");
+                person.set_flag(ROOT, name == "user_root");
+                person.set_flag(WELL_KNOWN, !matches!(name, "user_root" | "user_admin"));
             });
             world.references.push(Reference {
                 name,
@@ -346,7 +354,7 @@ impl World {
         let people: Vec<u32> = self
             .people
             .iter()
-            .filter(|person| !person.has(PSEUDO))
+            .filter(|person| !self.is_pseudo(person))
             .map(|person| person.id)
             .collect();
         // Keys are an internal habit: those of a big portal do not grow with it.

@@ -54,6 +54,8 @@ impl World {
     pub fn delete(&mut self, id: u32) -> bool {
         let before = self.people.len();
         self.people.retain(|person| person.id != id);
+        self.references
+            .retain(|it| (it.model, it.id) != ("res.users", id));
         for list in [&mut self.keys, &mut self.devices, &mut self.passkeys] {
             list.retain(|it| it.owner != id);
         }
@@ -62,13 +64,19 @@ impl World {
 
     /// Enrols in TOTP.
     pub fn enrol(&mut self, id: u32) -> bool {
-        self.change(id, |person| person.set_flag(TOTP, true))
+        self.change(id, |person| {
+            person.set_flag(TOTP, true);
+            person.set_flag(EMPTY_SECRET, false);
+        })
     }
 
     /// Switches TOTP off, which revokes the trusted devices as well.
     pub fn disable_totp(&mut self, id: u32) -> bool {
         self.devices.retain(|device| device.owner != id);
-        self.change(id, |person| person.set_flag(TOTP, false))
+        self.change(id, |person| {
+            person.set_flag(TOTP, false);
+            person.set_flag(EMPTY_SECRET, false);
+        })
     }
 
     /// Links to an OAuth provider, or no more.
@@ -352,7 +360,10 @@ impl World {
 
     /// Adds a company (eight at most); gives its number.
     pub fn add_company(&mut self, name: &str) -> u8 {
-        self.companies.push(name.into());
+        self.companies.push(Company {
+            name: name.into(),
+            active: true,
+        });
         u8::try_from(self.companies.len()).expect("few companies")
     }
 
@@ -365,10 +376,7 @@ impl World {
             &format!("public-{}", self.websites.len() + 1),
             &format!("Public user for {name}"),
         );
-        self.change(user, |person| {
-            person.set_flag(PSEUDO, true);
-            person.set_flag(ACTIVE, false);
-        });
+        self.set_active(user, false);
         self.websites.push(Website {
             name: name.into(),
             user,

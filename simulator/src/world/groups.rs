@@ -39,6 +39,8 @@ pub(crate) struct GroupSet {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Groups {
     pub(crate) list: Vec<Group>,
+    /// Further XML ids: module, name, group.
+    pub(crate) aliases: Vec<(String, String, u32)>,
     pub(crate) sets: Vec<GroupSet>,
 }
 
@@ -63,7 +65,7 @@ impl Groups {
         }
         let mut groups = Self {
             list,
-            sets: Vec::new(),
+            ..Self::default()
         };
         for (index, names) in implied.into_iter().enumerate() {
             let manager = groups.list[index].name == "group_erp_manager";
@@ -77,10 +79,32 @@ impl Groups {
     /// The id of a group by its XML id.
     pub(crate) fn id(&self, xml_id: &str) -> Option<u32> {
         let (module, name) = xml_id.split_once('.')?;
-        self.list
+        let own = self
+            .list
             .iter()
             .find(|group| group.module == module && group.name == name)
-            .map(|group| group.id)
+            .map(|group| group.id);
+        let alias = || {
+            let mut aliases = self.aliases.iter();
+            aliases
+                .find(|(its_module, its_name, _)| its_module == module && its_name == name)
+                .map(|(.., id)| *id)
+        };
+        own.or_else(alias)
+    }
+
+    /// A group that an administrator creates; gives its id.
+    pub(crate) fn add(&mut self, version: u8, name: &str) -> u32 {
+        let id = self.list.iter().map(|group| group.id).max().unwrap_or(0) + 1;
+        let regular = self.id("base.group_user_regular").filter(|_| version >= 20);
+        self.list.push(Group {
+            id,
+            module: AUDITOR_MODULE.into(),
+            name: name.into(),
+            label: name.into(),
+            implied: regular.into_iter().collect(),
+        });
+        id
     }
 
     /// The number of the set with exactly these groups, made if it is new.
@@ -106,6 +130,7 @@ impl Groups {
     pub(crate) fn drop_module(&mut self, module: &str) {
         self.list.retain(|group| group.module != module);
         let left: Vec<u32> = self.list.iter().map(|group| group.id).collect();
+        self.aliases.retain(|(.., id)| left.contains(id));
         for group in &mut self.list {
             group.implied.retain(|id| left.contains(id));
         }

@@ -8,8 +8,9 @@ mod changes;
 mod group_table;
 mod groups;
 mod person;
+mod situations;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 pub use account::{Account, AccountKind};
 pub use build::Recipe;
@@ -17,7 +18,9 @@ pub(super) use group_table::AUDITOR;
 pub(super) use groups::{Group, GroupSet, Groups};
 use person::CUSTOMER;
 pub use person::PersonView;
-pub(super) use person::{ACTIVE, OAUTH, PSEUDO, Person, SAML, TOTP};
+pub(super) use person::{ACTIVE, EMPTY_SECRET, OAUTH, Person, ROOT, SAML, TOTP, WELL_KNOWN};
+pub use situations::Hide;
+pub(super) use situations::{Company, Provider};
 
 use super::{
     clock::{Clock, Time},
@@ -85,8 +88,11 @@ impl Credential {
 pub struct Quirks {
     /// 19.0: any domain on `totp_enabled`, `= False` too, gives the people who have it.
     pub totp_domain_broken: bool,
-    /// Late 19 and 20: `totp_enabled` reads False of everybody but oneself without `base.group_erp_manager`.
+    /// Late 19, and 20 always: `totp_enabled` is hidden of everybody but oneself without `base.group_erp_manager`, from reading and from
+    /// searching.
     pub totp_hidden: bool,
+    /// Early builds of 15 and 16: `totp_enabled` cannot be searched, and a term on it is ignored. 14 never can.
+    pub totp_unsearchable: bool,
     /// Some installed application lets internal users read the list of modules.
     pub modules_open: bool,
 }
@@ -115,7 +121,15 @@ pub struct World {
     passwords: HashMap<u32, String>,
     pub(super) modules: Vec<Module>,
     pub(super) parameters: BTreeMap<String, Parameter>,
-    pub(super) companies: Vec<String>,
+    pub(super) companies: Vec<Company>,
+    /// Bits of [`Hide`] by user.
+    hidden: HashMap<u32, u8>,
+    pub(super) hidden_groups: BTreeSet<u32>,
+    /// The companies that the cached record rules of an account know, as bits.
+    pub(super) cached_rules: HashMap<u32, u8>,
+    pub(super) providers: Vec<Provider>,
+    /// The OAuth provider by user, where it is not the first.
+    links: HashMap<u32, u32>,
     pub(super) websites: Vec<Website>,
     pub(super) networks: Vec<Network>,
     /// Owners of the keys that auth_api_key keeps.

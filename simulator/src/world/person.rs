@@ -16,23 +16,29 @@ pub(crate) struct Person {
     pub(crate) company: u8,
     /// Bit n: may work in company n + 1.
     pub(crate) companies: u8,
-    pub(crate) flags: u8,
+    pub(crate) flags: u16,
 }
 
-pub(crate) const ACTIVE: u8 = 1;
-pub(crate) const TOTP: u8 = 2;
-pub(crate) const OAUTH: u8 = 4;
-pub(crate) const SAML: u8 = 8;
-pub(crate) const PSEUDO: u8 = 16;
+pub(crate) const ACTIVE: u16 = 1;
+/// A `totp_secret` that is not empty.
+pub(crate) const TOTP: u16 = 2;
+pub(crate) const OAUTH: u16 = 4;
+pub(crate) const SAML: u16 = 8;
+/// `base.default_user`, `base.public_user` or `base.template_portal_user_id`.
+pub(crate) const WELL_KNOWN: u16 = 16;
 /// The derived login is a customer's.
-pub(super) const CUSTOMER: u8 = 32;
+pub(super) const CUSTOMER: u16 = 32;
+/// `base.user_root`.
+pub(crate) const ROOT: u16 = 64;
+/// `totp_secret` is the empty text.
+pub(crate) const EMPTY_SECRET: u16 = 128;
 
 impl Person {
-    pub(crate) fn has(&self, flag: u8) -> bool {
+    pub(crate) fn has(&self, flag: u16) -> bool {
         self.flags & flag != 0
     }
 
-    pub(super) fn set_flag(&mut self, flag: u8, on: bool) {
+    pub(super) fn set_flag(&mut self, flag: u16, on: bool) {
         if on {
             self.flags |= flag;
         } else {
@@ -78,11 +84,12 @@ impl<'w> PersonView<'w> {
     pub fn active(&self) -> bool {
         self.person.has(ACTIVE)
     }
-    /// `__system__`, `default`, `public`, `portaltemplate` or a website's public user: not a person.
+    /// Not a person: `__system__`; while archived, `default`, `public` and `portaltemplate`; and a website's public user that is archived
+    /// and neither internal nor a portal user.
     pub fn pseudo(&self) -> bool {
-        self.person.has(PSEUDO)
+        self.world.is_pseudo(&self.person)
     }
-    /// TOTP is enabled.
+    /// TOTP is enabled; an empty secret is none.
     pub fn totp(&self) -> bool {
         self.world.installed("auth_totp") && self.person.has(TOTP)
     }
@@ -93,9 +100,9 @@ impl<'w> PersonView<'w> {
             .filter(|key| key.owner == self.person.id)
             .count()
     }
-    /// Linked to an OAuth provider.
+    /// Linked to an OAuth provider that is enabled.
     pub fn oauth(&self) -> bool {
-        self.world.installed("auth_oauth") && self.person.has(OAUTH)
+        self.world.installed("auth_oauth") && self.world.logs_in_by_oauth(&self.person)
     }
     /// Linked to a SAML provider.
     pub fn saml(&self) -> bool {
