@@ -142,12 +142,21 @@ impl Transport {
         request: RequestBuilder,
         judge: impl FnOnce(&[u8]) -> Result<T, Error>,
     ) -> Result<T, Error> {
+        self.counted(async { self.body(request).await.and_then(|body| judge(&body)) })
+            .await
+    }
+
+    /// Counts a request, as answered if it succeeds.
+    pub(super) async fn counted<T, E>(
+        &self,
+        request: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
         // A poll's deadline drops what is under way: that request cost the target something too, and was not answered.
         let mut counted = Counted {
             transport: self,
             ok: false,
         };
-        let result = self.body(request).await.and_then(|body| judge(&body));
+        let result = request.await;
         counted.ok = result.is_ok();
         result
     }
