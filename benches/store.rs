@@ -153,6 +153,7 @@ fn empty() -> Facts {
             ..People::default()
         },
         well_known_active: IdSet::new(),
+        well_known_privileged: Some(IdSet::new()),
         missing_groups: Vec::new(),
         totp: Known::NotAsked,
         passkey: Known::NotAsked,
@@ -166,7 +167,7 @@ fn empty() -> Facts {
         devices: Known::Complete(Vec::new()),
         poller_key_expiry: None,
         modules: Known::Complete(BTreeSet::new()),
-        rpc_module: Some(false),
+        legacy_rpc: Some(false),
         policy: Known::Complete(None),
         trusted_networks: None,
         clear_text_keys: None,

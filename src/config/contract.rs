@@ -33,6 +33,8 @@ pub const FAMILIES: &[&str] = &[
     "odoo_mfa_dormant_unprotected_users",
     "odoo_mfa_trusted_devices",
     "odoo_mfa_trusted_device_users",
+    "odoo_mfa_well_known_accounts_active",
+    "odoo_mfa_well_known_accounts_privileged",
     "odoo_mfa_transitions_total",
     "odoo_privileged_mfa_transitions_total",
     "odoo_privileged_users",

@@ -3,13 +3,16 @@
 use serde::{Deserialize, Serialize};
 
 use super::role::XmlId;
-use super::vocabulary::ExemptReason;
+use super::vocabulary::{ExemptReason, UserType};
+use super::{IdSet, facts::People};
 
 /// One entry of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exemption {
     /// Whom it is for.
     pub matcher: Matcher,
+    /// Only users of this type; for a login or a pattern, internal users unless another type is configured.
+    pub user_type: Option<UserType>,
     /// Why.
     pub reason: ExemptReason,
     /// The last day on which it holds, in UTC; none if it holds for ever.
@@ -17,6 +20,19 @@ pub struct Exemption {
 }
 
 impl Exemption {
+    /// Of active users whom the matcher matches, those whom it exempts. Anybody can sign up at a website with any login, so a login or a pattern exempts internal
+    /// users only, unless a type is configured.
+    pub fn exempted_of(&self, matched: &IdSet, people: &People) -> IdSet {
+        let user_type = match (&self.matcher, self.user_type) {
+            (Matcher::Login(_) | Matcher::Glob(_), None) => Some(UserType::Internal),
+            (_, user_type) => user_type,
+        };
+        match user_type {
+            Some(user_type) => people.of_type(user_type, matched),
+            None => matched.clone(),
+        }
+    }
+
     /// Whether it has ceased to hold on that day.
     pub fn expired_on(&self, today: jiff::civil::Date) -> bool {
         self.expires.is_some_and(|last| last < today)
@@ -138,6 +154,7 @@ mod tests {
     fn an_exemption_holds_on_its_last_day() {
         let last = jiff::civil::date(2027, 1, 1);
         let exemption = Exemption {
+            user_type: None,
             matcher: Matcher::Login("kiosk".into()),
             reason: ExemptReason::Kiosk,
             expires: Some(last),

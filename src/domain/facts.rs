@@ -93,6 +93,8 @@ pub struct Facts {
     /// Accounts that Odoo or a website uses for nobody (public, portal template, default, websites' users) and that can act as somebody: they are not
     /// archived, or anonymous visitors act as them with the rights of internal or portal users. They are users like any other.
     pub well_known_active: IdSet,
+    /// Of those, the ones with a role's groups, archived ones too. `None` where roles are unknown.
+    pub well_known_privileged: Option<IdSet>,
     /// Active people with TOTP (`totp_enabled`).
     pub totp: Known<IdSet>,
     /// Active people with a passkey (`auth_passkey_key_ids`).
@@ -109,7 +111,7 @@ pub struct Facts {
     pub roles: Known<BTreeMap<String, IdSet>>,
     /// XML ids of groups that the configuration names and that do not exist, although their module is installed.
     pub missing_groups: Vec<String>,
-    /// Active people whom each entry of the configured exemptions matches, in its order. Expiry is not looked at here.
+    /// Active people whom each entry of the configured exemptions exempts, in its order, whether it has expired or not.
     pub exemptions: Vec<IdSet>,
     /// All rows of `res.users.apikeys`.
     pub keys: Known<Vec<ApiKey>>,
@@ -119,8 +121,8 @@ pub struct Facts {
     pub poller_key_expiry: Option<Timestamp>,
     /// The installed ones of the modules that matter.
     pub modules: Known<BTreeSet<Module>>,
-    /// Whether the module `rpc` is installed: without it, 19 and later have no XML-RPC and JSON-RPC. `None`: not known.
-    pub rpc_module: Option<bool>,
+    /// Whether 19 and later answer XML-RPC and JSON-RPC: the module `rpc` is installed, or server-wide. `None`: unknown.
+    pub legacy_rpc: Option<bool>,
     /// The e-mail code policy in force: the parameter `auth_totp.policy`, and its module installed.
     pub policy: Known<Option<PolicyScope>>,
     /// Networks that skip the second factor (`auth_totp.cidr`), where that module is installed.
@@ -246,6 +248,16 @@ impl People {
             UserType::None
         } else {
             UserType::Portal
+        }
+    }
+
+    /// Of a set of active people, those of a type.
+    pub fn of_type(&self, user_type: UserType, active_people: &IdSet) -> IdSet {
+        match user_type {
+            UserType::Internal => active_people & &self.internal,
+            UserType::Public => active_people & &self.public,
+            UserType::None => active_people & &self.none,
+            UserType::Portal => active_people - &self.internal - &self.public - &self.none,
         }
     }
 

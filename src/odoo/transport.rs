@@ -187,11 +187,6 @@ impl Transport {
         })
     }
 
-    /// A GET of a path below the target's URL.
-    pub(super) fn get(&self, path: &str) -> RequestBuilder {
-        self.client.get(self.url(path))
-    }
-
     /// A POST to a path below the target's URL.
     pub(super) fn post(&self, path: &str) -> RequestBuilder {
         self.client.post(self.url(path))

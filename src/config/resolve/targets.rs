@@ -327,12 +327,14 @@ fn exemption(item: &Item<'_>) -> Option<Exemption> {
             "an exemption has one of `login`, `login_glob` and `group`: make two of it",
         ),
     };
+    let user_type = fields.get("user_type").map(|item| item.word());
     let reason = fields
         .require("reason", "service")
         .and_then(|item| item.word());
     let expires = fields.get("expires").map(|item| item.date());
     Some(Exemption {
         matcher: matcher?,
+        user_type: user_type.flatten(),
         reason: reason?,
         expires: expires.flatten(),
     })

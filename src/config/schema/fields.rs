@@ -2,6 +2,7 @@
 
 use super::alerting::ALERTING;
 use super::{Field, Kind, Section};
+use crate::domain::UserType;
 
 pub(in crate::config) const fn field(
     name: &'static str,
@@ -322,6 +323,12 @@ pub(in crate::config) static EXEMPTION: Section = Section {
             "Everybody in this group, implied groups included.",
         )
         .alternative(),
+        field(
+            "user_type",
+            Kind::Word(UserType::WORDS),
+            "`internal` for a login or a pattern, any for a group",
+            "Only users of this type. Anybody can sign up at a website with any login, so exempt portal users by login only where nobody can.",
+        ),
         field(
             "reason",
             Kind::Word(&["kiosk", "service", "other"]),

@@ -20,6 +20,8 @@ pub enum Concern {
     Exempt(String),
     /// The one administrator.
     LoneAdmin,
+    /// Accounts that are used for nobody and can act as somebody.
+    WellKnown,
     /// Archived people with unexpired keys.
     KeysOfArchived,
     /// Privileged people with a key that has no date.
@@ -56,6 +58,7 @@ pub fn concerned(facts: &Facts, standing: &Standing) -> BTreeMap<Concern, IdSet>
             add(Concern::LoneAdmin, people.clone());
         }
     }
+    add(Concern::WellKnown, facts.well_known_active.clone());
     let year = SignedDuration::from_hours(24 * 365);
     let unexpired = |key: &&ApiKey| key.expires.is_none_or(|end| end > facts.now);
     for key in facts

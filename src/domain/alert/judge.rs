@@ -161,6 +161,18 @@ impl Judge<'_> {
                     })
                     .collect()
             }
+            Rule::WellKnownAccountActive => {
+                let privileged = posture.well_known_privileged.unwrap_or(0);
+                let (count, severity) = match privileged {
+                    0 => (posture.well_known_active, None),
+                    _ => (privileged, Some(Severity::Critical)),
+                };
+                let case = |count| Case {
+                    severity,
+                    ..Case::new(count).concern(Concern::WellKnown)
+                };
+                self.enough(count).map(case).into_iter().collect()
+            }
             Rule::AdminLockoutRisk => {
                 let privileged = privileged?;
                 let settings = privileged.roles.iter().find(|role| role.name == "settings");

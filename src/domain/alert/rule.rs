@@ -39,6 +39,8 @@ vocabulary! {
         ExemptionStale = "OdooMfaExemptionStale",
         /// Somebody exempt is in a role.
         ExemptPrivileged = "OdooMfaExemptPrivileged",
+        /// An account that Odoo or a website uses for nobody can act as somebody.
+        WellKnownAccountActive = "OdooMfaWellKnownAccountActive",
         /// Unexpired keys of archived people.
         ApiKeyOfArchivedUser = "OdooMfaApiKeyOfArchivedUser",
         /// Privileged people's keys without an expiry, from 18 on.
@@ -156,6 +158,7 @@ impl Rule {
             Self::CoverageBelowTarget | Self::CapabilityMissing => (Warning, 30 * MINUTE),
             Self::ProtectedDropped
             | Self::BypassPresent
+            | Self::WellKnownAccountActive
             | Self::TargetDown
             | Self::ConfigReloadFailed
             | Self::NotificationsFailing
@@ -181,6 +184,7 @@ impl Rule {
             | Self::PrivilegedDisabled
             | Self::NewPrivilegedPerson
             | Self::ExemptPrivileged => (1.0, "people, at least"),
+            Self::WellKnownAccountActive => (1.0, "accounts, at least"),
             Self::Disabled => (3.0, "people within an hour, at least"),
             Self::ProtectedDropped | Self::CoverageEroding => {
                 (3.0, "people lost, at least (and 2% of the eligible)")
@@ -242,6 +246,7 @@ impl Rule {
                 | Self::NewPrivilegedPerson
                 | Self::AdminLockoutRisk
                 | Self::ExemptPrivileged
+                | Self::WellKnownAccountActive
                 | Self::ApiKeyOfArchivedUser
                 | Self::ApiKeyWithoutExpiry
                 | Self::ApiKeyOld

@@ -118,6 +118,14 @@ fn sentences(rule: Rule, labels: &Labels, value: f64, detail: &Detail) -> (Strin
             format!("{t}: an exempt person is in role {role}"),
             format!("Exempt people in the role {role} of {t}: {value}. They are in no figure of unprotected people."),
         ),
+        Rule::WellKnownAccountActive => (
+            format!("{t}: an account that stands for no user can act as one"),
+            if label("severity") == "critical" {
+                format!("Accounts of {t} that Odoo or a website uses for no user, and that are in a role: {value}. If a website uses one of them, every visitor has the rights of that role.")
+            } else {
+                format!("Accounts of {t} that Odoo or a website uses for no user (public user, portal template, default user, websites' users), and that can act as one: {value}. Visitors of a website have the rights of its user.")
+            },
+        ),
         Rule::ApiKeyOfArchivedUser => (
             format!("{t}: API keys of archived people were left behind"),
             format!("Unexpired API keys of archived people in {t}: {value}. They work again as soon as the owner is unarchived."),

@@ -67,7 +67,9 @@ pub(crate) fn device(owner: u32) -> Device {
 }
 
 pub(crate) fn exempt(login: &str, reason: ExemptReason) -> Exemption {
+    user_type: None,
     Exemption {
+        user_type: None,
         matcher: Matcher::Login(login.to_owned()),
         reason,
         expires: None,
@@ -95,6 +97,7 @@ impl Fixture {
                     ..People::default()
                 },
                 well_known_active: IdSet::new(),
+                well_known_privileged: Some(IdSet::new()),
                 missing_groups: Vec::new(),
                 totp: Known::Complete(enrolled.clone()),
                 passkey: Known::Complete(enrolled),
@@ -112,7 +115,7 @@ impl Fixture {
                 devices: Known::Complete(Vec::new()),
                 poller_key_expiry: Some(day(60)),
                 modules: Known::Complete(BTreeSet::from([Module::AuthTotp, Module::AuthTotpMail])),
-                rpc_module: Some(false),
+                legacy_rpc: Some(false),
                 policy: Known::Complete(Some(PolicyScope::EmployeeRequired)),
                 trusted_networks: None,
                 clear_text_keys: None,

@@ -40,6 +40,8 @@ vocabulary! {
         TotpNotInstalled = "totp_not_installed",
         /// A vantage reaches what it must not.
         EndpointExposed = "endpoint_exposed",
+        /// An account that Odoo or a website uses for nobody can act as somebody.
+        WellKnownAccountActive = "well_known_account_active",
         /// The exporter goes blind soon.
         PollerKeyExpiring = "poller_key_expiring",
         /// People in a role without a second factor.
@@ -70,6 +72,8 @@ vocabulary! {
         ExemptionExpired = "exemption_expired",
         /// An exemption for nobody.
         ExemptionUnmatched = "exemption_unmatched",
+        /// A group of the configuration that does not exist.
+        ConfiguredGroupMissing = "configured_group_missing",
         /// What the account cannot see.
         CapabilityMissing = "capability_missing",
         /// People in a role without a second factor, within the grace period.

@@ -6,6 +6,7 @@ use crate::domain::{ExemptReason, Factor, IdSet, UserType};
 
 pub(super) fn find(case: &Case, found: &mut Vec<Finding>) {
     privileged(case, found);
+    well_known(case, found);
     admin_lockout(case, found);
     single_factor(case, found);
     exempt(case, found);
@@ -21,6 +22,41 @@ fn how_to_enrol(case: &Case) -> String {
         "Let them enrol: {} > Two-factor Authentication. To remind them, select them in Settings > Users & Companies > Users and choose Actions > Invite to use two-factor authentication (module auth_totp_mail, from 15 on). Whoever no longer needs the role should lose it.",
         case.own_security_page()
     )
+}
+
+fn well_known(case: &Case, found: &mut Vec<Finding>) {
+    let active = &case.facts.well_known_active;
+    if active.is_empty() {
+        return;
+    }
+    let privileged = case.facts.well_known_privileged.as_ref();
+    let is_privileged = privileged.is_some_and(|accounts| !accounts.is_empty());
+    let (severity, meaning) = if is_privileged {
+        (
+            Severity::Critical,
+            "At least one of them is in a role. If a website uses it for its visitors, every visitor has the rights of that role.",
+        )
+    } else {
+        (
+            Severity::Warning,
+            "If a website uses one of them for its visitors, every visitor has its rights.",
+        )
+    };
+    found.push(
+        Finding::new(
+            Kind::WellKnownAccountActive,
+            severity,
+            format!(
+                "{} that no user should sign in with can act as a user",
+                counted(active.len(), "account", "accounts")
+            ),
+        )
+        .detail(format!(
+            "Odoo uses the public user, the portal template, the default user and the websites' users for nobody. They must be archived, and the public and website users must not be internal or portal users. These accounts are not, so they count as users. {meaning}"
+        ))
+        .what_to_do("Archive the accounts in Settings > Users & Companies > Users. Give each website a public user of its own (field user_id of the model website), and remove that user from the groups of internal and portal users.")
+        .people(active.clone()),
+    );
 }
 
 fn privileged(case: &Case, found: &mut Vec<Finding>) {

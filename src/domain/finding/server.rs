@@ -14,6 +14,7 @@ pub(super) fn find(case: &Case, found: &mut Vec<Finding>) {
     other_bypasses(case, found);
     password_rpc(case, found);
     surface(case, found);
+    missing_groups(case, found);
     capabilities(case, found);
 }
 
@@ -249,6 +250,21 @@ fn how_to_close(endpoint: Endpoint) -> &'static str {
         Endpoint::DatabaseManager | Endpoint::DatabaseList => {
             "Set list_db = False in Odoo's configuration file and a long random admin_passwd, and block /web/database at the reverse proxy."
         }
+    }
+}
+
+fn missing_groups(case: &Case, found: &mut Vec<Finding>) {
+    for xml_id in &case.facts.missing_groups {
+        found.push(
+            Finding::new(
+                Kind::ConfiguredGroupMissing,
+                Severity::Warning,
+                format!("The configured group {xml_id} does not exist"),
+            )
+            .about(xml_id.as_str())
+            .detail("Its module is installed, so the XML id is misspelled, or this Odoo version does not have the group. A role without it has fewer users, and an exemption by it exempts nobody.")
+            .what_to_do("Correct privileged_roles or the target's exemptions. Settings > Technical > External Identifiers lists the XML ids of the model res.groups."),
+        );
     }
 }
 

@@ -241,7 +241,7 @@ fn each_situation_is_found() {
         ),
         (
             |it| {
-                it.facts.rpc_module = Some(true);
+                it.facts.legacy_rpc = Some(true);
                 it.facts.people.none = ids([40]);
                 if let Known::Complete(awake) = &mut it.facts.awake {
                     awake.insert(40);
@@ -338,7 +338,7 @@ fn keys_without_a_date_say_nothing_before_18() {
     let spoil = |release| {
         move |it: &mut Fixture| {
             it.facts.server.release = release;
-            it.facts.rpc_module = Some(true);
+            it.facts.legacy_rpc = Some(true);
             it.key(crate::domain::facts::ApiKey {
                 expires: None,
                 ..key(13)

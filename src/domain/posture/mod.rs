@@ -34,6 +34,12 @@ pub struct Posture {
     pub eligible: PerType<u64>,
     /// Eligible people with an accepted factor.
     pub protected: Option<PerType<u64>>,
+    /// Accounts that are used for nobody and can act as somebody.
+    #[serde(default)]
+    pub well_known_active: u64,
+    /// Of those, in a role.
+    #[serde(default)]
+    pub well_known_privileged: Option<u64>,
     /// Active people with TOTP, exempt or not.
     pub totp: Option<PerType<u64>>,
     /// Active people with a passkey, exempt or not.
@@ -261,6 +267,8 @@ impl Posture {
             exemptions: exemptions(facts, terms),
             eligible,
             protected,
+            well_known_active: facts.well_known_active.len(),
+            well_known_privileged: facts.well_known_privileged.as_ref().map(IdSet::len),
             totp: counted(&facts.totp)?,
             passkey: counted(&facts.passkey)?,
             single_factor,
@@ -491,7 +499,7 @@ pub(super) fn password_rpc(facts: &Facts) -> Option<PasswordRpc> {
             types: PerType::default(),
         });
     }
-    if facts.rpc_module? {
+    if facts.legacy_rpc? {
         Some(PasswordRpc::OpenExcept {
             types: policy_types(*facts.policy.complete()?),
         })

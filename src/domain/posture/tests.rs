@@ -64,6 +64,7 @@ const EXEMPT: &str = "exempt";
 
 fn exemption() -> Vec<Exemption> {
     vec![Exemption {
+        user_type: None,
         matcher: Matcher::Login(EXEMPT.into()),
         reason: ExemptReason::Service,
         expires: None,
@@ -111,6 +112,7 @@ fn facts(people: &[(u32, Somebody)], policy: Option<PolicyScope>) -> Facts {
             archived: PerType::default(),
         },
         well_known_active: IdSet::new(),
+        well_known_privileged: Some(IdSet::new()),
         missing_groups: Vec::new(),
         totp: Known::Complete(ids(&|it| it.totp)),
         passkey: Known::Complete(ids(&|it| it.passkey)),
@@ -127,7 +129,7 @@ fn facts(people: &[(u32, Somebody)], policy: Option<PolicyScope>) -> Facts {
         devices: Known::Complete(Vec::new()),
         poller_key_expiry: None,
         modules: Known::Complete(BTreeSet::new()),
-        rpc_module: Some(true),
+        legacy_rpc: Some(true),
         policy: Known::Complete(policy),
         trusted_networks: None,
         clear_text_keys: None,
@@ -335,6 +337,7 @@ fn a_roster_is_unpacked_as_it_was_packed() {
         Matcher::Group("base.group_system".parse().expect("an XML id")),
     ];
     let exemptions = matchers.map(|matcher| Exemption {
+        user_type: None,
         matcher,
         reason: ExemptReason::Service,
         expires: Some(jiff::civil::date(2026, 12, 31)),

@@ -106,6 +106,21 @@ pub const SECTION: Section = Section {
         .labels(&[USER_TYPE])
         .posture(|posture, samples| samples.add_per_type(posture, posture.grace)),
         Family::gauge(
+            "odoo_mfa_well_known_accounts_active",
+            "Accounts that Odoo or a website uses for nobody, and that can act as somebody.",
+        )
+        .notes("The public user, the portal template, the default user and the websites' users: not archived, or with the rights of internal or portal users.")
+        .posture(|posture, samples| samples.add(&[], posture.well_known_active)),
+        Family::gauge(
+            "odoo_mfa_well_known_accounts_privileged",
+            "Of those, accounts in a role.",
+        )
+        .posture(|posture, samples| {
+            if let Some(count) = posture.well_known_privileged {
+                samples.add(&[], count);
+            }
+        }),
+        Family::gauge(
             "odoo_mfa_exempt_users",
             "Active people whom the configuration exempts.",
         )

@@ -1,5 +1,7 @@
 //! The polling account itself, and the accounts that Odoo or a website uses for nobody.
 
+use std::collections::BTreeSet;
+
 use serde::Deserialize;
 use serde_json::json;
 
@@ -25,6 +27,8 @@ pub(super) struct Accounts {
     pub(super) nobody: IdSet,
     /// Accounts that are used for nobody and can act as somebody: users like any other.
     pub(super) well_known_active: IdSet,
+    /// All groups of those.
+    groups_of_well_known: Vec<(u32, Vec<u32>)>,
 }
 
 /// The polling account.
@@ -90,13 +94,16 @@ impl Accounts {
         let mut wanted: Vec<u32> = used_for_nobody.iter().collect();
         wanted.push(session.uid);
         let field = all_groups_field(session);
+        // Not with `active_test: false`, by which `companies_count` would count archived companies too.
         let call = Call::new("res.users", "search_read")
-            .arg("domain", json!([["id", "in", wanted]]))
+            .arg(
+                "domain",
+                json!([["id", "in", wanted], ["active", "in", [true, false]]]),
+            )
             .named(
                 "fields",
                 vec!["active", field, "company_ids", "companies_count"],
-            )
-            .with_archived();
+            );
         let rows: Vec<AccountRow> = session
             .call(transport, call, "the polling account and well-known accounts")
             .await?;
@@ -116,8 +123,11 @@ impl Accounts {
             .iter()
             .filter(|row| used_for_nobody.contains(row.id))
             .partition::<Vec<_>, _>(|row| row.active || (is_visitor(row) && has_rights(row)));
-        let ids = |rows: Vec<&AccountRow>| rows.iter().map(|row| row.id).collect();
-        let (well_known_active, nobody) = (ids(well_known_active), ids(nobody));
+        let groups_of_well_known: Vec<(u32, Vec<u32>)> = well_known_active
+            .iter()
+            .map(|row| (row.id, row.groups.clone()))
+            .collect();
+        let nobody = nobody.iter().map(|row| row.id).collect();
         let own = rows.into_iter().find(|row| row.id == session.uid);
         let Some(own) = own else {
             return Err(Error::new(
@@ -139,8 +149,21 @@ impl Accounts {
                 companies_count: own.companies_count,
             },
             nobody,
-            well_known_active,
+            well_known_active: groups_of_well_known.iter().map(|(id, _)| *id).collect(),
+            groups_of_well_known,
         })
+    }
+}
+
+impl Accounts {
+    /// Of the accounts that can act as somebody, those in one of these groups.
+    pub(super) fn well_known_in(&self, groups: &BTreeSet<u32>) -> IdSet {
+        let is_in = |of: &[u32]| of.iter().any(|group| groups.contains(group));
+        let accounts = self.groups_of_well_known.iter();
+        accounts
+            .filter(|(_, of)| is_in(of))
+            .map(|(id, _)| *id)
+            .collect()
     }
 }
 

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::Question;
 use super::keys::{self, KeyRow};
-use super::settings::{Modules, module_names, policy_of};
+use super::settings::{self, Modules, module_names, policy_of};
 use super::users::{group_field, in_all_companies};
 use crate::domain::exemption::Matcher;
 use crate::domain::facts::{
@@ -72,8 +72,12 @@ pub(super) async fn read(
         return Ok(Err(Companion::Absent));
     }
     in_all_companies(head.companies.0, head.companies.1)?;
-    let found: Found = decode(reply, what)?;
-    found.facts(session, head.uid, question).map(Ok)
+    let mut found: Found = decode(reply, what)?;
+    let modules = Modules::of(Known::Complete(std::mem::take(&mut found.modules)));
+    let legacy_rpc = settings::legacy_rpc(transport, session, &modules).await;
+    found
+        .facts(session, head.uid, modules, legacy_rpc, question)
+        .map(Ok)
 }
 
 fn asked(question: &Question<'_>) -> Value {
@@ -124,6 +128,7 @@ type Ids = Vec<u32>;
 struct Found {
     people: Everybody,
     well_known_active: Ids,
+    well_known_privileged: Option<Ids>,
     missing_groups: Vec<String>,
     portal_groups: Groups,
     totp: Ids,
@@ -175,6 +180,8 @@ impl Found {
         self,
         session: &Session,
         poller: u32,
+        modules: Modules,
+        legacy_rpc: Option<bool>,
         question: &Question<'_>,
     ) -> Result<Facts, Error> {
         let server = session.server.clone();
@@ -191,6 +198,7 @@ impl Found {
             .collect();
         if roles.keys().ne(&wanted)
             || self.exemptions.len() != question.target.exemptions.len()
+            || self.well_known_privileged.is_some() != parts.roles
             || self.keys.is_some() != parts.keys
             || self.uses.is_some() != parts.keys
             || self.devices.is_some() != parts.devices
@@ -202,7 +210,6 @@ impl Found {
                 "mfa_auditor_use did not answer what it was asked",
             ));
         }
-        let modules = Modules::of(Known::Complete(self.modules));
         let keys = keys::complete(
             self.keys,
             self.devices,
@@ -222,6 +229,7 @@ impl Found {
                 archived: self.people.archived,
             },
             well_known_active: set(self.well_known_active),
+            well_known_privileged: self.well_known_privileged.map(set),
             missing_groups: self.missing_groups,
             totp: Known::Complete(set(self.totp)),
             passkey: Known::Complete(set(self.passkey)),
@@ -239,7 +247,7 @@ impl Found {
             devices: keys.devices,
             poller_key_expiry: keys.poller_expiry,
             policy: policy_of(Some(self.policy))?,
-            rpc_module: modules.rpc_module(),
+            legacy_rpc,
             modules: modules.known,
             trusted_networks: self.trusted_networks.map(|(personal, everybody)| {
                 TrustedNetworks::Rows {

@@ -109,6 +109,20 @@ pub async fn read(
     session: &mut Option<Session>,
     question: &Question<'_>,
 ) -> Result<Facts, Error> {
+    let mut facts = ask(transport, session, question).await?;
+    let entries = question.target.exemptions.iter();
+    for (entry, users) in entries.zip(&mut facts.exemptions) {
+        *users = entry.exempted_of(users, &facts.people);
+    }
+    Ok(facts)
+}
+
+/// Asks in one call where the companion module answers, else one by one.
+async fn ask(
+    transport: &Transport,
+    session: &mut Option<Session>,
+    question: &Question<'_>,
+) -> Result<Facts, Error> {
     let mut companion = Companion::Absent;
     let expected = session
         .as_ref()
@@ -167,6 +181,7 @@ async fn facts(users: &Users<'_>, question: &Question<'_>) -> Result<Facts, Erro
         poller: users.session.uid,
         people,
         well_known_active: users.accounts.well_known_active.clone(),
+        well_known_privileged: users.well_known_privileged(),
         totp,
         passkey,
         oauth,
@@ -182,7 +197,7 @@ async fn facts(users: &Users<'_>, question: &Question<'_>) -> Result<Facts, Erro
         trusted_networks: settings::trusted_networks(users, &modules).await?,
         clear_text_keys: settings::clear_text_keys(users, &modules).await?,
         administrators_spared: settings::administrators_spared(users, &modules).await?,
-        rpc_module: modules.rpc_module(),
+        legacy_rpc: settings::legacy_rpc(users.transport, users.session, &modules).await,
         modules: modules.known,
         policy,
         companion: Companion::Absent,

@@ -183,6 +183,16 @@ impl Users<'_> {
         Ok(Known::Complete(roles.into_iter().map(owned).collect()))
     }
 
+    /// Accounts that are used for nobody, can act as somebody and are in a role.
+    pub(super) fn well_known_privileged(&self) -> Option<IdSet> {
+        if !self.question.parts.roles || self.groups_gap.is_some() {
+            return None;
+        }
+        let xml_ids = self.question.roles.iter().flat_map(|(_, xml_ids)| xml_ids);
+        let groups = self.groups.members_of_any(xml_ids.map(|xml_id| xml_id.as_str()));
+        Some(self.accounts.well_known_in(&groups))
+    }
+
     /// Whom each configured exemption matches: all of them in one question.
     pub(super) async fn exemptions(&self) -> Result<Vec<IdSet>, Error> {
         let entries = &self.question.target.exemptions;

@@ -11,6 +11,9 @@ use crate::domain::facts::{Gap, Known, TrustedNetworks};
 use crate::domain::{Module, PolicyScope};
 use crate::odoo::call::Call;
 use crate::odoo::error::{Error, Kind};
+use crate::odoo::session::Session;
+use crate::odoo::surface::rpc_answers;
+use crate::odoo::transport::Transport;
 
 const MODULES_GRANT: &str = "read access to ir.module.module; on Odoo 14 to 16 only base.group_system has it, and nothing less is safe to grant";
 const POLICY_GRANT: &str = "base.group_system, or install the module mfa_auditor_use. Never grant ir.config_parameter: it holds the database's secret";
@@ -19,6 +22,9 @@ const POLICY_GRANT_WITH_OAUTH: &str = "install the module mfa_auditor_use; or re
 
 /// The module without which 19 and later have no XML-RPC and JSON-RPC.
 const RPC: &str = "rpc";
+
+/// From this release on XML-RPC and JSON-RPC are a module.
+const WITH_RPC_MODULE: (u32, u32) = (19, 0);
 
 /// The setting of the e-mail code policy.
 const POLICY: &str = "auth_totp_policy";
@@ -44,17 +50,25 @@ impl Modules {
         }
     }
 
-    /// Whether `rpc` is installed, where that is known.
-    pub(super) fn rpc_module(&self) -> Option<bool> {
-        self.known.complete().map(|_| self.names.contains(RPC))
-    }
-
     /// Whether a module is known to be installed.
     fn has(&self, module: Module) -> bool {
         self.known
             .complete()
             .is_some_and(|modules| modules.contains(&module))
     }
+}
+
+/// Whether 19 and later answer XML-RPC and JSON-RPC. Where the module `rpc` is not known to be installed they are asked: as a server-wide module it answers for
+/// databases that lack it.
+pub(super) async fn legacy_rpc(
+    transport: &Transport,
+    session: &Session,
+    modules: &Modules,
+) -> Option<bool> {
+    if session.server.release < WITH_RPC_MODULE || modules.names.contains(RPC) {
+        return Some(true);
+    }
+    rpc_answers(transport, session.server.api).await
 }
 
 /// The XML ids of groups that the configuration names and that do not exist, although their module is installed.

@@ -81,6 +81,7 @@ impl World {
                 ..People::default()
             },
             well_known_active: IdSet::new(),
+            well_known_privileged: Some(IdSet::new()),
             missing_groups: Vec::new(),
             totp: Known::Complete(self.totp.clone()),
             passkey: Known::Complete(IdSet::new()),
@@ -100,7 +101,7 @@ impl World {
             }),
             poller_key_expiry: None,
             modules: Known::NotAsked,
-            rpc_module: None,
+            legacy_rpc: None,
             policy: Known::NotAsked,
             trusted_networks: None,
             clear_text_keys: None,

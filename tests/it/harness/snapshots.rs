@@ -129,6 +129,8 @@ pub fn posture() -> Posture {
         },
         eligible: per_type(95, 197, 3),
         protected: known(76, 50, 0),
+        well_known_active: 0,
+        well_known_privileged: Some(0),
         totp: known(77, 51, 0),
         passkey: known(12, 13, 0),
         single_factor: known(70, 48, 0),
