@@ -26,6 +26,7 @@ mod jsonrpc;
 mod life;
 mod metadata;
 mod methods;
+mod options;
 mod pages;
 mod query;
 mod read_group;
@@ -42,8 +43,9 @@ mod world;
 pub use clock::{Clock, Time};
 pub use fault::{Fault, LogEntry, RequestLog};
 pub use life::{Life, Pace};
+pub use options::{Endpoint, ServerOptions};
 pub use scenarios::{Demo, DemoTarget, start_demo};
-pub use server::{Database, Endpoint, ServerOptions, SimServer};
+pub use server::{Database, SimServer};
 pub use simulate::{Fleet, SimulateOptions, simulate};
 pub use world::{
     Account, AccountKind, Credential, Hide, Kind, PersonView, Quirks, Recipe, Scope, Uses, World,

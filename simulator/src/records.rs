@@ -400,7 +400,7 @@ impl<'w> View<'w> {
         there.map(|person| person.id).collect()
     }
 
-    fn display(&self, row: &Row<'w>) -> String {
+    pub(super) fn display(&self, row: &Row<'w>) -> String {
         let world = self.world;
         match row {
             Row::User(person) | Row::Partner(person) => world.name(person),

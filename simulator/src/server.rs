@@ -6,7 +6,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt, io,
-    net::{Ipv4Addr, SocketAddr},
+    net::SocketAddr,
     sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
     time::Duration,
 };
@@ -26,63 +26,11 @@ use super::{
     http::{Outcome, Reply, Request, respond},
     json2, jsonrpc,
     methods::Sins,
+    options::{Endpoint, ServerOptions},
     pages,
     rng::Rng,
     world::World,
 };
-
-/// What can be asked of a server, and can be blocked as a reverse proxy does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Endpoint {
-    /// `/xmlrpc/...`
-    Xmlrpc,
-    /// `/jsonrpc`
-    Jsonrpc,
-    /// `/json/2/...`
-    Json2,
-    /// `/web/database/manager`
-    DatabaseManager,
-    /// `/web/database/list`
-    DatabaseList,
-    /// `/web/health`
-    Health,
-    /// `/web/version`, `/json/version`, `/web/webclient/version_info`
-    Version,
-}
-
-/// How a server runs.
-#[derive(Debug, Clone)]
-pub struct ServerOptions {
-    /// 14 to 20.
-    pub version: u8,
-    /// Where to listen; port 0 takes a free one.
-    pub listen: SocketAddr,
-    /// Odoo closes each connection; a reverse proxy in front keeps them.
-    pub keep_alive: bool,
-    /// How long each answer takes, from and to.
-    pub latency: Option<(Duration, Duration)>,
-    /// Odoo's `list_db`: databases may be listed and managed.
-    pub list_databases: bool,
-    /// How many requests the logs keep whole, for each database; counts are always kept.
-    pub keep_requests: usize,
-    /// Seeds the latencies.
-    pub seed: u64,
-}
-
-impl ServerOptions {
-    /// A quick server of a version on a free port of 127.0.0.1.
-    pub fn new(version: u8) -> Self {
-        Self {
-            version,
-            listen: (Ipv4Addr::LOCALHOST, 0).into(),
-            keep_alive: false,
-            latency: None,
-            list_databases: true,
-            keep_requests: 1_000,
-            seed: 0,
-        }
-    }
-}
 
 /// A running server; it stops when it is dropped.
 pub struct SimServer {
@@ -160,7 +108,8 @@ impl SimServer {
     }
 
     /// Adds or replaces a database. The world should be of the server's version.
-    pub fn add_database(&self, name: &str, world: World) -> Arc<Database> {
+    pub fn add_database(&self, name: &str, mut world: World) -> Arc<Database> {
+        world.saas = self.shared.options.saas;
         let database = Arc::new(Database {
             name: name.into(),
             world: RwLock::new(world),
@@ -338,6 +287,13 @@ impl Shared {
         }
     }
 
+    /// Do the routes of the module `rpc` exist, for a request to this database?
+    pub(super) fn has_rpc(&self, database: Option<&Database>) -> bool {
+        self.options.version <= 18
+            || self.options.server_wide_rpc
+            || database.is_some_and(|database| database.world().installed("rpc"))
+    }
+
     fn blocks(&self, path: &str) -> bool {
         let endpoint = match path {
             "/jsonrpc" => Endpoint::Jsonrpc,
@@ -438,11 +394,19 @@ async fn act(shared: &Shared, request: Request, hangup: &Hangup) -> Reply {
 fn answer(shared: &Shared, request: &Request) -> Outcome {
     let version = shared.options.version;
     match request.path.as_str() {
+        path if (path == "/jsonrpc" || path.starts_with("/xmlrpc"))
+            && !shared.has_rpc(shared.single().as_deref()) =>
+        {
+            pages::html(version, 404, "Not Found", NO_ROUTE).into()
+        }
         "/jsonrpc" => jsonrpc::answer(shared, request),
         path if path.starts_with("/json/2") && version >= 19 => json2::answer(shared, request),
         _ => pages::answer(shared, request).into(),
     }
 }
+
+/// The page of a route that is not there.
+pub(super) const NO_ROUTE: &str = "The requested URL was not found on the server. If you entered the URL manually please check your spelling and try again.";
 
 pub(super) fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
     lock.read().unwrap_or_else(PoisonError::into_inner)

@@ -90,16 +90,15 @@ fn user_leaf<'w>(
         }
         // Up to 14 the field cannot be searched, and the term is ignored.
         "totp_enabled" if !field.searchable => Box::new(|_| true),
-        "totp_enabled" if world.quirks.totp_domain_broken => user(has_secret, true),
         "totp_enabled" => {
             let wanted = match value {
                 Value::Array(list) => list.contains(&Value::Bool(true)),
                 other => *other == Value::Bool(true),
             };
-            let view = view.clone();
             let wanted = wanted == matches!(operator, "=" | "in");
+            let view = view.clone();
             let holds = move |person: &Person| has_secret(person) && view.sees_totp(person.id);
-            user(holds, wanted)
+            user(holds, wanted || world.quirks.totp_domain_broken)
         }
         "totp_secret" if world.version <= 14 => {
             user(has_secret, truth == Some(false) && operator == "!=")

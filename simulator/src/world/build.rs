@@ -104,10 +104,13 @@ impl World {
         let mut rng = Rng::new(recipe.seed ^ 0x0D00);
         let mut world = Self {
             version,
+            saas: None,
             quirks: Quirks {
                 totp_domain_broken: version == 19,
                 totp_hidden: version >= 20,
                 totp_unsearchable: false,
+                null_scope_refused: version >= 20,
+                policy_in_mail: version >= 19,
                 modules_open: version >= 17,
             },
             seed: recipe.seed,
@@ -374,7 +377,9 @@ impl World {
                 0 => Scope::Rpc,
                 1 => Scope::Other("odoo.plugin.outlook"),
                 2 => Scope::Other("odoo.plugin.gmail"),
-                _ => Scope::Unrestricted,
+                // What is left of the time before an upgrade to 20.
+                3 => Scope::Unrestricted,
+                _ => Scope::usual(self.version),
             };
             let created = now.saturating_sub(rng.below(700) * DAY + rng.below(DAY) + 60);
             let expires = rng.chance(0.7).then(|| now + rng.below(120) * DAY + 3_600);
