@@ -359,7 +359,7 @@ fn user_fields(world: &World) -> Vec<Field> {
     }
     if world.installed("auth_totp") {
         fields.push(Field {
-            searchable: version >= 15 && !world.quirks.totp_unsearchable,
+            searchable: !world.quirks.totp_unsearchable,
             ..computed("totp_enabled", "boolean")
         });
         fields.push(Field {

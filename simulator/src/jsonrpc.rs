@@ -4,12 +4,13 @@ use axum::http::Method;
 use serde_json::{Map, Value, json};
 
 use super::{
+    database::Database,
     fail::Fail,
     fault::{Fault, LogEntry},
     http::{Outcome, Reply, Request},
     methods::{self, Call, Sins},
     pages,
-    server::{Database, Shared, read},
+    server::{Shared, read},
     world::{ACTIVE, World},
 };
 

@@ -6,8 +6,8 @@ use tokio::task::JoinHandle;
 
 use super::{
     clock::DAY,
+    database::Database,
     rng::Rng,
-    server::Database,
     world::{Kind, Scope, World},
 };
 

@@ -22,10 +22,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     conn::{Door, Hangup},
-    fault::{Fault, Faults, Hooks, LogEntry, Logins, RequestLog},
+    database::Database,
+    fault::{Fault, Faults, RequestLog},
     http::{Outcome, Reply, Request, respond},
     json2, jsonrpc,
-    methods::Sins,
     options::{Endpoint, ServerOptions},
     pages,
     rng::Rng,
@@ -37,17 +37,6 @@ pub struct SimServer {
     address: SocketAddr,
     shared: Arc<Shared>,
     task: JoinHandle<()>,
-}
-
-/// A database of a server.
-pub struct Database {
-    /// Its name.
-    pub name: String,
-    world: RwLock<World>,
-    pub(super) faults: Faults,
-    hooks: Hooks,
-    pub(super) logins: Logins,
-    log: RequestLog,
 }
 
 pub(super) struct Shared {
@@ -110,14 +99,8 @@ impl SimServer {
     /// Adds or replaces a database. The world should be of the server's version.
     pub fn add_database(&self, name: &str, mut world: World) -> Arc<Database> {
         world.saas = self.shared.options.saas;
-        let database = Arc::new(Database {
-            name: name.into(),
-            world: RwLock::new(world),
-            faults: Faults::default(),
-            hooks: Hooks::default(),
-            logins: Logins::default(),
-            log: RequestLog::keeping(self.shared.options.keep_requests),
-        });
+        let log = RequestLog::keeping(self.shared.options.keep_requests);
+        let database = Arc::new(Database::new(name, world, log));
         write(&self.shared.databases).insert(name.into(), database.clone());
         database
     }
@@ -189,86 +172,6 @@ impl fmt::Debug for SimServer {
             "SimServer({}, Odoo {})",
             self.address, self.shared.options.version
         )
-    }
-}
-
-impl Database {
-    /// The world, to read the truth from. Drop it before awaiting anything.
-    pub fn world(&self) -> RwLockReadGuard<'_, World> {
-        read(&self.world)
-    }
-
-    /// The world, to change it. Drop it before awaiting anything.
-    pub fn world_mut(&self) -> RwLockWriteGuard<'_, World> {
-        write(&self.world)
-    }
-
-    /// Every call of this database goes wrong from now on.
-    pub fn fail(&self, fault: Fault) {
-        self.faults.set(fault);
-    }
-
-    /// Calls of a model and method (`None`: any) go wrong, the given number of times (`None`: until healed).
-    pub fn fail_when(
-        &self,
-        model: Option<&str>,
-        method: Option<&str>,
-        times: Option<u32>,
-        fault: Fault,
-    ) {
-        self.faults.add(model, method, times, fault);
-    }
-
-    /// Changes the world before the `nth` request from now (1: the next). Requests are calls of models and `authenticate`.
-    pub fn before(&self, nth: u32, change: impl FnOnce(&mut World) + Send + 'static) {
-        self.hooks.add(None, None, nth, Box::new(change));
-    }
-
-    /// As [`Database::before`], counting only calls of a model and method (`None`: any).
-    pub fn before_call(
-        &self,
-        model: Option<&str>,
-        method: Option<&str>,
-        nth: u32,
-        change: impl FnOnce(&mut World) + Send + 'static,
-    ) {
-        self.hooks.add(model, method, nth, Box::new(change));
-    }
-
-    /// How many changes of [`Database::before`] and [`Database::before_call`] still wait.
-    pub fn waiting_changes(&self) -> usize {
-        self.hooks.waiting()
-    }
-
-    /// Drops the changes that still wait.
-    pub fn drop_waiting_changes(&self) {
-        self.hooks.clear();
-    }
-
-    /// A request arrives: it is noted, and the changes that wait for it are made.
-    pub(super) fn arrive(&self, entry: LogEntry, sins: Sins) {
-        let due = self.hooks.due(&entry.model, &entry.method);
-        self.log.note(entry, sins);
-        if !due.is_empty() {
-            let mut world = self.world_mut();
-            due.into_iter().for_each(|change| change(&mut world));
-        }
-    }
-
-    /// Ends the faults.
-    pub fn heal(&self) {
-        self.faults.clear();
-    }
-
-    /// What was asked of this database.
-    pub fn log(&self) -> &RequestLog {
-        &self.log
-    }
-}
-
-impl fmt::Debug for Database {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Database({})", self.name)
     }
 }
 
@@ -412,6 +315,6 @@ pub(super) fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
     lock.read().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+pub(super) fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
     lock.write().unwrap_or_else(PoisonError::into_inner)
 }

@@ -295,6 +295,16 @@ async fn a_hidden_group_is_in_no_list_but_its_users_are_found() {
             .on("res.users", "search", json!([[field, "in", [id]]]))
             .await;
         assert_eq!(found, Ok(json!([user])), "{version}");
+        if version >= 19 {
+            // The field of all groups is searched through the groups, by their rules.
+            let domain = json!([["all_group_ids", "in", [id]]]);
+            assert_eq!(stage.on("res.users", "search", domain).await, Ok(json!([])));
+            let domain = json!([["all_group_ids", "not in", [id]], ["id", "=", user]]);
+            assert_eq!(
+                stage.on("res.users", "search", domain).await,
+                Ok(json!([user]))
+            );
+        }
         let row = stage.read("res.users", json!([user]), json!([field])).await;
         let row = row.expect("a row");
         assert!(!row[0][field].as_array().expect("ids").contains(&json!(id)));

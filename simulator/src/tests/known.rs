@@ -80,26 +80,27 @@ async fn well_known_accounts_are_pseudo_only_while_archived() {
                 json!({"module": "base", "xml_id": name, "context": all()}),
             )
         };
-        let mut world = stage.database.world_mut();
-        assert!(world.well_known_active().is_empty());
-        let template = world
-            .user_id("base.template_portal_user_id")
-            .expect("an account");
-        let public = world.user_id("base.public_user").expect("an account");
-        world.set_active(template, true);
-        assert!(world.renumber(public, 400) && !world.renumber(template, 400));
-        assert_eq!(world.well_known_active(), [template]);
-        assert!(world.user(400).is_some_and(|it| it.pseudo()));
-        // A website's user: an administrator; then a portal user, archived, who was granted access again.
-        world.set_website_user(2, 2);
-        assert_eq!(world.well_known_active(), [2, template]);
-        let portal = world.hire(Kind::Portal);
-        world.set_active(portal, false);
-        world.set_website_user(2, portal);
-        assert_eq!(world.well_known_active(), [template, portal]);
-        world.set_kind(portal, Kind::Public);
-        assert!(world.user(portal).is_some_and(|it| it.pseudo()));
-        drop(world);
+        {
+            let mut world = stage.database.world_mut();
+            assert!(world.well_known_active().is_empty());
+            let template = world
+                .user_id("base.template_portal_user_id")
+                .expect("an account");
+            let public = world.user_id("base.public_user").expect("an account");
+            world.set_active(template, true);
+            assert!(world.renumber(public, 400) && !world.renumber(template, 400));
+            assert_eq!(world.well_known_active(), [template]);
+            assert!(world.user(400).is_some_and(|it| it.pseudo()));
+            // A website's user: an administrator; then a portal user, archived, who was granted access again.
+            world.set_website_user(2, 2);
+            assert_eq!(world.well_known_active(), [2, template]);
+            let portal = world.hire(Kind::Portal);
+            world.set_active(portal, false);
+            world.set_website_user(2, portal);
+            assert_eq!(world.well_known_active(), [template, portal]);
+            world.set_kind(portal, Kind::Public);
+            assert!(world.user(portal).is_some_and(|it| it.pseudo()));
+        }
         assert_eq!(
             reference("public_user").await,
             Ok(json!(["res.users", 400]))
@@ -127,17 +128,18 @@ async fn well_known_accounts_are_pseudo_only_while_archived() {
 async fn auth_oauth_closes_the_settings_and_keeps_its_providers_to_itself() {
     for version in [17, 18, 19] {
         let stage = Stage::new(version).await;
-        let mut world = stage.database.world_mut();
-        world.install("auth_oauth");
-        let module = world.policy_module();
-        world.install(module);
-        let id = world.hire(Kind::Internal);
-        let other = world.add_oauth_provider("Old SSO", false);
-        world.link_oauth(id, true);
-        assert!(world.user(id).is_some_and(|it| it.oauth()));
-        world.set_oauth_provider(id, other);
-        assert!(!world.user(id).is_some_and(|it| it.oauth()));
-        drop(world);
+        {
+            let mut world = stage.database.world_mut();
+            world.install("auth_oauth");
+            let module = world.policy_module();
+            world.install(module);
+            let id = world.hire(Kind::Internal);
+            let other = world.add_oauth_provider("Old SSO", false);
+            world.link_oauth(id, true);
+            assert!(world.user(id).is_some_and(|it| it.oauth()));
+            world.set_oauth_provider(id, other);
+            assert!(!world.user(id).is_some_and(|it| it.oauth()));
+        }
         let settings = |who: Account| {
             let stage = &stage;
             async move {
@@ -365,4 +367,9 @@ async fn the_companion_answers_format_2() {
             .expect("ids")
             .contains(&json!(2))
     );
+    {
+        let mut world = stage.database.world_mut();
+        world.hide_user(2, Hide::SearchOverride);
+    }
+    assert_eq!(ask(2).await, Err("odoo.exceptions.AccessError".into()));
 }

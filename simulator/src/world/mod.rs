@@ -5,9 +5,12 @@
 mod account;
 mod build;
 mod changes;
+mod credentials;
 mod group_table;
 mod groups;
+mod modules;
 mod person;
+mod quirks;
 mod situations;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -16,9 +19,11 @@ pub use account::{Account, AccountKind};
 pub use build::Recipe;
 pub(super) use group_table::AUDITOR;
 pub(super) use groups::{Group, GroupSet, Groups};
+pub(super) use modules::Module;
 use person::CUSTOMER;
 pub use person::PersonView;
 pub(super) use person::{ACTIVE, EMPTY_SECRET, OAUTH, Person, ROOT, SAML, TOTP, WELL_KNOWN};
+pub use quirks::Quirks;
 pub use situations::Hide;
 pub(super) use situations::{Company, Provider};
 
@@ -92,24 +97,6 @@ impl Credential {
     }
 }
 
-/// Departures of one build or database from its version's usual behaviour.
-#[derive(Debug, Clone, Copy)]
-pub struct Quirks {
-    /// 19.0: any domain on `totp_enabled`, `= False` too, gives the people who have it.
-    pub totp_domain_broken: bool,
-    /// Late 19, and 20 always: `totp_enabled` is hidden of everybody but oneself without `base.group_erp_manager`, from reading and from
-    /// searching.
-    pub totp_hidden: bool,
-    /// Early builds of 15 and 16: `totp_enabled` cannot be searched, and a term on it is ignored. 14 never can.
-    pub totp_unsearchable: bool,
-    /// Late 19, and 20 always: a key without a scope opens nothing.
-    pub null_scope_refused: bool,
-    /// `auth_totp_mail` holds and obeys the policy: from 19 on, and in some releases of Odoo Online before. Else `auth_totp_mail_enforce`.
-    pub policy_in_mail: bool,
-    /// Some installed application lets internal users read the list of modules.
-    pub modules_open: bool,
-}
-
 /// One database.
 #[derive(Debug, Clone)]
 pub struct World {
@@ -164,14 +151,6 @@ pub struct Uses {
     pub keys: BTreeMap<u32, Time>,
     /// By the id of a user.
     pub passwords: BTreeMap<u32, Time>,
-}
-
-/// A module and whether it is installed.
-#[derive(Debug, Clone)]
-pub(super) struct Module {
-    pub(super) id: u32,
-    pub(super) name: String,
-    pub(super) installed: bool,
 }
 
 /// A row of `ir.config_parameter`; its key is the map's.
