@@ -152,6 +152,8 @@ fn empty() -> Facts {
             portal: 1_000_000,
             ..People::default()
         },
+        well_known_active: IdSet::new(),
+        missing_groups: Vec::new(),
         totp: Known::NotAsked,
         passkey: Known::NotAsked,
         oauth: Known::NotAsked,

@@ -90,6 +90,9 @@ pub struct Facts {
     pub poller: u32,
     /// Who there is.
     pub people: People,
+    /// Accounts that Odoo or a website uses for nobody (public, portal template, default, websites' users) and that can act as somebody: they are not
+    /// archived, or anonymous visitors act as them with the rights of internal or portal users. They are users like any other.
+    pub well_known_active: IdSet,
     /// Active people with TOTP (`totp_enabled`).
     pub totp: Known<IdSet>,
     /// Active people with a passkey (`auth_passkey_key_ids`).
@@ -104,6 +107,8 @@ pub struct Facts {
     pub awake: Known<IdSet>,
     /// Active people by configured role; a role whose groups do not exist has nobody.
     pub roles: Known<BTreeMap<String, IdSet>>,
+    /// XML ids of groups that the configuration names and that do not exist, although their module is installed.
+    pub missing_groups: Vec<String>,
     /// Active people whom each entry of the configured exemptions matches, in its order. Expiry is not looked at here.
     pub exemptions: Vec<IdSet>,
     /// All rows of `res.users.apikeys`.

@@ -84,6 +84,13 @@ impl Roles {
             .map(|(role, groups)| (role.as_str(), groups.as_slice()))
     }
 
+    /// Whether a group is one of those that make a role by default.
+    pub fn is_of_default_role(xml_id: &str) -> bool {
+        DEFAULT_ROLES
+            .iter()
+            .any(|(_, groups)| groups.contains(&xml_id))
+    }
+
     /// Of everything that makes a role: it stays the same over restarts.
     pub fn fingerprint(&self) -> u64 {
         let text: Vec<String> = self

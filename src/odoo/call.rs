@@ -1,5 +1,6 @@
 //! One call of a model's method, in the words of either API.
 
+use reqwest::{RequestBuilder, StatusCode};
 use secrecy::ExposeSecret;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -47,7 +48,18 @@ impl Call {
 
     /// Sees archived records too: otherwise Odoo leaves them out.
     pub(super) fn with_archived(self) -> Self {
-        self.named("context", json!({"active_test": false}))
+        self.context("active_test", false)
+    }
+
+    /// Names the companies whose records are wanted.
+    pub(super) fn within(self, companies: &[u32]) -> Self {
+        self.context("allowed_company_ids", companies)
+    }
+
+    fn context(mut self, name: &'static str, value: impl Into<Value>) -> Self {
+        let context = self.named.entry("context").or_insert_with(|| json!({}));
+        context[name] = value.into();
+        self
     }
 }
 
@@ -130,6 +142,33 @@ async fn json2<T: DeserializeOwned>(
     call: Call,
     what: &str,
 ) -> Result<T, Error> {
+    let request = json2_request(transport, call, &transport.target().database);
+    transport.reply(request, |json| decode(json, what)).await
+}
+
+/// Proves, once for a session, that the name of the database arrives: another name must be refused. Without the header, which a proxy may drop, a server
+/// with one database answers for that one, whatever it is called.
+///
+/// # Errors
+/// [`Kind::NotOdoo`] if another name is not refused.
+pub(super) async fn database_is_named(transport: &Transport) -> Result<(), Error> {
+    let context = Call::new("res.users", "context_get");
+    let request = json2_request(transport, context, "no-such-database-odoo-mfa-exporter");
+    match transport.status(request).await? {
+        StatusCode::NOT_FOUND => Ok(()),
+        status if status.is_success() => Err(Error::new(
+            Kind::NotOdoo,
+            "Odoo answers for any database name: the header X-Odoo-Database does not reach it",
+        )
+        .hint("let the reverse proxy pass the header X-Odoo-Database on to Odoo, or set the target's api to jsonrpc")),
+        status => Err(Error::new(
+            Kind::NotOdoo,
+            format!("answers {status} for a database that does not exist, and not 404 as Odoo does"),
+        )),
+    }
+}
+
+fn json2_request(transport: &Transport, call: Call, database: &str) -> RequestBuilder {
     let target = transport.target();
     let mut body = call.named;
     body.extend(
@@ -137,12 +176,11 @@ async fn json2<T: DeserializeOwned>(
             .into_iter()
             .map(|(name, value)| (name.to_owned(), value)),
     );
-    let request = transport
+    transport
         .post(&format!("/json/2/{}/{}", call.model, call.method))
         .bearer_auth(target.api_key.expose_secret())
-        .header("X-Odoo-Database", &target.database)
-        .json(&body);
-    transport.reply(request, |json| decode(json, what)).await
+        .header("X-Odoo-Database", database)
+        .json(&body)
 }
 
 /// One call of JSON-RPC's `/jsonrpc`, which answers errors with the status 200.

@@ -1,16 +1,19 @@
 //! Which groups there are, by XML id, and which of them imply which.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::domain::IdSet;
+
 /// The groups of a database.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Groups {
-    /// Ids by XML id. A group without one cannot be named in a configuration.
-    by_xml_id: BTreeMap<Arc<str>, u32>,
+    /// Ids by XML id; a group may have several. A group without one cannot be named in a configuration.
+    by_xml_id: BTreeMap<String, u32>,
+    /// The groups that the account sees.
+    visible: IdSet,
     /// For each group, all groups that imply it, itself included. Up to 18 only itself: Odoo writes implied groups down as members.
     implying: BTreeMap<u32, Vec<u32>>,
 }
@@ -25,13 +28,14 @@ pub(super) struct GroupRow {
 }
 
 impl Groups {
-    /// Reads the rows, and the XML ids that Odoo gave for their ids.
-    pub(super) fn new<'a>(rows: &[GroupRow], xml_id: impl Fn(u32) -> Option<&'a Arc<str>>) -> Self {
-        let mut groups = Self::default();
+    /// Reads the rows, and the XML ids of their ids.
+    pub(super) fn new(rows: &[GroupRow], xml_ids: impl IntoIterator<Item = (String, u32)>) -> Self {
+        let mut groups = Self {
+            by_xml_id: xml_ids.into_iter().collect(),
+            visible: rows.iter().map(|row| row.id).collect(),
+            ..Self::default()
+        };
         for row in rows {
-            if let Some(xml_id) = xml_id(row.id) {
-                groups.by_xml_id.insert(Arc::clone(xml_id), row.id);
-            }
             groups.implying.entry(row.id).or_default().push(row.id);
             for implied in row
                 .all_implied_ids
@@ -44,16 +48,32 @@ impl Groups {
         groups
     }
 
-    /// Whether there is a group of this XML id.
-    pub(super) fn has(&self, xml_id: &str) -> bool {
-        self.by_xml_id.contains_key(xml_id)
+    /// Another XML id of a group.
+    pub(super) fn add(&mut self, xml_id: String, group: u32) {
+        self.by_xml_id.insert(xml_id, group);
+    }
+
+    /// The groups.
+    pub(super) fn ids(&self) -> IdSet {
+        self.visible.clone()
+    }
+
+    /// The group of this XML id.
+    pub(super) fn id(&self, xml_id: &str) -> Option<u32> {
+        self.by_xml_id.get(xml_id).copied()
+    }
+
+    /// Whether some group has an XML id of this module: then it is installed.
+    pub(super) fn has_module(&self, module: &str) -> bool {
+        let prefix = format!("{module}.");
+        let mut from = self.by_xml_id.range(prefix.clone()..);
+        from.next().is_some_and(|(xml_id, _)| xml_id.starts_with(&prefix))
     }
 
     /// All groups whose members are members of the named one; none if it does not exist.
     pub(super) fn members_of(&self, xml_id: &str) -> &[u32] {
-        self.by_xml_id
-            .get(xml_id)
-            .and_then(|id| self.implying.get(id))
+        self.id(xml_id)
+            .and_then(|id| self.implying.get(&id))
             .map_or(&[], Vec::as_slice)
     }
 

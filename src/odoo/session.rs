@@ -1,16 +1,15 @@
 //! What is worth remembering of a server between two polls: its version, the account's id, who is no person, which group is which.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 
-use super::call::{Call, call, result_of, whoami};
+use super::call::{Call, call, database_is_named, result_of, whoami};
 use super::error::{Error, Kind};
-use super::groups::{GroupRow, Groups};
-use super::transport::{Transport, decode};
+use super::plan::Learned;
+use super::transport::Transport;
 use crate::config::ApiChoice;
 use crate::domain::Api;
 use crate::domain::facts::Server;
@@ -20,14 +19,20 @@ use crate::domain::facts::Server;
 pub struct Session {
     pub(super) server: Server,
     pub(super) uid: u32,
-    /// Ids of accounts that are nobody: `__system__` and the templates.
+    /// The accounts that Odoo creates for nobody, by id, in the words of [`WELL_KNOWN`] without `base.`.
+    pub(super) well_known: BTreeMap<u32, &'static str>,
+    /// Those of them, and of the websites' users, that were nobody in the last poll: archived, and without rights.
     pub(super) pseudo: Vec<u32>,
     /// Whether keys and trusted devices have an `expiration_date`.
     pub(super) keys_expire: bool,
+    /// Whether `exists` may be called: up to 18.
+    pub(super) exists_is_public: bool,
+    /// The account's own companies, where calls must name them.
+    pub(super) companies: Option<Vec<u32>>,
     /// Which of the fields that some version or module lacks `res.users` has, and whether a domain with them is obeyed.
     fields: BTreeMap<String, Field>,
-    /// XML ids of the groups that were there last, by their ids, in order.
-    xml_ids: Box<[(u32, Arc<str>)]>,
+    /// What polls proved and read, for the next ones.
+    pub(super) learned: Learned,
 }
 
 /// A field of `res.users`.
@@ -37,16 +42,20 @@ struct Field {
     searchable: bool,
 }
 
-/// The XML ids of accounts that are nobody. Odoo creates them with the database, so their ids are small.
-const PSEUDO_USERS: &[&str] = &[
-    "base.user_root",
-    "base.default_user",
-    "base.public_user",
-    "base.template_portal_user_id",
-];
+/// The XML ids in the module `base` of accounts that Odoo creates for nobody. [`SUPERUSER`] is another one, and has none before 12.
+const WELL_KNOWN: &[&str] = &["default_user", PUBLIC_USER, "template_portal_user_id"];
 
-/// Odoo numbers the accounts that it creates with a database from 1.
+/// The account that anonymous visitors act as.
+pub(super) const PUBLIC_USER: &str = "public_user";
+
+/// `__system__` (`base.user_root`), whose id Odoo's source fixes.
+const SUPERUSER: u32 = 1;
+
+/// Odoo numbers the accounts that it creates with a database from 1; in a migrated database they may be others.
 const FIRST_USERS: u32 = 32;
+
+/// From this release on there is no `base.default_user`.
+const WITHOUT_DEFAULT_USER: (u32, u32) = (19, 0);
 
 impl Session {
     /// The session for this poll: the last one if it is still of the same server, a new one otherwise.
@@ -57,7 +66,7 @@ impl Session {
         transport: &Transport,
         last: &'s mut Option<Self>,
     ) -> Result<&'s mut Self, Error> {
-        let server = server(transport, last.as_ref().map(|last| last.server.api)).await?;
+        let server = server(transport).await?;
         if last.as_ref().is_none_or(|last| last.server != server) {
             *last = Some(Self::start(transport, server).await?);
         }
@@ -65,42 +74,105 @@ impl Session {
     }
 
     async fn start(transport: &Transport, server: Server) -> Result<Self, Error> {
-        let api = server.api;
-        let uid = whoami(transport, api).await?;
-        let ids: Vec<u32> = (1..=FIRST_USERS).collect();
-        let xml_ids = external_ids(transport, api, uid, "res.users", &ids).await?;
-        let pseudo: Vec<u32> = xml_ids
-            .iter()
-            .filter(|(_, xml_id)| PSEUDO_USERS.contains(&xml_id.as_str()))
-            .map(|(id, _)| *id)
-            .collect();
-        // Without it, accounts that nobody can use would count as people.
-        if !xml_ids.values().any(|xml_id| xml_id == "base.public_user") {
-            return Err(Error::new(
-                Kind::Unexpected,
-                "base.public_user is not among the first accounts of the database",
-            ));
+        let uid = whoami(transport, server.api).await?;
+        if server.api == Api::Json2 {
+            database_is_named(transport).await?;
         }
-        let keys_expire = match server.release {
-            release if release >= (18, 0) => true,
+        let mut session = Self {
+            uid,
+            well_known: BTreeMap::new(),
+            pseudo: Vec::new(),
+            keys_expire: false,
+            exists_is_public: false,
+            companies: None,
+            fields: BTreeMap::new(),
+            learned: Learned::default(),
+            server,
+        };
+        session.keys_expire = session.do_keys_expire(transport).await?;
+        session.exists_is_public = session.is_exists_public(transport).await?;
+        session.well_known = session.find_well_known(transport).await?;
+        Ok(session)
+    }
+
+    async fn do_keys_expire(&self, transport: &Transport) -> Result<bool, Error> {
+        match self.server.release {
+            release if release >= (18, 0) => Ok(true),
             // Odoo's own platform had it somewhere between 17 and 18.
             (17, 1..) => {
                 let fields = Call::new("res.users.apikeys", "fields_get")
                     .arg("allfields", vec!["expiration_date"])
                     .named("attributes", vec!["type"]);
-                let fields: Value = call(transport, api, uid, fields, "the fields of keys").await?;
-                fields.get("expiration_date").is_some()
+                let fields: BTreeMap<String, IgnoredAny> =
+                    self.call(transport, fields, "the fields of keys").await?;
+                Ok(fields.contains_key("expiration_date"))
             }
-            _ => false,
-        };
-        Ok(Self {
-            keys_expire,
-            server,
-            uid,
-            pseudo,
-            fields: BTreeMap::new(),
-            xml_ids: Box::default(),
-        })
+            _ => Ok(false),
+        }
+    }
+
+    async fn is_exists_public(&self, transport: &Transport) -> Result<bool, Error> {
+        let call = Call::new("res.users", "exists").arg("ids", vec![self.uid]);
+        match self.call::<Vec<u32>>(transport, call, "ids that exist").await {
+            Ok(ids) => Ok(ids == [self.uid]),
+            Err(error) if matches!(error.kind, Kind::Forbidden | Kind::NoSuchName) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Finds the accounts that Odoo creates for nobody: among the first ids, and one by one where a database has them elsewhere. One that was deleted
+    /// is not missed.
+    async fn find_well_known(
+        &self,
+        transport: &Transport,
+    ) -> Result<BTreeMap<u32, &'static str>, Error> {
+        let first: Vec<u32> = (1..=FIRST_USERS).collect();
+        let asked = Call::new("res.users", "get_external_id").arg("ids", first);
+        let first: BTreeMap<u32, String> = self.call(transport, asked, "external ids").await?;
+        let mut found = BTreeMap::from([(SUPERUSER, "user_root")]);
+        for name in WELL_KNOWN {
+            let xml_id = format!("base.{name}");
+            let id = match first.iter().find(|(_, it)| **it == xml_id) {
+                Some((id, _)) => Some(*id),
+                None if *name == "default_user" && self.server.release >= WITHOUT_DEFAULT_USER => None,
+                None => match self.reference(transport, "base", name).await? {
+                    Reference::Found(id) => Some(id),
+                    Reference::Unknown => None,
+                    Reference::Hidden => {
+                        return Err(Error::new(
+                            Kind::Incomplete,
+                            format!("Odoo hides the account {xml_id} from the polling account"),
+                        )
+                        .hint("remove the record rule on Users that hides it (docs/odoo-account.md, 'Hidden users')"));
+                    }
+                },
+            };
+            found.extend(id.map(|id| (id, *name)));
+        }
+        Ok(found)
+    }
+
+    /// Which record an XML id names. An unknown one writes a traceback into Odoo's log.
+    pub(super) async fn reference(
+        &self,
+        transport: &Transport,
+        module: &str,
+        name: &str,
+    ) -> Result<Reference, Error> {
+        let call = Call::new("ir.model.data", "check_object_reference")
+            .arg("module", module)
+            .arg("xml_id", name)
+            .with_archived();
+        match self.call::<(IgnoredAny, Value)>(transport, call, "an XML id").await {
+            Ok((_, Value::Number(id))) => id
+                .as_u64()
+                .and_then(|id| u32::try_from(id).ok())
+                .map(Reference::Found)
+                .ok_or_else(|| Error::new(Kind::Unexpected, "an XML id names no record")),
+            Ok(_) => Ok(Reference::Hidden),
+            Err(error) if error.kind == Kind::NoSuchName => Ok(Reference::Unknown),
+            Err(error) => Err(error),
+        }
     }
 
     /// Which server answers.
@@ -128,7 +200,7 @@ impl Session {
         self.fields.contains_key(field)
     }
 
-    /// Whether a domain with the field is obeyed. Odoo 14 ignores one with `totp_enabled`, without an error.
+    /// Whether a domain with the field is obeyed. Odoo 14, and early builds of 15 and 16, ignore one with `totp_enabled`, without an error.
     pub(super) fn can_search(&self, field: &str) -> bool {
         self.fields.get(field).is_some_and(|field| field.searchable)
     }
@@ -140,116 +212,51 @@ impl Session {
         method: Call,
         what: &str,
     ) -> Result<T, Error> {
+        let method = match &self.companies {
+            Some(companies) => method.within(companies),
+            None => method,
+        };
+        self.call_anywhere(transport, method, what).await
+    }
+
+    /// The same without naming the account's companies.
+    pub(super) async fn call_anywhere<T: DeserializeOwned>(
+        &self,
+        transport: &Transport,
+        method: Call,
+        what: &str,
+    ) -> Result<T, Error> {
         call(transport, self.server.api, self.uid, method, what).await
     }
-
-    /// The groups of the database. Their XML ids are asked again only when there is another group.
-    pub(super) async fn groups(
-        &mut self,
-        transport: &Transport,
-        implied: bool,
-    ) -> Result<Groups, Error> {
-        let fields = if implied {
-            vec!["all_implied_ids"]
-        } else {
-            vec!["id"]
-        };
-        let rows = Call::new("res.groups", "search_read")
-            .arg("domain", Value::Array(Vec::new()))
-            .named("fields", fields)
-            .named("order", "id")
-            .with_archived();
-        let rows: Vec<GroupRow> = self.call(transport, rows, "res.groups").await?;
-        if !rows.iter().all(|row| self.xml_id(row.id).is_some()) || rows.len() != self.xml_ids.len()
-        {
-            let ids: Vec<u32> = rows.iter().map(|row| row.id).collect();
-            let xml_ids =
-                external_ids(transport, self.server.api, self.uid, "res.groups", &ids).await?;
-            self.xml_ids = xml_ids
-                .into_iter()
-                .map(|(id, it)| (id, shared(&it)))
-                .collect();
-        }
-        Ok(Groups::new(&rows, |id| self.xml_id(id)))
-    }
-
-    fn xml_id(&self, group: u32) -> Option<&Arc<str>> {
-        let found = self.xml_ids.binary_search_by_key(&group, |(id, _)| *id);
-        found.ok().map(|at| &self.xml_ids[at].1)
-    }
 }
 
-static TEXTS: Mutex<BTreeSet<Arc<str>>> = Mutex::new(BTreeSet::new());
-
-/// A text of which there is one copy for all sessions: the databases of a fleet call their groups the same.
-fn shared(text: &str) -> Arc<str> {
-    let mut texts = TEXTS.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(known) = texts.get(text) {
-        return Arc::clone(known);
-    }
-    // Whenever there are twice as many, those are forgotten that no session has any more.
-    if texts.len().is_power_of_two() {
-        texts.retain(|text| Arc::strong_count(text) > 1);
-    }
-    let new: Arc<str> = text.into();
-    texts.insert(Arc::clone(&new));
-    new
+/// What an XML id names.
+pub(super) enum Reference {
+    /// The record of this id.
+    Found(u32),
+    /// A record that the account may not see.
+    Hidden,
+    /// Nothing.
+    Unknown,
 }
 
-/// XML ids of records; an empty one where a record has none.
-async fn external_ids(
-    transport: &Transport,
-    api: Api,
-    uid: u32,
-    model: &'static str,
-    ids: &[u32],
-) -> Result<BTreeMap<u32, String>, Error> {
-    let asked = Call::new(model, "get_external_id").arg("ids", ids);
-    call(transport, api, uid, asked, "external ids").await
-}
-
-/// A version as the servers tell it: `/web/version` from 19 on, `/web/webclient/version_info` in every version up to then.
+/// A version as `/web/webclient/version_info` tells it, which every version answers from memory.
 #[derive(Deserialize)]
 struct Version {
-    #[serde(alias = "server_version")]
-    version: String,
-    #[serde(alias = "server_version_info")]
-    version_info: Vec<Value>,
+    server_version: String,
+    server_version_info: Vec<Value>,
 }
 
 /// Asks which version answers, and decides on the API.
-async fn server(transport: &Transport, last: Option<Api>) -> Result<Server, Error> {
-    let choice = transport.target().api;
+async fn server(transport: &Transport) -> Result<Server, Error> {
     let what = "the version";
-    let modern = async || {
-        let request = transport.get("/web/version");
-        transport.reply(request, |json| decode(json, what)).await
-    };
-    let legacy = async || {
-        let request = transport
-            .post("/web/webclient/version_info")
-            .json(&serde_json::json!({}));
-        transport.reply(request, |json| result_of(json, what)).await
-    };
-    let reply = match (choice, last) {
-        (ApiChoice::JsonRpc, _) | (ApiChoice::Auto, Some(Api::Jsonrpc)) => legacy().await,
-        (ApiChoice::Json2, _) | (ApiChoice::Auto, Some(Api::Json2)) => modern().await,
-        (ApiChoice::Auto, None) => match modern().await {
-            // 14 to 18 have no such path, and answer with a page or, before a database is chosen, in other ways.
-            Err(error)
-                if matches!(
-                    error.kind,
-                    Kind::NoSuchPath | Kind::NotOdoo | Kind::NoSuchName | Kind::NoDatabase
-                ) =>
-            {
-                legacy().await
-            }
-            reply => reply,
-        },
-    };
+    let request = transport
+        .post("/web/webclient/version_info")
+        .json(&serde_json::json!({}));
+    let reply = transport.reply(request, |json| result_of(json, what)).await;
     let Version {
-        version,
-        version_info,
+        server_version: version,
+        server_version_info: version_info,
     } = reply?;
     let release = release(&version_info).ok_or_else(|| {
         Error::new(
@@ -264,7 +271,7 @@ async fn server(transport: &Transport, last: Option<Api>) -> Result<Server, Erro
         )
         .hint("second factors exist from Odoo 14 on"));
     }
-    let api = match choice {
+    let api = match transport.target().api {
         ApiChoice::Json2 => Api::Json2,
         ApiChoice::JsonRpc => Api::Jsonrpc,
         ApiChoice::Auto if release >= (19, 0) => Api::Json2,
@@ -307,17 +314,5 @@ mod tests {
         );
         assert_eq!(read(json!([])), None);
         assert_eq!(read(json!([null, 0])), None);
-    }
-
-    #[test]
-    fn a_text_is_shared_as_long_as_a_session_has_it() {
-        let kept = shared("kept");
-        for number in 0..5_000 {
-            shared(&format!("dropped {number}"));
-        }
-        assert!(Arc::ptr_eq(&kept, &shared("kept")));
-        let texts = TEXTS.lock().expect("no test panicked");
-        let dropped = texts.iter().filter(|text| text.starts_with("dropped "));
-        assert!(dropped.count() < 2_500);
     }
 }

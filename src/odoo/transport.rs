@@ -142,14 +142,34 @@ impl Transport {
         request: RequestBuilder,
         judge: impl FnOnce(&[u8]) -> Result<T, Error>,
     ) -> Result<T, Error> {
+        self.counted(async { self.body(request).await.and_then(|body| judge(&body)) })
+            .await
+    }
+
+    /// Counts a request, as answered if it succeeds.
+    pub(super) async fn counted<T, E>(
+        &self,
+        request: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
         // A poll's deadline drops what is under way: that request cost the target something too, and was not answered.
         let mut counted = Counted {
             transport: self,
             ok: false,
         };
-        let result = self.body(request).await.and_then(|body| judge(&body));
+        let result = request.await;
         counted.ok = result.is_ok();
         result
+    }
+
+    /// Sends a request and answers with which status it is answered. The reply is not read.
+    pub(super) async fn status(&self, request: RequestBuilder) -> Result<StatusCode, Error> {
+        let mut counted = Counted {
+            transport: self,
+            ok: false,
+        };
+        let response = request.send().await.map_err(|error| from_reqwest(&error))?;
+        counted.ok = true;
+        Ok(response.status())
     }
 
     async fn body(&self, request: RequestBuilder) -> Result<Vec<u8>, Error> {

@@ -94,6 +94,8 @@ impl Fixture {
                     portal: 5,
                     ..People::default()
                 },
+                well_known_active: IdSet::new(),
+                missing_groups: Vec::new(),
                 totp: Known::Complete(enrolled.clone()),
                 passkey: Known::Complete(enrolled),
                 oauth: Known::Complete(IdSet::new()),

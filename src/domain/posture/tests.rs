@@ -110,6 +110,8 @@ fn facts(people: &[(u32, Somebody)], policy: Option<PolicyScope>) -> Facts {
             portal: of(UserType::Portal).len(),
             archived: PerType::default(),
         },
+        well_known_active: IdSet::new(),
+        missing_groups: Vec::new(),
         totp: Known::Complete(ids(&|it| it.totp)),
         passkey: Known::Complete(ids(&|it| it.passkey)),
         oauth: Known::Complete(IdSet::new()),

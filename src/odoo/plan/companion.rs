@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::Question;
 use super::keys::{self, KeyRow};
-use super::settings::{Modules, module_names, policy_in_force};
+use super::settings::{Modules, module_names, policy_of};
 use super::users::{group_field, in_all_companies};
 use crate::domain::exemption::Matcher;
 use crate::domain::facts::{
@@ -25,7 +25,7 @@ use crate::odoo::session::{Session, release};
 use crate::odoo::transport::{Transport, decode};
 
 /// The field of `res.users` by which an account that may call the module knows that it is there, and speaks this format.
-pub(super) const MARKER: &str = "mfa_auditor_facts_1";
+pub(super) const MARKER: &str = "mfa_auditor_facts_2";
 
 /// The group of the module `mfa_auditor`.
 pub(super) const AUDITORS: &str = "mfa_auditor.group_mfa_auditor";
@@ -98,12 +98,12 @@ fn asked(question: &Question<'_>) -> Value {
     ];
     let parts = parts.iter().filter(|(_, wanted)| *wanted);
     json!({
-        "format": 1,
+        "format": 2,
         "roles": roles,
         "exemptions": exemptions.collect::<Vec<_>>(),
         "recent_since": question.ago(target.grace),
         "awake_since": question.ago(target.dormant),
-        "modules": module_names(),
+        "modules": module_names(question),
         "parts": parts.map(|(name, _)| *name).collect::<Vec<_>>(),
     })
 }
@@ -123,6 +123,8 @@ type Ids = Vec<u32>;
 #[derive(Deserialize)]
 struct Found {
     people: Everybody,
+    well_known_active: Ids,
+    missing_groups: Vec<String>,
     portal_groups: Groups,
     totp: Ids,
     passkey: Ids,
@@ -204,6 +206,7 @@ impl Found {
         let keys = keys::complete(
             self.keys,
             self.devices,
+            server.release,
             &set(self.archived_owners),
             poller,
             question.now,
@@ -218,6 +221,8 @@ impl Found {
                 portal: self.people.portal,
                 archived: self.people.archived,
             },
+            well_known_active: set(self.well_known_active),
+            missing_groups: self.missing_groups,
             totp: Known::Complete(set(self.totp)),
             passkey: Known::Complete(set(self.passkey)),
             oauth: asked_for(self.oauth),
@@ -233,7 +238,7 @@ impl Found {
             keys: keys.keys,
             devices: keys.devices,
             poller_key_expiry: keys.poller_expiry,
-            policy: policy_in_force(&modules, server.release, Some(self.policy))?,
+            policy: policy_of(Some(self.policy))?,
             rpc_module: modules.rpc_module(),
             modules: modules.known,
             trusted_networks: self.trusted_networks.map(|(personal, everybody)| {

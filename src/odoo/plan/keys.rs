@@ -6,9 +6,8 @@
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::json;
 
-use super::users::{Many2one, Row, Users, is_set, row, unless_false, unless_forbidden};
+use super::users::{Many2one, Row, Users, row, unless_false, unless_forbidden};
 use crate::domain::IdSet;
 use crate::domain::facts::{ApiKey, Device, Gap, Known, Scope};
 use crate::odoo::date::Date;
@@ -19,6 +18,9 @@ const GRANT: &str =
 
 /// Odoo 14 keeps trusted browsers among the API keys.
 const SCOPE_OF_14S_DEVICES: &str = "2fa_trusted_device";
+
+/// From this release on a key without a scope opens nothing.
+const SCOPE_REQUIRED: (u32, u32) = (19, 4);
 
 /// What is known of keys and devices.
 pub(super) struct KeysAndDevices {
@@ -99,7 +101,8 @@ pub(super) async fn read(users: &Users<'_>) -> Result<KeysAndDevices, Error> {
     let archived = &users.archived;
     let parts = users.question.parts;
     let has_devices = users.has(DeviceRow::OF_OWNER);
-    let in_one_table = users.session.server.release < (15, 0);
+    let release = users.session.server.release;
+    let in_one_table = release < (15, 0);
     let keys = if parts.keys || (parts.devices && has_devices && in_one_table) {
         Some(Owned::<KeyRow>::read(users).await?)
     } else {
@@ -114,17 +117,17 @@ pub(super) async fn read(users: &Users<'_>) -> Result<KeysAndDevices, Error> {
         _ if !parts.devices => Known::NotAsked,
         (_, Some(devices)) => devices.all(|row| Some(device(row, archived))),
         (Some(table), None) if has_devices => table.all(|row| {
-            let is_device = scope(row).is_none();
+            let is_device = scope(row, release).is_none();
             is_device.then(|| device(&row.into(), archived))
         }),
         _ => Known::Complete(Vec::new()),
     };
     Ok(KeysAndDevices {
-        poller_expiry: keys
-            .as_ref()
-            .and_then(|keys| poller_expiry(&keys.rows, users.session.uid, users.question.now)),
+        poller_expiry: keys.as_ref().and_then(|keys| {
+            poller_expiry(&keys.rows, release, users.session.uid, users.question.now)
+        }),
         keys: match &keys {
-            Some(keys) if parts.keys => complete_keys(keys, archived),
+            Some(keys) if parts.keys => complete_keys(keys, release, archived),
             _ => Known::NotAsked,
         },
         devices,
@@ -135,24 +138,25 @@ pub(super) async fn read(users: &Users<'_>) -> Result<KeysAndDevices, Error> {
 pub(super) fn complete(
     keys: Option<Vec<KeyRow>>,
     devices: Option<Vec<KeyRow>>,
+    release: (u32, u32),
     archived: &IdSet,
     poller: u32,
     now: Timestamp,
 ) -> KeysAndDevices {
-    let keys = keys.map(|rows| Owned::judge(rows, None));
+    let keys = keys.map(Owned::complete);
     let device = |row: &KeyRow| device(&row.into(), archived);
     KeysAndDevices {
         poller_expiry: keys
             .as_ref()
-            .and_then(|keys| poller_expiry(&keys.rows, poller, now)),
-        keys: keys.map_or(Known::NotAsked, |keys| complete_keys(&keys, archived)),
+            .and_then(|keys| poller_expiry(&keys.rows, release, poller, now)),
+        keys: keys.map_or(Known::NotAsked, |keys| complete_keys(&keys, release, archived)),
         devices: devices.map_or(Known::NotAsked, |rows| {
             Known::Complete(rows.iter().map(device).collect())
         }),
     }
 }
 
-/// What the account saw of the rows of a model that people own.
+/// What the account saw of the rows of a model that users own.
 struct Owned<R> {
     rows: Vec<R>,
     /// Why the rows are not all there are, if they are not.
@@ -165,12 +169,11 @@ impl<R: OwnedRow> Owned<R> {
         if users.session.keys_expire {
             fields.push("expiration_date");
         }
-        // Somebody may make or revoke one between the two questions: what does not match is read once more.
+        // A user may create one between the two questions: what is hidden is read once more.
         let mut again = true;
         loop {
-            let domain = vec![json!(["user_id", "not in", users.pseudo])];
-            let rows = users.rows(R::MODEL, domain, &fields).await;
-            let rows = match unless_forbidden(rows, GRANT)? {
+            let rows: Result<Vec<R>, _> = users.rows(R::MODEL, Vec::new(), &fields).await;
+            let mut rows = match unless_forbidden(rows, R::MODEL, GRANT)? {
                 Known::Complete(rows) => rows,
                 refused => {
                     return Ok(Self {
@@ -179,28 +182,32 @@ impl<R: OwnedRow> Owned<R> {
                     });
                 }
             };
-            let owners = users.count(vec![is_set(R::OF_OWNER)]).await?;
-            let owned = Self::judge(rows, Some(owners));
-            if owned.gap.is_none() || !std::mem::take(&mut again) {
-                return Ok(owned);
+            let visible: IdSet = rows.iter().map(Row::id).collect();
+            let hidden = users.owners_of_hidden(R::OF_OWNER, &visible).await?;
+            rows.retain(|row| users.is_user(row.owner()));
+            if hidden == 0 {
+                return Ok(Self::complete(rows));
+            }
+            if !std::mem::take(&mut again) {
+                let owners: IdSet = rows.iter().map(R::owner).collect();
+                return Ok(Self {
+                    gap: Some(Gap {
+                        seen: format!(
+                            "sees rows of {} of {} users, and Odoo hides rows of {hidden} users",
+                            R::MODEL,
+                            owners.len()
+                        ),
+                        grant: GRANT,
+                    }),
+                    rows,
+                });
             }
         }
     }
 
-    /// Whether these are all rows, by how many people own one; where that is not given they are.
-    fn judge(rows: Vec<R>, all_owners: Option<u64>) -> Self {
-        let owners: IdSet = rows.iter().map(R::owner).collect();
-        let gap = all_owners
-            .filter(|all| owners.len() != *all)
-            .map(|all| Gap {
-                seen: format!(
-                    "sees rows of {} of {} of the {all} people who own one",
-                    R::MODEL,
-                    owners.len()
-                ),
-                grant: GRANT,
-            });
-        Self { rows, gap }
+    /// Rows that are known to be all there are.
+    fn complete(rows: Vec<R>) -> Self {
+        Self { rows, gap: None }
     }
 
     /// All rows, turned into something.
@@ -212,7 +219,11 @@ impl<R: OwnedRow> Owned<R> {
     }
 }
 
-fn complete_keys(table: &Owned<KeyRow>, archived: &IdSet) -> Known<Vec<ApiKey>> {
+fn complete_keys(
+    table: &Owned<KeyRow>,
+    release: (u32, u32),
+    archived: &IdSet,
+) -> Known<Vec<ApiKey>> {
     if table.gap.is_none() && table.rows.iter().any(|row| row.create_date.is_none()) {
         return Known::Missing(Gap {
             seen: "Odoo does not say when some of the API keys were made".to_owned(),
@@ -224,7 +235,7 @@ fn complete_keys(table: &Owned<KeyRow>, archived: &IdSet) -> Known<Vec<ApiKey>> 
             id: row.id,
             owner: row.user_id.id(),
             owner_active: !archived.contains(row.user_id.id()),
-            scope: scope(row)?,
+            scope: scope(row, release)?,
             created: row.create_date?.into(),
             expires: row.expiration_date.map(Timestamp::from),
         })
@@ -232,19 +243,26 @@ fn complete_keys(table: &Owned<KeyRow>, archived: &IdSet) -> Known<Vec<ApiKey>> 
 }
 
 /// Every account sees its own keys, so this is known even where others' are not.
-fn poller_expiry(rows: &[KeyRow], poller: u32, now: Timestamp) -> Option<Timestamp> {
+fn poller_expiry(
+    rows: &[KeyRow],
+    release: (u32, u32),
+    poller: u32,
+    now: Timestamp,
+) -> Option<Timestamp> {
     rows.iter()
-        .filter(|row| row.user_id.id() == poller && scope(row).is_some_and(Scope::opens_rpc))
+        .filter(|row| row.user_id.id() == poller && scope(row, release).is_some_and(Scope::opens_rpc))
         .filter_map(|row| row.expiration_date.map(Timestamp::from))
         .filter(|end| *end > now)
         .min()
 }
 
-/// What a row opens; `None` for a trusted browser.
-fn scope(row: &KeyRow) -> Option<Scope> {
+/// What a row opens in a release; `None` for a trusted browser.
+fn scope(row: &KeyRow, release: (u32, u32)) -> Option<Scope> {
     match row.scope.as_deref() {
         Some(SCOPE_OF_14S_DEVICES) => None,
-        None | Some("") => Some(Scope::Unrestricted),
+        // Odoo compares the scope, of which only NULL stood for all.
+        None if release < SCOPE_REQUIRED => Some(Scope::Unrestricted),
+        None => Some(Scope::Other),
         Some("rpc") => Some(Scope::Rpc),
         Some(_) => Some(Scope::Other),
     }

@@ -6,26 +6,32 @@
 //!
 //! Where Odoo has the module `mfa_auditor_use`, one call answers all of it: the module asks itself the same questions.
 
+mod accounts;
 mod answers;
 mod companion;
+mod groups;
 mod keys;
 mod people;
+mod proof;
 mod settings;
+mod totp;
 mod users;
 
 pub use answers::answers;
+pub(super) use proof::Learned;
 pub(super) use users::{any, unless_false};
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::date;
-use super::error::Error;
+use super::error::{Error, Kind};
 use super::session::Session;
 use super::transport::Transport;
 use crate::config::Target;
-use crate::domain::Facts;
+use crate::domain::{Facts, IdSet};
 use crate::domain::facts::Companion;
 use crate::domain::role::Roles;
 use crate::domain::standing::Terms;
@@ -121,14 +127,25 @@ pub async fn read(
             Err(failing) => companion = failing,
         }
     }
-    let users = Users::open(transport, session, question).await?;
-    if companion == Companion::Absent && users.groups.has(companion::AUDITORS) {
-        companion = Companion::Auditor;
+    // Users come and go while a poll reads: what does not fit is read once more.
+    let mut again = true;
+    loop {
+        let users = Users::open(transport, session, question).await?;
+        let facts = facts(&users, question).await?;
+        if users.still_see_everybody().await? {
+            if companion == Companion::Absent && users.groups.id(companion::AUDITORS).is_some() {
+                companion = Companion::Auditor;
+            }
+            return Ok(Facts { companion, ..facts });
+        }
+        if !std::mem::take(&mut again) {
+            return Err(Error::new(
+                Kind::Unexpected,
+                "users or the account's companies changed each time while they were read",
+            )
+            .hint("it is tried again with the next poll"));
+        }
     }
-    Ok(Facts {
-        companion,
-        ..facts(&users, question).await?
-    })
 }
 
 async fn facts(users: &Users<'_>, question: &Question<'_>) -> Result<Facts, Error> {
@@ -136,7 +153,10 @@ async fn facts(users: &Users<'_>, question: &Question<'_>) -> Result<Facts, Erro
     let modules = settings::modules(users).await?;
     let policy = settings::policy(users, &modules).await?;
     let exemptions = users.exemptions().await?;
-    let totp = users.totp(&people).await?;
+    let roles = users.roles().await?;
+    let privileged = roles.complete().into_iter().flat_map(BTreeMap::values);
+    let privileged = privileged.fold(IdSet::new(), |all, people| all | people);
+    let totp = users.totp(&privileged).await?;
     let passkey = users.passkey(&modules).await?;
     let oauth = users.oauth(&modules).await?;
     let saml = users.saml(&modules).await?;
@@ -146,13 +166,15 @@ async fn facts(users: &Users<'_>, question: &Question<'_>) -> Result<Facts, Erro
         server: users.session.server.clone(),
         poller: users.session.uid,
         people,
+        well_known_active: users.accounts.well_known_active.clone(),
         totp,
         passkey,
         oauth,
         saml,
         recent: users.recent().await?,
         awake: users.awake().await?,
-        roles: users.roles().await?,
+        roles,
+        missing_groups: settings::missing_groups(users, &modules),
         exemptions,
         poller_key_expiry: keys.poller_expiry,
         keys: keys.keys,

@@ -5,40 +5,53 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::accounts::{INTERNAL, PORTAL, PUBLIC, all_groups_field};
 use super::settings::Modules;
-use super::users::{ROWS_PAGE, Users, any, is_set, row, totp, unless_forbidden};
-use crate::domain::exemption::Matcher;
+use super::users::{Users, any, is_set, row, unless_forbidden};
+use crate::domain::exemption::{Exemption, Matcher};
 use crate::domain::facts::{Gap, Known, People, PortalGroups};
 use crate::domain::{IdSet, Module, PerType};
-use crate::odoo::call::Call;
 use crate::odoo::error::{Error, Kind};
 use crate::odoo::groups::in_groups;
 
-const INTERNAL: &str = "base.group_user";
-const PORTAL: &str = "base.group_portal";
-const PUBLIC: &str = "base.group_public";
+const OAUTH_PROVIDERS: &str =
+    "read access to auth.oauth.provider, or the module mfa_auditor_use: links to providers that are switched off do not count";
 
 const LOGINS: &str = "read access to res.users.log, which Odoo 17 asks for before it searches by the date of a login";
 
 impl Users<'_> {
-    /// Who there is. Internal people, and the few who are neither internal nor portal people, are sets; portal people, who are many, are
-    /// counted. (`not in` is right on the field with the groups that somebody was put into, and wrong on 19's `all_group_ids`.)
+    /// Who there is. Internal users, and the few who are neither internal nor portal users, are sets; portal users, who are many, are counted. (`not in`
+    /// is right on the field with the groups that somebody was put into, and wrong on 19's `all_group_ids`.)
     pub(super) async fn people(&self) -> Result<People, Error> {
-        let internal = self.ids(vec![self.in_any([INTERNAL])]).await?;
+        let mut internal = self.ids(vec![self.in_any([INTERNAL])]).await?;
         let portal = vec![
             json!(["active", "=", true]),
             self.in_any([PORTAL]),
             self.not_in_any([INTERNAL]),
         ];
-        let portal = self.count(portal).await?;
+        let mut portal = self.count(portal).await?;
         let rest = vec![self.not_in_any([INTERNAL, PORTAL])];
-        let rest: Vec<GroupsRow> = self.people_rows(rest, &[self.group_field]).await?;
-        let public = self.groups.members_of(PUBLIC);
-        let is_public = |row: &&GroupsRow| row.groups.iter().any(|group| public.contains(group));
-        let (public, none): (Vec<_>, Vec<_>) = rest.iter().partition(is_public);
-        let ids = |rows: Vec<&GroupsRow>| rows.iter().map(|row| row.id).collect::<IdSet>();
-        // Whose type changed in the meantime is internal, and nothing else.
-        let (public, none) = (ids(public) - &internal, ids(none) - &internal);
+        // From 19 on a hidden group may make them internal or portal users: all groups of somebody can be read, but not searched.
+        let field = all_groups_field(self.session);
+        let rest: Vec<GroupsRow> = self.people_rows(rest, &[field]).await?;
+        let [is_internal, is_portal, is_public] =
+            [INTERNAL, PORTAL, PUBLIC].map(|xml_id| self.groups.id(xml_id));
+        let has = |row: &GroupsRow, group: Option<u32>| {
+            group.is_some_and(|group| row.groups.contains(&group))
+        };
+        let (mut public, mut none) = (IdSet::new(), IdSet::new());
+        for row in &rest {
+            // Whose type changed in the meantime is internal, and nothing else.
+            if has(row, is_internal) || internal.contains(row.id) {
+                internal.insert(row.id);
+            } else if has(row, is_portal) {
+                portal += u64::from(!self.archived.contains(row.id));
+            } else if has(row, is_public) {
+                public.insert(row.id);
+            } else {
+                none.insert(row.id);
+            }
+        }
         let archived = &self.archived;
         let of_type = [&internal, &public, &none].map(|people| archived.intersection_len(people));
         let [internal_archived, public_archived, none_archived] = of_type;
@@ -62,38 +75,8 @@ impl Users<'_> {
             field: self.group_field,
             portal: self.groups.members_of_any([PORTAL]),
             internal: self.groups.members_of_any([INTERNAL]),
-            nobody: self.pseudo.iter().copied().collect(),
+            nobody: self.accounts.nobody.iter().collect(),
         }
-    }
-
-    /// Active people with TOTP.
-    pub(super) async fn totp(&self, people: &People) -> Result<Known<IdSet>, Error> {
-        if !self.has("totp_enabled") {
-            return Ok(Known::Complete(IdSet::new()));
-        }
-        if self.can_search("totp_enabled") {
-            return Ok(Known::Complete(self.active(vec![totp()]).await?));
-        }
-        // Odoo 14 ignores a domain with it, so it is read for everybody.
-        let mut everybody = &people.internal | &people.public | &people.none;
-        everybody |= self.active(vec![self.in_any([PORTAL])]).await?;
-        let everybody: Vec<u32> = everybody.iter().collect();
-        let mut enrolled = IdSet::new();
-        for ids in everybody.chunks(ROWS_PAGE) {
-            let read = Call::new("res.users", "read")
-                .arg("ids", ids)
-                .arg("fields", vec!["totp_enabled"])
-                .named("load", "");
-            let rows: Vec<TotpRow> = self.call(read, "totp_enabled").await?;
-            if rows.len() != ids.len() {
-                return Err(Error::new(
-                    Kind::Unexpected,
-                    "people vanished while they were read",
-                ));
-            }
-            enrolled.extend(rows.iter().filter(|row| row.totp_enabled).map(|row| row.id));
-        }
-        Ok(Known::Complete(enrolled))
     }
 
     /// Active people with a passkey.
@@ -107,8 +90,26 @@ impl Users<'_> {
         if !self.question.parts.sso {
             return Ok(Known::NotAsked);
         }
-        self.holders("oauth_uid", modules, &[Module::AuthOauth, Module::AuthOidc])
-            .await
+        let linked = self
+            .holders("oauth_uid", modules, &[Module::AuthOauth, Module::AuthOidc])
+            .await?;
+        match linked {
+            Known::Complete(linked) if !linked.is_empty() => self.of_enabled_providers(linked).await,
+            linked => Ok(linked),
+        }
+    }
+
+    /// Of users who are linked to an OAuth provider, those whose provider is enabled: through another one nobody signs in.
+    async fn of_enabled_providers(&self, linked: IdSet) -> Result<Known<IdSet>, Error> {
+        if !self.has("oauth_provider_id") {
+            return Ok(Known::Complete(linked));
+        }
+        let enabled = vec![
+            is_set("oauth_uid"),
+            json!(["oauth_provider_id.enabled", "=", true]),
+        ];
+        let enabled = self.active(enabled).await;
+        unless_forbidden(enabled, "auth.oauth.provider", OAUTH_PROVIDERS)
     }
 
     /// Active people linked to a SAML provider.
@@ -138,7 +139,7 @@ impl Users<'_> {
         }
         let since = self.question.ago(self.question.target.dormant);
         let lately = self.active(vec![json!(["login_date", ">", since])]).await;
-        match unless_forbidden(lately, LOGINS)? {
+        match unless_forbidden(lately, "res.users.log", LOGINS)? {
             Known::Complete(lately) => {
                 let never = vec![
                     json!(["create_date", ">", since]),
@@ -154,6 +155,9 @@ impl Users<'_> {
     pub(super) async fn roles(&self) -> Result<Known<BTreeMap<String, IdSet>>, Error> {
         if !self.question.parts.roles {
             return Ok(Known::NotAsked);
+        }
+        if let Some(gap) = &self.groups_gap {
+            return Ok(Known::Missing(gap.clone()));
         }
         let mut roles: BTreeMap<&str, IdSet> = BTreeMap::new();
         let mut roles_of: BTreeMap<u32, Vec<&str>> = BTreeMap::new();
@@ -182,6 +186,7 @@ impl Users<'_> {
     /// Whom each configured exemption matches: all of them in one question.
     pub(super) async fn exemptions(&self) -> Result<Vec<IdSet>, Error> {
         let entries = &self.question.target.exemptions;
+        self.knows_groups_of(entries)?;
         let leaves: Vec<Value> = entries
             .iter()
             .map(|entry| match &entry.matcher {
@@ -216,6 +221,27 @@ impl Users<'_> {
             .collect())
     }
 
+    /// Fails where a hidden group may exempt users.
+    fn knows_groups_of(&self, entries: &[Exemption]) -> Result<(), Error> {
+        let Some(gap) = &self.groups_gap else {
+            return Ok(());
+        };
+        let is_unknown = |entry: &Exemption| match &entry.matcher {
+            Matcher::Group(xml_id) => {
+                self.groups_imply || self.groups.id(xml_id.as_str()).is_none()
+            }
+            Matcher::Login(_) | Matcher::Glob(_) => false,
+        };
+        if entries.iter().any(is_unknown) {
+            return Err(Error::new(
+                Kind::Incomplete,
+                format!("{}, so it is unknown whom the exemptions by group exempt", gap.seen),
+            )
+            .hint("remove the record rule on Access Groups (res.groups) that hides them, or exempt users by login"));
+        }
+        Ok(())
+    }
+
     /// Active people for whom a field of some module is set; nobody where the module is not installed.
     async fn holders(
         &self,
@@ -241,15 +267,9 @@ impl Users<'_> {
 }
 
 #[derive(Deserialize)]
-struct TotpRow {
-    id: u32,
-    totp_enabled: bool,
-}
-
-#[derive(Deserialize)]
 struct GroupsRow {
     id: u32,
-    #[serde(alias = "group_ids", alias = "groups_id")]
+    #[serde(alias = "group_ids", alias = "groups_id", alias = "all_group_ids")]
     groups: Vec<u32>,
 }
 

@@ -6,13 +6,16 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::users::{Many2one, Users, row, unless_forbidden};
+use super::{Question, groups};
 use crate::domain::facts::{Gap, Known, TrustedNetworks};
 use crate::domain::{Module, PolicyScope};
 use crate::odoo::call::Call;
 use crate::odoo::error::{Error, Kind};
 
 const MODULES_GRANT: &str = "read access to ir.module.module; on Odoo 14 to 16 only base.group_system has it, and nothing less is safe to grant";
-const POLICY_GRANT: &str = "base.group_system; from 17 on any internal user may read it. Never grant ir.config_parameter: it holds the database's secret";
+const POLICY_GRANT: &str = "base.group_system, or install the module mfa_auditor_use. Never grant ir.config_parameter: it holds the database's secret";
+const POLICY_GRANT_BY_NAME: &str = "install the module mfa_auditor_use; or base.group_system, which Odoo 20 asks for before it shows a setting";
+const POLICY_GRANT_WITH_OAUTH: &str = "install the module mfa_auditor_use; or read access to auth.oauth.provider, which auth_oauth asks for before Odoo shows any setting, and which holds the providers' client ids";
 
 /// The module without which 19 and later have no XML-RPC and JSON-RPC.
 const RPC: &str = "rpc";
@@ -28,24 +31,22 @@ const SETTINGS_BY_NAME: (u32, u32) = (17, 0);
 pub(super) struct Modules {
     /// The installed ones of those that matter.
     pub(super) known: Known<BTreeSet<Module>>,
-    /// Whether `rpc` is installed, where modules are known.
-    rpc: bool,
+    /// The names of all installed ones that were asked for; empty where modules are not known.
+    names: BTreeSet<String>,
 }
 
 impl Modules {
     /// What the names of the installed ones mean.
     pub(super) fn of(names: Known<Vec<String>>) -> Self {
         Self {
-            rpc: names
-                .complete()
-                .is_some_and(|names| names.iter().any(|name| name == RPC)),
+            names: names.complete().into_iter().flatten().cloned().collect(),
             known: names.map(|names| names.iter().filter_map(|name| name.parse().ok()).collect()),
         }
     }
 
     /// Whether `rpc` is installed, where that is known.
     pub(super) fn rpc_module(&self) -> Option<bool> {
-        self.known.complete().map(|_| self.rpc)
+        self.known.complete().map(|_| self.names.contains(RPC))
     }
 
     /// Whether a module is known to be installed.
@@ -54,6 +55,23 @@ impl Modules {
             .complete()
             .is_some_and(|modules| modules.contains(&module))
     }
+}
+
+/// The XML ids of groups that the configuration names and that do not exist, although their module is installed.
+pub(super) fn missing_groups(users: &Users<'_>, modules: &Modules) -> Vec<String> {
+    if users.groups_gap.is_some() {
+        return Vec::new();
+    }
+    let is_installed = |module: &str| {
+        module == "base" || modules.names.contains(module) || users.groups.has_module(module)
+    };
+    let configured: BTreeSet<&str> = groups::configured(users.question).collect();
+    configured
+        .into_iter()
+        .filter(|xml_id| users.groups.id(xml_id).is_none())
+        .filter(|xml_id| xml_id.split('.').next().is_some_and(is_installed))
+        .map(str::to_owned)
+        .collect()
 }
 
 #[derive(Deserialize)]
@@ -66,78 +84,64 @@ row!(ModuleRow);
 /// Asks for the installed ones of the modules that matter. One that waits for its upgrade or removal is still there.
 pub(super) async fn modules(users: &Users<'_>) -> Result<Modules, Error> {
     let domain = vec![
-        json!(["name", "in", module_names()]),
+        json!(["name", "in", module_names(users.question)]),
         json!(["state", "in", ["installed", "to upgrade", "to remove"]]),
     ];
     let rows = users
         .rows::<ModuleRow>("ir.module.module", domain, &["name"])
         .await;
-    Ok(Modules::of(unless_forbidden(rows, MODULES_GRANT)?.map(
+    let rows = unless_forbidden(rows, "ir.module.module", MODULES_GRANT)?;
+    Ok(Modules::of(rows.map(
         |rows| rows.into_iter().map(|row| row.name).collect(),
     )))
 }
 
-/// The names of the modules that matter.
-pub(super) fn module_names() -> Vec<&'static str> {
+/// The names of the modules that matter, those of the configured groups included.
+pub(super) fn module_names<'q>(question: &'q Question<'_>) -> BTreeSet<&'q str> {
+    let of_groups = groups::configured(question).filter_map(|xml_id| xml_id.split('.').next());
     Module::ALL
         .iter()
         .map(|module| module.as_str())
         .chain([RPC])
+        .chain(of_groups)
         .collect()
 }
 
-/// The e-mail code policy in force. The parameter survives its module, so it counts only while the module is there.
+/// The e-mail code policy in force. The parameter survives its module, so it counts only while a module has the setting: auth_totp_mail_enforce up to 18,
+/// and auth_totp_mail later.
 pub(super) async fn policy(
     users: &Users<'_>,
     modules: &Modules,
 ) -> Result<Known<Option<PolicyScope>>, Error> {
-    let release = users.session.server.release;
-    let owner = policy_module(release);
-    let installed = match modules.known.complete() {
-        Some(modules) => modules.contains(&owner),
-        None => has_setting(users, POLICY).await?,
-    };
-    if !installed {
+    let may_be_there = modules.known.complete().is_none_or(|modules| {
+        modules.contains(&Module::AuthTotpMail) || modules.contains(&Module::AuthTotpMailEnforce)
+    });
+    if !may_be_there || !has_setting(users, POLICY).await? {
         return Ok(Known::Complete(None));
     }
-    let value = if release >= SETTINGS_BY_NAME {
+    let value = if users.session.server.release >= SETTINGS_BY_NAME {
         setting(users, POLICY).await
     } else {
         let parameter =
             Call::new("ir.config_parameter", "get_param").arg("key", "auth_totp.policy");
         users.call(parameter, "auth_totp.policy").await.map(Some)
     };
-    let value = match unless_forbidden(value, POLICY_GRANT)? {
-        Known::Complete(value) => value,
-        Known::Missing(gap) => return Ok(Known::Missing(gap)),
-        Known::NotAsked => return Ok(Known::NotAsked),
+    let grant = if users.session.server.release < SETTINGS_BY_NAME {
+        POLICY_GRANT
+    } else if modules.has(Module::AuthOauth) || users.has("oauth_uid") {
+        POLICY_GRANT_WITH_OAUTH
+    } else {
+        POLICY_GRANT_BY_NAME
     };
-    policy_of(value)
-}
-
-/// The module that obeys the policy.
-fn policy_module(release: (u32, u32)) -> Module {
-    if release >= (19, 0) {
-        Module::AuthTotpMail
-    } else {
-        Module::AuthTotpMailEnforce
+    match unless_forbidden(value, "the e-mail code policy", grant)? {
+        Known::Complete(value) => policy_of(value),
+        Known::Missing(gap) => Ok(Known::Missing(gap)),
+        Known::NotAsked => Ok(Known::NotAsked),
     }
 }
 
-/// The policy in force, of the parameter's value where that is known.
-pub(super) fn policy_in_force(
-    modules: &Modules,
-    release: (u32, u32),
-    value: Option<Value>,
-) -> Result<Known<Option<PolicyScope>>, Error> {
-    if modules.has(policy_module(release)) {
-        policy_of(value)
-    } else {
-        Ok(Known::Complete(None))
-    }
-}
-
-fn policy_of(value: Option<Value>) -> Result<Known<Option<PolicyScope>>, Error> {
+/// The policy, of the value that Odoo keeps.
+pub(super) fn policy_of(value: Option<Value>) -> Result<Known<Option<PolicyScope>>, Error> {
     match value {
         None | Some(Value::Null | Value::Bool(false)) => Ok(Known::Complete(None)),
         Some(Value::String(text)) if text.is_empty() => Ok(Known::Complete(None)),

@@ -2,12 +2,14 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::MutexGuard;
 
 use serde::de::{self, DeserializeOwned, IgnoredAny, IntoDeserializer, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
-use super::{Question, companion};
+use super::accounts::{Accounts, Own, websites};
+use super::{Question, companion, groups, proof};
 use crate::domain::IdSet;
 use crate::domain::facts::{Gap, Known};
 use crate::odoo::call::Call;
@@ -16,8 +18,8 @@ use crate::odoo::groups::{Groups, in_groups};
 use crate::odoo::session::Session;
 use crate::odoo::transport::Transport;
 
-/// How many ids one request asks for: 700 kB.
-const IDS_PAGE: usize = 100_000;
+/// How many ids one request asks for: 3.5 MB.
+const IDS_PAGE: usize = 500_000;
 
 /// How many rows one request asks for.
 pub(super) const ROWS_PAGE: usize = 20_000;
@@ -33,6 +35,7 @@ pub(super) const FIELDS: &[&str] = &[
     "groups_id",
     "log_ids",
     "login_date",
+    "oauth_provider_id",
     "oauth_uid",
     "saml_ids",
     "totp_enabled",
@@ -47,6 +50,10 @@ pub(super) fn group_field(session: &Session) -> (&'static str, bool) {
     (if implied { "group_ids" } else { "groups_id" }, implied)
 }
 
+/// Before this release Odoo keeps which companies' records an account may see, and goes on with what it kept when a company is added to the account or
+/// taken from it. A call that names the companies is not answered from there.
+const COMPANIES_OF_RULES: (u32, u32) = (16, 0);
+
 /// A domain: a list of leaves that must all hold.
 pub(in crate::odoo) type Domain = Vec<Value>;
 
@@ -56,81 +63,77 @@ pub(super) struct Users<'a> {
     pub(super) session: &'a Session,
     pub(super) question: &'a Question<'a>,
     pub(super) groups: Groups,
+    /// Why groups are not completely known, if they are not.
+    pub(super) groups_gap: Option<Gap>,
     /// The field with the groups that somebody was put into.
     pub(super) group_field: &'static str,
-    /// Accounts that are nobody, websites' public users included.
-    pub(super) pseudo: Vec<u32>,
+    /// Whether groups imply others without their members being written down: from 19 on.
+    pub(super) groups_imply: bool,
+    /// The account, and the accounts that Odoo or a website uses for nobody.
+    pub(super) accounts: Accounts,
+    /// How many users there are up to the highest id, accounts that are nobody included.
+    count: u64,
+    /// The highest id of this poll: users who are created while it reads are in no part of it.
+    pub(super) highest: u32,
     /// Who is archived: asked once, so that in no part of a poll somebody is active who is archived in another.
     pub(super) archived: IdSet,
 }
 
-/// What is read of the polling account itself.
-#[derive(Deserialize)]
-struct Own {
-    company_ids: Vec<u32>,
-    companies_count: usize,
-    #[serde(alias = "group_ids", alias = "groups_id")]
-    groups: Vec<u32>,
-}
-
 impl<'a> Users<'a> {
-    /// Learns what there is to ask, and that the account sees everybody.
+    /// Learns what there is to ask, and proves that the account sees everybody.
     pub(super) async fn open(
         transport: &'a Transport,
         session: &'a mut Session,
         question: &'a Question<'a>,
     ) -> Result<Self, Error> {
-        let (group_field, implied) = group_field(session);
-        let groups = session.groups(transport, implied).await.map_err(access)?;
+        session.companies = None;
+        let (group_field, groups_imply) = group_field(session);
+        let groups = groups::read(transport, session, question, groups_imply)
+            .await
+            .map_err(access)?;
+        let websites = websites(transport, session).await.map_err(access)?;
+        let accounts = Accounts::read(transport, session, &groups, &websites)
+            .await
+            .map_err(access)?;
+        in_all_companies(accounts.own.companies.len(), accounts.own.companies_count)?;
+        session.pseudo = accounts.nobody.iter().collect();
+        if session.server.release < COMPANIES_OF_RULES {
+            session.companies = Some(accounts.own.companies.clone());
+        }
         let mut users = Self {
             transport,
-            pseudo: session.pseudo.clone(),
             session,
             question,
             groups,
+            groups_gap: None,
             group_field,
+            groups_imply,
+            accounts,
+            count: 0,
+            highest: 0,
             archived: IdSet::new(),
         };
-        users.sees_everybody().await?;
-        if users.has("website_id") {
-            let rows = users
-                .rows::<WebsiteRow>("website", Vec::new(), &["user_id"])
-                .await
-                .map_err(access)?;
-            users.pseudo.extend(rows.iter().map(|row| row.user_id.id()));
-        }
+        (users.count, users.highest) = users.prove_users().await?;
+        users.prove_websites(&websites).await?;
+        users.groups_gap = users.prove_groups().await?;
         users.archived = users.ids(vec![json!(["active", "=", false])]).await?;
         Ok(users)
     }
 
-    /// Fails unless the account sees everybody: Odoo hides, without an error, the portal people of other companies, and everybody else
-    /// from a portal account.
-    async fn sees_everybody(&self) -> Result<(), Error> {
-        let own = Call::new("res.users", "read")
-            .arg("ids", vec![self.session.uid])
-            .arg(
-                "fields",
-                vec!["company_ids", "companies_count", self.group_field],
-            );
-        let own: Vec<Own> = self
-            .call(own, "the polling account")
-            .await
-            .map_err(access)?;
-        let [own] = own.as_slice() else {
-            return Err(Error::new(
-                Kind::Unexpected,
-                "Odoo does not show the polling account to itself",
-            ));
-        };
-        let internal = self.groups.members_of("base.group_user");
-        if !own.groups.iter().any(|group| internal.contains(group)) {
-            return Err(Error::new(
-                Kind::Incomplete,
-                "the polling account is not an internal user, so it does not see everybody",
-            )
-            .hint("make the account an internal user (base.group_user)"));
+    /// Whether the account still sees the same users, and is allowed in the same companies, as when the poll began.
+    pub(super) async fn still_see_everybody(&self) -> Result<bool, Error> {
+        let count = self.visible_count(vec![json!(["id", "<=", self.highest])]).await?;
+        let companies = Own::companies(self.transport, self.session).await.map_err(access)?;
+        let same = count == self.count && companies == self.accounts.own.companies_now();
+        if !same {
+            self.forget_proof_of_users();
         }
-        in_all_companies(own.company_ids.len(), own.companies_count)
+        Ok(same)
+    }
+
+    /// What earlier polls learned.
+    pub(super) fn learned(&self) -> MutexGuard<'_, proof::Inner> {
+        self.session.learned.lock()
     }
 
     /// Whether `res.users` has a field.
@@ -173,20 +176,30 @@ impl<'a> Users<'a> {
 
     /// Ids of people, active and archived, for whom the domain holds.
     pub(super) async fn ids(&self, domain: Domain) -> Result<IdSet, Error> {
+        let mut all = self.is_person();
+        all.extend(domain);
+        self.visible_ids("res.users", all).await
+    }
+
+    /// Ids of all visible records of a model for which the domain holds.
+    pub(super) async fn visible_ids(
+        &self,
+        model: &'static str,
+        domain: Domain,
+    ) -> Result<IdSet, Error> {
         let mut people = IdSet::new();
         let mut last = 0;
         loop {
-            let mut page = self.is_person();
-            page.extend(domain.iter().cloned());
+            let mut page = domain.clone();
             if last > 0 {
                 page.push(json!(["id", ">", last]));
             }
-            let call = Call::new("res.users", "search")
+            let call = Call::new(model, "search")
                 .arg("domain", page)
                 .named("order", "id")
                 .named("limit", IDS_PAGE)
                 .with_archived();
-            let ids: Vec<u32> = self.call(call, "ids of people").await?;
+            let ids: Vec<u32> = self.call(call, "ids").await?;
             // They come in order, which saves a search for each.
             if people.append(ids.iter().copied()).is_err() {
                 people.extend(&ids);
@@ -208,9 +221,17 @@ impl<'a> Users<'a> {
         self.call(call, "a count of people").await
     }
 
-    /// A domain that holds for all people, active and archived.
+    /// A domain that holds for all users of this poll, active and archived.
     fn is_person(&self) -> Domain {
-        vec![json!(["id", "not in", self.pseudo])]
+        vec![
+            json!(["id", "not in", self.session.pseudo]),
+            json!(["id", "<=", self.highest]),
+        ]
+    }
+
+    /// Whether somebody is a user of this poll.
+    pub(super) fn is_user(&self, id: u32) -> bool {
+        id <= self.highest && !self.accounts.nobody.contains(id)
     }
 
     /// Rows of people, active and archived, for whom the domain holds.
@@ -356,13 +377,6 @@ where
     deserializer.deserialize_any(TextOrFalse(PhantomData))
 }
 
-#[derive(Deserialize)]
-struct WebsiteRow {
-    id: u32,
-    user_id: Many2one,
-}
-row!(WebsiteRow);
-
 /// A leaf that holds for people with TOTP. The only one there may be: 19.0 answers `= False` with the same people.
 pub(super) fn totp() -> Value {
     json!(["totp_enabled", "=", true])
@@ -380,25 +394,28 @@ pub(in crate::odoo) fn any(leaves: Vec<Value>) -> Domain {
     domain
 }
 
-/// Turns a refusal of what every poll needs into one that says what to grant.
+/// Turns a refusal of what every poll needs into one that says what to grant. Odoo's own text, which may hold names, is not passed on.
 fn access(error: Error) -> Error {
     match error.kind {
-        Kind::Forbidden => Error::new(Kind::Incomplete, error.message).hint(
-            "the polling account must be an internal user (base.group_user) in all companies",
-        ),
+        Kind::Forbidden => Error::new(
+            Kind::Incomplete,
+            "Odoo refuses to let the polling account read users, groups or websites",
+        )
+        .hint("the polling account must be an internal user (base.group_user) in all companies"),
         _ => error,
     }
 }
 
-/// A fact whose question was refused is missing; any other failure fails the poll.
+/// A fact whose question was refused is missing; any other failure fails the poll. Odoo's own text, which may hold names, is not passed on.
 pub(super) fn unless_forbidden<T>(
     result: Result<T, Error>,
+    what: &str,
     grant: &'static str,
 ) -> Result<Known<T>, Error> {
     match result {
         Ok(fact) => Ok(Known::Complete(fact)),
         Err(error) if error.kind == Kind::Forbidden => Ok(Known::Missing(Gap {
-            seen: error.message,
+            seen: format!("Odoo refuses to let the account read {what}"),
             grant,
         })),
         Err(error) => Err(error),

@@ -1,24 +1,27 @@
-//! What a server answers to somebody without credentials, from one vantage.
+//! What a server answers to a client without credentials, from one vantage.
 //!
-//! Only what any browser may ask: versions, a call without a token, the database manager's page, the list of databases, the health
-//! page. Nothing is ever posted to another path below `/web/database`, and no key, cookie or client certificate is sent.
+//! Only harmless questions: versions, calls without a token or with an empty password, the database manager's page, the list of
+//! databases, the health page. Nothing is ever posted to another path below `/web/database`, and no key, cookie or client certificate
+//! is sent. [`QUESTIONS`] is the whole list.
 //!
-//! Odoo's own answer is exposure. A refusal or a page of something else counts as blocked only where Odoo is known to stand behind it:
-//! a wrong URL or a server that is down would look the same.
+//! Odoo's own answer is exposure. A refusal or a page of something else counts as blocked only if Odoo is known to stand behind it:
+//! a wrong URL or a server that is down would look the same. An endpoint with several paths is exposed by one of them, and blocked only
+//! if all of them are.
 
 use std::time::Duration;
 
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, join_all};
 use futures::{FutureExt, StreamExt};
 use jiff::Timestamp;
 use reqwest::header::{CONTENT_TYPE, LOCATION};
 use reqwest::{RequestBuilder, StatusCode, Url};
 use serde_json::{Value, json};
 
-use super::transport::{Clients, from_reqwest, join};
+use super::session::release;
+use super::transport::{Clients, Transport, from_reqwest, join};
 use crate::config::{Target, Tls, Vantage};
-use crate::domain::Endpoint;
 use crate::domain::surface::{Checked, Exposure, Seen};
+use crate::domain::{Api, Endpoint};
 
 /// How much of an answer is read: the largest, the database manager's page, has 45 kB.
 const MAX_ANSWER: usize = 256 << 10;
@@ -31,7 +34,7 @@ const AT_ONCE: usize = 4;
 
 /// Asks from every configured vantage at the same time, in the configuration's order; from none where none is configured. `at` is when.
 ///
-/// It takes up to twice [`TIMEOUT`], whatever the target's own deadline.
+/// It takes up to three times [`TIMEOUT`], whatever the target's own deadline.
 pub async fn check_all(clients: &Clients, target: &Target, at: Timestamp) -> Vec<Checked> {
     let mut checks: Vec<BoxFuture<'_, Checked>> = Vec::new();
     if let Some(surface) = &target.surface {
@@ -58,8 +61,9 @@ pub async fn check(
                 client,
                 url: vantage.url.clone(),
                 timeout: target.timeout.min(TIMEOUT),
+                database: &target.database,
             };
-            asking.all(&target.database).await
+            asking.all().await
         }
         Err(error) => std::array::from_fn(|_| Seen {
             exposure: Exposure::Unknown,
@@ -85,10 +89,140 @@ pub(super) fn tls(target: &Target, vantage: &Vantage) -> Tls {
     }
 }
 
-struct Asking {
+/// Whether password RPC answers at the target's own URL: `/jsonrpc`, `/xmlrpc` or `/xmlrpc/2`.
+///
+/// `Some(false)` only if Odoo or what stands before it answers 404 on each of them; `None` if that is unknown. The state of the module
+/// `rpc` in a database does not tell: a server that lists it in `server_wide_modules`, as it does by default, answers all the same.
+///
+/// One to three requests, which count as those of the poll; none if the poll itself speaks JSON-RPC.
+pub async fn rpc_answers(transport: &Transport, api: Api) -> Option<bool> {
+    if api == Api::Jsonrpc {
+        return Some(true);
+    }
+    let timeout = transport.target().timeout.min(TIMEOUT);
+    let mut absent = true;
+    for (path, request, odoo) in [
+        ("/jsonrpc", jsonrpc_version as Ask, of_jsonrpc as Judge),
+        ("/xmlrpc/common", xmlrpc_version, of_xmlrpc),
+        ("/xmlrpc/2/common", xmlrpc_version, of_xmlrpc),
+    ] {
+        let request = request(transport.post(path), &transport.target().database);
+        let reply = transport.counted(ask(request, timeout)).await.ok();
+        if matches!(reply.as_ref().and_then(odoo), Some(Verdict::Open(_))) {
+            return Some(true);
+        }
+        absent &= reply.is_some_and(|reply| {
+            reply.status == StatusCode::NOT_FOUND && !reply.body.contains(NO_DATABASE)
+        });
+    }
+    absent.then_some(false)
+}
+
+/// Gives a request for a path its body and headers; the text is the name of the target's database.
+type Ask = fn(RequestBuilder, &str) -> RequestBuilder;
+
+/// What an answer shows if it is Odoo's own.
+type Judge = fn(&Reply) -> Option<Verdict>;
+
+/// A question to one path.
+struct Question {
+    path: &'static str,
+    /// Without one, it is a GET.
+    ask: Option<Ask>,
+    /// Whether it is for the service `db`, which is gone from [`WITHOUT_DB`] on.
+    db: bool,
+    /// Which endpoints the answer says something of.
+    shows: &'static [(Endpoint, Judge)],
+}
+
+const QUESTIONS: &[Question] = &[
+    question(
+        "/xmlrpc/common",
+        xmlrpc_version,
+        &[(Endpoint::Xmlrpc, of_xmlrpc)],
+    ),
+    question(
+        "/xmlrpc/object",
+        xmlrpc_object,
+        &[(Endpoint::Xmlrpc, of_xmlrpc)],
+    ),
+    question(
+        "/xmlrpc/2/common",
+        xmlrpc_version,
+        &[(Endpoint::Xmlrpc, of_xmlrpc)],
+    ),
+    question(
+        "/xmlrpc/2/object",
+        xmlrpc_object,
+        &[(Endpoint::Xmlrpc, of_xmlrpc)],
+    ),
+    question(
+        "/jsonrpc",
+        jsonrpc_version,
+        &[(Endpoint::Jsonrpc, of_jsonrpc)],
+    ),
+    question(
+        "/json/2/res.users/context_get",
+        json2,
+        &[(Endpoint::Json2, of_json2)],
+    ),
+    Question {
+        path: "/web/database/manager",
+        ask: None,
+        db: false,
+        shows: &[(Endpoint::DatabaseManager, of_manager)],
+    },
+    question(
+        "/web/database/list",
+        list,
+        &[(Endpoint::DatabaseList, of_list)],
+    ),
+    Question {
+        db: true,
+        ..question("/xmlrpc/db", xmlrpc_list, XMLRPC_DB)
+    },
+    Question {
+        db: true,
+        ..question("/xmlrpc/2/db", xmlrpc_list, XMLRPC_DB)
+    },
+    Question {
+        db: true,
+        ..question(
+            "/jsonrpc",
+            jsonrpc_list,
+            &[(Endpoint::DatabaseList, of_list)],
+        )
+    },
+];
+
+const XMLRPC_DB: &[(Endpoint, Judge)] = &[
+    (Endpoint::Xmlrpc, of_xmlrpc),
+    (Endpoint::DatabaseList, of_xmlrpc_list),
+];
+
+/// From this release on there is no service `db`, and each call to it writes a traceback into Odoo's log.
+const WITHOUT_DB: (u32, u32) = (19, 1);
+
+/// What Odoo answers from [`WITHOUT_DB`] on.
+const NO_SERVICE: &str = "Invalid service name";
+
+/// What Odoo answers on a path that it may have in a database, if it has not found the database.
+const NO_DATABASE: &str = "No database is selected";
+
+const fn question(path: &'static str, ask: Ask, shows: &'static [(Endpoint, Judge)]) -> Question {
+    Question {
+        path,
+        ask: Some(ask),
+        db: false,
+        shows,
+    }
+}
+
+struct Asking<'t> {
     client: reqwest::Client,
     url: Url,
     timeout: Duration,
+    database: &'t str,
 }
 
 /// What came back.
@@ -111,108 +245,146 @@ enum Verdict {
     Silent(String),
 }
 
-impl Asking {
-    async fn all(&self, database: &str) -> [Seen; Endpoint::ALL.len()] {
-        let (xmlrpc, jsonrpc, json2, manager, list, health) = tokio::join!(
-            self.ask(self.xmlrpc()),
-            self.ask(self.jsonrpc()),
-            self.ask(self.json2(database)),
-            self.ask(self.get("/web/database/manager")),
-            self.ask(self.post(
-                "/web/database/list",
-                &json!({"jsonrpc": "2.0", "method": "call", "params": {}})
-            )),
-            self.ask(self.get("/web/health")),
+impl Asking<'_> {
+    async fn all(&self) -> [Seen; Endpoint::ALL.len()] {
+        let (first, db): (Vec<&Question>, Vec<&Question>) =
+            QUESTIONS.iter().partition(|question| !question.db);
+        let (mut replies, health) = futures::join!(
+            join_all(first.into_iter().map(|question| self.question(question))),
+            ask(
+                self.client.get(join(&self.url, "/web/health")),
+                self.timeout
+            ),
         );
-        let verdicts = [
-            judge("/xmlrpc/2/common", xmlrpc, of_xmlrpc),
-            judge("/jsonrpc", jsonrpc, of_jsonrpc),
-            judge("/json/2/res.users/context_get", json2, of_json2),
-            judge("/web/database/manager", manager, of_manager),
-            judge("/web/database/list", list, of_list),
-        ];
+        let without_db = replies
+            .iter()
+            .filter_map(|(_, reply)| reply.as_ref().ok()?.release())
+            .any(|release| release >= WITHOUT_DB);
+        if !without_db {
+            replies.extend(join_all(db.iter().map(|question| self.question(question))).await);
+        }
+
+        let mut verdicts: Vec<(Endpoint, &str, Verdict)> = Vec::new();
+        for (question, reply) in &replies {
+            for (endpoint, odoo) in question.shows {
+                let verdict = judge(question.path, reply, *odoo);
+                verdicts.push((*endpoint, question.path, verdict));
+            }
+        }
+        if without_db {
+            for question in db {
+                for (endpoint, _) in question.shows {
+                    verdicts.push((*endpoint, question.path, no_service()));
+                }
+            }
+        }
         let alive = verdicts
             .iter()
-            .any(|verdict| matches!(verdict, Verdict::Open(_) | Verdict::Closed(_)))
+            .any(|(.., verdict)| matches!(verdict, Verdict::Open(_) | Verdict::Closed(_)))
             || health.is_ok_and(|reply| is_health(&reply))
             || self.tells_its_version().await;
-        verdicts.map(|verdict| {
-            let (exposure, why) = match verdict {
-                Verdict::Open(why) => (Exposure::Exposed, why),
-                Verdict::Closed(why) => (Exposure::Blocked, why),
-                Verdict::Elsewhere(why) if alive => (Exposure::Blocked, why),
-                Verdict::Elsewhere(why) => (
-                    Exposure::Unknown,
-                    format!("{why}, and nothing there answers as Odoo does"),
-                ),
-                Verdict::Silent(why) => (Exposure::Unknown, why),
-            };
-            Seen { exposure, why }
-        })
+        let mut paths: [Vec<(&str, Seen)>; Endpoint::ALL.len()] = Default::default();
+        for (endpoint, path, verdict) in verdicts {
+            paths[endpoint as usize].push((path, seen(verdict, alive)));
+        }
+        paths.map(|paths| combined(&paths))
     }
 
-    fn xmlrpc(&self) -> RequestBuilder {
-        self.client
-            .post(join(&self.url, "/xmlrpc/2/common"))
-            .header(CONTENT_TYPE, "text/xml")
-            .body("<?xml version=\"1.0\"?><methodCall><methodName>version</methodName><params/></methodCall>")
-    }
-
-    fn jsonrpc(&self) -> RequestBuilder {
-        let version = json!({
-            "jsonrpc": "2.0", "method": "call", "id": 1,
-            "params": {"service": "common", "method": "version", "args": []},
-        });
-        self.post("/jsonrpc", &version)
-    }
-
-    /// A server with several databases only knows the path when the request names one.
-    fn json2(&self, database: &str) -> RequestBuilder {
-        self.post("/json/2/res.users/context_get", &json!({}))
-            .header("X-Odoo-Database", database)
-    }
-
-    fn get(&self, path: &str) -> RequestBuilder {
-        self.client.get(join(&self.url, path))
-    }
-
-    fn post(&self, path: &str, body: &Value) -> RequestBuilder {
-        self.client.post(join(&self.url, path)).json(body)
+    async fn question<'q>(&self, question: &'q Question) -> (&'q Question, Result<Reply, String>) {
+        let url = join(&self.url, question.path);
+        let request = match question.ask {
+            Some(ask) => ask(self.client.post(url), self.database),
+            None => self.client.get(url),
+        };
+        (question, ask(request, self.timeout).await)
     }
 
     /// Odoo 14 has no health page.
     async fn tells_its_version(&self) -> bool {
-        let version = self.post("/web/webclient/version_info", &json!({}));
-        self.ask(version).await.is_ok_and(|reply| {
-            reply
-                .json()
-                .is_some_and(|body| body.get("result").is_some())
-        })
+        let version = self
+            .client
+            .post(join(&self.url, "/web/webclient/version_info"));
+        ask(version.json(&json!({})), self.timeout)
+            .await
+            .is_ok_and(|reply| reply.release().is_some())
     }
+}
 
-    /// Sends, and reads no more than [`MAX_ANSWER`]: the rest of a longer answer changes nothing.
-    async fn ask(&self, request: RequestBuilder) -> Result<Reply, String> {
-        let failed = |error: reqwest::Error| from_reqwest(&error).message;
-        let mut response = request.timeout(self.timeout).send().await.map_err(failed)?;
-        let header = |name| {
-            let value = response.headers().get(name)?;
-            Some(value.to_str().ok()?.to_ascii_lowercase())
-        };
-        let content_type = header(CONTENT_TYPE).unwrap_or_default();
-        let location = header(LOCATION);
-        let mut body = Vec::new();
-        while body.len() < MAX_ANSWER
-            && let Some(chunk) = response.chunk().await.map_err(failed)?
-        {
-            body.extend_from_slice(&chunk);
-        }
-        Ok(Reply {
-            status: response.status(),
-            content_type,
-            location,
-            body: String::from_utf8_lossy(&body[..body.len().min(MAX_ANSWER)]).into_owned(),
-        })
+/// Sends, and reads no more than [`MAX_ANSWER`]: the rest of a longer answer changes nothing.
+async fn ask(request: RequestBuilder, timeout: Duration) -> Result<Reply, String> {
+    let failed = |error: reqwest::Error| from_reqwest(&error).message;
+    let mut response = request.timeout(timeout).send().await.map_err(failed)?;
+    let header = |name| {
+        let value = response.headers().get(name)?;
+        Some(value.to_str().ok()?.to_ascii_lowercase())
+    };
+    let content_type = header(CONTENT_TYPE).unwrap_or_default();
+    let location = header(LOCATION);
+    let mut body = Vec::new();
+    while body.len() < MAX_ANSWER
+        && let Some(chunk) = response.chunk().await.map_err(failed)?
+    {
+        body.extend_from_slice(&chunk);
     }
+    Ok(Reply {
+        status: response.status(),
+        content_type,
+        location,
+        body: String::from_utf8_lossy(&body[..body.len().min(MAX_ANSWER)]).into_owned(),
+    })
+}
+
+fn xmlrpc_version(request: RequestBuilder, _: &str) -> RequestBuilder {
+    xmlrpc(request, "version", "")
+}
+
+fn xmlrpc_list(request: RequestBuilder, _: &str) -> RequestBuilder {
+    xmlrpc(request, "list", "")
+}
+
+/// A call that Odoo refuses before it asks who calls: the password is empty. It is no failed login and writes no traceback.
+fn xmlrpc_object(request: RequestBuilder, database: &str) -> RequestBuilder {
+    let database = database.replace('&', "&amp;").replace('<', "&lt;");
+    let string = |text: &str| format!("<param><value><string>{text}</string></value></param>");
+    let params = [
+        string(&database),
+        "<param><value><int>0</int></value></param>".to_owned(),
+        string(""),
+        string("res.users"),
+        string("context_get"),
+        "<param><value><array><data/></array></value></param>".to_owned(),
+    ];
+    xmlrpc(request, "execute_kw", &params.concat())
+}
+
+fn xmlrpc(request: RequestBuilder, method: &str, params: &str) -> RequestBuilder {
+    request.header(CONTENT_TYPE, "text/xml").body(format!(
+        "<?xml version=\"1.0\"?><methodCall><methodName>{method}</methodName><params>{params}</params></methodCall>"
+    ))
+}
+
+fn jsonrpc_version(request: RequestBuilder, _: &str) -> RequestBuilder {
+    jsonrpc(request, "common", "version")
+}
+
+fn jsonrpc_list(request: RequestBuilder, _: &str) -> RequestBuilder {
+    jsonrpc(request, "db", "list")
+}
+
+fn jsonrpc(request: RequestBuilder, service: &str, method: &str) -> RequestBuilder {
+    request.json(&json!({
+        "jsonrpc": "2.0", "method": "call", "id": 1,
+        "params": {"service": service, "method": method, "args": []},
+    }))
+}
+
+fn list(request: RequestBuilder, _: &str) -> RequestBuilder {
+    request.json(&json!({"jsonrpc": "2.0", "method": "call", "params": {}}))
+}
+
+/// A server with several databases only knows the path when the request names one.
+fn json2(request: RequestBuilder, database: &str) -> RequestBuilder {
+    request.json(&json!({})).header("X-Odoo-Database", database)
 }
 
 impl Reply {
@@ -223,29 +395,89 @@ impl Reply {
             None
         }
     }
+
+    /// The version, if the answer is one.
+    fn release(&self) -> Option<(u32, u32)> {
+        if let Some(body) = self.json() {
+            return release(body["result"]["server_version_info"].as_array()?);
+        }
+        let (major, minor) = self.xml_string("server_serie")?.split_once('.')?;
+        release(&[json!(major), json!(minor)])
+    }
+
+    /// The text of a member of the structure that an XML-RPC call answers.
+    fn xml_string(&self, member: &str) -> Option<&str> {
+        let (_, rest) = self.body.split_once(&format!("<name>{member}</name>"))?;
+        let (_, rest) = rest.split_once("<value>")?;
+        let (value, _) = rest.split_once("</value>")?;
+        let (_, value) = value.split_once('>')?;
+        Some(value.split_once('<')?.0)
+    }
 }
 
 fn is_health(reply: &Reply) -> bool {
     reply.status == StatusCode::OK && reply.json().is_some_and(|body| body["status"] == "pass")
 }
 
+/// What a path counts as. `alive`: Odoo is known to stand there.
+fn seen(verdict: Verdict, alive: bool) -> Seen {
+    let (exposure, why) = match verdict {
+        Verdict::Open(why) => (Exposure::Exposed, why),
+        Verdict::Closed(why) => (Exposure::Blocked, why),
+        Verdict::Elsewhere(why) if alive => (Exposure::Blocked, why),
+        Verdict::Elsewhere(why) => (
+            Exposure::Unknown,
+            format!("{why}, and nothing there answers as Odoo does"),
+        ),
+        Verdict::Silent(why) => (Exposure::Unknown, why),
+    };
+    Seen { exposure, why }
+}
+
+/// What an endpoint counts as: one open path exposes it, and one unknown path leaves it unknown otherwise. The reasons are those of the
+/// paths that decide; they name these paths where others differ, and wherever one is open.
+fn combined(paths: &[(&str, Seen)]) -> Seen {
+    let exposure = [Exposure::Exposed, Exposure::Unknown]
+        .into_iter()
+        .find(|exposure| paths.iter().any(|(_, seen)| seen.exposure == *exposure))
+        .unwrap_or(Exposure::Blocked);
+    let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+    for (path, seen) in paths.iter().filter(|(_, seen)| seen.exposure == exposure) {
+        match reasons.iter_mut().find(|(why, _)| *why == seen.why) {
+            Some((_, at)) => at.push(path),
+            None => reasons.push((&seen.why, vec![path])),
+        }
+    }
+    let name_all = exposure == Exposure::Exposed;
+    let reasons: Vec<String> = reasons
+        .into_iter()
+        .map(|(why, at)| {
+            if paths.len() == 1 || (at.len() == paths.len() && !name_all) {
+                why.to_owned()
+            } else {
+                format!("{}: {why}", at.join(", "))
+            }
+        })
+        .collect();
+    Seen {
+        exposure,
+        why: reasons.join("; "),
+    }
+}
+
 /// Odoo's own answer by the endpoint's rule; everything else by the status.
-fn judge(
-    path: &str,
-    reply: Result<Reply, String>,
-    odoo: impl Fn(&Reply) -> Option<Verdict>,
-) -> Verdict {
+fn judge(path: &str, reply: &Result<Reply, String>, odoo: Judge) -> Verdict {
     let reply = match reply {
         Ok(reply) => reply,
-        Err(why) => return Verdict::Silent(why),
+        Err(why) => return Verdict::Silent(why.clone()),
     };
-    if let Some(verdict) = odoo(&reply) {
+    if let Some(verdict) = odoo(reply) {
         return verdict;
     }
     let status = reply.status.as_u16();
     match status {
         300..=399 => {
-            let location = reply.location.unwrap_or_default();
+            let location = reply.location.as_deref().unwrap_or_default();
             let target = location.split(['?', '#']).next().unwrap_or_default();
             if target.ends_with(path) {
                 Verdict::Silent(format!(
@@ -255,7 +487,7 @@ fn judge(
                 Verdict::Elsewhere(format!("answers {status}, a redirect"))
             }
         }
-        404 if reply.body.contains("No database is selected") => Verdict::Silent(
+        404 if reply.body.contains(NO_DATABASE) => Verdict::Silent(
             "Odoo answers that it has no such database, so it does not say whether it has the path"
                 .to_owned(),
         ),
@@ -266,10 +498,31 @@ fn judge(
     }
 }
 
+fn no_service() -> Verdict {
+    Verdict::Closed("Odoo has no service db".to_owned())
+}
+
 fn of_xmlrpc(reply: &Reply) -> Option<Verdict> {
-    let is_xml = reply.content_type.starts_with("text/xml");
-    (is_xml && reply.body.contains("<methodResponse>"))
-        .then(|| Verdict::Open("answers an XML-RPC call".to_owned()))
+    if !reply.content_type.starts_with("text/xml") || !reply.body.contains("<methodResponse>") {
+        return None;
+    }
+    Some(if reply.body.contains(NO_SERVICE) {
+        no_service()
+    } else {
+        Verdict::Open("answers an XML-RPC call".to_owned())
+    })
+}
+
+fn of_xmlrpc_list(reply: &Reply) -> Option<Verdict> {
+    match of_xmlrpc(reply)? {
+        Verdict::Open(_) => Some(match reply.xml_string("faultCode") {
+            None => names(reply.body.matches("<string>").count()),
+            // The code of /xmlrpc, and that of /xmlrpc/2.
+            Some("AccessDenied" | "3") => refuses_to_list(),
+            Some(_) => fails(),
+        }),
+        closed => Some(closed),
+    }
 }
 
 fn of_jsonrpc(reply: &Reply) -> Option<Verdict> {
@@ -310,20 +563,31 @@ fn of_list(reply: &Reply) -> Option<Verdict> {
         return None;
     }
     if let Some(databases) = body["result"].as_array() {
-        return Some(Verdict::Open(format!(
-            "tells the names of {} databases",
-            databases.len()
-        )));
+        return Some(names(databases.len()));
     }
-    Some(
-        if body["error"]["data"]["name"] == "odoo.exceptions.AccessDenied" {
-            Verdict::Closed("Odoo refuses to list its databases (list_db = False)".to_owned())
-        } else {
-            Verdict::Silent(
-                "Odoo answers with an error, such as when PostgreSQL is down".to_owned(),
-            )
-        },
-    )
+    let error = &body["error"]["data"];
+    Some(if error["name"] == "odoo.exceptions.AccessDenied" {
+        refuses_to_list()
+    } else if error["message"]
+        .as_str()
+        .is_some_and(|message| message.starts_with(NO_SERVICE))
+    {
+        no_service()
+    } else {
+        fails()
+    })
+}
+
+fn names(databases: usize) -> Verdict {
+    Verdict::Open(format!("gives the names of {databases} databases"))
+}
+
+fn refuses_to_list() -> Verdict {
+    Verdict::Closed("Odoo refuses to list its databases (list_db = False)".to_owned())
+}
+
+fn fails() -> Verdict {
+    Verdict::Silent("Odoo answers with an error, such as when PostgreSQL is down".to_owned())
 }
 
 #[cfg(test)]

@@ -80,6 +80,8 @@ impl World {
                 portal: 1000,
                 ..People::default()
             },
+            well_known_active: IdSet::new(),
+            missing_groups: Vec::new(),
             totp: Known::Complete(self.totp.clone()),
             passkey: Known::Complete(IdSet::new()),
             oauth: Known::NotAsked,

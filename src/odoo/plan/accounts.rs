@@ -1,0 +1,224 @@
+//! The polling account itself, and the accounts that Odoo or a website uses for nobody.
+
+use serde::Deserialize;
+use serde_json::json;
+
+use super::users::{Many2one, Users, row};
+use crate::domain::IdSet;
+use crate::domain::facts::Gap;
+use crate::odoo::call::Call;
+use crate::odoo::error::{Error, Kind};
+use crate::odoo::groups::Groups;
+use crate::odoo::session::{PUBLIC_USER, Session};
+use crate::odoo::transport::Transport;
+
+/// The groups of which one makes an account internal, portal or public.
+pub(super) const INTERNAL: &str = "base.group_user";
+pub(super) const PORTAL: &str = "base.group_portal";
+pub(super) const PUBLIC: &str = "base.group_public";
+
+/// What a poll reads of accounts before it asks about users.
+pub(super) struct Accounts {
+    /// The polling account.
+    pub(super) own: Own,
+    /// Accounts that are nobody: they are archived, and those that anonymous visitors act as are in no group of internal or portal users.
+    pub(super) nobody: IdSet,
+    /// Accounts that are used for nobody and can act as somebody: users like any other.
+    pub(super) well_known_active: IdSet,
+}
+
+/// The polling account.
+pub(super) struct Own {
+    /// All its groups, implied ones included.
+    pub(super) groups: Vec<u32>,
+    /// The companies that it is allowed in.
+    pub(super) companies: Vec<u32>,
+    /// How many companies there are.
+    pub(super) companies_count: usize,
+}
+
+#[derive(Deserialize)]
+struct AccountRow {
+    id: u32,
+    active: bool,
+    #[serde(alias = "all_group_ids", alias = "groups_id")]
+    groups: Vec<u32>,
+    company_ids: Vec<u32>,
+    companies_count: usize,
+}
+
+#[derive(Deserialize)]
+struct CompaniesRow {
+    company_ids: Vec<u32>,
+    companies_count: usize,
+}
+
+/// A website, and whom its anonymous visitors act as.
+#[derive(Deserialize)]
+pub(super) struct WebsiteRow {
+    id: u32,
+    user_id: Many2one,
+}
+row!(WebsiteRow);
+
+/// The websites; none where that module is not installed.
+pub(super) async fn websites(
+    transport: &Transport,
+    session: &Session,
+) -> Result<Vec<WebsiteRow>, Error> {
+    if !session.has("website_id") {
+        return Ok(Vec::new());
+    }
+    let call = Call::new("website", "search_read")
+        .arg("domain", json!([]))
+        .named("fields", vec!["user_id"])
+        .with_archived();
+    session.call(transport, call, "websites").await
+}
+
+impl Accounts {
+    /// Reads them. The field with all groups of somebody shows groups that are hidden too.
+    pub(super) async fn read(
+        transport: &Transport,
+        session: &Session,
+        groups: &Groups,
+        websites: &[WebsiteRow],
+    ) -> Result<Self, Error> {
+        let of_websites: IdSet = websites.iter().map(|row| row.user_id.id()).collect();
+        let used_for_nobody: IdSet =
+            session.well_known.keys().copied().collect::<IdSet>() | &of_websites;
+        let mut wanted: Vec<u32> = used_for_nobody.iter().collect();
+        wanted.push(session.uid);
+        let field = all_groups_field(session);
+        let call = Call::new("res.users", "search_read")
+            .arg("domain", json!([["id", "in", wanted]]))
+            .named(
+                "fields",
+                vec!["active", field, "company_ids", "companies_count"],
+            )
+            .with_archived();
+        let rows: Vec<AccountRow> = session
+            .call(transport, call, "the polling account and well-known accounts")
+            .await?;
+        let (Some(internal), Some(portal)) = (groups.id(INTERNAL), groups.id(PORTAL)) else {
+            return Err(Error::new(
+                Kind::Incomplete,
+                "Odoo hides the groups of internal and portal users from the polling account",
+            )
+            .hint("remove the record rule on Access Groups (res.groups) that hides them"));
+        };
+        let has_rights =
+            |row: &AccountRow| row.groups.contains(&internal) || row.groups.contains(&portal);
+        let is_visitor = |row: &AccountRow| {
+            of_websites.contains(row.id) || session.well_known.get(&row.id) == Some(&PUBLIC_USER)
+        };
+        let (well_known_active, nobody) = rows
+            .iter()
+            .filter(|row| used_for_nobody.contains(row.id))
+            .partition::<Vec<_>, _>(|row| row.active || (is_visitor(row) && has_rights(row)));
+        let ids = |rows: Vec<&AccountRow>| rows.iter().map(|row| row.id).collect();
+        let (well_known_active, nobody) = (ids(well_known_active), ids(nobody));
+        let own = rows.into_iter().find(|row| row.id == session.uid);
+        let Some(own) = own else {
+            return Err(Error::new(
+                Kind::Unexpected,
+                "Odoo does not show the polling account to itself",
+            ));
+        };
+        if !own.groups.contains(&internal) {
+            return Err(Error::new(
+                Kind::Incomplete,
+                "the polling account is not an internal user, so it does not see all users",
+            )
+            .hint("make the account an internal user (base.group_user)"));
+        }
+        Ok(Self {
+            own: Own {
+                groups: own.groups,
+                companies: own.company_ids,
+                companies_count: own.companies_count,
+            },
+            nobody,
+            well_known_active,
+        })
+    }
+}
+
+/// The field of `res.users` with all groups of somebody, implied ones included.
+pub(super) fn all_groups_field(session: &Session) -> &'static str {
+    if session.has("all_group_ids") {
+        "all_group_ids"
+    } else {
+        "groups_id"
+    }
+}
+
+impl Own {
+    /// The companies that it is allowed in now, in order, and how many there are.
+    pub(super) async fn companies(
+        transport: &Transport,
+        session: &Session,
+    ) -> Result<(Vec<u32>, usize), Error> {
+        let call = Call::new("res.users", "read")
+            .arg("ids", vec![session.uid])
+            .arg("fields", vec!["company_ids", "companies_count"]);
+        // Not within the companies of the beginning: one that was taken away since would be refused.
+        let rows: Vec<CompaniesRow> = session
+            .call_anywhere(transport, call, "the polling account's companies")
+            .await?;
+        match rows.into_iter().next() {
+            Some(row) => Ok((sorted(row.company_ids), row.companies_count)),
+            None => Err(Error::new(
+                Kind::Unexpected,
+                "Odoo does not show the polling account to itself",
+            )),
+        }
+    }
+
+    /// The same as the poll began with.
+    pub(super) fn companies_now(&self) -> (Vec<u32>, usize) {
+        (sorted(self.companies.clone()), self.companies_count)
+    }
+}
+
+fn sorted(mut ids: Vec<u32>) -> Vec<u32> {
+    ids.sort_unstable();
+    ids
+}
+
+impl Users<'_> {
+    /// Proves that no website is hidden: its account would count as a user.
+    pub(super) async fn prove_websites(&self, websites: &[WebsiteRow]) -> Result<(), Error> {
+        if websites.is_empty() {
+            return Ok(());
+        }
+        let visible: IdSet = websites.iter().map(|row| row.id).collect();
+        match self.prove_rows("website", &visible).await? {
+            None => Ok(()),
+            Some(hidden) => Err(Error::new(
+                Kind::Incomplete,
+                format!(
+                    "{} that Odoo hides from the polling account",
+                    match hidden.count {
+                        1 => "1 website exists".to_owned(),
+                        count => format!("{count} websites exist"),
+                    }
+                ),
+            )
+            .hint("remove the record rule on Websites (website) that hides them")),
+        }
+    }
+
+    /// Proves that no group is hidden.
+    pub(super) async fn prove_groups(&self) -> Result<Option<Gap>, Error> {
+        let visible = self.groups.ids();
+        let hidden = self.prove_rows("res.groups", &visible).await?;
+        Ok(hidden.map(|hidden| Gap {
+            seen: format!(
+                "Odoo hides {} from the account",
+                hidden.counted("group", "groups")
+            ),
+            grant: "nothing: remove the record rule on Access Groups (res.groups) that hides them, or install the module mfa_auditor_use",
+        }))
+    }
+}
