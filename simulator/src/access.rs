@@ -205,12 +205,20 @@ impl<'w> View<'w> {
     }
 
     /// The refusal of reading rows that a record rule hides, by id.
-    pub(super) fn rule_refusal(&self, model: Model) -> Fail {
+    ///
+    /// 14 names the records to internal users: a client must not pass that on.
+    pub(super) fn rule_refusal(&self, model: Model, records: &str) -> Fail {
         let name = self
             .world
             .person(self.uid)
             .map_or_else(String::new, |person| self.world.name(person));
         Fail::Access(match self.world.version {
+            ..=14 if self.kind() == Kind::Internal => format!(
+                "Due to security restrictions, you are not allowed to access '{}' ({}) records.\n\nRecords: {records}\nUser: {name} (id={})\n\nThis restriction is due to the following rules:\n- Hidden records\n\nContact your administrator to request access if necessary.",
+                model.label(),
+                model.name(),
+                self.uid
+            ),
             ..=16 => format!(
                 "Due to security restrictions, you are not allowed to access '{0}' ({1}) records.\n\nContact your administrator to request access if necessary.",
                 model.label(),

@@ -1,6 +1,6 @@
 //! The optional modules `mfa_auditor` and `mfa_auditor_use`: the answer to `read_facts`, from the truth of the world.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
@@ -9,14 +9,17 @@ use super::{
     clock::{self, Time},
     fail::Fail,
     jsonrpc::version_info,
-    world::{ACTIVE, Credential, Kind, PersonView, World},
+    world::{ACTIVE, Credential, Hide, Kind, PersonView, World},
 };
 
 /// The module that answers.
 pub(super) const MODULE: &str = "mfa_auditor_use";
 
+/// The only format of questions that is answered.
+const FORMAT: u8 = 2;
+
 /// The field of `res.users` by which an account knows that it may ask.
-pub(super) const MARKER: &str = "mfa_auditor_facts_1";
+pub(super) const MARKER: &str = "mfa_auditor_facts_2";
 
 /// The group of the polling account.
 pub(super) const GROUP: &str = "mfa_auditor.group_mfa_auditor";
@@ -34,21 +37,34 @@ pub(super) fn read_facts(view: &View<'_>, question: &Value) -> Result<Value, Fai
             "mfa.auditor answers internal users in the group 'MFA auditor'".into(),
         ));
     }
-    if question["format"] != 1 {
-        return Err(Fail::User("only format 1 is answered".into()));
+    if question["format"] != FORMAT {
+        return Err(Fail::User(format!(
+            "this version of the module mfa_auditor_use answers questions of format {FORMAT}"
+        )));
     }
-    let info = version_info(world.version);
-    let allowed = world
-        .person(view.uid)
-        .map_or(0, |person| person.companies.count_ones());
+    let info = version_info(world.version, world.saas);
+    // Archived companies count on neither side.
+    let active = world.active_companies();
+    let allowed = world.person(view.uid).map_or(0, |it| it.companies & active);
+    let companies = [allowed.count_ones(), active.count_ones()];
     let mut facts = json!({
-        "format": 1,
+        "format": FORMAT,
         "version": info["server_version"],
         "version_info": info["server_version_info"],
         "uid": view.uid,
-        "companies": [allowed, world.companies.len()],
+        "companies": companies,
     });
-    if usize::try_from(allowed).is_ok_and(|allowed| allowed == world.companies.len()) {
+    if companies[0] == companies[1] {
+        let found = world
+            .people
+            .iter()
+            .filter(|it| !world.hidden_by(it.id, Hide::SearchOverride as u8));
+        let (found, rows) = (found.count(), world.people.len());
+        if found != rows {
+            return Err(Fail::Access(format!(
+                "a module of this Odoo hides users even from the superuser: {found} of {rows} are found"
+            )));
+        }
         let all = facts.as_object_mut().expect("an object was just made");
         fill(all, world, question);
     }
@@ -104,7 +120,16 @@ fn fill(facts: &mut Map<String, Value>, world: &World, question: &Value) {
             "nobody": nobody.map(|it| it.id()).collect::<Vec<_>>(),
         }),
     );
+    put("well_known_active", json!(world.well_known_active()));
     put("totp", json!(active(&|it| it.totp())));
+    let holders = world
+        .people()
+        .filter(|it| !it.active() && (it.totp() || it.passkeys() > 0));
+    put(
+        "archived_holders",
+        json!(holders.map(|it| it.id()).collect::<Vec<_>>()),
+    );
+    put("missing_groups", json!(missing_groups(world, question)));
     put("passkey", json!(active(&|it| it.passkeys() > 0)));
     put(
         "recent",
@@ -204,6 +229,23 @@ fn fill(facts: &mut Map<String, Value>, world: &World, question: &Value) {
     owners.dedup();
     owners.retain(|id| world.person(*id).is_some_and(|person| !person.has(ACTIVE)));
     put("archived_owners", json!(owners));
+}
+
+/// The XML ids of groups that the question names, and that do not exist although their module is installed.
+fn missing_groups(world: &World, question: &Value) -> BTreeSet<String> {
+    let roles = question["roles"].as_object().into_iter().flatten();
+    let of_roles = roles.flat_map(|(_, groups)| groups.as_array().into_iter().flatten());
+    let exemptions = question["exemptions"].as_array().into_iter().flatten();
+    of_roles
+        .chain(exemptions.map(|exemption| &exemption["group"]))
+        .filter_map(Value::as_str)
+        .filter(|xml_id| world.group_id(xml_id).is_none())
+        .filter(|xml_id| {
+            let module = xml_id.split_once('.');
+            module.is_some_and(|(module, _)| world.installed(module))
+        })
+        .map(Into::into)
+        .collect()
 }
 
 /// id, owner, scope, made, expires.

@@ -1,9 +1,6 @@
 //! Which models and fields a version with its modules has: the answer to `fields_get`, and the base of "unknown field".
 
-use super::{
-    companion,
-    world::{World, policy_module},
-};
+use super::{companion, world::World};
 
 /// A model that can be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -289,13 +286,14 @@ pub(super) struct Setting {
     pub(super) kind: Type,
     /// Where its value is kept.
     pub(super) parameter: &'static str,
-    module: fn(u8) -> &'static str,
+    /// `None`: the module of the policy.
+    module: Option<&'static str>,
 }
 
 impl Setting {
     /// A setting comes and goes with its module; its parameter stays.
     pub(super) fn is_there(&self, world: &World) -> bool {
-        world.installed((self.module)(world.version))
+        world.installed(self.module.unwrap_or(world.policy_module()))
     }
 }
 
@@ -305,19 +303,19 @@ pub(super) const SETTINGS: [Setting; 3] = [
         field: "auth_totp_policy",
         kind: "selection",
         parameter: "auth_totp.policy",
-        module: policy_module,
+        module: None,
     },
     Setting {
         field: "auth_totp_enforce",
         kind: "boolean",
         parameter: "auth_totp.policy",
-        module: policy_module,
+        module: None,
     },
     Setting {
         field: "restrict_impersonate_admin_settings",
         kind: "boolean",
         parameter: "impersonate_login.restrict_impersonate_admin_settings",
-        module: |_| "impersonate_login",
+        module: Some("impersonate_login"),
     },
 ];
 
@@ -361,7 +359,7 @@ fn user_fields(world: &World) -> Vec<Field> {
     }
     if world.installed("auth_totp") {
         fields.push(Field {
-            searchable: version >= 15 && !world.quirks.totp_unsearchable,
+            searchable: !world.quirks.totp_unsearchable,
             ..computed("totp_enabled", "boolean")
         });
         fields.push(Field {

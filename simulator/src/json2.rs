@@ -9,7 +9,7 @@ use super::{
     http::{Outcome, Reply, Request},
     methods::{self, Call, Sins},
     pages,
-    server::Shared,
+    server::{NO_ROUTE, Shared},
 };
 
 pub(super) fn answer(shared: &Shared, request: &Request) -> Outcome {
@@ -33,7 +33,10 @@ pub(super) fn answer(shared: &Shared, request: &Request) -> Outcome {
         ))
         .into();
     };
-    let database = match request.header("x-odoo-database") {
+    let name = request
+        .header("x-odoo-database")
+        .filter(|_| !shared.options.drops_database_header);
+    let database = match name.or(shared.options.default_database.as_deref()) {
         Some(name) => shared.database(name),
         None => shared.single(),
     };
@@ -47,6 +50,9 @@ pub(super) fn answer(shared: &Shared, request: &Request) -> Outcome {
         shared.log.note(note(String::new()), Sins::default());
         return Reply::html(404, pages::NO_DATABASE).into();
     };
+    if !shared.has_rpc(Some(&database)) {
+        return pages::html(version, 404, "Not Found", NO_ROUTE).into();
+    }
     if !request.is_json() {
         return pages::wrong_type(
             version,

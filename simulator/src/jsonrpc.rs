@@ -4,12 +4,13 @@ use axum::http::Method;
 use serde_json::{Map, Value, json};
 
 use super::{
+    database::Database,
     fail::Fail,
     fault::{Fault, LogEntry},
     http::{Outcome, Reply, Request},
     methods::{self, Call, Sins},
     pages,
-    server::{Database, Shared, read},
+    server::{Shared, read},
     world::{ACTIVE, World},
 };
 
@@ -55,10 +56,19 @@ pub(super) fn enclose(version: u8, id: &Value, result: Result<Option<Value>, Fai
     }
 }
 
-/// What `common.version` and the version page say.
-pub(super) fn version_info(version: u8) -> Value {
-    let serie = format!("{version}.0");
-    json!({"server_version": serie, "server_version_info": [version, 0, 0, "final", 0, ""], "server_serie": serie, "protocol_version": 1})
+/// What `common.version` and the version page say; `saas`: the minor number of a release of Odoo Online.
+pub(super) fn version_info(version: u8, saas: Option<u8>) -> Value {
+    let (serie, info) = match saas {
+        Some(minor) => (
+            format!("saas~{version}.{minor}"),
+            json!([format!("saas~{version}"), minor, 0, "final", 0, ""]),
+        ),
+        None => (
+            format!("{version}.0"),
+            json!([version, 0, 0, "final", 0, ""]),
+        ),
+    };
+    json!({"server_version": serie, "server_version_info": info, "server_serie": serie, "protocol_version": 1})
 }
 
 fn serve(
@@ -88,7 +98,7 @@ fn serve(
     match (service, method) {
         ("common", "version") => {
             outside();
-            Ok(Some(version_info(version)))
+            Ok(Some(version_info(version, shared.options.saas)))
         }
         ("common", "about") => Ok(Some(json!(if version <= 14 {
             "See http://odoo.com"
@@ -126,6 +136,7 @@ fn serve(
             "cannot access local variable 'dispatch' where it is not associated with a value"
                 .into(),
         )),
+        _ if version >= 20 => Err(Fail::value(format!("Invalid service name: {service}"))),
         _ => Err(Fail::Other("builtins.KeyError", service.into())),
     }
 }

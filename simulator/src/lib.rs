@@ -16,6 +16,7 @@ mod access;
 mod clock;
 mod companion;
 mod conn;
+mod database;
 mod domain;
 mod fail;
 mod fault;
@@ -26,6 +27,7 @@ mod jsonrpc;
 mod life;
 mod metadata;
 mod methods;
+mod options;
 mod pages;
 mod query;
 mod read_group;
@@ -36,14 +38,17 @@ mod server;
 mod signature;
 mod simulate;
 mod term;
+mod values;
 mod wanted;
 mod world;
 
 pub use clock::{Clock, Time};
+pub use database::Database;
 pub use fault::{Fault, LogEntry, RequestLog};
 pub use life::{Life, Pace};
+pub use options::{Endpoint, ServerOptions};
 pub use scenarios::{Demo, DemoTarget, start_demo};
-pub use server::{Database, Endpoint, ServerOptions, SimServer};
+pub use server::SimServer;
 pub use simulate::{Fleet, SimulateOptions, simulate};
 pub use world::{
     Account, AccountKind, Credential, Hide, Kind, PersonView, Quirks, Recipe, Scope, Uses, World,

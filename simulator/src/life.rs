@@ -6,8 +6,8 @@ use tokio::task::JoinHandle;
 
 use super::{
     clock::DAY,
+    database::Database,
     rng::Rng,
-    server::Database,
     world::{Kind, Scope, World},
 };
 
@@ -92,7 +92,7 @@ impl Life {
             71..=78 => {
                 world.add_key(
                     id,
-                    Scope::Unrestricted,
+                    Scope::usual(world.version),
                     now,
                     Some(now + (1 + rng.below(90)) * DAY),
                 );

@@ -28,7 +28,7 @@ fn xml_ids(world: &World, model: Model, id: u32) -> Vec<String> {
         .collect()
 }
 
-impl View<'_> {
+impl<'w> View<'w> {
     /// One XML id of each record, whether or not a rule hides it; empty where there is none.
     pub(super) fn external_ids(&self, model: Model, ids: &[u32]) -> Result<Value, Fail> {
         self.check_read(model)?;
@@ -42,12 +42,10 @@ impl View<'_> {
     /// Who made the records, and their XML ids. Records that do not exist are left out.
     pub(super) fn metadata(&self, model: Model, ids: &[u32]) -> Result<Value, Fail> {
         self.check_read(model)?;
-        let rows: Vec<Row<'_>> = ids.iter().filter_map(|id| self.row(model, *id)).collect();
-        if rows.iter().any(|row| !self.sees(row)) {
-            return Err(self.rule_refusal(model));
-        }
+        let rows: Vec<Row<'w>> = ids.iter().filter_map(|id| self.row(model, *id)).collect();
+        self.refuse(model, rows.iter().filter(|row| !self.sees(row)))?;
         let date = clock::format(self.world.now());
-        let describe = |row: &Row<'_>| {
+        let describe = |row: &Row<'w>| {
             let names = xml_ids(self.world, model, row.id());
             let mut data = json!({
                 "id": row.id(),

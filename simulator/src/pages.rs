@@ -71,7 +71,11 @@ pub(super) fn answer(shared: &Shared, request: &Request) -> Reply {
         "/web/webclient/version_info" => Reply::json(
             200,
             version,
-            &jsonrpc::enclose(version, &rpc_id(), Ok(Some(jsonrpc::version_info(version)))),
+            &jsonrpc::enclose(
+                version,
+                &rpc_id(),
+                Ok(Some(jsonrpc::version_info(version, shared.options.saas))),
+            ),
         ),
         "/web/database/list" => {
             let list = if shared.options.list_databases {

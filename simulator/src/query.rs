@@ -150,13 +150,31 @@ impl<'w> View<'w> {
             Row::User(person) => !self.may_read_user(person, stored),
             row => !self.sees(row),
         };
-        if rows.iter().any(refused) {
-            return Err(self.rule_refusal(model));
-        }
+        self.refuse(model, rows.iter().filter(|row| refused(row)))?;
         if only_ids {
             return Ok(ids.iter().map(|id| json!({"id": id})).collect());
         }
         Ok(self.read(&rows, fields, load))
+    }
+
+    /// The error of rows that a rule hides, where there are any.
+    pub(super) fn refuse<'r>(
+        &self,
+        model: Model,
+        hidden: impl Iterator<Item = &'r Row<'w>>,
+    ) -> Result<(), Fail>
+    where
+        'w: 'r,
+    {
+        let names: Vec<String> = hidden
+            .take(6)
+            .map(|row| format!("{} (id={})", self.display(row), row.id()))
+            .collect();
+        if names.is_empty() {
+            Ok(())
+        } else {
+            Err(self.rule_refusal(model, &names.join(", ")))
+        }
     }
 
     /// `fields_get`: leaves out what it does not know.

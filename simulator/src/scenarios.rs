@@ -8,7 +8,8 @@ use super::{
     clock::{Clock, Time},
     fault::Fault,
     life::{Life, Pace},
-    server::{ServerOptions, SimServer},
+    options::ServerOptions,
+    server::SimServer,
     world::{AccountKind, Credential, Recipe, Uses, World},
 };
 

@@ -6,7 +6,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt, io,
-    net::{Ipv4Addr, SocketAddr},
+    net::SocketAddr,
     sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
     time::Duration,
 };
@@ -22,84 +22,21 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     conn::{Door, Hangup},
-    fault::{Fault, Faults, Hooks, LogEntry, Logins, RequestLog},
+    database::Database,
+    fault::{Fault, Faults, RequestLog},
     http::{Outcome, Reply, Request, respond},
     json2, jsonrpc,
-    methods::Sins,
+    options::{Endpoint, ServerOptions},
     pages,
     rng::Rng,
     world::World,
 };
-
-/// What can be asked of a server, and can be blocked as a reverse proxy does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Endpoint {
-    /// `/xmlrpc/...`
-    Xmlrpc,
-    /// `/jsonrpc`
-    Jsonrpc,
-    /// `/json/2/...`
-    Json2,
-    /// `/web/database/manager`
-    DatabaseManager,
-    /// `/web/database/list`
-    DatabaseList,
-    /// `/web/health`
-    Health,
-    /// `/web/version`, `/json/version`, `/web/webclient/version_info`
-    Version,
-}
-
-/// How a server runs.
-#[derive(Debug, Clone)]
-pub struct ServerOptions {
-    /// 14 to 20.
-    pub version: u8,
-    /// Where to listen; port 0 takes a free one.
-    pub listen: SocketAddr,
-    /// Odoo closes each connection; a reverse proxy in front keeps them.
-    pub keep_alive: bool,
-    /// How long each answer takes, from and to.
-    pub latency: Option<(Duration, Duration)>,
-    /// Odoo's `list_db`: databases may be listed and managed.
-    pub list_databases: bool,
-    /// How many requests the logs keep whole, for each database; counts are always kept.
-    pub keep_requests: usize,
-    /// Seeds the latencies.
-    pub seed: u64,
-}
-
-impl ServerOptions {
-    /// A quick server of a version on a free port of 127.0.0.1.
-    pub fn new(version: u8) -> Self {
-        Self {
-            version,
-            listen: (Ipv4Addr::LOCALHOST, 0).into(),
-            keep_alive: false,
-            latency: None,
-            list_databases: true,
-            keep_requests: 1_000,
-            seed: 0,
-        }
-    }
-}
 
 /// A running server; it stops when it is dropped.
 pub struct SimServer {
     address: SocketAddr,
     shared: Arc<Shared>,
     task: JoinHandle<()>,
-}
-
-/// A database of a server.
-pub struct Database {
-    /// Its name.
-    pub name: String,
-    world: RwLock<World>,
-    pub(super) faults: Faults,
-    hooks: Hooks,
-    pub(super) logins: Logins,
-    log: RequestLog,
 }
 
 pub(super) struct Shared {
@@ -160,15 +97,10 @@ impl SimServer {
     }
 
     /// Adds or replaces a database. The world should be of the server's version.
-    pub fn add_database(&self, name: &str, world: World) -> Arc<Database> {
-        let database = Arc::new(Database {
-            name: name.into(),
-            world: RwLock::new(world),
-            faults: Faults::default(),
-            hooks: Hooks::default(),
-            logins: Logins::default(),
-            log: RequestLog::keeping(self.shared.options.keep_requests),
-        });
+    pub fn add_database(&self, name: &str, mut world: World) -> Arc<Database> {
+        world.saas = self.shared.options.saas;
+        let log = RequestLog::keeping(self.shared.options.keep_requests);
+        let database = Arc::new(Database::new(name, world, log));
         write(&self.shared.databases).insert(name.into(), database.clone());
         database
     }
@@ -243,86 +175,6 @@ impl fmt::Debug for SimServer {
     }
 }
 
-impl Database {
-    /// The world, to read the truth from. Drop it before awaiting anything.
-    pub fn world(&self) -> RwLockReadGuard<'_, World> {
-        read(&self.world)
-    }
-
-    /// The world, to change it. Drop it before awaiting anything.
-    pub fn world_mut(&self) -> RwLockWriteGuard<'_, World> {
-        write(&self.world)
-    }
-
-    /// Every call of this database goes wrong from now on.
-    pub fn fail(&self, fault: Fault) {
-        self.faults.set(fault);
-    }
-
-    /// Calls of a model and method (`None`: any) go wrong, the given number of times (`None`: until healed).
-    pub fn fail_when(
-        &self,
-        model: Option<&str>,
-        method: Option<&str>,
-        times: Option<u32>,
-        fault: Fault,
-    ) {
-        self.faults.add(model, method, times, fault);
-    }
-
-    /// Changes the world before the `nth` request from now (1: the next). Requests are calls of models and `authenticate`.
-    pub fn before(&self, nth: u32, change: impl FnOnce(&mut World) + Send + 'static) {
-        self.hooks.add(None, None, nth, Box::new(change));
-    }
-
-    /// As [`Database::before`], counting only calls of a model and method (`None`: any).
-    pub fn before_call(
-        &self,
-        model: Option<&str>,
-        method: Option<&str>,
-        nth: u32,
-        change: impl FnOnce(&mut World) + Send + 'static,
-    ) {
-        self.hooks.add(model, method, nth, Box::new(change));
-    }
-
-    /// How many changes of [`Database::before`] and [`Database::before_call`] still wait.
-    pub fn waiting_changes(&self) -> usize {
-        self.hooks.waiting()
-    }
-
-    /// Drops the changes that still wait.
-    pub fn drop_waiting_changes(&self) {
-        self.hooks.clear();
-    }
-
-    /// A request arrives: it is noted, and the changes that wait for it are made.
-    pub(super) fn arrive(&self, entry: LogEntry, sins: Sins) {
-        let due = self.hooks.due(&entry.model, &entry.method);
-        self.log.note(entry, sins);
-        if !due.is_empty() {
-            let mut world = self.world_mut();
-            due.into_iter().for_each(|change| change(&mut world));
-        }
-    }
-
-    /// Ends the faults.
-    pub fn heal(&self) {
-        self.faults.clear();
-    }
-
-    /// What was asked of this database.
-    pub fn log(&self) -> &RequestLog {
-        &self.log
-    }
-}
-
-impl fmt::Debug for Database {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Database({})", self.name)
-    }
-}
-
 impl Shared {
     pub(super) fn database(&self, name: &str) -> Option<Arc<Database>> {
         read(&self.databases).get(name).cloned()
@@ -336,6 +188,13 @@ impl Shared {
         } else {
             None
         }
+    }
+
+    /// Do the routes of the module `rpc` exist, for a request to this database?
+    pub(super) fn has_rpc(&self, database: Option<&Database>) -> bool {
+        self.options.version <= 18
+            || self.options.server_wide_rpc
+            || database.is_some_and(|database| database.world().installed("rpc"))
     }
 
     fn blocks(&self, path: &str) -> bool {
@@ -438,16 +297,24 @@ async fn act(shared: &Shared, request: Request, hangup: &Hangup) -> Reply {
 fn answer(shared: &Shared, request: &Request) -> Outcome {
     let version = shared.options.version;
     match request.path.as_str() {
+        path if (path == "/jsonrpc" || path.starts_with("/xmlrpc"))
+            && !shared.has_rpc(shared.single().as_deref()) =>
+        {
+            pages::html(version, 404, "Not Found", NO_ROUTE).into()
+        }
         "/jsonrpc" => jsonrpc::answer(shared, request),
         path if path.starts_with("/json/2") && version >= 19 => json2::answer(shared, request),
         _ => pages::answer(shared, request).into(),
     }
 }
 
+/// The page of a route that is not there.
+pub(super) const NO_ROUTE: &str = "The requested URL was not found on the server. If you entered the URL manually please check your spelling and try again.";
+
 pub(super) fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
     lock.read().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+pub(super) fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
     lock.write().unwrap_or_else(PoisonError::into_inner)
 }

@@ -13,9 +13,10 @@ use super::{
     clock::Clock,
     fault::Fault,
     life::{Life, Pace},
+    options::ServerOptions,
     rng::{Rng, hex},
     scenarios::DemoTarget,
-    server::{ServerOptions, SimServer},
+    server::SimServer,
     world::{AccountKind, Recipe, World},
 };
 
@@ -104,7 +105,6 @@ impl Fleet {
             let number = servers.len();
             let version = versions[number % versions.len()];
             let server = SimServer::start(ServerOptions {
-                version,
                 listen: (
                     address(options.listen, number),
                     options
@@ -116,9 +116,9 @@ impl Fleet {
                     .into(),
                 keep_alive: true,
                 latency: Some(options.latency),
-                list_databases: true,
                 keep_requests: 0,
                 seed: rng.next(),
+                ..ServerOptions::new(version)
             })
             .await?;
             for _ in 0..options

@@ -12,7 +12,7 @@ use super::{
     fields::{self, Field, Model},
     records::{self, Row, Val},
     wanted::Wanted,
-    world::{ACTIVE, EMPTY_SECRET, Kind, Person, TOTP},
+    world::{ACTIVE, EMPTY_SECRET, GroupSet, Kind, Person, TOTP},
 };
 
 pub(super) fn leaf<'w>(
@@ -90,16 +90,15 @@ fn user_leaf<'w>(
         }
         // Up to 14 the field cannot be searched, and the term is ignored.
         "totp_enabled" if !field.searchable => Box::new(|_| true),
-        "totp_enabled" if world.quirks.totp_domain_broken => user(has_secret, true),
         "totp_enabled" => {
             let wanted = match value {
                 Value::Array(list) => list.contains(&Value::Bool(true)),
                 other => *other == Value::Bool(true),
             };
-            let view = view.clone();
             let wanted = wanted == matches!(operator, "=" | "in");
+            let view = view.clone();
             let holds = move |person: &Person| has_secret(person) && view.sees_totp(person.id);
-            user(holds, wanted)
+            user(holds, wanted || world.quirks.totp_domain_broken)
         }
         "totp_secret" if world.version <= 14 => {
             user(has_secret, truth == Some(false) && operator == "!=")
@@ -145,25 +144,24 @@ fn user_leaf<'w>(
                 return Ok(None);
             }
             let wanted = id_list(value);
-            let explicit = field.name == "group_ids";
-            let sets: Vec<bool> = world
-                .groups
-                .sets
-                .iter()
-                .map(|set| {
-                    wanted.iter().any(|id| {
-                        if explicit {
-                            set.explicit.contains(id)
-                        } else {
-                            set.all.contains(id)
-                        }
-                    })
-                })
-                .collect();
-            user(
-                move |person| sets[usize::from(person.set)],
-                matches!(operator, "in" | "="),
-            )
+            let positive = matches!(operator, "in" | "=");
+            let groups = &world.groups;
+            let sets: Vec<bool> = if field.name == "all_group_ids" {
+                // A search through the visible groups that a user is put into: `not in` finds each user with another one.
+                let implying: HashSet<u32> =
+                    wanted.iter().flat_map(|id| groups.implying(*id)).collect();
+                let visible = |id: &u32| !world.hidden_groups.contains(id);
+                let through = |id: &u32| visible(id) && implying.contains(id) == positive;
+                let sets = groups.sets.iter();
+                sets.map(|set| set.explicit.iter().any(through)).collect()
+            } else {
+                let explicit = field.name == "group_ids";
+                let own = |set: &'w GroupSet| if explicit { &set.explicit } else { &set.all };
+                let sets = groups.sets.iter();
+                sets.map(|set| wanted.iter().any(|id| own(set).contains(id)) == positive)
+                    .collect()
+            };
+            user(move |person| sets[usize::from(person.set)], true)
         }
         "id" if matches!(operator, "in" | "not in") && value.is_array() => {
             let ids: HashSet<u64> = value

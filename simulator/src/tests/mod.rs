@@ -4,6 +4,8 @@ mod domains;
 mod faults;
 mod fleet;
 mod happy;
+mod hidden;
+mod known;
 mod replay;
 mod traps;
 

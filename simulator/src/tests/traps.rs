@@ -642,7 +642,6 @@ async fn keyset_pages_and_offsets_cover_a_search_exactly() {
 #[tokio::test]
 async fn hidden_totp_reads_false_of_others() {
     let stage = Stage::with(&Recipe::new(20, 3)).await;
-    stage.database.world_mut().quirks.totp_hidden = true;
     let read = |who: Account| {
         let stage = &stage;
         async move {
@@ -667,8 +666,20 @@ async fn hidden_totp_reads_false_of_others() {
     // 20 has no `db` service.
     assert_eq!(
         stage.service("db", "list", json!([])).await["error"]["data"]["name"],
-        "builtins.KeyError"
+        "builtins.ValueError"
     );
+    // A search hides them as well: oneself, or nobody.
+    let with = json!([["totp_enabled", "=", true]]);
+    assert_eq!(stage.count(&stage.least, with.clone()).await, Ok(0));
+    assert!(
+        stage
+            .count(&stage.manager, with)
+            .await
+            .is_ok_and(|it| it > 0)
+    );
+    let everybody = count_users(&stage, |_| true);
+    let without = json!([["totp_enabled", "=", false]]);
+    assert_eq!(stage.count(&stage.least, without).await, Ok(everybody));
 }
 
 #[tokio::test]

@@ -26,7 +26,7 @@ pub struct Account {
     pub uid: u32,
     /// Login.
     pub login: String,
-    /// The secret of an unrestricted key without a date up to 18, with a year or ninety days left later.
+    /// The secret of a key that opens RPC, unrestricted up to 19, without a date up to 18, with a year or ninety days left later.
     pub api_key: String,
     /// Its password.
     pub password: String,
@@ -54,7 +54,7 @@ impl World {
         }
         let days = if kind == AccountKind::Full { 365 } else { 90 };
         let expires = Some(now + days * DAY).filter(|_| self.version >= 18);
-        let api_key = self.add_secret_key(uid, Scope::Unrestricted, now, expires);
+        let api_key = self.add_secret_key(uid, Scope::usual(self.version), now, expires);
         let password = format!("pw-{uid}-{login}");
         self.set_password(uid, &password);
         Account {

@@ -66,37 +66,6 @@ impl Recipe {
     }
 }
 
-/// Modules of a usual installation, and the version in which they begin.
-const USUAL: &[(&str, u8)] = &[
-    ("base", 14),
-    ("web", 14),
-    ("mail", 14),
-    ("auth_signup", 14),
-    ("auth_totp", 14),
-    ("auth_totp_portal", 14),
-    ("auth_totp_mail", 15),
-    ("auth_passkey", 18),
-    ("auth_passkey_portal", 19),
-    ("rpc", 19),
-    ("account", 14),
-    ("hr", 14),
-    ("sales_team", 14),
-    ("purchase", 14),
-    ("stock", 14),
-];
-
-/// Modules that are there to be installed.
-const AVAILABLE: &[(&str, u8, u8)] = &[
-    ("auth_totp_mail_enforce", 15, 18),
-    ("auth_ldap", 14, 99),
-    ("auth_oauth", 14, 99),
-    ("auth_password_policy", 14, 99),
-    ("auth_timeout", 19, 99),
-    ("website", 14, 99),
-    ("project", 14, 99),
-    ("mrp", 14, 99),
-];
-
 impl World {
     /// A world from a recipe.
     pub fn build(recipe: &Recipe, clock: Clock) -> Self {
@@ -104,12 +73,8 @@ impl World {
         let mut rng = Rng::new(recipe.seed ^ 0x0D00);
         let mut world = Self {
             version,
-            quirks: Quirks {
-                totp_domain_broken: version == 19,
-                totp_hidden: version >= 20,
-                totp_unsearchable: false,
-                modules_open: version >= 17,
-            },
+            saas: None,
+            quirks: Quirks::of(version),
             seed: recipe.seed,
             host: recipe.host.clone(),
             people: Vec::new(),
@@ -125,7 +90,7 @@ impl World {
             next_passkey: 1,
             secrets: HashMap::new(),
             passwords: HashMap::new(),
-            modules: modules(recipe),
+            modules: modules::of(recipe),
             parameters: BTreeMap::new(),
             companies: Vec::new(),
             hidden: HashMap::new(),
@@ -374,52 +339,13 @@ impl World {
                 0 => Scope::Rpc,
                 1 => Scope::Other("odoo.plugin.outlook"),
                 2 => Scope::Other("odoo.plugin.gmail"),
-                _ => Scope::Unrestricted,
+                // What is left of the time before an upgrade to 20.
+                3 => Scope::Unrestricted,
+                _ => Scope::usual(self.version),
             };
             let created = now.saturating_sub(rng.below(700) * DAY + rng.below(DAY) + 60);
             let expires = rng.chance(0.7).then(|| now + rng.below(120) * DAY + 3_600);
             self.add_key(owner, scope, created, expires);
         }
     }
-}
-
-fn modules(recipe: &Recipe) -> Vec<Module> {
-    let version = recipe.version;
-    let mut names: Vec<(String, bool)> = USUAL
-        .iter()
-        .filter(|(_, first)| version >= *first)
-        .map(|(name, _)| ((*name).into(), !recipe.without.contains(name)))
-        .collect();
-    names.extend(
-        AVAILABLE
-            .iter()
-            .filter(|(_, first, last)| (*first..=*last).contains(&version))
-            .map(|(name, ..)| ((*name).into(), false)),
-    );
-    let mut wanted = recipe.modules.clone();
-    if recipe.websites > 0 {
-        wanted.push("website");
-    }
-    if recipe.oauth > 0.0 {
-        wanted.push("auth_oauth");
-    }
-    if recipe.policy.is_some() && version < 19 {
-        wanted.push("auth_totp_mail_enforce");
-    }
-    for name in wanted {
-        match names.iter_mut().find(|(it, _)| it == name) {
-            Some(found) => found.1 = true,
-            None => names.push((name.into(), true)),
-        }
-    }
-    names.sort();
-    names
-        .into_iter()
-        .zip(1..)
-        .map(|((name, installed), id)| Module {
-            id,
-            name,
-            installed,
-        })
-        .collect()
 }

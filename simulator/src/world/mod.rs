@@ -5,9 +5,12 @@
 mod account;
 mod build;
 mod changes;
+mod credentials;
 mod group_table;
 mod groups;
+mod modules;
 mod person;
+mod quirks;
 mod situations;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -16,9 +19,11 @@ pub use account::{Account, AccountKind};
 pub use build::Recipe;
 pub(super) use group_table::AUDITOR;
 pub(super) use groups::{Group, GroupSet, Groups};
+pub(super) use modules::Module;
 use person::CUSTOMER;
 pub use person::PersonView;
 pub(super) use person::{ACTIVE, EMPTY_SECRET, OAUTH, Person, ROOT, SAML, TOTP, WELL_KNOWN};
+pub use quirks::Quirks;
 pub use situations::Hide;
 pub(super) use situations::{Company, Provider};
 
@@ -43,7 +48,7 @@ pub enum Kind {
 /// A key's scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Scope {
-    /// `false`: opens everything. What the user interface makes.
+    /// `false`: opens everything, from late 19 on nothing. What the user interface makes up to 19.
     Unrestricted,
     /// `rpc`.
     Rpc,
@@ -52,6 +57,15 @@ pub enum Scope {
 }
 
 impl Scope {
+    /// The scope of a key that the user interface of a version makes.
+    pub(super) fn usual(version: u8) -> Self {
+        if version >= 20 {
+            Self::Rpc
+        } else {
+            Self::Unrestricted
+        }
+    }
+
     pub(super) fn text(self) -> Option<&'static str> {
         match self {
             Self::Unrestricted => None,
@@ -83,24 +97,12 @@ impl Credential {
     }
 }
 
-/// Departures of one build or database from its version's usual behaviour.
-#[derive(Debug, Clone, Copy)]
-pub struct Quirks {
-    /// 19.0: any domain on `totp_enabled`, `= False` too, gives the people who have it.
-    pub totp_domain_broken: bool,
-    /// Late 19, and 20 always: `totp_enabled` is hidden of everybody but oneself without `base.group_erp_manager`, from reading and from
-    /// searching.
-    pub totp_hidden: bool,
-    /// Early builds of 15 and 16: `totp_enabled` cannot be searched, and a term on it is ignored. 14 never can.
-    pub totp_unsearchable: bool,
-    /// Some installed application lets internal users read the list of modules.
-    pub modules_open: bool,
-}
-
 /// One database.
 #[derive(Debug, Clone)]
 pub struct World {
     pub(super) version: u8,
+    /// Of the server: the minor number of a release of Odoo Online.
+    pub(super) saas: Option<u8>,
     pub(super) clock: Clock,
     /// What this build or database does differently.
     pub quirks: Quirks,
@@ -149,23 +151,6 @@ pub struct Uses {
     pub keys: BTreeMap<u32, Time>,
     /// By the id of a user.
     pub passwords: BTreeMap<u32, Time>,
-}
-
-/// The module that obeys the e-mail code policy.
-pub(super) fn policy_module(version: u8) -> &'static str {
-    if version >= 19 {
-        "auth_totp_mail"
-    } else {
-        "auth_totp_mail_enforce"
-    }
-}
-
-/// A module and whether it is installed.
-#[derive(Debug, Clone)]
-pub(super) struct Module {
-    pub(super) id: u32,
-    pub(super) name: String,
-    pub(super) installed: bool,
 }
 
 /// A row of `ir.config_parameter`; its key is the map's.
@@ -260,7 +245,16 @@ impl World {
     /// The e-mail code policy in force: the parameter, where the module that obeys it is installed.
     pub fn policy_in_force(&self) -> Option<&str> {
         self.param("auth_totp.policy")
-            .filter(|_| self.installed(policy_module(self.version)))
+            .filter(|_| self.installed(self.policy_module()))
+    }
+
+    /// The module that obeys the e-mail code policy.
+    pub(super) fn policy_module(&self) -> &'static str {
+        if self.quirks.policy_in_mail {
+            "auth_totp_mail"
+        } else {
+            "auth_totp_mail_enforce"
+        }
     }
 
     pub(super) fn person(&self, id: u32) -> Option<&Person> {
@@ -320,8 +314,11 @@ impl World {
     pub(super) fn key_of(&self, secret: &str) -> Option<&Credential> {
         let id = self.secrets.get(secret)?;
         let key = self.keys.iter().find(|key| key.id == *id)?;
-        let opens =
-            matches!(key.scope, Scope::Unrestricted | Scope::Rpc) && !key.expired(self.now());
+        let opens = match key.scope {
+            Scope::Unrestricted => !self.quirks.null_scope_refused,
+            Scope::Rpc => true,
+            Scope::Other(_) => false,
+        } && !key.expired(self.now());
         let owner = self.person(key.owner)?;
         (opens && owner.has(ACTIVE)).then_some(key)
     }

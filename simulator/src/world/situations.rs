@@ -3,7 +3,8 @@
 
 use super::{super::clock::Time, person::EMPTY_SECRET, *};
 
-/// What hides a user from every account but the superuser. Several may hide the same user.
+/// What hides a user from every account. Record rules do not hide from the superuser, so not from the companion module. Several may hide
+/// the same user.
 ///
 /// A question sees a hidden user where Odoo asks without the rules: `exists`, domains on the users of a group, and (unless the contact is
 /// hidden) domains on `user_ids` of `res.partner`.
@@ -20,7 +21,7 @@ pub enum Hide {
     ContactGroupRule = 8,
     /// The contact is of the type Private, which `base.group_private_addresses` alone sees. Up to 16; later it hides nothing.
     PrivateContact = 16,
-    /// A module overrides `_search` of `res.users`: `read` by id still answers.
+    /// A module overrides `_search` of `res.users`: `read` by id still answers, and the superuser finds the user no more than others.
     SearchOverride = 32,
 }
 

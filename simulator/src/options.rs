@@ -1,0 +1,71 @@
+//! How a simulated server runs, and what of it a proxy can block.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+
+/// What can be asked of a server, and can be blocked as a reverse proxy does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Endpoint {
+    /// `/xmlrpc/...`
+    Xmlrpc,
+    /// `/jsonrpc`
+    Jsonrpc,
+    /// `/json/2/...`
+    Json2,
+    /// `/web/database/manager`
+    DatabaseManager,
+    /// `/web/database/list`
+    DatabaseList,
+    /// `/web/health`
+    Health,
+    /// `/web/version`, `/json/version`, `/web/webclient/version_info`
+    Version,
+}
+
+/// How a server runs.
+#[derive(Debug, Clone)]
+pub struct ServerOptions {
+    /// 14 to 20.
+    pub version: u8,
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Odoo closes each connection; a reverse proxy in front keeps them.
+    pub keep_alive: bool,
+    /// How long each answer takes, from and to.
+    pub latency: Option<(Duration, Duration)>,
+    /// Odoo's `list_db`: databases may be listed and managed.
+    pub list_databases: bool,
+    /// How many requests the logs keep whole, for each database; counts are always kept.
+    pub keep_requests: usize,
+    /// Seeds the latencies.
+    pub seed: u64,
+    /// The minor number of a release of Odoo Online: with version 18 and `Some(2)`, the server says `saas~18.2`.
+    pub saas: Option<u8>,
+    /// A proxy drops `X-Odoo-Database`: JSON-2 answers from [`ServerOptions::default_database`], or from the only database.
+    pub drops_database_header: bool,
+    /// The database of a request that names none, as `dbfilter` leaves it; `None`: the only one.
+    pub default_database: Option<String>,
+    /// From 19 on: `rpc` is among the server-wide modules, so `/json/2`, `/jsonrpc` and `/xmlrpc` answer for a database without that module.
+    pub server_wide_rpc: bool,
+}
+
+impl ServerOptions {
+    /// A quick server of a version on a free port of 127.0.0.1.
+    pub fn new(version: u8) -> Self {
+        Self {
+            version,
+            listen: (Ipv4Addr::LOCALHOST, 0).into(),
+            keep_alive: false,
+            latency: None,
+            list_databases: true,
+            keep_requests: 1_000,
+            seed: 0,
+            saas: None,
+            drops_database_header: false,
+            default_database: None,
+            server_wide_rpc: true,
+        }
+    }
+}
