@@ -1,7 +1,8 @@
 """When each API key, and each bare password over RPC, was last used.
 
-Noting a use must neither fail nor delay the request that it is about. So it is done in a cursor of its own which waits for no lock, at
-most once an hour for each key and process, by one thread of a database at a time; what could not be written is kept and written with a later use.
+Recording a use must neither fail nor delay the request that it is about. So it happens in a cursor of its own that waits for no lock, at
+most once an hour for each key and process, by one thread of a database at a time. A use that could not be written is kept and written with
+a later one.
 """
 
 import logging

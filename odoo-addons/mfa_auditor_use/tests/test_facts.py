@@ -3,6 +3,7 @@
 import json
 from unittest.mock import patch
 
+from odoo.addons.mfa_auditor_use.models import mfa_auditor
 from odoo.exceptions import AccessError, UserError
 from odoo.tests import tagged
 
@@ -104,6 +105,21 @@ class TestFacts(AuditorCase):
             self.assertFalse({empty.id, archived.id, archived_empty.id} & set(facts["totp"]))
             self.assertIn(archived.id, facts["archived_holders"])
             self.assertFalse({empty.id, enrolled.id, archived_empty.id} & set(facts["archived_holders"]))
+
+    def test_of_many_enrolled_users_those_who_matter_are_read_each_time(self):
+        administrator, other = self.user("mfa-administrator", "base.group_system"), self.user("mfa-other", "base.group_user")
+        late = self.user("mfa-late", "base.group_user")
+        with patch.object(mfa_auditor, "READ_ALL", 0), patch.dict(mfa_auditor._read, clear=True):
+            for user in (administrator, other):
+                self.secret(user, "JBSWY3DPEHPK3PXP")
+            self.assertLessEqual({administrator.id, other.id}, set(self.ask()["totp"]))
+            for user in (administrator, other, late):
+                self.secret(user, "")
+            totp = set(self.ask()["totp"])
+            self.assertFalse({administrator.id, late.id} & totp, "in a role, and found for the first time")
+            self.assertIn(other.id, totp)
+            with patch.object(mfa_auditor.time, "monotonic", return_value=mfa_auditor.time.monotonic() + mfa_auditor.READ_AGAIN):
+                self.assertNotIn(other.id, self.ask()["totp"])
 
     def test_links_to_a_disabled_provider_are_no_sso(self):
         if "auth.oauth.provider" not in self.env:
@@ -247,8 +263,9 @@ class TestFacts(AuditorCase):
         self.account.write({self.groups_field: [(3, self.group.id)]})
         company = self.env["res.company"].create({"name": "MFA outside the group"})
         self.assertNotIn(company, self.account.company_ids)
-        if "ir.model.access" in self.env:
+        if "ir.access" not in self.env:
             self.env["ir.model.access"].search([("group_id", "=", self.group.id)]).unlink()
+            self.env["ir.rule"].search([("groups", "in", self.group.ids)]).unlink()
         self.group.unlink()
         self.assertTrue(self.env["res.company"].create({"name": "MFA without group"}))
         self.env["ir.model.data"].search([("module", "=", "__mfa_auditor__")]).unlink()
