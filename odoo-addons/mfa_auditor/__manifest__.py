@@ -1,6 +1,6 @@
 {
     "name": "MFA auditor",
-    "version": "1.0.0",
+    "version": "2.0.0",
     "summary": "An account that sees who has a second factor, and can change nothing",
     "description": "A group with read access to all API keys and trusted devices, and the key of odoo-mfa-exporter's account in one click.",
     "author": "odoo-mfa-exporter",
@@ -9,9 +9,7 @@
     "depends": ["auth_totp"],
     "data": [
         "security/groups.xml",
-        "security/ir.model.access.csv",
-        "security/access_17.xml",
-        "security/rules.xml",
+        "security/grants.xml",
         "data/create_key.xml",
     ],
 }

@@ -1,6 +1,6 @@
 {
     "name": "MFA auditor: passkeys",
-    "version": "1.0.0",
+    "version": "2.0.0",
     "summary": "The MFA auditor sees who has a passkey",
     "description": "Read access to all passkeys for the group of the module MFA auditor, whenever passkeys are installed.",
     "author": "odoo-mfa-exporter",
@@ -8,5 +8,5 @@
     "license": "Other OSI approved licence",
     "depends": ["mfa_auditor", "auth_passkey"],
     "auto_install": ["mfa_auditor", "auth_passkey"],
-    "data": ["security/ir.model.access.csv", "security/rules.xml"],
+    "data": ["security/grants.xml"],
 }

@@ -1,15 +1,26 @@
-"""Everything that one poll of odoo-mfa-exporter must know, in one call.
+"""All facts that one poll of odoo-mfa-exporter needs, in one call.
 
 The questions are those that the exporter otherwise asks one by one, asked as superuser and in one transaction. So both ways give the same
-numbers, and the caller must be somebody who could have asked them.
+numbers, and the module answers only users who may ask them.
 """
+
+import time
 
 from odoo import api, models, release
 from odoo.exceptions import AccessError, UserError
 
-FORMAT = 1
-PSEUDO_USERS = ("base.user_root", "base.default_user", "base.public_user", "base.template_portal_user_id")
+FORMAT = 2
+# The accounts that stand for no user. Odoo keeps all of them archived, and not every version has each.
+ROOT = "base.user_root"
+WELL_KNOWN = ("base.default_user", "base.public_user", "base.template_portal_user_id")
+USER_TYPES = ("base.group_user", "base.group_portal", "base.group_public")
 INSTALLED = ("installed", "to upgrade", "to remove")
+
+# How many enrolled users are all read at each poll, and seconds until one of more is read again: Odoo needs a statement for each.
+READ_ALL = 3000
+READ_AGAIN = 3600
+# When to read enrolled users again, by database and whether they are active.
+_read = {}
 
 
 class MfaAuditor(models.AbstractModel):
@@ -19,17 +30,18 @@ class MfaAuditor(models.AbstractModel):
     @api.model
     @getattr(api, "readonly", lambda method: method)
     def read_facts(self, question):
-        """Answers a poll. Of everybody it tells ids and counts; no name, no login, no key.
+        """Returns the facts of a poll: ids and counts of users, and rows of keys and devices. No name, no login, no key.
 
         The question:
 
-        - `format`: 1;
+        - `format`: 2;
         - `roles`: XML ids of groups by the name of a role; `exemptions`: a list of `{"login": x}`, `{"like": x}` or `{"group": x}`;
-        - `recent_since`, `awake_since`: accounts made, and logins, after these dates;
-        - `modules`: the modules of which to tell whether they are installed;
-        - `parts`: which of `keys`, `devices`, `roles`, `logins` and `sso` to tell.
+        - `recent_since`, `awake_since`: users created, and logins, after these dates;
+        - `modules`: the modules to report as installed or not;
+        - `parts`: which of `keys`, `devices`, `roles`, `logins` and `sso` to include.
 
-        Rows and dates are as `search_read` gives them, and lists of values in the place of objects.
+        Rows and dates are as `search_read` gives them, and lists of values in place of objects. If the account is not allowed in all
+        active companies, the answer ends with `companies`.
         """
         user = self.env.user
         if not user.has_group("base.group_user") or not (
@@ -38,43 +50,46 @@ class MfaAuditor(models.AbstractModel):
             raise AccessError("mfa.auditor answers internal users in the group 'MFA auditor'")
         if question.get("format") != FORMAT:
             raise UserError(f"this version of the module mfa_auditor_use answers questions of format {FORMAT}")
-        all_companies = self.env["res.company"].sudo().search_count([])
+        companies = self.env["res.company"].sudo().with_context(active_test=True).search([])
+        allowed = companies & user.sudo().with_context(active_test=False).company_ids
         facts = {
             "format": FORMAT,
             "version": release.version,
             "version_info": list(release.version_info),
             "uid": user.id,
-            "companies": [len(user.company_ids), all_companies],
+            "companies": [len(allowed), len(companies)],
         }
-        # People of other companies are hidden from such an account, and stay so.
-        if len(user.company_ids) < all_companies:
+        if allowed != companies:
             return facts
         return {**facts, **self.sudo()._facts(question)}
 
     def _facts(self, question):
         users = self.env["res.users"].with_context(active_test=False)
-        pseudo = [user.id for user in (self.env.ref(xml_id, raise_if_not_found=False) for xml_id in PSEUDO_USERS) if user]
-        if "website_id" in users._fields:
-            pseudo += [row["user_id"][0] for row in self.env["website"].search_read([], ["user_id"])]
-        people = [("id", "not in", pseudo)]
-        active = people + [("active", "=", True)]
-        # Up to 18 implied groups are written down as members; from 19 on only explicit ones are.
+        self._prove_complete(users)
+        # Up to 18 implied groups are stored as memberships; from 19 on only explicit ones are.
         implied = "all_group_ids" in users._fields
         group_field = "group_ids" if implied else "groups_id"
 
-        def ids(*leaves):
-            return users.search(active + list(leaves), order="id").ids
+        asked = {xml_id for groups in question["roles"].values() for xml_id in groups}
+        asked.update(exemption["group"] for exemption in question["exemptions"] if "group" in exemption)
+        groups_by_name = self._find("res.groups", {*asked, *USER_TYPES})
 
         def members_of(*xml_ids):
-            found = [group for group in (self.env.ref(xml_id, raise_if_not_found=False) for xml_id in xml_ids) if group]
-            groups = self.env["res.groups"].union(*(group for group in found if group._name == "res.groups"))
-            return (groups | groups.all_implied_by_ids if implied else groups).ids
+            groups = self.env["res.groups"].browse({groups_by_name[xml_id] for xml_id in xml_ids if xml_id in groups_by_name})
+            return sorted((groups | groups.all_implied_by_ids if implied else groups).ids)
 
         def in_groups(*xml_ids):
             return (group_field, "in", members_of(*xml_ids))
 
-        def holders(field):
-            return ids((field, "!=", False)) if field in users._fields else []
+        nobody, well_known_active = self._nobody(users, in_groups("base.group_user", "base.group_portal"))
+        people = [("id", "not in", nobody)]
+        active = people + [("active", "=", True)]
+
+        def ids(*leaves):
+            return users.search(active + list(leaves), order="id").ids
+
+        def holders(field, domain):
+            return users.search(domain + [(field, "!=", False)], order="id").ids if field in users._fields else []
 
         def matching(exemption):
             [(kind, value)] = exemption.items()
@@ -82,22 +97,27 @@ class MfaAuditor(models.AbstractModel):
                 return ids(in_groups(value))
             return ids(("login", {"login": "=", "like": "=like"}[kind], value))
 
+        def with_totp(is_active):
+            return self._with_totp(users, people + [("active", "=", is_active)], is_active, in_groups(*asked))
+
         parts = question["parts"]
+        archived = people + [("active", "=", False)]
         facts = {
             "people": self._people(users, people, in_groups, members_of("base.group_public"), group_field),
             "portal_groups": {
                 "portal": members_of("base.group_portal"),
                 "internal": members_of("base.group_user"),
-                "nobody": pseudo,
+                "nobody": nobody,
             },
-            "totp": ids(("totp_enabled", "=", True)),
-            "passkey": holders("auth_passkey_key_ids"),
+            "well_known_active": well_known_active,
+            "totp": with_totp(True),
+            "passkey": holders("auth_passkey_key_ids", active),
+            "archived_holders": sorted({*with_totp(False), *holders("auth_passkey_key_ids", archived)}),
             "recent": ids(("create_date", ">", question["recent_since"])),
             "exemptions": [matching(exemption) for exemption in question["exemptions"]],
-            "modules": self.env["ir.module.module"]
-            .search([("name", "in", question["modules"]), ("state", "in", INSTALLED)])
-            .mapped("name"),
-            "policy": self.env["ir.config_parameter"].get_param("auth_totp.policy") or None,
+            "missing_groups": self._mistaken(asked.difference(groups_by_name)),
+            "modules": self._installed(question["modules"]),
+            "policy": self._parameter("auth_totp.policy") or None,
             "trusted_networks": self._trusted_networks(),
             "clear_text_keys": self._clear_text_keys(),
             "administrators_spared": self._administrators_spared(),
@@ -105,7 +125,8 @@ class MfaAuditor(models.AbstractModel):
         if "roles" in parts:
             facts["roles"] = {role: ids(in_groups(*groups)) for role, groups in question["roles"].items()}
         if "sso" in parts:
-            facts.update(oauth=holders("oauth_uid"), saml=holders("saml_ids"))
+            linked = [("oauth_uid", "!=", ""), ("oauth_provider_id.enabled", "=", True)] if "oauth_uid" in users._fields else []
+            facts.update(oauth=holders("oauth_uid", active + linked), saml=holders("saml_ids", active))
         if "logins" in parts:
             since = question["awake_since"]
             lately = ids(("login_date", ">", since))
@@ -113,12 +134,79 @@ class MfaAuditor(models.AbstractModel):
         owners = set()
         for part, table in (("keys", "res_users_apikeys"), ("devices", "auth_totp_device")):
             if part in parts:
-                facts[part] = self._rows(table, pseudo)
+                facts[part] = self._rows(table, nobody)
                 owners.update(row[1] for row in facts[part])
         if "keys" in parts:
             facts["use"] = self._use(ids)
         facts["archived_owners"] = users.search([("id", "in", list(owners)), ("active", "=", False)], order="id").ids
         return facts
+
+    def _prove_complete(self, users):
+        """Raises if the superuser does not find every row of the table: then a module filters searches, and no number is right."""
+        self.env.cr.execute("SELECT count(*) FROM res_users")
+        [rows] = self.env.cr.fetchone()
+        found = users.search_count([])
+        if found != rows:
+            raise AccessError(f"a module of this Odoo hides users even from the superuser: {found} of {rows} are found")
+
+    def _find(self, model, xml_ids):
+        """Returns the ids of the model's records, archived ones included, by those of the XML ids that they have.
+
+        Not by `env.ref`: it can remember a record that the XML id named before.
+        """
+        names = [xml_id.partition(".") for xml_id in xml_ids]
+        domain = [("model", "=", model), ("module", "in", [name[0] for name in names]), ("name", "in", [name[2] for name in names])]
+        rows = self.env["ir.model.data"].search_read(domain, ["module", "name", "res_id"])
+        existing = set(self.env[model].browse([row["res_id"] for row in rows]).exists().ids)
+        found = {f"{row['module']}.{row['name']}": row["res_id"] for row in rows if row["res_id"] in existing}
+        return {xml_id: found[xml_id] for xml_id in xml_ids if xml_id in found}
+
+    def _nobody(self, users, may_enter):
+        """Returns the ids of the accounts that stand for no user, and of those that should, but can act as one.
+
+        The well-known accounts stand for no user while they are archived; the account of a website's visitors also must not be an internal
+        or a portal user (`may_enter`), since each visitor has its rights.
+        """
+        root = set(self._find("res.users", [ROOT]).values())
+        well_known = set(self._find("res.users", WELL_KNOWN).values())
+        visitors = set()
+        if "website" in self.env:
+            visitors.update(self.env["website"].search([]).mapped("user_id").ids)
+        acting = set(users.search([("id", "in", list(well_known | visitors)), ("active", "=", True)]).ids)
+        acting.update(users.search([("id", "in", list(visitors)), may_enter]).ids)
+        return sorted(root | (well_known | visitors) - acting), sorted(acting - root)
+
+    def _with_totp(self, users, domain, is_active, privileged):
+        """Returns the ids of the users who have TOTP. An empty secret is found by the search, and is no factor, so the field is read.
+
+        Members of the groups in the question (`privileged`) and users found for the first time are read at each poll; of many others each
+        is read again after an hour.
+        """
+        if not users._fields["totp_enabled"].search:
+            return users.search(domain, order="id").filtered("totp_enabled").ids
+        found = users.search(domain + [("totp_enabled", "=", True)], order="id")
+        now, key = time.monotonic(), (self.env.cr.dbname, is_active)
+        known = _read.get(key, {}) if len(found) > READ_ALL else {}
+        always = set(users.search([("id", "in", found.ids), privileged]).ids) if known else ()
+        due = found.filtered(lambda user: user.id in always or known.get(user.id, 0) <= now)
+        empty = set((due - due.filtered("totp_enabled")).ids)
+        fresh = set(due.ids)
+        _read[key] = {id: now + READ_AGAIN if id in fresh else known[id] for id in found.ids if id not in empty}
+        return list(_read[key])
+
+    def _mistaken(self, missing):
+        """Returns those of the missing XML ids whose module is installed: a typing error, or a deleted group."""
+        installed = self._installed({xml_id.partition(".")[0] for xml_id in missing})
+        return sorted(xml_id for xml_id in missing if xml_id.partition(".")[0] in installed)
+
+    def _installed(self, names):
+        modules = self.env["ir.module.module"].search([("name", "in", list(names)), ("state", "in", INSTALLED)])
+        return modules.mapped("name")
+
+    def _parameter(self, key):
+        """Returns a system parameter. Odoo 20 has `get_str` in place of `get_param`."""
+        parameters = self.env["ir.config_parameter"]
+        return getattr(parameters, "get_str" if hasattr(parameters, "get_str") else "get_param")(key)
 
     def _people(self, users, people, in_groups, public, group_field):
         """Of internal people and of the few who are neither internal nor portal people the ids, of the rest the number."""
@@ -149,17 +237,17 @@ class MfaAuditor(models.AbstractModel):
             ],
         }
 
-    def _rows(self, table, pseudo):
-        """API keys or trusted devices: id, owner, scope, made, expires.
+    def _rows(self, table, nobody):
+        """Returns API keys or trusted devices: id, owner, scope, created, expires. No column with a secret is read.
 
-        The columns that hold what opens something are not among those that are read.
+        A key without a scope has `False`, which up to 19 opens everything; an empty scope is a scope, and opens nothing.
         """
         expires = "expiration_date" if "expiration_date" in self.env["res.users.apikeys"]._fields else "NULL::timestamp"
         self.env.cr.execute(
-            f"SELECT id, user_id, scope, create_date, {expires} FROM {table} WHERE user_id != ALL(%s) ORDER BY id", [pseudo]
+            f"SELECT id, user_id, scope, create_date, {expires} FROM {table} WHERE user_id != ALL(%s) ORDER BY id", [nobody]
         )
         return [
-            (key, user, scope or False, self._date(created), self._date(expires))
+            (key, user, False if scope is None else scope, self._date(created), self._date(expires))
             for key, user, scope, created, expires in self.env.cr.fetchall()
         ]
 
@@ -196,4 +284,4 @@ class MfaAuditor(models.AbstractModel):
         field = "restrict_impersonate_admin_settings"
         if field not in self.env["res.config.settings"]._fields:
             return None
-        return bool(self.env["ir.config_parameter"].get_param(f"impersonate_login.{field}"))
+        return self._parameter(f"impersonate_login.{field}") not in (False, "", "False")

@@ -1,7 +1,8 @@
 """When each API key, and each bare password over RPC, was last used.
 
-Noting a use must neither fail nor delay the request that it is about. So it is done in a cursor of its own which waits for no lock, at
-most once an hour for each key and process, by one thread at a time; what could not be written is kept and written with a later use.
+Recording a use must neither fail nor delay the request that it is about. So it happens in a cursor of its own that waits for no lock, at
+most once an hour for each key and process, by one thread of a database at a time. A use that could not be written is kept and written with
+a later one.
 """
 
 import logging
@@ -28,7 +29,8 @@ _KEY = re.compile(r"[0-9a-f]{40}")
 _INDEX_SIZE = 8
 
 _salt = os.urandom(16)
-_lock = threading.Lock()
+# One lock a database: while one is slow, the uses of the others are written.
+_locks = {}
 # Whether it is a key and when to write it again, by database and a digest of account and secret.
 _seen = {}
 # When it was used, by what identifies it; by database.
@@ -108,12 +110,13 @@ def _note(registry, uid, secret, scope, is_key):
         use = (uid, secret[:_INDEX_SIZE], scope) if is_key else (uid, None, None)
         if len(pending) < REMEMBERED:
             pending[use] = datetime.now(timezone.utc).replace(tzinfo=None)
-    # Whoever finds it locked leaves its use to the thread that writes, which looks again when it is done.
-    while pending and now >= _paused.get(database, 0) and _lock.acquire(blocking=False):
+    # A thread that finds the lock taken leaves its use to the thread that writes, which checks again when it is done.
+    lock = _locks.setdefault(database, threading.Lock())
+    while pending and now >= _paused.get(database, 0) and lock.acquire(blocking=False):
         try:
             _write(registry, pending)
         finally:
-            _lock.release()
+            lock.release()
 
 
 def _write(registry, pending):

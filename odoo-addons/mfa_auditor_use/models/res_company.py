@@ -6,11 +6,13 @@ class ResCompany(models.Model):
 
     @api.model_create_multi
     def create(self, vals_list):
-        """An auditor who was allowed in all companies stays so: otherwise the people of a new one would be hidden."""
-        before = self.sudo().search_count([])
+        """Allows the polling account in new companies if it was allowed in all others: otherwise Odoo would hide their users from it.
+
+        The polling account is the one that 'Create the exporter's key' made and marked. Other members of the group are left alone.
+        """
         companies = super().create(vals_list)
-        group = self.env.ref("mfa_auditor.group_mfa_auditor").sudo()
-        for user in group["user_ids" if "user_ids" in group._fields else "users"]:
-            if len(user.company_ids - companies) >= before:
-                user.write({"company_ids": [(4, company.id) for company in companies]})
+        account = self.sudo().env.ref("__mfa_auditor__.account", raise_if_not_found=False)
+        active = self.sudo().with_context(active_test=True).search([])
+        if account and account.has_group("mfa_auditor.group_mfa_auditor") and active <= companies | account.company_ids:
+            account.write({"company_ids": [(4, company.id) for company in companies]})
         return companies

@@ -9,15 +9,15 @@ from .mfa_auditor_use import note
 class ResUsers(models.Model):
     _inherit = "res.users"
 
-    mfa_auditor_facts_1 = fields.Boolean(
-        "Answers read_facts of format 1",
+    mfa_auditor_facts_2 = fields.Boolean(
+        "Answers read_facts of format 2",
         compute="_compute_mfa_auditor_facts",
         groups="mfa_auditor.group_mfa_auditor,base.group_system",
         help="By this field an account that may call read_facts of mfa.auditor knows that it is there.",
     )
 
     def _compute_mfa_auditor_facts(self):
-        self.mfa_auditor_facts_1 = True
+        self.mfa_auditor_facts_2 = True
 
     def _check_credentials(self, credential, env):
         """Up to 17 the credential is the password itself; it may be an API key when nobody sits in front of it."""

@@ -12,8 +12,15 @@ def generate(user, scope="rpc", model="res.users.apikeys"):
     return keys._generate(*arguments)
 
 
+def parameter(env, key, *value):
+    """Sets a system parameter, or returns it. Odoo 20 renamed both methods."""
+    parameters = env["ir.config_parameter"]
+    kind = "str" if hasattr(parameters, "get_str") else "param"
+    return getattr(parameters, f"{'set' if value else 'get'}_{kind}")(key, *value)
+
+
 class AuditorCase(TransactionCase):
-    """With the account that the action makes, and somebody with a key and a trusted device."""
+    """With the account that the action creates, and a user with a key and a trusted device."""
 
     @classmethod
     def setUpClass(cls):

@@ -1,12 +1,13 @@
 """What is noted of the use of keys and passwords, over HTTP as others use them."""
 
+import threading
 from unittest.mock import patch
 
 from odoo import release
 from odoo.addons.mfa_auditor_use.models import mfa_auditor_use as use
 from odoo.tests import HttpCase, new_test_user, tagged
 
-from .common import generate
+from .common import generate, parameter
 
 PASSWORD = "mfa-use: a password"
 
@@ -21,8 +22,8 @@ class TestUse(HttpCase):
         super().setUp()
         self.forget()
         self.addCleanup(self.forget)
-        # Where it closes RPC to bare passwords.
-        self.env["ir.config_parameter"].set_param("auth_totp.policy", False)
+        # From 19 on it closes RPC to bare passwords.
+        parameter(self.env, "auth_totp.policy", False)
         self.person = new_test_user(self.env, "mfa-use", "base.group_user", password=PASSWORD)
         self.key = generate(self.person)
         self.warm(self.key)
@@ -132,6 +133,15 @@ class TestUse(HttpCase):
         self.call(self.key)
         self.assertEqual(len(self.noted()), 2)
         self.assertFalse(any(use._pending.values()))
+
+    def test_only_a_write_to_the_same_database_is_waited_for(self):
+        other, own = (use._locks.setdefault(name, threading.Lock()) for name in ("mfa-other", self.registry.db_name))
+        with own:
+            use.note(self.registry, self.person.id, self.key)
+        self.assertEqual(self.noted(), [], "another thread writes to this database")
+        with other:
+            use.note(self.registry, self.person.id, PASSWORD)
+        self.assertEqual([key for key, _when in self.noted()], [self.key_id, None])
 
     def test_no_timeout_is_left_behind(self):
         self.call(self.key)
