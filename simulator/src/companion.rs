@@ -155,7 +155,7 @@ fn fill(facts: &mut Map<String, Value>, world: &World, question: &Value) {
         .filter(|module| world.installed(module))
         .collect();
     put("modules", json!(installed));
-    put("policy", json!(world.param("auth_totp.policy")));
+    put("policy", json!(world.policy_in_force()));
     let networks = world.installed("auth_totp_ip_check").then(|| {
         let everybody = world
             .networks
@@ -189,6 +189,20 @@ fn fill(facts: &mut Map<String, Value>, world: &World, question: &Value) {
             .map(|(role, groups)| (role, members(groups)))
             .collect();
         put("roles", json!(roles));
+        let groups: Vec<&str> = question["roles"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .flat_map(|(_, groups)| groups.as_array().into_iter().flatten())
+            .filter_map(Value::as_str)
+            .collect();
+        let known = world.well_known_active();
+        let privileged = world
+            .users()
+            .filter(|it| known.contains(&it.id()))
+            .filter(|it| groups.iter().any(|group| it.in_group(group)));
+        let privileged: Vec<u32> = privileged.map(|it| it.id()).collect();
+        put("well_known_privileged", json!(privileged));
     }
     if wants("sso") {
         put("oauth", json!(active(&|it| it.oauth())));

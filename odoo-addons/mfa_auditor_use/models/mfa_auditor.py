@@ -11,8 +11,8 @@ from odoo.exceptions import AccessError, UserError
 
 FORMAT = 2
 # The accounts that stand for no user. Odoo keeps all of them archived, and not every version has each.
-ROOT = "base.user_root"
-WELL_KNOWN = ("base.default_user", "base.public_user", "base.template_portal_user_id")
+WELL_KNOWN = ("base.user_root", "base.default_user", "base.template_portal_user_id")
+PUBLIC_USER = "base.public_user"
 USER_TYPES = ("base.group_user", "base.group_portal", "base.group_public")
 INSTALLED = ("installed", "to upgrade", "to remove")
 
@@ -117,13 +117,15 @@ class MfaAuditor(models.AbstractModel):
             "exemptions": [matching(exemption) for exemption in question["exemptions"]],
             "missing_groups": self._mistaken(asked.difference(groups_by_name)),
             "modules": self._installed(question["modules"]),
-            "policy": self._parameter("auth_totp.policy") or None,
+            "policy": self._policy(),
             "trusted_networks": self._trusted_networks(),
             "clear_text_keys": self._clear_text_keys(),
             "administrators_spared": self._administrators_spared(),
         }
         if "roles" in parts:
             facts["roles"] = {role: ids(in_groups(*groups)) for role, groups in question["roles"].items()}
+            of_roles = in_groups(*(xml_id for groups in question["roles"].values() for xml_id in groups))
+            facts["well_known_privileged"] = users.search([("id", "in", well_known_active), of_roles], order="id").ids
         if "sso" in parts:
             linked = [("oauth_uid", "!=", ""), ("oauth_provider_id.enabled", "=", True)] if "oauth_uid" in users._fields else []
             facts.update(oauth=holders("oauth_uid", active + linked), saml=holders("saml_ids", active))
@@ -164,17 +166,16 @@ class MfaAuditor(models.AbstractModel):
     def _nobody(self, users, may_enter):
         """Returns the ids of the accounts that stand for no user, and of those that should, but can act as one.
 
-        The well-known accounts stand for no user while they are archived; the account of a website's visitors also must not be an internal
-        or a portal user (`may_enter`), since each visitor has its rights.
+        The well-known accounts stand for no user while they are archived; the public user and the account of a website's visitors also must
+        not be internal or portal users (`may_enter`), since each visitor has their rights.
         """
-        root = set(self._find("res.users", [ROOT]).values())
         well_known = set(self._find("res.users", WELL_KNOWN).values())
-        visitors = set()
+        visitors = set(self._find("res.users", [PUBLIC_USER]).values())
         if "website" in self.env:
             visitors.update(self.env["website"].search([]).mapped("user_id").ids)
         acting = set(users.search([("id", "in", list(well_known | visitors)), ("active", "=", True)]).ids)
         acting.update(users.search([("id", "in", list(visitors)), may_enter]).ids)
-        return sorted(root | (well_known | visitors) - acting), sorted(acting - root)
+        return sorted((well_known | visitors) - acting), sorted(acting)
 
     def _with_totp(self, users, domain, is_active, privileged):
         """Returns the ids of the users who have TOTP. An empty secret is found by the search, and is no factor, so the field is read.
@@ -202,6 +203,12 @@ class MfaAuditor(models.AbstractModel):
     def _installed(self, names):
         modules = self.env["ir.module.module"].search([("name", "in", list(names)), ("state", "in", INSTALLED)])
         return modules.mapped("name")
+
+    def _policy(self):
+        """Returns the e-mail code policy in force. The parameter survives its module, the setting does not."""
+        if "auth_totp_policy" not in self.env["res.config.settings"]._fields:
+            return None
+        return self._parameter("auth_totp.policy") or None
 
     def _parameter(self, key):
         """Returns a system parameter. Odoo 20 has `get_str` in place of `get_param`."""

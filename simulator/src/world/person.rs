@@ -84,7 +84,7 @@ impl<'w> PersonView<'w> {
     pub fn active(&self) -> bool {
         self.person.has(ACTIVE)
     }
-    /// Not a person: `__system__`; while archived, `default`, `public` and `portaltemplate`; and a website's public user that is archived
+    /// Not a person: while archived, `__system__`, `default` and `portaltemplate`; and a public user, of a website too, that is archived
     /// and neither internal nor a portal user.
     pub fn pseudo(&self) -> bool {
         self.world.is_pseudo(&self.person)

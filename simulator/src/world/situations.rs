@@ -226,28 +226,27 @@ impl World {
 
     /// Is this user the public user of a website?
     pub(crate) fn serves_website(&self, id: u32) -> bool {
-        self.installed("website") && self.websites.iter().any(|website| website.user == id)
+        let serves = self.websites.iter().any(|website| website.user == id);
+        (self.installed("website") && serves) || self.user_id("base.public_user") == Some(id)
     }
 
-    /// `__system__`; and, only while they are archived, the well-known accounts, and a website's public user that is neither internal nor
-    /// a portal user.
+    /// Only while they are archived: `__system__`, the well-known accounts, and, if visitors act as it, an account that is neither internal
+    /// nor a portal user.
     pub(crate) fn is_pseudo(&self, person: &Person) -> bool {
-        if person.has(ROOT) {
-            return true;
-        }
         if person.has(ACTIVE) {
             return false;
         }
         if self.serves_website(person.id) {
             return !matches!(self.set(person).kind, Kind::Internal | Kind::Portal);
         }
-        person.has(WELL_KNOWN)
+        person.has(ROOT) || person.has(WELL_KNOWN)
     }
 
-    /// Ids of the well-known accounts and websites' public users that are users, `__system__` left out.
+    /// Ids of the well-known accounts and websites' public users that are users.
     pub fn well_known_active(&self) -> Vec<u32> {
         let known = self.people.iter().filter(|person| {
-            (person.has(WELL_KNOWN) || self.serves_website(person.id)) && !self.is_pseudo(person)
+            let is_known = person.has(ROOT) || person.has(WELL_KNOWN);
+            (is_known || self.serves_website(person.id)) && !self.is_pseudo(person)
         });
         known.map(|person| person.id).collect()
     }

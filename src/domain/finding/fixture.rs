@@ -67,7 +67,6 @@ pub(crate) fn device(owner: u32) -> Device {
 }
 
 pub(crate) fn exempt(login: &str, reason: ExemptReason) -> Exemption {
-    user_type: None,
     Exemption {
         user_type: None,
         matcher: Matcher::Login(login.to_owned()),
