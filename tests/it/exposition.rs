@@ -154,6 +154,12 @@ async fn a_target_that_is_up_in_openmetrics() {
     odoo_mfa_grace_users{target="erp",team="finance",user_type="internal"} 8
     odoo_mfa_grace_users{target="erp",team="finance",user_type="portal"} 9
     odoo_mfa_grace_users{target="erp",team="finance",user_type="none"} 1
+    # HELP odoo_mfa_well_known_accounts_active Accounts that Odoo or a website uses for no user, and that can act as one.
+    # TYPE odoo_mfa_well_known_accounts_active gauge
+    odoo_mfa_well_known_accounts_active{target="erp",team="finance"} 0
+    # HELP odoo_mfa_well_known_accounts_privileged Accounts in a role that Odoo or a website uses for no user, and that can act as one.
+    # TYPE odoo_mfa_well_known_accounts_privileged gauge
+    odoo_mfa_well_known_accounts_privileged{target="erp",team="finance"} 0
     # HELP odoo_mfa_exempt_users Active people whom the configuration exempts.
     # TYPE odoo_mfa_exempt_users gauge
     odoo_mfa_exempt_users{target="erp",team="finance",user_type="internal",reason="kiosk"} 1
@@ -471,6 +477,8 @@ async fn what_is_not_completely_known_is_absent_and_says_so() {
     odoo_mfa_grace_users{target="erp",team="finance",user_type="internal"} 8
     odoo_mfa_grace_users{target="erp",team="finance",user_type="portal"} 9
     odoo_mfa_grace_users{target="erp",team="finance",user_type="none"} 1
+    odoo_mfa_well_known_accounts_active{target="erp",team="finance"} 0
+    odoo_mfa_well_known_accounts_privileged{target="erp",team="finance"} 0
     odoo_mfa_exempt_users{target="erp",team="finance",user_type="internal",reason="kiosk"} 1
     odoo_mfa_exempt_users{target="erp",team="finance",user_type="internal",reason="service"} 2
     odoo_mfa_exempt_users{target="erp",team="finance",user_type="internal",reason="other"} 3

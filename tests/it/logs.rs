@@ -48,7 +48,7 @@ async fn a_failure_is_logged_when_it_begins_changes_and_ends() {
     let proxy = FaultProxy::start(stage.server.address()).await;
     let mut target = stage.target("erp");
     target["url"] = json!(proxy.url());
-    let defaults = json!({"interval": "500ms", "timeout": "400ms"});
+    let defaults = json!({"interval": "2s", "timeout": "1900ms"});
     stage.configure(&json!({"defaults": defaults, "targets": [target]}));
     proxy.set(Fault::Reset);
     let daemon = Running::start(&mut stage.daemon());
@@ -96,7 +96,7 @@ async fn a_failure_is_logged_when_it_begins_changes_and_ends() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_level_changes_while_it_runs() {
     let stage = Stage::new(&["erp"]).await;
-    let defaults = json!({"interval": "500ms", "timeout": "400ms"});
+    let defaults = json!({"interval": "2s", "timeout": "1900ms"});
     stage.configure(&json!({"defaults": defaults, "targets": [stage.target("erp")]}));
     let daemon = Running::start(&mut stage.daemon());
     let address = daemon.address().await;

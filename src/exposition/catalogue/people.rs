@@ -107,13 +107,13 @@ pub const SECTION: Section = Section {
         .posture(|posture, samples| samples.add_per_type(posture, posture.grace)),
         Family::gauge(
             "odoo_mfa_well_known_accounts_active",
-            "Accounts that Odoo or a website uses for nobody, and that can act as somebody.",
+            "Accounts that Odoo or a website uses for no user, and that can act as one.",
         )
         .notes("The public user, the portal template, the default user and the websites' users: not archived, or with the rights of internal or portal users.")
         .posture(|posture, samples| samples.add(&[], posture.well_known_active)),
         Family::gauge(
             "odoo_mfa_well_known_accounts_privileged",
-            "Of those, accounts in a role.",
+            "Accounts in a role that Odoo or a website uses for no user, and that can act as one.",
         )
         .posture(|posture, samples| {
             if let Some(count) = posture.well_known_privileged {
