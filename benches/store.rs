@@ -120,7 +120,7 @@ impl World {
             baseline,
             answers: Answers {
                 people: to.people.iter().map(person).collect(),
-                archived_holders: IdSet::new(),
+                archived_holders: Some(IdSet::new()),
                 to,
             },
             posture: Arc::new(posture),

@@ -34,6 +34,15 @@ pub(super) fn answer(shared: &Shared, request: &Request) -> Reply {
             .and_then(|body| body.get("id").cloned())
             .unwrap_or(Value::Null)
     };
+    if let Some((strings, service)) = xmlrpc_service(path) {
+        return if get {
+            let text = "The method is not allowed for the requested URL.";
+            html(version, 405, "Method Not Allowed", text)
+        } else {
+            let body = String::from_utf8_lossy(&request.body);
+            xmlrpc(shared, strings, service, &body)
+        };
+    }
     match path {
         "/web/version" | "/json/version" if version >= 19 => {
             if get {
@@ -99,17 +108,6 @@ pub(super) fn answer(shared: &Shared, request: &Request) -> Reply {
                     "<!DOCTYPE html>\n<html><head><title>Odoo</title></head><body><div>{note}</div></body></html>\n"
                 ),
             )
-        }
-        "/xmlrpc/common" | "/xmlrpc/2/common" | "/xmlrpc/2/object" | "/xmlrpc/object" if get => {
-            html(
-                version,
-                405,
-                "Method Not Allowed",
-                "The method is not allowed for the requested URL.",
-            )
-        }
-        "/xmlrpc/common" | "/xmlrpc/2/common" | "/xmlrpc/2/object" | "/xmlrpc/object" => {
-            xmlrpc(version, &String::from_utf8_lossy(&request.body))
         }
         "/" => {
             let mut reply = html(
@@ -292,8 +290,19 @@ fn needs_no_database(request: &Request) -> bool {
     params["service"] == "common" && matches!(params["method"].as_str(), Some("version" | "about"))
 }
 
-/// XML-RPC answers its version; anything else is refused.
-fn xmlrpc(version: u8, body: &str) -> Reply {
+/// The service of a path of XML-RPC, and whether its fault codes are strings, as only `/xmlrpc` has them.
+fn xmlrpc_service(path: &str) -> Option<(bool, &str)> {
+    let service = path.strip_prefix("/xmlrpc/")?;
+    let (strings, service) = match service.strip_prefix("2/") {
+        Some(service) => (false, service),
+        None => (true, service),
+    };
+    matches!(service, "common" | "object" | "db").then_some((strings, service))
+}
+
+/// XML-RPC answers its version and the list of databases; anything else is refused.
+fn xmlrpc(shared: &Shared, strings: bool, service: &str, body: &str) -> Reply {
+    let version = shared.options.version;
     let method = body
         .split_once("<methodName>")
         .and_then(|(_, rest)| rest.split_once("</methodName>"))
@@ -306,29 +315,51 @@ fn xmlrpc(version: u8, body: &str) -> Reply {
     } else {
         "<?xml version='1.0'?>"
     };
-    let inner = if method == "version" {
-        let list = format!(
-            "<array><data>\n<value><int>{version}</int></value>\n<value><int>0</int></value>\n<value><int>0</int></value>\n<value><string>final</string></value>\n<value><int>0</int></value>\n<value><string></string></value>\n</data></array>"
-        );
-        let members = [
-            member("server_version", &format!("<string>{version}.0</string>")),
-            member("server_version_info", &list),
-            member("server_serie", &format!("<string>{version}.0</string>")),
-            member("protocol_version", "<int>1</int>"),
-        ];
-        format!(
-            "<params>\n<param>\n<value><struct>\n{}</struct></value>\n</param>\n</params>\n",
-            members.concat()
-        )
-    } else {
-        let members = [
-            member("faultCode", "<int>3</int>"),
-            member("faultString", "<string>Access Denied</string>"),
-        ];
+    let params =
+        |value: String| format!("<params>\n<param>\n<value>{value}</value>\n</param>\n</params>\n");
+    let fault = |name: &str, code: u8, text: &str| {
+        let code = if strings {
+            format!("<string>{name}</string>")
+        } else {
+            format!("<int>{code}</int>")
+        };
+        let text = format!("<string>{text}</string>");
+        let members = [member("faultCode", &code), member("faultString", &text)];
         format!(
             "<fault>\n<value><struct>\n{}</struct></value>\n</fault>\n",
             members.concat()
         )
+    };
+    let inner = match (service, method) {
+        ("common", "version") => {
+            let list = format!(
+                "<array><data>\n<value><int>{version}</int></value>\n<value><int>0</int></value>\n<value><int>0</int></value>\n<value><string>final</string></value>\n<value><int>0</int></value>\n<value><string></string></value>\n</data></array>"
+            );
+            let members = [
+                member("server_version", &format!("<string>{version}.0</string>")),
+                member("server_version_info", &list),
+                member("server_serie", &format!("<string>{version}.0</string>")),
+                member("protocol_version", "<int>1</int>"),
+            ];
+            params(format!("<struct>\n{}</struct>", members.concat()))
+        }
+        ("db", _) if version >= 20 => {
+            let text = "Invalid service name: db";
+            fault(
+                text,
+                1,
+                &format!("Traceback (most recent call last):\nValueError: {text}\n"),
+            )
+        }
+        ("db", "list") if shared.options.list_databases => {
+            let databases = read(&shared.databases);
+            let names: Vec<String> = databases
+                .keys()
+                .map(|name| format!("<value><string>{name}</string></value>\n"))
+                .collect();
+            params(format!("<array><data>\n{}</data></array>", names.concat()))
+        }
+        _ => fault("AccessDenied", 3, "Access Denied"),
     };
     Reply {
         status: 200,

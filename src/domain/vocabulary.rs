@@ -143,7 +143,7 @@ vocabulary! {
 vocabulary! {
     /// What Odoo may answer without credentials.
     Endpoint {
-        /// `/xmlrpc/2/common`
+        /// The services `common`, `object` and `db` below `/xmlrpc` and `/xmlrpc/2`.
         Xmlrpc = "xmlrpc",
         /// `/jsonrpc`
         Jsonrpc = "jsonrpc",
@@ -151,7 +151,7 @@ vocabulary! {
         Json2 = "json2",
         /// `/web/database/manager`
         DatabaseManager = "database_manager",
-        /// `/web/database/list`
+        /// `/web/database/list`, and the service `db` of XML-RPC and JSON-RPC.
         DatabaseList = "database_list",
     }
 }

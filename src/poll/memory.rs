@@ -47,7 +47,8 @@ impl Remembered {
             return Ok(None);
         };
         let questions = questions(previous.as_deref(), &baseline);
-        let answers = odoo::plan::answers(transport, session, questions, logins).await?;
+        let answers =
+            odoo::plan::answers(transport, session, &polled.facts, questions, logins).await?;
         Ok(Some(Comparable { baseline, answers }))
     }
 

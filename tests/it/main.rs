@@ -24,6 +24,7 @@ mod refusals;
 mod reload;
 mod served;
 mod stack;
+mod surface;
 mod systemd;
 mod web;
 mod web_config;

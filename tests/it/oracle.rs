@@ -8,9 +8,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use odoo_mfa_exporter::config::{Config, ProcessEnv};
-use odoo_mfa_exporter::domain::PolicyScope;
 use odoo_mfa_exporter::domain::posture::Posture;
-use odoo_mfa_exporter::odoo::plan::Parts;
+use odoo_mfa_exporter::domain::transition::{
+    Baseline, ChangeKind, Found, Origin, Step, advance, questions,
+};
+use odoo_mfa_exporter::domain::{Facts, PolicyScope};
+use odoo_mfa_exporter::odoo::plan::{self, Parts};
 use odoo_mfa_exporter::odoo::{Clients, Error, Session, Transport};
 use odoo_mfa_exporter::poll;
 use odoo_simulator::{
@@ -146,6 +149,186 @@ async fn modules_around_the_second_factor_tell_what_the_account_may_read() {
     }
 }
 
+/// What somebody is, to whoever knows everything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Status {
+    kind: Kind,
+    active: bool,
+    holds: bool,
+}
+
+/// Everybody there is, archived people too.
+fn everybody(world: &World) -> BTreeMap<u32, Status> {
+    let status = |it: PersonView<'_>| Status {
+        kind: it.kind(),
+        active: it.active(),
+        holds: it.totp() || it.passkeys() > 0,
+    };
+    world.people().map(|it| (it.id(), status(it))).collect()
+}
+
+/// Who enrolled and who lost their factor between two moments, with their type then.
+fn truly_changed(
+    before: &BTreeMap<u32, Status>,
+    now: &BTreeMap<u32, Status>,
+) -> BTreeSet<(u32, &'static str, String)> {
+    let changed = now
+        .iter()
+        .filter(|(_, it)| it.active)
+        .filter_map(|(id, it)| {
+            let before = before.get(id);
+            let had = before.is_some_and(|it| it.holds);
+            let stayed = before.is_some_and(|it| it.active);
+            let kind = match (had, it.holds) {
+                (false, true) => "mfa_enrolled",
+                (true, false) if stayed => "mfa_disabled",
+                _ => return None,
+            };
+            Some((*id, kind, format!("{:?}", it.kind).to_lowercase()))
+        });
+    changed.collect()
+}
+
+/// Lives at random, with polls that fail in between: each poll that succeeds finds what happened since the last one that did.
+#[tokio::test]
+async fn transitions_are_what_happened_between_two_polls_that_succeeded() {
+    const ROUNDS: u32 = 25;
+    let clients = Clients::default();
+    let mut found_in_all = BTreeSet::new();
+    for version in 14..=19 {
+        for seed in [1_u32, 5] {
+            let (server, database) = stage(version, seed.into(), AccountKind::Full).await;
+            let mut client = Client::new(&clients, &server, &database, "");
+            let mut dice = Dice(u64::from(version) * 1_000 + u64::from(seed));
+            let mut baseline: Option<Baseline> = None;
+            let mut then = BTreeMap::new();
+            let companies = database.world_mut().add_company("Branch");
+            let auditor = {
+                let world = database.world();
+                let auditor = world.people().find(|it| it.login() == "auditor");
+                auditor.expect("the polling account").id()
+            };
+            let all: Vec<u8> = (1..=companies).collect();
+            for round in 0..ROUNDS {
+                let tag = format!("Odoo {version}, seed {seed}, round {round}");
+                for _ in 0..dice.below(8) {
+                    let mut world = database.world_mut();
+                    happen(&mut world, &mut dice, auditor);
+                }
+                // A proof that fails: the account lost a company, and would see fewer people.
+                let fails = dice.below(4) == 0;
+                let allowed: &[u8] = if fails { &[] } else { &all };
+                database.world_mut().set_companies(auditor, 1, allowed);
+                let polled = client.poll(Parts::ALL).await;
+                if fails {
+                    assert!(polled.is_err(), "{tag}");
+                    continue;
+                }
+                let facts = polled.expect("the poll succeeds").facts;
+                let now = everybody(&database.world());
+                let step = client.step(baseline.as_ref(), &facts).await;
+                match step.found {
+                    Found::First => assert!(baseline.is_none(), "{tag}"),
+                    Found::Changes(changes) => {
+                        let found: BTreeSet<_> = changes
+                            .iter()
+                            .filter(|it| {
+                                matches!(it.kind, ChangeKind::MfaEnrolled | ChangeKind::MfaDisabled)
+                            })
+                            .map(|it| {
+                                let user_type = it.user_type.expect("somebody active").as_str();
+                                (it.person, it.kind.as_str(), user_type.to_owned())
+                            })
+                            .collect();
+                        assert_eq!(found, truly_changed(&then, &now), "{tag}");
+                        found_in_all.extend(found.into_iter().map(|it| (version, it.1, it.2)));
+                    }
+                    Found::Break(found) => panic!("{tag}: {found}"),
+                }
+                baseline = Some(step.baseline);
+                then = now;
+            }
+        }
+    }
+    // The lives are worth something: each transition happens to each of the two types, in each version.
+    for version in 14..=19 {
+        for kind in ["mfa_enrolled", "mfa_disabled"] {
+            for user_type in ["internal", "portal"] {
+                let it = (version, kind, user_type.to_owned());
+                assert!(found_in_all.contains(&it), "{it:?} never happens");
+            }
+        }
+    }
+}
+
+/// Something happens to somebody, active or archived.
+fn happen(world: &mut World, dice: &mut Dice, auditor: u32) {
+    let people: Vec<(u32, Status)> = everybody(world)
+        .into_iter()
+        .filter(|(id, _)| *id != auditor)
+        .collect();
+    // Half of the time somebody who was archived, or holds a factor: that is where transitions are.
+    let telling: Vec<_> = people
+        .iter()
+        .filter(|(_, it)| !it.active || it.holds)
+        .collect();
+    let somebody = dice.below(u32::try_from(people.len()).expect("few"));
+    let (id, status) = match dice.below(2) {
+        0 if !telling.is_empty() => **dice.one_of(&telling),
+        _ => people[somebody as usize],
+    };
+    match dice.below(12) {
+        0..=2 => {
+            world.set_active(id, !status.active);
+        }
+        3..=4 => {
+            world.enrol(id);
+        }
+        5..=6 => {
+            world.disable_totp(id);
+            world.remove_passkeys(id);
+        }
+        7 if world.installed("auth_passkey") => {
+            world.add_passkey(id, NOW);
+        }
+        8 if matches!(status.kind, Kind::Internal | Kind::Portal) => {
+            let other = match status.kind {
+                Kind::Internal => Kind::Portal,
+                _ => Kind::Internal,
+            };
+            world.set_kind(id, other);
+        }
+        // The newest are left alone: their going is what a restored backup looks like.
+        9 if people.last().is_some_and(|(newest, _)| id + 30 < *newest) => {
+            world.delete(id);
+        }
+        _ => {
+            let kind = [Kind::Internal, Kind::Portal][dice.below(2) as usize];
+            let newcomer = world.hire(kind);
+            if dice.below(2) == 0 {
+                world.enrol(newcomer);
+            }
+        }
+    }
+}
+
+/// Numbers that look random and are the same each time.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: u32) -> u32 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        u32::try_from(self.0 >> 33).expect("31 bits") % limit
+    }
+
+    fn one_of<'a, T>(&mut self, of: &'a [T]) -> &'a T {
+        &of[self.below(u32::try_from(of.len()).expect("few")) as usize]
+    }
+}
+
 /// Without a view of the modules the setting's field says whether the policy's module is there: its parameter survives it.
 #[tokio::test]
 async fn a_policy_counts_only_while_its_module_is_there() {
@@ -266,6 +449,23 @@ impl Client {
             now,
         )
         .await
+    }
+}
+
+impl Client {
+    /// One poll further from a baseline.
+    async fn step(&self, previous: Option<&Baseline>, facts: &Facts) -> Step {
+        let origin = Origin {
+            url: "https://erp.example.com".into(),
+            database: "prod".into(),
+        };
+        let current = Baseline::of(facts, &self.config.roles, origin);
+        let session = self.session.as_ref().expect("a poll opened it");
+        let asked = questions(previous, &current);
+        let answers = plan::answers(&self.transport, session, facts, asked, false)
+            .await
+            .expect("answers");
+        advance(previous, current, &answers).expect("everything was asked")
     }
 }
 

@@ -247,7 +247,10 @@ fn how_to_close(endpoint: Endpoint) -> &'static str {
         Endpoint::Xmlrpc => "Block /xmlrpc at the reverse proxy.",
         Endpoint::Jsonrpc => "Block /jsonrpc at the reverse proxy.",
         Endpoint::Json2 => "Block /json at the reverse proxy.",
-        Endpoint::DatabaseManager | Endpoint::DatabaseList => {
+        Endpoint::DatabaseList => {
+            "Set list_db = False in Odoo's configuration file: it closes the list at every path. At the reverse proxy that takes /web/database, /xmlrpc and /jsonrpc."
+        }
+        Endpoint::DatabaseManager => {
             "Set list_db = False in Odoo's configuration file and a long random admin_passwd, and block /web/database at the reverse proxy."
         }
     }

@@ -237,26 +237,24 @@ impl Baseline {
 
     /// As the first of a series.
     pub(super) fn begin(mut self, answers: &Answers) -> Self {
-        self.archived_holders.clone_from(&answers.archived_holders);
+        self.archived_holders = self.still_archived(answers).unwrap_or_default();
         self.witnesses = self.answered_witnesses(answers);
         self
     }
 
     /// As the next one of a series.
     pub(super) fn succeed(mut self, previous: &Self, answers: &Answers) -> Self {
-        let now_holders = self.factors.as_ref().map(|factors| factors.value.holders());
-        self.archived_holders = match (&previous.factors, now_holders) {
-            (Some(before), Some(now)) => {
+        self.archived_holders = self.still_archived(answers).unwrap_or_else(|| {
+            let mut archived = previous.archived_holders.clone();
+            if let (Some(before), Some(now)) = (&previous.factors, &self.factors) {
                 let is_archived =
                     |id: &u32| answers.people.get(id).is_some_and(|person| !person.active);
-                let went = before.value.holders() - &now;
-                let mut archived = &previous.archived_holders - self.seen_active();
+                let went = before.value.holders() - now.value.holders();
+                archived -= self.seen_active();
                 archived.extend(went.iter().filter(is_archived));
-                archived
             }
-            (None, Some(_)) => answers.archived_holders.clone(),
-            (_, None) => previous.archived_holders.clone(),
-        };
+            archived
+        });
         self.witnesses = if answers.to.people.is_empty() {
             previous.witnesses.clone()
         } else {
@@ -266,6 +264,13 @@ impl Baseline {
         self.roles = self.roles.or_else(|| previous.roles.clone());
         self.keys = self.keys.or_else(|| previous.keys.clone());
         self
+    }
+
+    /// Who was archived with a factor when this poll was read. Somebody who is no holder of it and was archived with a factor before came
+    /// back after it was read.
+    fn still_archived(&self, answers: &Answers) -> Option<IdSet> {
+        let holders = self.factors.as_ref()?.value.holders();
+        Some(answers.archived_holders.as_ref()? - holders)
     }
 
     fn answered_witnesses(&self, answers: &Answers) -> BTreeMap<u32, Timestamp> {

@@ -26,14 +26,15 @@ pub struct Questions {
     /// Of whom to read whether they exist, are active, and since when they exist: `search_read` by id, archived people included.
     pub people: IdSet,
     /// Whether to find the archived people with TOTP or a passkey, so that they are not taken for enrolled when they come back. Asked
-    /// once, for a new baseline; where Odoo cannot search them, nobody is the answer.
-    pub archived_holders: bool,
+    /// at each poll that knows who has a factor: somebody may lose it while archived, and a portal person who comes back without one
+    /// shows nowhere. These are the ones of before, of whom to find those who still have it, active or archived.
+    pub archived_holders: Option<IdSet>,
 }
 
 impl Questions {
     /// Whether there is nothing to ask.
     pub fn is_empty(&self) -> bool {
-        self.people.is_empty() && !self.archived_holders
+        self.people.is_empty() && self.archived_holders.is_none()
     }
 }
 
@@ -44,8 +45,8 @@ pub struct Answers {
     pub to: Questions,
     /// The rows that exist of those who were asked for; who is missing does not exist any more.
     pub people: BTreeMap<u32, Person>,
-    /// Archived people with TOTP or a passkey, if that was asked.
-    pub archived_holders: IdSet,
+    /// People with TOTP or a passkey who are archived, or were so before. `None`: not asked, or Odoo does not show them.
+    pub archived_holders: Option<IdSet>,
 }
 
 /// A row of `res.users`.
@@ -220,19 +221,21 @@ pub fn questions(previous: Option<&Baseline>, current: &Baseline) -> Questions {
     else {
         return Questions {
             people: current.witness_candidates(),
-            archived_holders: current.factors.is_some(),
+            archived_holders: current.factors.as_ref().map(|_| IdSet::new()),
         };
     };
     let gone = previous.comparable_with(current) - current.seen_active();
-    let archived_holders = previous.factors.is_none() && current.factors.is_some();
-    if gone.is_empty() && !archived_holders && !differ(previous, current) {
-        return Questions::default();
+    let mut people = IdSet::new();
+    if !gone.is_empty() || differ(previous, current) {
+        people = gone | current.witness_candidates();
+        people.extend(previous.witnesses.keys());
     }
-    let mut people = gone | current.witness_candidates();
-    people.extend(previous.witnesses.keys());
     Questions {
         people,
-        archived_holders,
+        archived_holders: current
+            .factors
+            .as_ref()
+            .map(|_| previous.archived_holders.clone()),
     }
 }
 
@@ -247,7 +250,8 @@ pub fn advance(
 ) -> Result<Step, Unasked> {
     let asked = questions(previous, &current);
     if !asked.people.is_subset(&answers.to.people)
-        || (asked.archived_holders && !answers.to.archived_holders)
+        || (asked.archived_holders.is_some()
+            && asked.archived_holders != answers.to.archived_holders)
     {
         return Err(Unasked);
     }

@@ -19,6 +19,7 @@ struct World {
     /// What the polling account may see at present.
     sees_factors: bool,
     sees_keys: bool,
+    release: (u32, u32),
 }
 
 #[derive(Debug, Clone)]
@@ -54,6 +55,7 @@ impl World {
             next_key: 1,
             sees_factors: true,
             sees_keys: true,
+            release: (18, 0),
         };
         for index in 0..60 {
             let portal = index % 2 == 1;
@@ -127,7 +129,7 @@ impl World {
                 url: "https://erp.example.com/".into(),
                 database: "prod".into(),
             },
-            release: (18, 0),
+            release: self.release,
             poller: POLLER,
             types: PerType::from_fn(|user_type| {
                 self.people
@@ -178,15 +180,13 @@ impl World {
                     Some((id, person))
                 })
                 .collect(),
-            archived_holders: if questions.archived_holders {
-                let archived = self
+            archived_holders: questions.archived_holders.as_ref().map(|known| {
+                let away = self
                     .people
                     .iter()
-                    .filter(|(_, it)| !it.active && it.has_factor());
-                archived.map(|(id, _)| *id).collect()
-            } else {
-                IdSet::new()
-            },
+                    .filter(|(id, it)| it.has_factor() && (!it.active || known.contains(**id)));
+                away.map(|(id, _)| *id).collect()
+            }),
             to: questions,
         }
     }
@@ -350,6 +350,174 @@ fn who_comes_back_from_the_archive_did_not_enrol() {
     assert_eq!(kinds(&world.step(Some(&first.baseline))), []);
 }
 
+/// What somebody is to a poll: there or not, archived or active, without a factor or with one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Absent,
+    Archived { holds: bool },
+    Active { holds: bool },
+}
+
+const STATES: [State; 5] = [
+    State::Absent,
+    State::Archived { holds: false },
+    State::Archived { holds: true },
+    State::Active { holds: false },
+    State::Active { holds: true },
+];
+
+/// What a poll finds of somebody, by the state before (rows) and after (columns), both in the order of [`STATES`].
+const TRANSITIONS: [[Option<MfaTransition>; 5]; 5] = {
+    const NONE: Option<MfaTransition> = None;
+    const ENROLLED: Option<MfaTransition> = Some(MfaTransition::Enrolled);
+    const DISABLED: Option<MfaTransition> = Some(MfaTransition::Disabled);
+    [
+        [NONE, NONE, NONE, NONE, ENROLLED],
+        [NONE, NONE, NONE, NONE, ENROLLED],
+        [NONE, NONE, NONE, NONE, NONE],
+        [NONE, NONE, NONE, NONE, ENROLLED],
+        [NONE, NONE, NONE, DISABLED, NONE],
+    ]
+};
+
+/// Each way through three polls, of each type at each of them: what the second and the third find is what the table says, and where the
+/// second does not know who has a factor, the third finds what is between it and the first.
+#[test]
+fn each_pair_of_states_is_the_transition_of_the_table() {
+    let id = person(31);
+    let enter = |world: &mut World, state: State, user_type: UserType| {
+        world.later();
+        let (active, totp) = match state {
+            State::Absent => return world.delete(id),
+            State::Archived { holds } => (false, holds),
+            State::Active { holds } => (true, holds),
+        };
+        let somebody = Somebody {
+            user_type,
+            active,
+            totp,
+            passkey: false,
+            privileged: false,
+            created: start(),
+        };
+        world.people.insert(id, somebody);
+    };
+    let found = |step: &Step| -> Vec<(MfaTransition, Option<UserType>)> {
+        let mfa = |change: &Change| match change.kind {
+            ChangeKind::MfaEnrolled => Some((MfaTransition::Enrolled, change.user_type)),
+            ChangeKind::MfaDisabled => Some((MfaTransition::Disabled, change.user_type)),
+            _ => None,
+        };
+        changes(step).iter().filter_map(mfa).collect()
+    };
+    let indexes = || 0..STATES.len();
+    let ways =
+        indexes().flat_map(|a| indexes().flat_map(move |b| indexes().map(move |c| [a, b, c])));
+    for way in ways {
+        // An id is given once.
+        if way.windows(2).any(|pair| pair[0] > 0 && pair[1] == 0) && way[2] > 0 {
+            continue;
+        }
+        for types in 0..8_usize {
+            let type_at = |poll: usize| match (types >> poll) & 1 {
+                0 => UserType::Portal,
+                _ => UserType::Internal,
+            };
+            let expected = |from: usize, to: usize| -> Vec<_> {
+                let transition = TRANSITIONS[way[from]][way[to]];
+                let user_type = type_at(to);
+                transition
+                    .map(|it| (it, Some(user_type)))
+                    .into_iter()
+                    .collect()
+            };
+            let at = format!("{:?}, types {types:03b}", way.map(|state| STATES[state]));
+
+            let mut world = World::new();
+            enter(&mut world, STATES[way[0]], type_at(0));
+            let first = world.step(None);
+            enter(&mut world, STATES[way[1]], type_at(1));
+            let second = world.step(Some(&first.baseline));
+            assert_eq!(found(&second), expected(0, 1), "second of {at}");
+            let mut blind = world.clone();
+            enter(&mut world, STATES[way[2]], type_at(2));
+            let third = world.step(Some(&second.baseline));
+            assert_eq!(found(&third), expected(1, 2), "third of {at}");
+
+            blind.sees_factors = false;
+            let second = blind.step(Some(&first.baseline));
+            assert_eq!(found(&second), [], "blind in the middle of {at}");
+            blind.sees_factors = true;
+            enter(&mut blind, STATES[way[2]], type_at(2));
+            let third = blind.step(Some(&second.baseline));
+            assert_eq!(
+                found(&third),
+                expected(0, 2),
+                "third after a blind one of {at}"
+            );
+        }
+    }
+}
+
+#[test]
+fn an_upgrade_to_a_release_that_hides_who_has_totp_is_no_transition() {
+    let mut world = World::new();
+    let mut step = world.step(None);
+    world.release = (20, 0);
+    for (sees, archived) in [(false, Some(person(3))), (false, None), (true, None)] {
+        world.later();
+        world.sees_factors = sees;
+        if let Some(holder) = archived {
+            world.someone(holder).active = false;
+        }
+        step = world.step(Some(&step.baseline));
+        assert_eq!(kinds(&step), [], "factors known: {sees}");
+    }
+    // What happened since is counted, over the gap: who came back from the archive did not enrol.
+    world.later();
+    world.someone(person(3)).active = true;
+    world.someone(person(6)).totp = false;
+    assert_eq!(
+        kinds(&world.step(Some(&step.baseline))),
+        [("mfa_disabled", person(6))]
+    );
+}
+
+#[test]
+fn where_odoo_does_not_show_archived_people_those_seen_to_go_are_remembered() {
+    let mut world = World::new();
+    let holder = person(3);
+    let unshown = |world: &World, previous: Option<&Baseline>| {
+        let current = world.poll();
+        let mut answers = world.answer(questions(previous, &current));
+        answers.archived_holders = None;
+        advance(previous, current, &answers).expect("asked")
+    };
+    let mut step = unshown(&world, None);
+    for active in [false, true] {
+        world.someone(holder).active = active;
+        world.later();
+        step = unshown(&world, Some(&step.baseline));
+        assert_eq!(kinds(&step), []);
+    }
+}
+
+#[test]
+fn coming_back_while_a_poll_reads_is_no_transition() {
+    let mut world = World::new();
+    let holder = person(3);
+    world.someone(holder).active = false;
+    let first = world.step(None);
+    world.later();
+    let read = world.poll();
+    world.someone(holder).active = true;
+    let answers = world.answer(questions(Some(&first.baseline), &read));
+    let second = advance(Some(&first.baseline), read, &answers).expect("asked");
+    assert_eq!(kinds(&second), []);
+    world.later();
+    assert_eq!(kinds(&world.step(Some(&second.baseline))), []);
+}
+
 #[test]
 fn privilege_is_granted_to_new_people_too_and_leaving_revokes_nothing() {
     let admin = person(8);
@@ -449,10 +617,11 @@ fn nothing_is_asked_when_nothing_changed_and_little_when_something_did() {
     let mut world = World::new();
     let first = world.step(None);
     world.later();
-    assert!(questions(Some(&first.baseline), &world.poll()).is_empty());
+    let asked = questions(Some(&first.baseline), &world.poll());
+    assert!(asked.people.is_empty() && asked.archived_holders == Some(IdSet::new()));
     world.someone(person(3)).totp = false;
     let asked = questions(Some(&first.baseline), &world.poll());
-    assert!(asked.people.contains(person(3)) && asked.people.len() <= 7 && !asked.archived_holders);
+    assert!(asked.people.contains(person(3)) && asked.people.len() <= 7);
     assert_eq!(
         advance(Some(&first.baseline), world.poll(), &Answers::default()),
         Err(Unasked)
@@ -625,10 +794,9 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// Lets things happen, at most one to each person: what a gap hides of one person's life is not to be known.
+/// Lets things happen, also to archived people, and several to one person.
 fn happen(world: &mut World, events: &[Event]) {
     let newest = world.next_person;
-    let mut touched = BTreeSet::new();
     for event in events {
         match *event {
             Event::Join(portal, totp) => {
@@ -638,7 +806,6 @@ fn happen(world: &mut World, events: &[Event]) {
                     UserType::Internal
                 });
                 world.someone(id).totp = totp;
-                touched.insert(id);
             }
             Event::MakeKey(who, dated) => {
                 let end = world.now + SignedDuration::from_mins(7);
@@ -658,7 +825,7 @@ fn happen(world: &mut World, events: &[Event]) {
             | Event::Type(who) => {
                 let id = person(who);
                 // The newest are left alone: their going is what a restored backup looks like.
-                if !touched.insert(id) || id + 6 >= newest {
+                if id + 6 >= newest {
                     continue;
                 }
                 let Some(somebody) = world.people.get_mut(&id) else {
@@ -670,7 +837,6 @@ fn happen(world: &mut World, events: &[Event]) {
                         world.people.remove(&id);
                         world.keys.retain(|_, key| key.owner != id);
                     }
-                    _ if !somebody.active => {}
                     Event::Totp(_) => somebody.totp = !somebody.totp,
                     Event::Passkey(_) => somebody.passkey = !somebody.passkey,
                     Event::Privilege(_) => somebody.privileged = !somebody.privileged,
@@ -700,6 +866,29 @@ proptest! {
             world.later();
             step = world.step(Some(&step.baseline));
             prop_assert_eq!(counted(&step), before.truth(&world));
+        }
+    }
+
+    /// Polls that do not know who has a factor neither lose nor invent a transition: the next one that knows finds what happened since
+    /// the last one that did.
+    #[test]
+    fn what_happens_out_of_sight_is_counted_once(
+        lives in prop::collection::vec((prop::collection::vec(event(), 0..8), any::<bool>()), 1..10)
+    ) {
+        let mfa = |counters: &Counters| UserType::ALL.iter().map(|it| counters.mfa[*it].unwrap_or_default()).collect::<Vec<_>>();
+        let mut world = World::new();
+        let mut step = world.step(None);
+        let mut seen = world.clone();
+        for (events, sees) in lives {
+            happen(&mut world, &events);
+            world.later();
+            world.sees_factors = sees;
+            step = world.step(Some(&step.baseline));
+            let expected = if sees { seen.truth(&world) } else { Counters::default() };
+            prop_assert_eq!(mfa(&counted(&step)), mfa(&expected));
+            if sees {
+                seen = world.clone();
+            }
         }
     }
 

@@ -4,16 +4,23 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::users::{any, is_set, totp, unless_false};
-use crate::domain::IdSet;
+use crate::domain::facts::Companion;
 use crate::domain::transition::{Answers, Person, Questions};
+use crate::domain::{Facts, IdSet};
 use crate::odoo::call::Call;
 use crate::odoo::date::Date;
 use crate::odoo::error::Error;
 use crate::odoo::session::Session;
 use crate::odoo::transport::Transport;
+
+/// How many people one request reads.
+const PAGE: usize = 5_000;
+
+/// From this release on Odoo hides from an account without rights who has TOTP.
+const TOTP_HIDDEN: (u32, u32) = (19, 1);
 
 #[derive(Deserialize)]
 struct PersonRow {
@@ -24,13 +31,15 @@ struct PersonRow {
     login: Option<String>,
 }
 
-/// Answers the questions: none, one or two requests. Logins are asked for only if they may be kept.
+/// Answers the questions about a poll with these facts: one request, or two where something changed; more where archived people with a
+/// factor are new, or Odoo cannot search them. Logins are asked for only if they may be kept.
 ///
 /// # Errors
 /// When the server fails.
 pub async fn answers(
     transport: &Transport,
     session: &Session,
+    facts: &Facts,
     to: Questions,
     logins: bool,
 ) -> Result<Answers, Error> {
@@ -39,10 +48,11 @@ pub async fn answers(
     } else {
         people(transport, session, &to.people, logins).await?
     };
-    let archived_holders = if to.archived_holders {
-        archived_holders(transport, session).await?
-    } else {
-        IdSet::new()
+    let archived_holders = match &to.archived_holders {
+        Some(known) if sees_holders(session, facts) => {
+            Some(archived_holders(transport, session, known).await?)
+        }
+        _ => None,
     };
     Ok(Answers {
         to,
@@ -76,24 +86,90 @@ async fn people(
     Ok(rows.into_iter().map(|row| (row.id, person(row))).collect())
 }
 
-async fn archived_holders(transport: &Transport, session: &Session) -> Result<IdSet, Error> {
-    let mut leaves = Vec::new();
-    if session.can_search("totp_enabled") {
-        leaves.push(totp());
+/// Whether Odoo shows to the account who is enrolled: if it does not, the facts have it from the module, which is not asked this.
+fn sees_holders(session: &Session, facts: &Facts) -> bool {
+    session.server.release < TOTP_HIDDEN || facts.companion != Companion::Answered
+}
+
+/// People with TOTP or a passkey who are archived, or are `known`.
+async fn archived_holders(
+    transport: &Transport,
+    session: &Session,
+    known: &IdSet,
+) -> Result<IdSet, Error> {
+    let away = any(vec![
+        json!(["active", "=", false]),
+        json!(["id", "in", known.iter().collect::<Vec<u32>>()]),
+    ]);
+    let has_passkey = session
+        .has("auth_passkey_key_ids")
+        .then(|| is_set("auth_passkey_key_ids"));
+    let has_totp = session.has("totp_enabled");
+    if has_totp && !session.can_search("totp_enabled") {
+        // Odoo 14, and early builds of 15 and 16, which have no passkeys, ignore a domain with it.
+        let everybody = search(transport, session, away).await?;
+        return enrolled(transport, session, &everybody).await;
     }
-    if session.has("auth_passkey_key_ids") {
-        leaves.push(is_set("auth_passkey_key_ids"));
-    }
+    let leaves: Vec<Value> = has_totp
+        .then(totp)
+        .into_iter()
+        .chain(has_passkey.clone())
+        .collect();
     if leaves.is_empty() {
         return Ok(IdSet::new());
     }
-    let mut domain = vec![json!(["active", "=", false])];
-    domain.push(json!(["id", "not in", session.pseudo]));
+    let mut domain = away;
     domain.extend(any(leaves));
+    let mut found = search(transport, session, domain).await?;
+    // A search finds an empty secret, too, which is no factor.
+    let doubtful = &found - known;
+    if has_totp && !doubtful.is_empty() {
+        let mut without = &doubtful - enrolled(transport, session, &doubtful).await?;
+        if let Some(has_passkey) = has_passkey.filter(|_| !without.is_empty()) {
+            let among = json!(["id", "in", without.iter().collect::<Vec<u32>>()]);
+            without -= search(transport, session, vec![among, has_passkey]).await?;
+        }
+        found -= without;
+    }
+    Ok(found)
+}
+
+async fn search(
+    transport: &Transport,
+    session: &Session,
+    mut domain: Vec<Value>,
+) -> Result<IdSet, Error> {
+    domain.push(json!(["id", "not in", session.pseudo]));
     let call = Call::new("res.users", "search")
         .arg("domain", domain)
         .named("order", "id")
         .with_archived();
     let ids: Vec<u32> = session.call(transport, call, "archived people").await?;
     Ok(ids.into_iter().collect())
+}
+
+#[derive(Deserialize)]
+struct TotpRow {
+    id: u32,
+    totp_enabled: bool,
+}
+
+/// Who of these has TOTP, as the field is read. Who was deleted meanwhile has not.
+async fn enrolled(
+    transport: &Transport,
+    session: &Session,
+    people: &IdSet,
+) -> Result<IdSet, Error> {
+    let people: Vec<u32> = people.iter().collect();
+    let mut enrolled = IdSet::new();
+    for ids in people.chunks(PAGE) {
+        let call = Call::new("res.users", "search_read")
+            .arg("domain", json!([["id", "in", ids]]))
+            .named("fields", vec!["totp_enabled"])
+            .named("order", "id")
+            .with_archived();
+        let rows: Vec<TotpRow> = session.call(transport, call, "totp_enabled").await?;
+        enrolled.extend(rows.iter().filter(|row| row.totp_enabled).map(|row| row.id));
+    }
+    Ok(enrolled)
 }

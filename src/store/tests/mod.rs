@@ -128,7 +128,7 @@ impl World {
         };
         Answers {
             people: to.people.iter().map(|id| (id, person(id))).collect(),
-            archived_holders: IdSet::new(),
+            archived_holders: Some(IdSet::new()),
             to,
         }
     }

@@ -5,6 +5,7 @@ pub mod curl;
 pub mod exporter;
 pub mod fault_proxy;
 pub mod log;
+pub mod nginx;
 pub mod pki;
 pub mod process;
 pub mod program;
