@@ -4,7 +4,7 @@
 //! pending, firing and resolved alerts. A target that is down holds its alerts: they neither fire, resolve nor start anew, and only the
 //! alerts on its polls are evaluated.
 //!
-//! From the bottom up, each file uses only those before it: [`rule`], [`labels`], [`template`], [`settings`], [`text`]; [`ring`],
+//! From the bottom up, each file uses only those before it: [`rule`], [`mod@labels`], [`template`], [`settings`], [`text`]; [`ring`],
 //! [`memory`], [`concern`], [`view`], [`judge`]; [`state`], [`evaluation`], [`mod@evaluate`], [`lifecycle`].
 
 mod concern;
