@@ -12,13 +12,15 @@ tools: ## Install what the tests need and is missing (Debian packages, Python an
 
 PYTHON_ENV = $${XDG_CACHE_HOME:-$$HOME/.cache}/odoo-mfa-exporter/test-env/bin
 
-lint: ## Formatting, lints and documentation, warnings denied; the Odoo modules
+lint: ## Formatting, lints, words and documentation, warnings denied; the Odoo modules
 	cargo fmt --all --check
 	cargo clippy --workspace --locked --all-targets -- -D warnings
 	cd e2e && cargo fmt --check
-	$(PYTHON_ENV)/ruff check --no-cache --config odoo-addons/ruff.toml odoo-addons scripts/addon-zips scripts/lint-addons
-	$(PYTHON_ENV)/ruff format --no-cache --config odoo-addons/ruff.toml --check odoo-addons scripts/addon-zips scripts/lint-addons
+	$(PYTHON_ENV)/ruff check --no-cache --config odoo-addons/ruff.toml odoo-addons scripts/addon-zips scripts/lint-addons scripts/lint-style scripts/tests
+	$(PYTHON_ENV)/ruff format --no-cache --config odoo-addons/ruff.toml --check odoo-addons scripts/addon-zips scripts/lint-addons scripts/lint-style scripts/tests
 	scripts/lint-addons
+	python3 scripts/tests/lint_style.py
+	scripts/lint-style
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc --workspace --locked --no-deps --document-private-items
 
 e2e: ## The pages in Chromium: content, sign-in, keyboard, accessibility; pictures in target/e2e
@@ -72,7 +74,7 @@ release-check: ## What a release must pass: licences, sources, the package, the 
 bench: ## Measure; prints ratios, asserts nothing
 	cargo bench --locked
 
-bench-fleet: ## What 100, 1,000 and 10,000 targets cost (FLEET_BENCH=100,1000: other numbers)
+bench-fleet: ## CPU and memory of 100, 1,000 and 10,000 targets (FLEET_BENCH=100,1000: other numbers)
 	cargo bench --locked --bench fleet
 
 bench-footprint: ## Binary, start, memory and wake-ups beside node_exporter and blackbox_exporter

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -49,7 +49,7 @@ pub struct Wanted {
     pub names: Option<Arc<dyn Names>>,
 }
 
-/// Evaluates rules, and tells receivers.
+/// Evaluates rules, and notifies receivers.
 pub struct Engine {
     inputs: Inputs,
     hub: Arc<Hub>,
@@ -64,14 +64,11 @@ pub struct Engine {
     states_failing: bool,
 }
 
-/// What is remembered of a target, and of which poll it knows.
+/// Memory of a target, and the last poll in it.
 #[derive(Debug, Default)]
 struct Remembered {
     memory: Memory,
     poll: Option<Timestamp>,
-    /// What the last look saw of it, by the rules that are in force.
-    seen: Weak<TargetSnapshot>,
-    unchanged: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -93,7 +90,7 @@ impl std::fmt::Debug for Engine {
 }
 
 impl Engine {
-    /// An engine that has not looked yet. It needs a runtime, since receivers' tasks start at once.
+    /// An engine that has not evaluated yet. It needs a runtime, since receivers' tasks start at once.
     ///
     /// # Errors
     /// When the system gives no timer.
@@ -120,7 +117,7 @@ impl Engine {
         self.alerts.clone()
     }
 
-    /// Evaluates until it is told to stop; then lets what waits be sent, for a short time. Nothing is resolved by a stop.
+    /// Evaluates until `stop`, then sends what waits, for a short time. Stopping resolves no alert.
     pub async fn run(mut self, stop: CancellationToken) {
         self.restore().await;
         let mut transitions_come = true;
@@ -128,7 +125,7 @@ impl Engine {
             tokio::select! {
                 () = stop.cancelled() => break,
                 Some(wanted) = self.inputs.reconfigured.recv() => self.reconfigure(wanted),
-                () = self.ticks.tick() => self.look(Timestamp::now()).await,
+                () = self.ticks.tick() => self.evaluate(Timestamp::now()).await,
                 happened = self.inputs.transitions.recv(), if transitions_come => match happened {
                     Some(happened) => self.happened(&happened).await,
                     None => transitions_come = false,
@@ -139,8 +136,8 @@ impl Engine {
         self.hub.drain().await;
     }
 
-    /// The states of alerts stay: the next look judges them by the new rules. Who is new among the receivers hears of all that fires, and so
-    /// does everybody else once more.
+    /// The states of alerts stay: the next evaluation judges them by the new rules. If receivers changed, all of them get every firing
+    /// alert.
     fn reconfigure(&mut self, wanted: Wanted) {
         let Wanted { alerting, names } = wanted;
         self.options = Options {
@@ -155,9 +152,6 @@ impl Engine {
         }
         if self.hub.update(&alerting.receivers) {
             self.sent.clear();
-        }
-        for remembered in self.memories.values_mut() {
-            remembered.seen = Weak::new();
         }
         self.ticks.restart(self.options.evaluate_every);
     }
@@ -189,21 +183,17 @@ impl Engine {
         self.show(&self.alerts.read());
     }
 
-    /// One look at the fleet, and everything that follows from it.
-    async fn look(&mut self, now: Timestamp) {
+    /// Evaluates all rules, and saves and sends what changed.
+    async fn evaluate(&mut self, now: Timestamp) {
         let snapshots = self.inputs.board.snapshots();
         let mut changes = self.remember(&snapshots, now);
         let (failing, store_errors) = self.health.look(&self.inputs.exporter, now);
         let events = {
             let targets: Vec<TargetView> = snapshots
                 .iter()
-                .map(|snapshot| {
-                    let remembered = &self.memories[&snapshot.identity.name];
-                    TargetView {
-                        snapshot,
-                        memory: &remembered.memory,
-                        unchanged: remembered.unchanged,
-                    }
+                .map(|snapshot| TargetView {
+                    snapshot,
+                    memory: &self.memories[&snapshot.identity.name].memory,
                 })
                 .collect();
             let config = self.inputs.exporter.config();
@@ -235,7 +225,7 @@ impl Engine {
                 }
             }
         }
-        // Whoever was told of an alert must be told of its end, whatever happens to this process in between.
+        // Saved before it is sent: receivers of an alert must get its end even if this process ends in between.
         self.save(changes).await;
         let alerts = self.alerts.clone();
         let known = alerts.read();
@@ -246,22 +236,12 @@ impl Engine {
         }
     }
 
-    /// Notes new polls, and of which targets there is nothing new. Gives what is worth keeping.
+    /// Notes new polls. Returns what to save.
     fn remember(&mut self, snapshots: &[Arc<TargetSnapshot>], now: Timestamp) -> Vec<Change> {
         let mut changes = Vec::new();
         for snapshot in snapshots {
             let name = &snapshot.identity.name;
-            if !self.memories.contains_key(name) {
-                self.memories.insert(name.clone(), Remembered::default());
-            }
-            let Some(remembered) = self.memories.get_mut(name) else {
-                continue;
-            };
-            remembered.unchanged = remembered.seen.as_ptr() == Arc::as_ptr(snapshot);
-            if remembered.unchanged {
-                continue;
-            }
-            remembered.seen = Arc::downgrade(snapshot);
+            let remembered = self.memories.entry(name.clone()).or_default();
             if let Some(posture) = &snapshot.posture
                 && (remembered.poll.is_none() || remembered.poll != snapshot.health.last_success)
             {

@@ -1,13 +1,11 @@
 //! Exemptions: whom the configuration excuses from the second factor, why, and until when.
 
-use serde::{Deserialize, Serialize};
-
 use super::role::XmlId;
 use super::vocabulary::{ExemptReason, UserType};
 use super::{IdSet, facts::People};
 
 /// One entry of the configuration.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exemption {
     /// Whom it is for.
     pub matcher: Matcher,
@@ -40,7 +38,7 @@ impl Exemption {
 }
 
 /// Whom an exemption is for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Matcher {
     /// The person with exactly this login.
     Login(String),
@@ -51,7 +49,7 @@ pub enum Matcher {
 }
 
 /// A pattern: `*` stands for any text, `?` for one character. Upper and lower case differ.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Glob(String);
 
 /// Why a text is refused as a pattern.

@@ -8,14 +8,13 @@ use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
-use jiff::fmt::serde::timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::vocabulary::{Api, Capability, Module, PolicyScope, UserType};
 use super::{IdSet, PerType};
 
 /// A fact that is complete, or is missing for a reason that somebody can mend: a partial answer is a missing one.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Known<T> {
     /// Everything there is.
     Complete(T),
@@ -79,10 +78,9 @@ fn constant<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Constant, D::E
 }
 
 /// Everything that one poll learnt.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Facts {
     /// When the poll began: ages and periods count back from here.
-    #[serde(with = "timestamp::nanosecond::required")]
     pub now: Timestamp,
     /// Which server answered.
     pub server: Server,
@@ -141,10 +139,9 @@ pub struct Facts {
 }
 
 /// What makes an account a portal person, in the numbers of one database.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PortalGroups {
     /// The field of `res.users` with the groups that somebody was put into.
-    #[serde(deserialize_with = "constant")]
     pub field: Constant,
     /// Groups of which one makes somebody a portal person.
     pub portal: BTreeSet<u32>,
@@ -155,7 +152,7 @@ pub struct PortalGroups {
 }
 
 /// The optional Odoo modules of docs/odoo-addons.md.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Companion {
     /// None of them.
     Absent,
@@ -168,7 +165,7 @@ pub enum Companion {
 }
 
 /// What the module `mfa_auditor_use` noted, to the hour.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Uses {
     /// Nothing is known of the time before.
     pub since: Timestamp,
@@ -198,7 +195,7 @@ impl Uses {
 pub const UNUSED_DAYS: [Range<i64>; 2] = [30..90, 90..i64::MAX];
 
 /// What `auth_totp.cidr` says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TrustedNetworks {
     /// Rows for named people, and rows without people, which are a bypass for everybody.
     Rows {
@@ -223,7 +220,7 @@ pub struct Server {
 }
 
 /// Who there is. Portal people, who are many, are only counted: somebody active who is in none of the sets is one of them.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct People {
     /// Active people in `base.group_user`.
     pub internal: IdSet,
@@ -282,7 +279,7 @@ impl People {
 }
 
 /// A row of `res.users.apikeys` that is an API key. Its name and the key itself are never read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ApiKey {
     /// Its id, which the table never reuses.
     pub id: u32,
@@ -293,27 +290,24 @@ pub struct ApiKey {
     /// What it opens.
     pub scope: Scope,
     /// `create_date`, in whole seconds as Odoo tells it.
-    #[serde(with = "timestamp::second::required")]
     pub created: Timestamp,
     /// `expiration_date`, from Odoo 18 on, in whole seconds.
-    #[serde(with = "timestamp::second::optional")]
     pub expires: Option<Timestamp>,
 }
 
 /// A row of `auth_totp.device`: a browser that skips the second factor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Device {
     /// Whose it is.
     pub owner: u32,
     /// Whether the owner is active.
     pub owner_active: bool,
     /// `expiration_date`, from Odoo 18 on, in whole seconds.
-    #[serde(with = "timestamp::second::optional")]
     pub expires: Option<Timestamp>,
 }
 
 /// What an API key opens (`scope`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
     /// No scope: everything, RPC included.
     Unrestricted,

@@ -1,10 +1,8 @@
 //! Whom each number counts: the people and the API keys behind it.
 //!
-//! A [`Posture`](super::Posture) counts and a [`Roster`] lists, from the same facts; property tests hold both to the same sizes. Until
-//! somebody looks, a roster is kept [`Packed`].
+//! A [`Posture`](super::Posture) counts and a [`Roster`] lists, from the same facts; property tests hold both to the same sizes.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use jiff::SignedDuration;
 
@@ -147,36 +145,17 @@ pub enum Unlisted {
     NoSuchRole(String),
 }
 
-/// A roster in one piece of memory, a third of what it takes while somebody looks at it.
-#[derive(Debug, Clone)]
-pub struct Packed(Arc<[u8]>);
-
-impl Packed {
+impl Roster {
     /// Keeps what a poll found under the terms that it was counted by.
-    pub fn of(facts: &Facts, terms: &Terms) -> Self {
-        let all = (facts, terms.accepted, terms.exemptions);
-        let bytes = postcard::to_allocvec(&all).expect("these types can be written");
-        Self(bytes.into())
-    }
-
-    /// Makes it readable.
-    pub fn open(&self) -> Roster {
-        let (facts, accepted, exemptions): (Facts, _, Vec<_>) =
-            postcard::from_bytes(&self.0).expect("it was written by this program");
-        let terms = Terms {
-            accepted: &accepted,
-            exemptions: &exemptions,
-        };
-        Roster {
-            standing: Standing::of(&facts, &terms),
+    pub fn new(facts: Facts, standing: Standing, terms: &Terms) -> Self {
+        Self {
             facts,
-            accepted,
-            exemptions,
+            standing,
+            accepted: terms.accepted.clone(),
+            exemptions: terms.exemptions.to_vec(),
         }
     }
-}
 
-impl Roster {
     /// What the configuration said when the poll was counted.
     pub fn terms(&self) -> Terms<'_> {
         Terms {

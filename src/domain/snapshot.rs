@@ -9,7 +9,6 @@ use super::alert::Concern;
 use super::facts::{Gap, Server};
 use super::finding::Case;
 use super::health::{Outcome, PollHealth};
-use super::roster::Packed;
 use super::surface::Checked;
 use super::transition::Counters;
 use super::vocabulary::{Api, Bypass, Capability, Endpoint, Factor, Reason};
@@ -59,8 +58,8 @@ pub struct TargetSnapshot {
     pub surface: Arc<[Checked]>,
     /// The numbers, only while they are true: absent when the last poll failed.
     pub posture: Option<Arc<Posture>>,
-    /// Whom the numbers count, as long as they are true; only ids. Never leaves memory.
-    pub roster: Option<Packed>,
+    /// Whom the numbers count, as long as they are true and of a poll of this process; only ids. Never leaves memory.
+    pub roster: Option<Arc<Roster>>,
     /// Whom alerts concern, as of the last poll that succeeded; empty unless alerts may name people. Never leaves memory.
     pub concerned: Arc<BTreeMap<Concern, IdSet>>,
 }
@@ -110,13 +109,9 @@ impl TargetSnapshot {
         }
     }
 
-    /// Whom the numbers count, as long as they are true and the poll that gave them is one of this process.
-    pub fn roster(&self) -> Option<Roster> {
-        self.roster.as_ref().map(Packed::open)
-    }
-
-    /// What findings are judged from, with the roster of this moment.
-    pub fn case<'a>(&'a self, roster: &'a Roster) -> Option<Case<'a>> {
+    /// What findings are judged from, where there is a roster.
+    pub fn case(&self) -> Option<Case<'_>> {
+        let roster = self.roster.as_deref()?;
         Some(Case {
             facts: &roster.facts,
             standing: &roster.standing,

@@ -19,10 +19,9 @@ use super::{Polled, once};
 use crate::domain::alert::{Transitions, concerned};
 use crate::domain::facts::Gap;
 use crate::domain::health::{Failure, Outcome, Poll, PollHealth};
-use crate::domain::roster::Packed;
 use crate::domain::standing::Terms;
 use crate::domain::transition::Change;
-use crate::domain::{Capability, Reason, TargetSnapshot};
+use crate::domain::{Capability, Reason, Roster, TargetSnapshot};
 use crate::exposition::{Board, ExporterState, Slot};
 use crate::odoo::surface::check_all;
 use crate::odoo::{Clients, Error, Kind, Session, Transport};
@@ -275,7 +274,8 @@ impl Poller {
                     accepted: &self.settings.target.accepted_factors,
                     exemptions: &self.settings.target.exemptions,
                 };
-                snapshot.roster = Some(Packed::of(&polled.facts, &terms));
+                snapshot.roster =
+                    Some(Arc::new(Roster::new(polled.facts, polled.standing, &terms)));
             }
             Err(error) => {
                 let reason = error.reason();

@@ -22,11 +22,7 @@ fn now() -> Timestamp {
 }
 
 fn evaluated(targets: &[TargetSnapshot], memory: &Memory, now: Timestamp) -> Evaluation {
-    let view = |snapshot| TargetView {
-        snapshot,
-        memory,
-        unchanged: false,
-    };
+    let view = |snapshot| TargetView { snapshot, memory };
     let targets: Vec<TargetView> = targets.iter().map(view).collect();
     let fleet = FleetView {
         targets: &targets,

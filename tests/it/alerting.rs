@@ -9,8 +9,8 @@ use axum::http::StatusCode;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use odoo_mfa_exporter::alerting::{
-    AlertStates, Alerts, Engine, InMemory, Inputs, Names, NamesUnavailable, Options, PEOPLE,
-    Someone, Wanted,
+    AlertView, Alerts, Engine, InMemory, Inputs, Names, NamesUnavailable, Options, PEOPLE, Someone,
+    Wanted,
 };
 use odoo_mfa_exporter::config::{Alerting, Auth, Config, ProcessEnv};
 use odoo_mfa_exporter::domain::alert::{Concern, Phase};
@@ -53,24 +53,12 @@ struct Running {
 
 impl Running {
     fn start(receivers: &str, targets: Vec<TargetSnapshot>) -> Self {
-        let states = Arc::new(InMemory::default());
-        Self::start_with(receivers, targets, states, None, options())
+        Self::start_with(configured(receivers), targets, None, options())
     }
 
     fn start_with(
-        receivers: &str,
+        alerting: Alerting,
         targets: Vec<TargetSnapshot>,
-        states: Arc<dyn AlertStates>,
-        names: Option<Arc<dyn Names>>,
-        options: Options,
-    ) -> Self {
-        Self::start_as(&configured(receivers), targets, states, names, options)
-    }
-
-    fn start_as(
-        config: &Alerting,
-        targets: Vec<TargetSnapshot>,
-        states: Arc<dyn AlertStates>,
         names: Option<Arc<dyn Names>>,
         options: Options,
     ) -> Self {
@@ -82,13 +70,10 @@ impl Running {
             board: Arc::clone(&shown.board),
             exporter: Arc::clone(&shown.state),
             transitions,
-            states,
+            states: Arc::new(InMemory::default()),
             reconfigured,
         };
-        let wanted = Wanted {
-            alerting: config.clone(),
-            names,
-        };
+        let wanted = Wanted { alerting, names };
         let engine = Engine::new(wanted, inputs, options).expect("a timer");
         let alerts = engine.alerts();
         let stop = CancellationToken::new();
@@ -106,6 +91,25 @@ impl Running {
         self.shown.board.slots()[0].publish(snapshot);
     }
 
+    async fn reconfigure(&self, alerting: &Alerting) {
+        let wanted = Wanted {
+            alerting: alerting.clone(),
+            names: None,
+        };
+        let sent = self.reconfigure.send(wanted).await;
+        sent.expect("the engine runs");
+    }
+
+    /// How many alerts of a rule are in a phase.
+    fn count(&self, rule: &str, phase: Phase) -> usize {
+        let all = self.alerts.all();
+        let of_rule = |it: &&AlertView| it.labels.get("alertname") == Some(rule);
+        all.iter()
+            .filter(of_rule)
+            .filter(|it| it.phase == phase)
+            .count()
+    }
+
     async fn stop(self) {
         self.stop.cancel();
         self.task.await.expect("no panic");
@@ -118,22 +122,15 @@ impl Running {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_configuration_keeps_the_alerts_and_tells_whom_it_names() {
+async fn another_configuration_keeps_the_alerts_and_notifies_its_receivers() {
     let (old, old_server) = Sink::start().await;
     let (new, new_server) = Sink::start().await;
-    let webhook = |name: &str, url: &str| format!("webhooks: [{{name: {name}, url: '{url}'}}]");
-    let receivers = webhook("old", &old_server.url("/"));
-    let running = Running::start(&receivers, vec![up("erp")]);
+    let running = Running::start(&webhook("old", &old_server), vec![up("erp")]);
     let fired = old.first(ADMIN, "firing").await;
 
-    let mut alerting = configured(&webhook("new", &new_server.url("/")));
+    let mut alerting = configured(&webhook("new", &new_server));
     alerting.evaluation_interval = Some(Duration::from_millis(100));
-    let wanted = |alerting: &Alerting| Wanted {
-        alerting: alerting.clone(),
-        names: None,
-    };
-    let sent = running.reconfigure.send(wanted(&alerting)).await;
-    sent.expect("the engine runs");
+    running.reconfigure(&alerting).await;
     let told = new.first(ADMIN, "firing").await;
     let begun = |message: &Value| message["alerts"][0]["startsAt"].clone();
     assert_eq!(begun(&told), begun(&fired), "it is the same alert");
@@ -144,31 +141,22 @@ async fn another_configuration_keeps_the_alerts_and_tells_whom_it_names() {
     let rules = "targets: [{name: erp, url: https://erp, database: d, login: l, api_key: k}]\n\
                  alerting: {rules: {OdooMfaAdminWithoutMfa: {enabled: false}}}";
     alerting.rules = target::config(rules).alerting.rules;
-    let sent = running.reconfigure.send(wanted(&alerting)).await;
-    sent.expect("the engine runs");
+    running.reconfigure(&alerting).await;
     let resolved = new.first(ADMIN, "resolved").await;
     assert_eq!(begun(&resolved), begun(&fired));
-    assert_eq!(
-        new.on(ADMIN, "firing").len(),
-        1,
-        "who stays is not told again"
-    );
-    assert_eq!(
-        old.on(ADMIN, "resolved").len(),
-        0,
-        "who went is told no more"
-    );
+    assert_eq!(new.on(ADMIN, "firing").len(), 1, "it is sent once");
+    assert_eq!(old.on(ADMIN, "resolved").len(), 0, "it is removed");
     running.stop().await;
     old_server.stop().await;
     new_server.stop().await;
 }
 
-/// Waits until each daemon has told this Alertmanager ten times more.
-async fn told_again(daemons: &[Running], of: &Alertmanager) {
+/// Waits until each daemon has sent to this Alertmanager ten times more.
+async fn sent_again(daemons: &[Running], of: &Alertmanager) {
     let receiver = of.url("");
     let sent = |daemon: &Running| daemon.counted(receiver.trim_end_matches('/')).0;
     let before: Vec<u64> = daemons.iter().map(sent).collect();
-    eventually("it is told ten times more", async || {
+    eventually("it gets ten more", async || {
         let mut pairs = daemons.iter().zip(&before);
         pairs
             .all(|(daemon, before)| sent(daemon) >= before + 10)
@@ -190,7 +178,7 @@ fn yaml(receivers: &str) -> String {
 }
 
 /// As [`up`], without unprotected administrators.
-fn mended(name: &str) -> TargetSnapshot {
+fn fixed(name: &str) -> TargetSnapshot {
     let mut numbers = posture();
     for role in &mut numbers.privileged.as_mut().expect("known").roles {
         role.unprotected_past_grace = Some(0);
@@ -204,6 +192,10 @@ fn mended(name: &str) -> TargetSnapshot {
 fn alertmanagers(urls: &[String]) -> String {
     let urls: Vec<_> = urls.iter().map(|url| format!("{{url: '{url}'}}")).collect();
     format!("alertmanagers: [{}]", urls.join(", "))
+}
+
+fn webhook(name: &str, server: &Server) -> String {
+    format!("webhooks: [{{name: {name}, url: '{}'}}]", server.url("/"))
 }
 
 /// A port that takes connections and never answers.
@@ -220,7 +212,7 @@ async fn silent() -> (String, JoinHandle<()>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_alert_fires_is_held_in_the_dark_and_resolves() {
+async fn an_alert_fires_is_held_while_its_target_is_down_and_resolves() {
     let (sink, server) = Sink::start().await;
     let am = Alertmanager::start(&server.url("/")).await;
     let running = Running::start(&alertmanagers(&[am.url("")]), vec![up("erp")]);
@@ -259,20 +251,13 @@ async fn an_alert_fires_is_held_in_the_dark_and_resolves() {
     .await;
     assert_eq!(sink.on(ADMIN, "resolved").len(), 0);
 
-    running.publish(mended("erp"));
+    running.publish(fixed("erp"));
     let resolved = sink.first(ADMIN, "resolved").await;
     assert_eq!(resolved["alerts"][0]["startsAt"], alert["startsAt"]);
     sink.first("OdooMfaTargetDown", "resolved").await;
     assert_eq!(sink.on(ADMIN, "firing").len(), 1, "it was told of once");
-    let listed = running.alerts.all();
-    assert!(
-        listed
-            .iter()
-            .all(|it| it.labels.get("alertname") != Some(ADMIN))
-    );
-    assert!(listed.iter().any(
-        |it| it.labels.get("alertname") == Some("OdooMfaWatchdog") && it.phase == Phase::Firing
-    ));
+    assert_eq!(running.count(ADMIN, Phase::Firing), 0);
+    assert_eq!(running.count("OdooMfaWatchdog", Phase::Firing), 1);
     let (sent, failed, dropped) = running.counted(am.url("").trim_end_matches('/'));
     assert!(
         sent > 10 && failed == 0 && dropped == 0,
@@ -299,13 +284,13 @@ async fn a_cluster_loses_a_member_and_a_silent_one_delays_nobody() {
         began.elapsed()
     );
     // Told several times more by both, with both members and with one: were there a second notification, it would have come.
-    told_again(&daemons, &other).await;
+    sent_again(&daemons, &other).await;
     one.kill();
-    told_again(&daemons, &other).await;
+    sent_again(&daemons, &other).await;
     assert_eq!(sink.on(ADMIN, "firing").len(), 1);
 
     for daemon in &daemons {
-        daemon.publish(mended("erp"));
+        daemon.publish(fixed("erp"));
     }
     sink.first(ADMIN, "resolved").await;
     let silent_one = daemons[0].counted(&silent);
@@ -313,11 +298,9 @@ async fn a_cluster_loses_a_member_and_a_silent_one_delays_nobody() {
     let dead = daemons[0].counted(one.url("").trim_end_matches('/'));
     assert!(dead.0 > 0 && dead.1 > 0, "{dead:?}");
     eventually("the daemon says that they take nothing", async || {
-        let all = daemons[0].alerts.all();
-        let named = all
-            .iter()
-            .filter(|it| it.labels.get("alertname") == Some("OdooMfaNotificationsFailing"));
-        (named.count() == 2).then_some(())
+        let rule = "OdooMfaNotificationsFailing";
+        let listed = [Phase::Pending, Phase::Firing].map(|it| daemons[0].count(rule, it));
+        (listed.iter().sum::<usize>() == 2).then_some(())
     })
     .await;
     let stopping = Instant::now();
@@ -352,19 +335,13 @@ async fn nothing_is_lost_while_an_alertmanager_is_away_for_five_minutes() {
 async fn outage(lasts: Duration, options: Options) {
     let (sink, server) = Sink::start().await;
     let mut am = Alertmanager::start(&server.url("/")).await;
-    let states = Arc::new(InMemory::default());
-    let receivers = alertmanagers(&[am.url("")]);
-    let running = Running::start_with(
-        &receivers,
-        vec![up("erp"), mended("other")],
-        states,
-        None,
-        options,
-    );
+    let alerting = configured(&alertmanagers(&[am.url("")]));
+    let targets = vec![up("erp"), fixed("other")];
+    let running = Running::start_with(alerting, targets, None, options);
     sink.first(ADMIN, "firing").await;
     // In good order: one that is killed forgets whom it told.
     am.stop();
-    running.publish(mended("erp"));
+    running.publish(fixed("erp"));
     running.shown.board.slots()[1].publish(up("other"));
     tokio::time::sleep(lasts).await;
     am.restart().await;
@@ -423,21 +400,11 @@ async fn a_webhook_is_told_as_alertmanager_would_and_of_whom() {
         target
     };
     let directory = Arc::new(Directory::default());
-    let receivers = format!(
-        "webhooks: [{{name: desk, url: '{}'}}]",
-        server.url("/secret-path")
-    );
-    let states = Arc::new(InMemory::default());
+    let alerting = configured(&webhook("desk", &server));
     let names = Some(Arc::clone(&directory) as Arc<dyn Names>);
     // It fails at first: nothing is lost by that.
     sink.answer(StatusCode::SERVICE_UNAVAILABLE);
-    let running = Running::start_with(
-        &receivers,
-        vec![concerning(7..32)],
-        states,
-        names,
-        options(),
-    );
+    let running = Running::start_with(alerting, vec![concerning(7..32)], names, options());
     sink.first(ADMIN, "firing").await;
     sink.answer(StatusCode::OK);
     let attempts = eventually("it took them", async || {
@@ -478,7 +445,7 @@ async fn a_webhook_is_told_as_alertmanager_would_and_of_whom() {
         !listed.contains("Person"),
         "names go to receivers alone: {listed}"
     );
-    running.publish(mended("erp"));
+    running.publish(fixed("erp"));
     let resolved = sink.first(ADMIN, "resolved").await;
     assert_ne!(resolved["alerts"][0]["endsAt"], "0001-01-01T00:00:00Z");
     assert!(resolved["alerts"][0]["annotations"].get(PEOPLE).is_none());
@@ -494,9 +461,8 @@ async fn what_is_refused_for_good_is_counted_and_not_sent_again_and_again() {
         resend_every: Duration::from_secs(3600),
         ..options()
     };
-    let states = Arc::new(InMemory::default());
-    let receivers = format!("webhooks: [{{name: desk, url: '{}'}}]", server.url("/"));
-    let running = Running::start_with(&receivers, vec![up("erp")], states, None, slow);
+    let alerting = configured(&webhook("desk", &server));
+    let running = Running::start_with(alerting, vec![up("erp")], None, slow);
     eventually("all were refused", async || {
         let (sent, failed, dropped) = running.counted("desk");
         (sent == 0 && failed >= 2 && failed == dropped).then_some(())
@@ -535,8 +501,7 @@ async fn every_address_of_a_name_is_told_with_the_credentials() {
         username: "me".into(),
         password: "s3cret".into(),
     });
-    let states = Arc::new(InMemory::default());
-    let running = Running::start_as(&config, vec![up("erp")], states, None, options());
+    let running = Running::start_with(config, vec![up("erp")], None, options());
     let header = authorizations
         .recv()
         .await
@@ -578,8 +543,7 @@ async fn an_alertmanager_that_wants_a_certificate_and_a_password_is_told() {
         let config = yaml(&format!("alertmanagers: [{receiver}]"));
         std::fs::write(&path, config).expect("a file");
         let (config, _) = Config::load(&path, &ProcessEnv).expect("it is right");
-        let states = Arc::new(InMemory::default());
-        Running::start_as(&config.alerting, vec![up("erp")], states, None, options())
+        Running::start_with(config.alerting, vec![up("erp")], None, options())
     };
     let running = start("");
     eventually("without a certificate it does not get in", async || {

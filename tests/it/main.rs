@@ -1,7 +1,6 @@
 //! Tests of the whole, as its users see it.
 
 mod access;
-mod alert_looks;
 mod alert_rules;
 mod alerting;
 mod api;

@@ -1,107 +1,21 @@
-//! Which alerts are active at a moment, and which are held because what they judge is not known.
-
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+//! The evaluation of all rules on the fleet at one moment.
 
 use jiff::Timestamp;
 
 use super::judge::{Case, Judge};
-use super::lifecycle::{Phase, States};
-use super::memory::{Memory, Transition};
-use super::{Concern, Detail, Fingerprint, Labels, ORIGIN, Rule, Rules, Severity};
+use super::{
+    Active, Concern, Detail, Evaluation, Fingerprint, FleetView, Labels, ORIGIN, Phase, Rule,
+    Rules, Severity, States, TargetView, Transition,
+};
 use crate::domain::snapshot::Identity;
-use crate::domain::{IdSet, Reason, TargetSnapshot};
+use crate::domain::{IdSet, Reason};
 
-/// What is judged.
-#[derive(Debug)]
-pub struct FleetView<'a> {
-    /// Every configured target.
-    pub targets: &'a [TargetView<'a>],
-    /// The exporter itself.
-    pub exporter: ExporterView<'a>,
-}
-
-/// One target.
-#[derive(Debug)]
-pub struct TargetView<'a> {
-    /// Its newest snapshot.
-    pub snapshot: &'a TargetSnapshot,
-    /// What is remembered of it.
-    pub memory: &'a Memory,
-    /// The snapshot and the rules are those of the look before. Transitions may have come.
-    pub unchanged: bool,
-}
-
-/// The exporter's own health.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct ExporterView<'a> {
-    /// The last reload of the configuration failed.
-    pub config_rejected: bool,
-    /// Receivers that did not take an alert within the last ten minutes.
-    pub failing_receivers: &'a [String],
-    /// Errors of the store within the last half hour.
-    pub store_errors: u64,
-}
-
-/// An alert whose condition holds.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Active {
-    /// Which rule.
-    pub rule: Rule,
-    /// Who it is.
-    pub labels: Labels,
-    /// The number that it is about.
-    pub value: f64,
-    /// What else it says.
-    pub detail: Detail,
-    /// Whom it concerns, where that is people.
-    pub people: Option<IdSet>,
-}
-
-/// What one look at the fleet says.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Evaluation {
-    /// Targets whose alerts are as they were, but for those that [depend on time](Rule::depends_on_time).
-    pub unchanged: HashSet<String>,
-    /// Alerts whose condition holds.
-    pub active: BTreeMap<Fingerprint, Active>,
-    /// Alerts of which nothing is known.
-    pub held: Held,
-}
-
-/// Alerts of which nothing is known: they stay as they are.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Held {
-    rules: BTreeSet<(Rule, String)>,
-    alerts: BTreeSet<Fingerprint>,
-}
-
-impl Held {
-    /// Holds all alerts of a rule on a target.
-    pub fn hold(&mut self, rule: Rule, target: &str) {
-        self.rules.insert((rule, target.to_owned()));
-    }
-
-    /// Whether an alert is held.
-    pub fn holds(&self, fingerprint: Fingerprint, labels: &Labels) -> bool {
-        self.alerts.contains(&fingerprint)
-            || labels.rule().is_some_and(|rule| {
-                let target = labels.get("target").unwrap_or_default();
-                self.rules.contains(&(rule, target.to_owned()))
-            })
-    }
-}
-
-/// Looks at the fleet. `states` are the alerts as they are: an alert on coverage that fires ends a little above where it began.
+/// Evaluates all rules on the fleet. `states` are the alerts as they are: an alert on coverage that fires ends a little above where it began.
 pub fn evaluate(rules: &Rules, view: &FleetView, states: &States, now: Timestamp) -> Evaluation {
     let mut evaluation = Evaluation::default();
     for target in view.targets {
-        let identity = &target.snapshot.identity;
-        if target.unchanged {
-            evaluation.unchanged.insert(identity.name.clone());
-        }
         for rule in Rule::ALL.iter().filter(|rule| rule.is_of_targets()) {
-            let may_differ = !target.unchanged || rule.depends_on_time();
-            if may_differ && rules.applies(*rule, identity) {
+            if rules.applies(*rule, &target.snapshot.identity) {
                 evaluate_target(rules, *rule, target, states, now, &mut evaluation);
             }
         }
@@ -137,7 +51,7 @@ fn evaluate_target(
     }
     for own in &verdict.unknown {
         let fingerprint = Fingerprint::of(&labels(own, None));
-        evaluation.held.alerts.insert(fingerprint);
+        evaluation.held.hold_alert(fingerprint);
     }
     for case in verdict.cases {
         let people = case.concern.as_ref().map(|it| people(it, target, now));
@@ -226,16 +140,6 @@ pub fn labels(
 }
 
 impl Evaluation {
-    /// Whether an alert of a rule is as it was at the look before.
-    pub(super) fn is_unchanged(&self, rule: Rule, labels: &Labels) -> bool {
-        !self.unchanged.is_empty()
-            && rule.is_of_targets()
-            && !rule.depends_on_time()
-            && labels
-                .get("target")
-                .is_some_and(|target| self.unchanged.contains(target))
-    }
-
     fn add(
         &mut self,
         rule: Rule,

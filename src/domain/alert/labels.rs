@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use super::Rule;
@@ -37,10 +38,6 @@ impl Labels {
     pub fn to_map(&self) -> BTreeMap<String, String> {
         let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
         self.iter().map(owned).collect()
-    }
-
-    pub(super) fn as_bytes(&self) -> &[u8] {
-        &self.0
     }
 }
 
@@ -79,5 +76,36 @@ impl<'de> Deserialize<'de> for Labels {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let labels = BTreeMap::<String, String>::deserialize(deserializer)?;
         Ok(labels.into_iter().collect())
+    }
+}
+
+/// The label that distinguishes the daemon's alerts from those of Prometheus rules.
+pub const ORIGIN: (&str, &str) = ("origin", "odoo-mfa-exporter");
+
+/// Which alert: a hash of its labels, the same that Alertmanager computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Fingerprint(pub u64);
+
+impl Fingerprint {
+    /// FNV-1a over names and values, each ended by a byte that no UTF-8 text has.
+    pub fn of(labels: &Labels) -> Self {
+        let bytes = labels.0.iter();
+        Self(bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+        }))
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl FromStr for Fingerprint {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        u64::from_str_radix(text, 16).map(Self)
     }
 }

@@ -3,66 +3,14 @@
 //! What is held stays as it is, and the time in which it is held counts for `for`: an alert whose target comes back after longer than
 //! that fires at once, if it is still active.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
-use super::evaluate::{Active, Evaluation};
-use super::{Detail, Fingerprint, Labels, Rule, Rules, annotations};
-use crate::domain::IdSet;
+use super::{Active, Evaluation, Fingerprint, Phase, Rules, State, States, annotations};
 
 /// How long a resolved alert is remembered, and its resolution sent again.
 pub const RESOLVED_FOR: Duration = Duration::from_secs(15 * 60);
-
-/// Alerts by their fingerprint.
-pub type States = BTreeMap<Fingerprint, State>;
-
-/// One alert. What is serialised holds no names and ids of people.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct State {
-    /// Who it is.
-    pub labels: Labels,
-    /// The number that it was about when it was last active.
-    pub value: f64,
-    /// What else it said then.
-    #[serde(default)]
-    pub detail: Detail,
-    /// Since when its condition holds without interruption.
-    pub active_since: Timestamp,
-    /// When it began to fire.
-    pub fired_at: Option<Timestamp>,
-    /// Since when it only fires because it is to go on firing.
-    pub keep_firing_since: Option<Timestamp>,
-    /// When it ended.
-    pub resolved_at: Option<Timestamp>,
-    /// Whom it concerns.
-    #[serde(skip)]
-    pub people: Option<IdSet>,
-    #[serde(skip)]
-    condition: Condition,
-}
-
-/// What the last look said of an alert's condition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-enum Condition {
-    #[default]
-    Holds,
-    Ceased,
-    Unknown,
-}
-
-/// Where an alert is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Phase {
-    /// Its condition holds, but not for long enough.
-    Pending,
-    /// It fires.
-    Firing,
-    /// It fired and ended.
-    Resolved,
-}
 
 /// What became of an alert in one step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,25 +30,6 @@ pub enum Event {
 }
 
 impl State {
-    /// Where it is in its life.
-    pub fn phase(&self) -> Phase {
-        match (self.fired_at, self.resolved_at) {
-            (None, _) => Phase::Pending,
-            (Some(_), None) => Phase::Firing,
-            (Some(_), Some(_)) => Phase::Resolved,
-        }
-    }
-
-    /// Which rule it is of; `None` if this version has no such rule.
-    pub fn rule(&self) -> Option<Rule> {
-        self.labels.rule()
-    }
-
-    /// What it said when it was last active, without names of people; nothing if this version has no such rule.
-    pub fn annotations(&self, rules: &Rules) -> BTreeMap<String, String> {
-        annotations(rules, &self.labels, self.value, &self.detail)
-    }
-
     fn begin(active: Active, now: Timestamp) -> Self {
         Self {
             labels: active.labels,
@@ -111,7 +40,6 @@ impl State {
             keep_firing_since: None,
             resolved_at: None,
             people: active.people,
-            condition: Condition::Holds,
         }
     }
 
@@ -127,21 +55,14 @@ impl State {
         self.people = active.people;
         self.value = active.value;
         self.detail = active.detail;
-        self.condition = Condition::Holds;
-        let firing = self.phase() == Phase::Firing;
-        let event = self.last(rules.get(active.rule).hold, now);
-        event.or((firing && changed).then_some(Event::Changed))
-    }
-
-    /// Its condition goes on to hold. What happened, if anything did.
-    fn last(&mut self, hold: Duration, now: Timestamp) -> Option<Event> {
         match self.phase() {
-            Phase::Pending if has_passed(self.active_since, hold, now) => {
+            Phase::Pending if has_passed(self.active_since, rules.get(active.rule).hold, now) => {
                 self.fired_at = Some(now);
                 Some(Event::Fired)
             }
             Phase::Firing if self.keep_firing_since.take().is_some() => Some(Event::Kept),
-            Phase::Pending | Phase::Firing | Phase::Resolved => None,
+            Phase::Firing => changed.then_some(Event::Changed),
+            Phase::Pending | Phase::Resolved => None,
         }
     }
 
@@ -169,11 +90,11 @@ impl State {
 /// One step of all alerts. Gives what changed, in the order of their fingerprints; alerts that are gone are no longer in `states`.
 pub fn step(
     states: &mut States,
-    mut evaluation: Evaluation,
+    evaluation: Evaluation,
     rules: &Rules,
     now: Timestamp,
 ) -> Vec<(Fingerprint, Event)> {
-    let mut active = std::mem::take(&mut evaluation.active);
+    let Evaluation { mut active, held } = evaluation;
     let mut events = Vec::new();
     states.retain(|fingerprint, state| {
         let event = match active.remove(fingerprint) {
@@ -184,23 +105,12 @@ pub fn step(
                 Some(begin(state, hold, now))
             }
             Some(still) => state.hold(still, rules, now),
+            None if state.phase() != Phase::Resolved && held.holds(*fingerprint, &state.labels) => {
+                None
+            }
             None => {
-                let rule = state.rule();
-                let held = || evaluation.held.holds(*fingerprint, &state.labels);
-                state.condition = match state.condition {
-                    was if rule.is_some_and(|it| evaluation.is_unchanged(it, &state.labels)) => was,
-                    _ if state.phase() != Phase::Resolved && held() => Condition::Unknown,
-                    _ => Condition::Ceased,
-                };
-                let settings = rule.map(|rule| rules.get(rule));
-                let (hold, keep) = settings
-                    .map(|it| (it.hold, it.keep_firing))
-                    .unwrap_or_default();
-                match state.condition {
-                    Condition::Holds => state.last(hold, now),
-                    Condition::Ceased => state.cease(keep, now),
-                    Condition::Unknown => None,
-                }
+                let keep = state.rule().map(|rule| rules.get(rule).keep_firing);
+                state.cease(keep.unwrap_or_default(), now)
             }
         };
         events.extend(event.map(|event| (*fingerprint, event)));

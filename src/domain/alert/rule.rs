@@ -1,11 +1,5 @@
-//! The closed set of rules, and how the configuration tunes them.
+//! The closed set of rules, with their severities, times and thresholds.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
-
-use super::Template;
-use crate::domain::exemption::Glob;
-use crate::domain::snapshot::Identity;
 use crate::domain::vocabulary::vocabulary;
 
 vocabulary! {
@@ -91,58 +85,13 @@ pub struct Threshold {
     pub meaning: &'static str,
 }
 
-/// How one rule is evaluated.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Settings {
-    /// Whether it is.
-    pub enabled: bool,
-    /// The label `severity`, where the configuration sets one.
-    pub severity: Option<Severity>,
-    /// How long it must hold before it fires.
-    pub hold: Duration,
-    /// How long it goes on firing after it ceased to hold.
-    pub keep_firing: Duration,
-    /// What it compares with; of no meaning for rules without a [`threshold`](Rule::threshold).
-    pub threshold: f64,
-    /// Added to its alerts.
-    pub labels: BTreeMap<String, String>,
-    /// Added to its alerts, or in the place of their own, by name.
-    pub annotations: Vec<(String, Template)>,
-}
-
-/// Targets that some rules, or all, are not evaluated for.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Silence {
-    /// What the target's labels, `target` among them, must be like; all of them.
-    pub matchers: Vec<(String, Matcher)>,
-    /// Which rules; none stands for all.
-    pub rules: BTreeSet<Rule>,
-}
-
-/// What a label's value must be like.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Matcher {
-    /// Equal.
-    Text(String),
-    /// Like a pattern.
-    Glob(Glob),
-}
-
-/// All rules as configured.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Rules {
-    settings: Vec<Settings>,
-    /// What is not evaluated.
-    pub silences: Vec<Silence>,
-}
-
 const MINUTE: u64 = 60;
 const HOUR: u64 = 3600;
 const DAY: u64 = 86_400;
 
 impl Rule {
     /// How bad its alerts are, and how many seconds it must hold, unless the configuration says otherwise.
-    fn standard(self) -> (Severity, u64) {
+    pub(super) fn standard(self) -> (Severity, u64) {
         use Severity::{Critical, Info, None, Warning};
         match self {
             Self::AdminWithoutMfa | Self::EnforcementWeakened | Self::FleetBlind => {
@@ -223,18 +172,6 @@ impl Rule {
         )
     }
 
-    /// Whether what it says of a target may become different while nothing but time passes.
-    pub(super) fn depends_on_time(self) -> bool {
-        matches!(
-            self,
-            Self::PrivilegedDisabled
-                | Self::Disabled
-                | Self::NewPrivilegedPerson
-                | Self::PollerKeyExpiring
-                | Self::TargetStale
-        )
-    }
-
     /// Whether its alerts are about people who can be named.
     pub fn concerns_people(self) -> bool {
         matches!(
@@ -251,71 +188,5 @@ impl Rule {
                 | Self::ApiKeyWithoutExpiry
                 | Self::ApiKeyOld
         )
-    }
-
-    fn settings(self) -> Settings {
-        Settings {
-            enabled: true,
-            severity: None,
-            hold: Duration::from_secs(self.standard().1),
-            keep_firing: Duration::ZERO,
-            threshold: self.threshold().map_or(0.0, |threshold| threshold.default),
-            labels: BTreeMap::new(),
-            annotations: Vec::new(),
-        }
-    }
-}
-
-impl Default for Rules {
-    fn default() -> Self {
-        Self {
-            settings: Rule::ALL.iter().map(|rule| rule.settings()).collect(),
-            silences: Vec::new(),
-        }
-    }
-}
-
-impl Rules {
-    /// How a rule is evaluated.
-    pub fn get(&self, rule: Rule) -> &Settings {
-        &self.settings[rule as usize]
-    }
-
-    /// How a rule is evaluated, to be changed.
-    pub fn get_mut(&mut self, rule: Rule) -> &mut Settings {
-        &mut self.settings[rule as usize]
-    }
-
-    /// Whether a rule is evaluated for a target.
-    pub(super) fn applies(&self, rule: Rule, target: &Identity) -> bool {
-        self.get(rule).enabled
-            && !self
-                .silences
-                .iter()
-                .any(|silence| silence.silences(rule, target))
-    }
-}
-
-impl Silence {
-    fn silences(&self, rule: Rule, target: &Identity) -> bool {
-        (self.rules.is_empty() || self.rules.contains(&rule))
-            && self.matchers.iter().all(|(name, matcher)| {
-                let value = if name == "target" {
-                    &target.name
-                } else {
-                    let label = target.labels.iter().find(|(label, _)| label == name);
-                    label.map_or("", |(_, value)| value)
-                };
-                matcher.matches(value)
-            })
-    }
-}
-
-impl Matcher {
-    fn matches(&self, value: &str) -> bool {
-        match self {
-            Self::Text(text) => text == value,
-            Self::Glob(glob) => glob.matches(value),
-        }
     }
 }

@@ -7,8 +7,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::exemption::{Exemption, Matcher};
-use crate::domain::facts::{Companion, Gap, People, PortalGroups, Server, Uses};
-use crate::domain::roster::{InRole, KeyState, Packed, State, Wanted};
+use crate::domain::facts::{Companion, People, PortalGroups, Server, Uses};
+use crate::domain::roster::{InRole, KeyState, Roster, State, Wanted};
 use crate::domain::vocabulary::{Api, Factor};
 
 /// One active person as generated.
@@ -225,8 +225,7 @@ proptest! {
         let facts = Facts { uses, ..facts(&people, policy) };
         let standing = Standing::of(&facts, &terms);
         let posture = Posture::of(&facts, &terms, &standing).expect("facts of one moment fit together");
-        let roster = Packed::of(&facts, &terms).open();
-        prop_assert_eq!(&roster.facts, &facts);
+        let roster = Roster::new(facts, standing, &terms);
         let everybody = Wanted { state: State::Active, user_type: None, role: None, reason: None };
         let listed = |wanted: &Wanted| {
             let selection = roster.people(wanted).expect("known");
@@ -327,55 +326,4 @@ fn what_needs_a_missing_fact_is_missing() {
     );
     assert_eq!(known, (None, None, None, None, None));
     assert_eq!(posture.keys.expect("keys are known").of_unprotected, None);
-}
-
-#[test]
-fn a_roster_is_unpacked_as_it_was_packed() {
-    let accepted = BTreeSet::from([Factor::Totp, Factor::Sso]);
-    let matchers = [
-        Matcher::Glob("svc-*".parse().expect("a pattern")),
-        Matcher::Group("base.group_system".parse().expect("an XML id")),
-    ];
-    let exemptions = matchers.map(|matcher| Exemption {
-        user_type: None,
-        matcher,
-        reason: ExemptReason::Service,
-        expires: Some(jiff::civil::date(2026, 12, 31)),
-    });
-    let terms = Terms {
-        accepted: &accepted,
-        exemptions: &exemptions,
-    };
-    let facts = Facts {
-        now: now() + SignedDuration::from_nanos(123_456_789),
-        totp: Known::Missing(Gap {
-            seen: "reads 1 of 2".into(),
-            grant: "grant it",
-        }),
-        keys: Known::NotAsked,
-        devices: Known::Complete(vec![Device {
-            owner: 7,
-            owner_active: false,
-            expires: Some(now()),
-        }]),
-        trusted_networks: Some(TrustedNetworks::Rows {
-            personal: 2,
-            everybody: 1,
-        }),
-        clear_text_keys: Some(vec![5, 5]),
-        administrators_spared: Some(false),
-        companion: Companion::Failing("no answer".into()),
-        uses: Some(Uses {
-            since: now(),
-            keys: BTreeMap::from([(1, now())]),
-            passwords: BTreeMap::new(),
-        }),
-        exemptions: vec![IdSet::from([7, 100_000]), IdSet::new()],
-        ..facts(&[], Some(PolicyScope::EmployeeRequired))
-    };
-    let roster = Packed::of(&facts, &terms).open();
-    assert_eq!(roster.facts, facts);
-    assert_eq!(roster.standing, Standing::of(&facts, &terms));
-    assert_eq!(roster.terms().accepted, terms.accepted);
-    assert_eq!(roster.terms().exemptions, terms.exemptions);
 }

@@ -124,7 +124,7 @@ impl Refused {
 /// One target that can be asked.
 struct Asked {
     snapshot: Arc<TargetSnapshot>,
-    roster: Roster,
+    roster: Arc<Roster>,
     transport: Transport,
     places: Arc<Semaphore>,
     last: Arc<Mutex<Option<LastList>>>,
@@ -190,7 +190,7 @@ impl Directory {
     /// Prepares to ask a target, if its numbers are true at present.
     fn ask(&self, target: &str) -> Result<Asked, Refused> {
         let snapshot = self.snapshot(target)?;
-        let Some(roster) = snapshot.roster() else {
+        let Some(roster) = snapshot.roster.clone() else {
             return Err(match snapshot.failing() {
                 Some(reason) => Refused::Down(reason),
                 None => Refused::NotPolled,

@@ -115,7 +115,7 @@ impl Asked {
         let Some(kind) = query.finding else {
             return Ok(roster.people(&wanted)?);
         };
-        let findings = self.snapshot.case(roster).map(|case| findings(&case));
+        let findings = self.snapshot.case().map(|case| findings(&case));
         let about = |it: &&Finding| {
             let subject = query.subject.is_none() || it.subject == query.subject;
             it.kind == kind && subject

@@ -298,9 +298,8 @@ impl Ranked {
         };
         let privileged = posture.and_then(|it| it.privileged.as_ref()?.unprotected);
         let keys = posture.and_then(|it| it.keys.as_ref());
-        let roster = snapshot.roster();
         Self {
-            grade: roster.and_then(|roster| Some(Grade::of(&snapshot.case(&roster)?))),
+            grade: snapshot.case().map(|case| Grade::of(&case)),
             internal: share(UserType::Internal),
             portal: share(UserType::Portal),
             privileged,

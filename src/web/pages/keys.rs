@@ -72,8 +72,7 @@ pub async fn page(
     }: OfTarget<KeysQuery>,
 ) -> Response {
     let list = List::read(&reader, app.directory.keys(&name, &query)).await;
-    let roster = snapshot.roster();
-    let roster = roster.as_ref();
+    let roster = snapshot.roster.as_deref();
     let page = Page {
         layout: Layout::of(&app, &reader, &name, "API keys"),
         numbers: numbers(roster, |query| {

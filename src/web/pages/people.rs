@@ -68,8 +68,7 @@ pub async fn page(
     }: OfTarget<PeopleQuery>,
 ) -> Response {
     let list = List::read(&reader, app.directory.people(&name, &query)).await;
-    let roster = snapshot.roster();
-    let roster = roster.as_ref();
+    let roster = snapshot.roster.as_deref();
     let types = types(&snapshot);
     let page = Page {
         layout: Layout::of(&app, &reader, &name, "People"),

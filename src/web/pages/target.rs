@@ -99,9 +99,7 @@ pub async fn page(
         snapshot,
     }: OfTarget<TargetQuery>,
 ) -> Response {
-    let roster = snapshot.roster();
-    let case = roster.as_ref().and_then(|roster| snapshot.case(roster));
-    let found = case.map(|case| {
+    let found = snapshot.case().map(|case| {
         let mut scan = scan(&case, &BTreeMap::new());
         // Who they are has a page of its own.
         if let Some(privileged) = &mut scan.privileged {

@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use odoo_mfa_exporter::domain::health::{Outcome, PollHealth};
-use odoo_mfa_exporter::domain::roster::Packed;
 use odoo_mfa_exporter::domain::snapshot::Identity;
 use odoo_mfa_exporter::domain::standing::Terms;
-use odoo_mfa_exporter::domain::{Posture, TargetSnapshot};
+use odoo_mfa_exporter::domain::{Posture, Roster, TargetSnapshot};
 use odoo_mfa_exporter::exposition::Board;
 use odoo_mfa_exporter::odoo::plan::Parts;
 use odoo_mfa_exporter::odoo::{Clients, Transport};
@@ -88,7 +87,7 @@ impl Staged {
             server: Some(polled.facts.server.clone()),
             capabilities: polled.facts.capabilities().into(),
             posture: Some(Arc::clone(&polled.posture)),
-            roster: Some(Packed::of(&polled.facts, &terms)),
+            roster: Some(Arc::new(Roster::new(polled.facts, polled.standing, &terms))),
             ..pending("erp")
         };
         let board = Arc::new(Board::new());
