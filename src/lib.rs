@@ -2,7 +2,7 @@
 //!
 //! Modules depend on each other in one direction only (a test holds it):
 //! `domain` ← `config` ← {`odoo`, `store`, `exposition`} ← {`poll`, `alerting`} ← `web` ← {`runtime`, `scan`} ← `cli`. The simulated
-//! Odoo is a crate of its own, `odoo_simulator`; `ticks` is the beat of whoever needs one.
+//! Odoo is a crate of its own, `odoo_simulator`.
 
 pub mod alerting;
 pub mod cli;
@@ -14,5 +14,4 @@ pub mod poll;
 pub mod runtime;
 pub mod scan;
 pub mod store;
-mod ticks;
 pub mod web;
