@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use axum::Router;
 use odoo_mfa_exporter::alerting::Alerts;
 use odoo_mfa_exporter::domain::{Shard, TargetSnapshot};
 use odoo_mfa_exporter::exposition::{Board, Coding, ExporterState, Exposition, Format, catalogue};
 use odoo_mfa_exporter::store::Store;
-use odoo_mfa_exporter::web::Routes;
 use odoo_mfa_exporter::web::access::Access;
 use odoo_mfa_exporter::web::directory::Directory;
 use odoo_mfa_exporter::web::{self, App, Limits, MetricsPath, Readiness, ReadinessLatch};
@@ -79,12 +79,12 @@ impl Shown {
     }
 
     /// All routes, and what keeps `/-/ready` waiting.
-    pub fn routes(&self) -> (Routes, ReadinessLatch) {
+    pub fn routes(&self) -> (Router, ReadinessLatch) {
         self.routes_for(Access::open(), None)
     }
 
     /// The same, for those whom this lets in.
-    pub fn routes_for(&self, access: Access, store: Option<Store>) -> (Routes, ReadinessLatch) {
+    pub fn routes_for(&self, access: Access, store: Option<Store>) -> (Router, ReadinessLatch) {
         let (readiness, latch) = Readiness::new(Arc::clone(&self.board));
         let routes = web::router(App {
             exposition: Arc::clone(&self.exposition),
@@ -103,17 +103,17 @@ impl Shown {
 
 impl Server {
     /// Serves on a free port of this machine.
-    pub async fn start(routes: impl web::Answers) -> Self {
+    pub async fn start(routes: Router) -> Self {
         Self::start_within(Limits::default(), routes).await
     }
 
     /// The same, within other limits than usual.
-    pub async fn start_within(limits: Limits, routes: impl web::Answers) -> Self {
+    pub async fn start_within(limits: Limits, routes: Router) -> Self {
         Self::start_behind(Access::open(), limits, routes).await
     }
 
     /// The same, with the TLS of this.
-    pub async fn start_behind(access: Access, limits: Limits, routes: impl web::Answers) -> Self {
+    pub async fn start_behind(access: Access, limits: Limits, routes: Router) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0))
             .await
             .expect("a free port");
