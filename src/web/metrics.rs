@@ -9,8 +9,8 @@ use axum::extract::State;
 use axum::http::header::{self, HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 
+use super::App;
 use super::negotiate::{ContentType, coding, content_type};
-use super::{App, internal_error};
 use crate::exposition::{self, Coding};
 
 /// Where the metrics are: a path that no other route has.
@@ -67,9 +67,7 @@ impl fmt::Display for MetricsPath {
 pub(super) async fn scrape(State(app): State<Arc<App>>, request: HeaderMap) -> Response {
     let content_type: ContentType = content_type(&request);
     let coding = coding(&request);
-    let Ok(body) = app.exposition.body(content_type.format, coding).await else {
-        return internal_error();
-    };
+    let body = app.exposition.body(content_type.format, coding).await;
     let mut response = match body {
         exposition::Body::Whole(bytes) => Body::from(bytes),
         stream => Body::from_stream(stream.into_stream()),

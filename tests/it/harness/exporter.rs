@@ -68,11 +68,7 @@ impl Shown {
 
     /// The bytes of a scrape.
     pub async fn bytes(&self, format: Format, coding: Coding) -> Vec<u8> {
-        let body = self
-            .exposition
-            .body(format, coding)
-            .await
-            .expect("an encoder that lives");
+        let body = self.exposition.body(format, coding).await;
         let body = axum::body::Body::from_stream(body.into_stream());
         let bytes = axum::body::to_bytes(body, usize::MAX).await;
         bytes.expect("an exposition to its end").to_vec()
