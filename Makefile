@@ -1,6 +1,6 @@
 # Everything that is done to this project. `make` lists it.
 .DEFAULT_GOAL := help
-.PHONY: help test tools lint rules e2e unit prove release-check bench bench-fleet bench-footprint bench-poll bench-scrape docs dashboards stack packages image addons resident
+.PHONY: help test tools lint rules e2e unit prove release-check bench bench-fleet bench-footprint bench-poll bench-scrape docs dashboards stack packages image addons
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -50,9 +50,6 @@ addons: ## Build the Odoo modules that can be imported as zips into target/addon
 
 dashboards: ## Write the dashboards' JSON anew
 	python3 dashboards/generate.py
-
-resident: ## Write resident.ld anew, by what an idle daemon runs
-	@scripts/resident
 
 stack: ## Run the demo with Prometheus and Alertmanager on loopback, until Ctrl-C
 	@scripts/stack

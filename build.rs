@@ -15,20 +15,6 @@ fn main() {
         .unwrap_or("unknown");
     println!("cargo::rustc-env=BUILD_RUSTC={rustc}");
     println!("cargo::rustc-env=BUILD_REVISION={}", revision());
-    put_together_what_runs();
-}
-
-/// The functions that a daemon runs lie together in the program, so that the kernel maps few of the others: docs/performance.md. A linker
-/// that was chosen may not know how.
-fn put_together_what_runs() {
-    println!("cargo::rerun-if-changed=resident.ld");
-    let is = |name: &str, value: &str| std::env::var(name).as_deref() == Ok(value);
-    let flags = std::env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
-    let chosen = std::env::var_os("RUSTC_LINKER").is_some() || flags.contains("link");
-    if is("PROFILE", "release") && is("CARGO_CFG_TARGET_OS", "linux") && !chosen {
-        let directory = std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets it");
-        println!("cargo::rustc-link-arg-bins=-T{directory}/resident.ld");
-    }
 }
 
 /// What a packager says, or git; a debug build does not ask git, since each commit would rebuild it.

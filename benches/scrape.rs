@@ -20,7 +20,7 @@ use odoo_mfa_exporter::config::{ProcessEnv, Web};
 use odoo_mfa_exporter::domain::{Shard, TargetSnapshot};
 use odoo_mfa_exporter::exposition::{Board, Coding, ExporterState, Exposition, Format, catalogue};
 use odoo_mfa_exporter::web::access::Access;
-use odoo_mfa_exporter::web::{self, App, MetricsPath, Readiness, Routes};
+use odoo_mfa_exporter::web::{self, App, MetricsPath, Readiness};
 use support::median;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -137,7 +137,7 @@ async fn sign_in(what: &str, web_config: &str) {
     server.await.expect("no panic").expect("a clean end");
 }
 
-fn routes(board: Arc<Board>, exposition: Arc<Exposition>, access: Access) -> Routes {
+fn routes(board: Arc<Board>, exposition: Arc<Exposition>, access: Access) -> Router {
     let (readiness, _latch) = Readiness::new(Arc::clone(&board));
     web::router(App {
         exposition,
@@ -175,7 +175,7 @@ fn shown(targets: Vec<TargetSnapshot>) -> (Arc<Board>, Arc<Exposition>) {
 }
 
 async fn body(exposition: &Arc<Exposition>, format: Format, coding: Coding) -> Vec<Bytes> {
-    let body = exposition.body(format, coding).await.expect("a body");
+    let body = exposition.body(format, coding).await;
     let pieces = body.into_stream().map(|piece| piece.expect("a piece"));
     pieces.collect().await
 }
@@ -201,7 +201,7 @@ async fn encode(targets: usize, format: Format, coding: Coding) {
 /// How many series a body has.
 async fn series(exposition: &Arc<Exposition>) -> usize {
     let body = exposition.body(Format::OpenMetrics, Coding::Identity).await;
-    let mut pieces = std::pin::pin!(body.expect("a body").into_stream());
+    let mut pieces = std::pin::pin!(body.into_stream());
     let (mut series, mut begins) = (0, true);
     while let Some(piece) = pieces.next().await {
         for byte in piece.expect("a piece") {

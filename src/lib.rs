@@ -63,5 +63,4 @@ pub mod poll;
 pub mod runtime;
 pub mod scan;
 pub mod store;
-mod ticks;
 pub mod web;

@@ -1,13 +1,12 @@
 //! The one task that evaluates: board in, states kept, notifications out.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -25,7 +24,6 @@ use crate::domain::alert::{
 };
 use crate::exposition::alerting::AlertCounts;
 use crate::exposition::{Board, ExporterState};
-use crate::ticks::Ticks;
 
 /// What the engine reads and writes.
 pub struct Inputs {
@@ -54,7 +52,7 @@ pub struct Engine {
     inputs: Inputs,
     hub: Arc<Hub>,
     options: Options,
-    ticks: Ticks,
+    ticks: Interval,
     alerts: Alerts,
     memories: HashMap<String, Remembered>,
     /// When each alert was last sent to Alertmanagers, and to webhooks.
@@ -91,15 +89,12 @@ impl std::fmt::Debug for Engine {
 
 impl Engine {
     /// An engine that has not evaluated yet. It needs a runtime, since receivers' tasks start at once.
-    ///
-    /// # Errors
-    /// When the system gives no timer.
-    pub fn new(wanted: Wanted, inputs: Inputs, options: Options) -> io::Result<Self> {
+    pub fn new(wanted: Wanted, inputs: Inputs, options: Options) -> Self {
         let Wanted { alerting, names } = wanted;
         let alerts = Alerts::default();
         alerts.write().rules = Arc::new(alerting.rules);
-        Ok(Self {
-            ticks: Ticks::every(options.evaluate_every)?,
+        Self {
+            ticks: ticks(options.evaluate_every),
             naming: Naming::new(names),
             hub: Hub::start(&alerting.receivers, inputs.exporter.alerting(), options),
             inputs,
@@ -109,7 +104,7 @@ impl Engine {
             sent: HashMap::new(),
             health: Health::default(),
             states_failing: false,
-        })
+        }
     }
 
     /// The alerts as they are, for others to show.
@@ -125,7 +120,7 @@ impl Engine {
             tokio::select! {
                 () = stop.cancelled() => break,
                 Some(wanted) = self.inputs.reconfigured.recv() => self.reconfigure(wanted),
-                () = self.ticks.tick() => self.evaluate(Timestamp::now()).await,
+                _ = self.ticks.tick() => self.evaluate(Timestamp::now()).await,
                 happened = self.inputs.transitions.recv(), if transitions_come => match happened {
                     Some(happened) => self.happened(&happened).await,
                     None => transitions_come = false,
@@ -153,7 +148,7 @@ impl Engine {
         if self.hub.update(&alerting.receivers) {
             self.sent.clear();
         }
-        self.ticks.restart(self.options.evaluate_every);
+        self.ticks = ticks(self.options.evaluate_every);
     }
 
     async fn restore(&mut self) {
@@ -418,6 +413,13 @@ impl Engine {
             stats.alerts_are(counts);
         }
     }
+}
+
+/// The first tick comes at once. After an evaluation that took longer than the interval, the next tick comes an interval later.
+fn ticks(every: Duration) -> Interval {
+    let mut ticks = interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
 }
 
 fn log(state: &State, event: Event) {

@@ -109,7 +109,7 @@ impl Daemon {
             reconfigured,
         };
         let options = alerting::Options::of(&config.alerting);
-        let engine = Engine::new(wanted(config, &directory), inputs, options)?;
+        let engine = Engine::new(wanted(config, &directory), inputs, options);
         let (readiness, latch) = Readiness::new(Arc::clone(&board));
         let status = systemd::Status {
             board: Arc::clone(&board),
@@ -186,7 +186,7 @@ impl Daemon {
             self.listener.local_addr()?,
             Patience::default(),
         );
-        systemd::attend(self.status, vitals, stop.clone())?;
+        systemd::attend(self.status, vitals, stop.clone());
         let stopping = stop.clone();
         tokio::spawn(async move {
             stopping.cancelled().await;

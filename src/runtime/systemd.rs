@@ -1,18 +1,17 @@
 //! What systemd is told: that the daemon is ready, how it is, and that it lives. Without `NOTIFY_SOCKET` nobody is told anything.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use sd_notify::NotifyState;
+use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::vitals::Vitals;
 use crate::exposition::{Board, ExporterState};
 use crate::poll::Pulse;
-use crate::ticks::Ticks;
 
 /// `systemctl status` is never older.
 const STATUS_EVERY: Duration = Duration::from_secs(10);
@@ -48,24 +47,21 @@ pub(super) fn stopping() {
 }
 
 /// Keeps the status line up to date, and the watchdog quiet while the daemon lives, from now on.
-///
-/// # Errors
-/// When the system gives no timer.
-pub(super) fn attend(status: Status, vitals: Vitals, stop: CancellationToken) -> io::Result<()> {
+pub(super) fn attend(status: Status, vitals: Vitals, stop: CancellationToken) {
     if std::env::var_os("NOTIFY_SOCKET").is_some() {
         // Three chances within the time that systemd gives.
-        let watchdog = sd_notify::watchdog_enabled();
+        let watchdog = sd_notify::watchdog_enabled().filter(|within| !within.is_zero());
         let every = watchdog.map_or(STATUS_EVERY, |within| STATUS_EVERY.min(within / 4));
-        let ticks = Ticks::every(every)?;
+        let mut ticks = interval(every);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         tokio::spawn(tell_again(status, vitals, ticks, watchdog.is_some(), stop));
     }
-    Ok(())
 }
 
 async fn tell_again(
     status: Status,
     mut vitals: Vitals,
-    ticks: Ticks,
+    mut ticks: Interval,
     watchdog: bool,
     stop: CancellationToken,
 ) {
@@ -74,7 +70,7 @@ async fn tell_again(
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            () = ticks.tick() => {}
+            _ = ticks.tick() => {}
         }
         let line = status.line();
         if line != shown {

@@ -1,24 +1,16 @@
 //! The scrape.
 
-use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use axum::Router;
-use axum::body::{Body, Bytes, HttpBody};
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::{self, HeaderMap, HeaderValue};
-use axum::http::{Method, Request};
 use axum::response::{IntoResponse, Response};
-use axum::routing::future::RouteFuture;
-use futures::future::{BoxFuture, Either};
-use tower_service::Service;
 
-use super::access::{Role, guard};
+use super::App;
 use super::negotiate::{ContentType, coding, content_type};
-use super::{App, internal_error};
 use crate::exposition::{self, Coding};
 
 /// Where the metrics are: a path that no other route has.
@@ -71,66 +63,17 @@ impl fmt::Display for MetricsPath {
     }
 }
 
-/// The routes, and a shorter way to the one that is asked most: a router copies and boxes it for each request, a tenth of a scrape.
-#[derive(Debug, Clone)]
-pub struct Routes {
-    app: Arc<App>,
-    router: Router,
-}
-
-impl Routes {
-    pub(super) fn new(app: Arc<App>, router: Router) -> Self {
-        Self { app, router }
-    }
-}
-
-impl<B> Service<Request<B>> for Routes
-where
-    B: HttpBody<Data = Bytes> + Send + 'static,
-    B::Error: Into<axum::BoxError>,
-{
-    type Response = Response;
-    type Error = Infallible;
-    type Future = Either<BoxFuture<'static, Result<Response, Infallible>>, RouteFuture<Infallible>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Service::<Request<B>>::poll_ready(&mut self.router, cx)
-    }
-
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let is_metrics = request.uri().path() == self.app.metrics_path.as_str();
-        if !is_metrics || *request.method() != Method::GET {
-            return Either::Right(self.router.call(request));
-        }
-        let app = Arc::clone(&self.app);
-        Either::Left(Box::pin(async move {
-            let answer = async |request: Request<()>| Ok(answer(&app, request.headers()).await);
-            guard(&app, request.map(drop), Some(Role::Scrape), answer).await
-        }))
-    }
-}
-
-pub(super) async fn scrape(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
-    answer(&app, &headers).await
-}
-
-const VARY: HeaderValue = HeaderValue::from_static("accept, accept-encoding");
-const GZIP: HeaderValue = HeaderValue::from_static("gzip");
-
-async fn answer(app: &App, request: &HeaderMap) -> Response {
-    let content_type: ContentType = content_type(request);
-    let coding = coding(request);
-    let Ok(body) = app.exposition.body(content_type.format, coding).await else {
-        return internal_error();
-    };
+/// All targets' families and the exporter's own.
+pub(super) async fn scrape(State(app): State<Arc<App>>, request: HeaderMap) -> Response {
+    let content_type: ContentType = content_type(&request);
+    let coding = coding(&request);
+    let body = app.exposition.body(content_type.format, coding).await;
     let mut response = match body {
         exposition::Body::Whole(bytes) => Body::from(bytes),
         stream => Body::from_stream(stream.into_stream()),
     }
     .into_response();
     let headers = response.headers_mut();
-    // For those of every answer, too.
-    headers.reserve(8);
     headers.insert(
         header::CONTENT_TYPE,
         HeaderValue::from_static(content_type.name),
@@ -141,6 +84,9 @@ async fn answer(app: &App, request: &HeaderMap) -> Response {
     }
     response
 }
+
+const VARY: HeaderValue = HeaderValue::from_static("accept, accept-encoding");
+const GZIP: HeaderValue = HeaderValue::from_static("gzip");
 
 #[cfg(test)]
 mod tests {

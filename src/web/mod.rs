@@ -24,10 +24,10 @@ mod readiness;
 mod server;
 
 pub use control::Control;
-pub use metrics::{MetricsPath, Routes, UnusablePath};
+pub use metrics::{MetricsPath, UnusablePath};
 pub use problem::Problem;
 pub use readiness::{Readiness, ReadinessLatch, Unpolled};
-pub use server::{Answers, Connection, Limits, serve, serve_within};
+pub use server::{Connection, Limits, serve, serve_within};
 
 use std::sync::Arc;
 
@@ -35,6 +35,7 @@ use axum::Router;
 use axum::extract::{Extension, State};
 use axum::http::header;
 use axum::http::{StatusCode, Uri};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 
@@ -70,12 +71,11 @@ pub struct App {
 }
 
 /// All routes.
-pub fn router(app: App) -> Routes {
-    let metrics_path = app.metrics_path.to_string();
+pub fn router(app: App) -> Router {
     let app = Arc::new(app);
-    let router = Router::new()
+    Router::new()
         .merge(pages::routes())
-        .route(&metrics_path, get(metrics::scrape))
+        .route(app.metrics_path.as_str(), get(metrics::scrape))
         .route("/probe", get(probe::probe))
         .route("/sd", get(probe::discover))
         .route("/sign-in", get(sign_in))
@@ -95,9 +95,8 @@ pub fn router(app: App) -> Routes {
                 "another method is wanted",
             )
         })
-        .layer(access::Guard::new(&app))
-        .with_state(Arc::clone(&app));
-    Routes::new(app, router)
+        .layer(from_fn_with_state(Arc::clone(&app), access::guard))
+        .with_state(app)
 }
 
 impl App {

@@ -11,7 +11,7 @@ use axum::{Json, http::HeaderMap};
 use serde::{Deserialize, Serialize};
 
 use super::negotiate::content_type;
-use super::{App, Connection, internal_error};
+use super::{App, Connection};
 
 #[derive(Debug, Deserialize)]
 pub struct ProbeQuery {
@@ -33,10 +33,8 @@ pub async fn probe(
         return (StatusCode::NOT_FOUND, missing).into_response();
     };
     let content_type = content_type(&request);
-    match app.exposition.of_target(target, content_type.format) {
-        Ok(text) => ([(header::CONTENT_TYPE, content_type.name)], text).into_response(),
-        Err(_) => internal_error(),
-    }
+    let text = app.exposition.of_target(target, content_type.format);
+    ([(header::CONTENT_TYPE, content_type.name)], text).into_response()
 }
 
 /// What Prometheus' `http_sd_configs` reads.

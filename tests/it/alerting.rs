@@ -74,7 +74,7 @@ impl Running {
             reconfigured,
         };
         let wanted = Wanted { alerting, names };
-        let engine = Engine::new(wanted, inputs, options).expect("a timer");
+        let engine = Engine::new(wanted, inputs, options);
         let alerts = engine.alerts();
         let stop = CancellationToken::new();
         let task = tokio::spawn(engine.run(stop.clone()));

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt;
 use insta::assert_snapshot;
 use odoo_mfa_exporter::domain::posture::Posture;
 use odoo_mfa_exporter::domain::snapshot::Identity;
@@ -675,35 +676,32 @@ fn help_needs_no_escapes_and_names_are_distinct() {
     }
 }
 
-#[tokio::test]
-async fn a_scrape_encodes_only_what_changed() {
-    let shown = Arc::new(Shown::new([up("erp"), up("crm")]));
-    let scrapes = (0..50).map(|_| {
-        let shown = Arc::clone(&shown);
-        tokio::spawn(async move { shown.text(Format::OpenMetrics).await })
-    });
-    let bodies = futures::future::join_all(scrapes).await;
-    assert_eq!(shown.exposition.times_encoded(), 1);
-    let before = of_targets(&bodies[0].as_ref().expect("no panic").clone());
+/// The kept body, by where it lies in memory.
+async fn kept(shown: &Shown, format: Format, coding: Coding) -> *const u8 {
+    match shown.exposition.body(format, coding).await {
+        Body::Whole(bytes) => bytes.as_ptr(),
+        Body::Stream(_) => panic!("it is too large"),
+    }
+}
 
-    shown.board.slots()[0].publish(down("erp"));
-    let after = of_targets(&shown.text(Format::OpenMetrics).await);
-    assert_eq!(shown.exposition.times_encoded(), 2);
-    assert_ne!(before, after);
-
+#[tokio::test(start_paused = true)]
+async fn a_body_is_kept_until_something_in_it_changes() {
+    let shown = Shown::new([up("erp"), up("crm")]);
     for format in [Format::OpenMetrics, Format::Classic] {
         for coding in [Coding::Identity, Coding::Gzip] {
-            shown.bytes(format, coding).await;
-            shown.bytes(format, coding).await;
+            let scrapes = (0..50).map(|_| kept(&shown, format, coding));
+            let bodies = futures::future::join_all(scrapes).await;
+            let distinct: BTreeSet<_> = bodies.into_iter().collect();
+            assert_eq!(distinct.len(), 1, "encoded once for 50 scrapes");
         }
     }
-    assert_eq!(
-        shown.exposition.times_encoded(),
-        5,
-        "once for each format and coding"
-    );
 
-    // What the exporter says of itself is never older than the call, and costs no encoding of targets.
+    let before = of_targets(&shown.text(Format::OpenMetrics).await);
+    shown.board.slots()[0].publish(down("erp"));
+    let after = of_targets(&shown.text(Format::OpenMetrics).await);
+    assert_ne!(before, after);
+
+    // What the exporter says of itself is never older than the call.
     shown
         .state
         .config_loaded("2026-11-24T05:00:00Z".parse().expect("a timestamp"), 42);
@@ -714,7 +712,6 @@ async fn a_scrape_encodes_only_what_changed() {
             .map(|sample| sample.value),
         Some(42.0)
     );
-    assert_eq!(shown.exposition.times_encoded(), 5);
 
     shown.board.show(shown.board.slots()[1..].to_vec());
     let text = Text::read(&shown.text(Format::Classic).await);
@@ -730,36 +727,79 @@ async fn a_scrape_encodes_only_what_changed() {
     assert_eq!(targets, 1.0);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_body_is_kept_for_a_second_at_most() {
+    let shown = Shown::new([up("erp")]);
+    let kept = async || kept(&shown, Format::Classic, Coding::Identity).await;
+    let first = kept().await;
+    tokio::time::advance(Duration::from_millis(900)).await;
+    assert_eq!(kept().await, first);
+    tokio::time::advance(Duration::from_millis(100)).await;
+    assert_ne!(kept().await, first);
+}
+
+/// More than is kept.
+fn large() -> Shown {
+    Shown::new((0..400).map(|number| up(&format!("erp-{number}"))))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_large_exposition_is_streamed_and_whole() {
-    let shown = Shown::new((0..700).map(|number| up(&format!("erp-{number}"))));
-    let body = shown
-        .exposition
-        .body(Format::OpenMetrics, Coding::Identity)
-        .await;
-    assert!(
-        matches!(body, Ok(Body::Stream { .. })),
-        "it is kept: {body:?}"
-    );
+    let shown = large();
+    let body = shown.exposition.body(Format::OpenMetrics, Coding::Identity);
+    assert!(matches!(body.await, Body::Stream(_)), "it is kept");
     let text = shown.text(Format::OpenMetrics).await;
     let read = Text::read(&text);
-    assert!(read.ended && text.len() > 5_000_000);
-    assert_eq!(read.of("odoo_password_rpc_users").count(), 3 * 700);
+    assert!(read.ended && text.len() > 4 << 20);
+    assert_eq!(read.of("odoo_password_rpc_users").count(), 3 * 400);
 
     let zipped = shown.bytes(Format::OpenMetrics, Coding::Gzip).await;
     let unzipped = std::io::read_to_string(flate2::read::GzDecoder::new(zipped.as_slice()));
     assert_eq!(of_targets(&unzipped.expect("gzip")), of_targets(&text));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn six_hundred_slow_readers_do_not_stop_a_scrape() {
+    let shown = large();
+    let mut slow = Vec::new();
+    for _ in 0..600 {
+        let body = shown.exposition.body(Format::Classic, Coding::Identity);
+        slow.push(body.await);
+    }
+    let text = shown.text(Format::Classic).await;
+    assert_eq!(
+        Text::read(&text).of("odoo_password_rpc_users").count(),
+        3 * 400
+    );
+    drop(slow);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_takes_nothing_for_ten_seconds_is_dropped() {
+    let shown = large();
+    let body = async || {
+        let body = shown.exposition.body(Format::Classic, Coding::Identity);
+        axum::body::Body::from_stream(body.await.into_stream()).into_data_stream()
+    };
+    for (pause, whole) in [(9, true), (11, false)] {
+        let mut chunks = body().await;
+        let mut read = Vec::new();
+        while let Some(chunk) = chunks.next().await {
+            read.push(chunk);
+            if read.len() < 4 {
+                tokio::time::sleep(Duration::from_secs(pause)).await;
+            }
+        }
+        assert_eq!(read.iter().all(Result::is_ok), whole, "after {pause} s");
+        assert_eq!(read.len() > 8, whole, "{} chunks", read.len());
+    }
+}
+
 #[tokio::test]
 async fn half_an_exposition_does_not_pass_for_a_whole_one() {
     let (sender, rest) = tokio::sync::mpsc::channel(1);
     drop(sender);
-    let body = Body::Stream {
-        first: "odoo_up 1\n".into(),
-        rest,
-    };
-    let body = axum::body::Body::from_stream(body.into_stream());
+    let body = axum::body::Body::from_stream(Body::Stream(rest).into_stream());
     assert!(axum::body::to_bytes(body, usize::MAX).await.is_err());
 }
 

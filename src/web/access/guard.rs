@@ -1,17 +1,13 @@
 //! What each request passes before it is answered.
 
-use std::convert::Infallible;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Instant;
 
-use axum::extract::{MatchedPath, Request};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use axum::http::{Method, StatusCode, Uri};
+use axum::middleware::Next;
 use axum::response::Response;
-use futures::future::BoxFuture;
-use tower_layer::Layer;
-use tower_service::Service;
 
 use super::{Access, Credentials, Reader, Refusal, Role};
 use crate::web::App;
@@ -55,80 +51,23 @@ const HEADERS: [(HeaderName, HeaderValue); 4] = [
 ];
 
 /// Stands before every route: lets a request pass or refuses it, and sets the headers that every answer has.
-#[derive(Debug, Clone)]
-pub(in crate::web) struct Guard {
-    app: Arc<App>,
-}
-
-impl Guard {
-    pub(in crate::web) fn new(app: &Arc<App>) -> Self {
-        let app = Arc::clone(app);
-        Self { app }
-    }
-}
-
-impl<S> Layer<S> for Guard {
-    type Service = Guarded<S>;
-
-    fn layer(&self, routes: S) -> Guarded<S> {
-        let app = Arc::clone(&self.app);
-        Guarded { app, routes }
-    }
-}
-
-/// A guarded route.
-#[derive(Debug, Clone)]
-pub(in crate::web) struct Guarded<S> {
-    app: Arc<App>,
-    routes: S,
-}
-
-impl<S> Service<Request> for Guarded<S>
-where
-    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
-{
-    type Response = Response;
-    type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Response, Infallible>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.routes.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request) -> Self::Future {
-        let app = Arc::clone(&self.app);
-        let next = self.routes.clone();
-        let mut routes = std::mem::replace(&mut self.routes, next);
-        Box::pin(async move {
-            let route = request.extensions().get::<MatchedPath>();
-            let role = needs(route.map(MatchedPath::as_str), &app);
-            guard(&app, request, role, |request| routes.call(request)).await
-        })
-    }
-}
-
-/// Answers a request, if whoever sent it has the role that this needs, and sets the headers that every answer has.
-pub(in crate::web) async fn guard<B, F>(
-    app: &App,
-    mut request: Request<B>,
-    role: Option<Role>,
-    answer: impl FnOnce(Request<B>) -> F,
-) -> Result<Response, Infallible>
-where
-    F: Future<Output = Result<Response, Infallible>>,
-{
-    let response = match admit(app, &mut request, role).await {
-        Ok(()) => answer(request).await?,
+pub(in crate::web) async fn guard(
+    State(app): State<Arc<App>>,
+    route: Option<MatchedPath>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let role = needs(route.as_ref().map(MatchedPath::as_str), &app);
+    let response = match admit(&app, &mut request, role).await {
+        Ok(()) => next.run(request).await,
         Err(refused) => refused.answer(&app.access, request.uri().path()),
     };
-    Ok(complete(app, response))
+    complete(&app, response)
 }
 
 /// Sets the headers that every answer has.
 fn complete(app: &App, mut response: Response) -> Response {
     let headers = response.headers_mut();
-    headers.reserve(HEADERS.len());
     for (name, value) in HEADERS {
         headers.entry(name).or_insert(value);
     }
@@ -150,7 +89,7 @@ enum Refused {
 }
 
 /// Lets a request pass, with its [`Reader`] where somebody has to be known.
-async fn admit<B>(app: &App, request: &mut Request<B>, role: Option<Role>) -> Result<(), Refused> {
+async fn admit(app: &App, request: &mut Request, role: Option<Role>) -> Result<(), Refused> {
     if length(request.uri()) > URI {
         return Err(Refused::UriTooLong);
     }
@@ -184,7 +123,7 @@ async fn admit<B>(app: &App, request: &mut Request<B>, role: Option<Role>) -> Re
 }
 
 /// Lets a request pass if whoever sent it may do what it needs.
-fn pass<B>(app: &App, request: &mut Request<B>, reader: Reader, role: Role) -> Result<(), Refused> {
+fn pass(app: &App, request: &mut Request, reader: Reader, role: Role) -> Result<(), Refused> {
     let unknown = reader.user().is_none() && app.access.asks_for_passwords();
     // Where there are users, whoever changes something is one of them, even if everybody may read.
     if unknown && (changes_something(request.method()) || !reader.may(role)) {

@@ -23,7 +23,7 @@ use crate::config;
 use crate::config::web_file::{CertificateNames, ServerTls, WebConfig};
 use basic::{Credentials, Passwords};
 use bucket::Bucket;
-pub(super) use guard::{CHALLENGE, Guard, guard};
+pub(super) use guard::{CHALLENGE, guard};
 
 /// What somebody may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

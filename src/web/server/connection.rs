@@ -6,10 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::http::{Request, StatusCode, Version};
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, Version};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum_server::accept::Accept;
-use futures::future::{BoxFuture, Either, Ready, ready};
+use futures::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -17,7 +20,6 @@ use tokio::time::{Instant, Sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either as EitherStream;
-use tower_service::Service;
 
 use super::Limits;
 use crate::config::web_file::{CertificateNames, ServerTls};
@@ -111,49 +113,30 @@ fn names(tls: &ServerTls, stream: &TlsStream<TcpStream>) -> Option<Arc<Certifica
     names.flatten().map(Arc::new)
 }
 
-impl<S: Send + 'static> Accept<TcpStream, S> for Door {
+impl Accept<TcpStream, Router> for Door {
     type Stream = Stream;
-    type Service = Connected<S>;
-    type Future = BoxFuture<'static, io::Result<(Stream, Connected<S>)>>;
+    type Service = Router;
+    type Future = BoxFuture<'static, io::Result<(Stream, Router)>>;
 
-    fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
+    fn accept(&self, stream: TcpStream, routes: Router) -> Self::Future {
         let opened = self.clone().open(stream);
         Box::pin(async {
             let (stream, connection) = opened.await?;
-            let routes = service;
-            Ok((stream, Connected { routes, connection }))
+            // The routes live as long as the connection, and so does its place.
+            Ok((stream, routes.layer(from_fn_with_state(connection, enter))))
         })
     }
 }
 
-/// The routes, for the requests of one connection. It lives as long as the connection, and so does the place in it.
-///
-/// No middleware of axum's: that would cost every request some allocations, a tenth of a scrape.
-#[derive(Debug, Clone)]
-pub(super) struct Connected<S> {
-    routes: S,
-    connection: Connection,
-}
-
-impl<S: Service<Request<B>, Response = Response>, B> Service<Request<B>> for Connected<S> {
-    type Response = Response;
-    type Error = S::Error;
-    type Future = Either<Ready<Result<Response, S::Error>>, S::Future>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.routes.poll_ready(cx)
+/// Tells a request what its connection is, and the connection that a request began.
+async fn enter(State(connection): State<Connection>, mut request: Request, next: Next) -> Response {
+    // The server tells HTTP/2 by its first bytes; it is spoken only where it was agreed on.
+    if request.version() == Version::HTTP_2 && !connection.http2 {
+        return StatusCode::HTTP_VERSION_NOT_SUPPORTED.into_response();
     }
-
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        // The server tells HTTP/2 by its first bytes; it is spoken only where it was agreed on.
-        if request.version() == Version::HTTP_2 && !self.connection.http2 {
-            let refused = StatusCode::HTTP_VERSION_NOT_SUPPORTED.into_response();
-            return Either::Left(ready(Ok(refused)));
-        }
-        self.connection.last_request.set(Instant::now());
-        request.extensions_mut().insert(self.connection.clone());
-        Either::Right(self.routes.call(request))
-    }
+    connection.last_request.set(Instant::now());
+    request.extensions_mut().insert(connection);
+    next.run(request).await
 }
 
 /// A connection that fails some time after its last request began: whatever its client does or does not send or read.

@@ -1,19 +1,14 @@
 //! Serves the routes, over HTTP or HTTPS, within limits.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum::ServiceExt;
-use axum::http::Request;
-use axum::response::Response;
+use axum::Router;
 use axum_server::Handle;
-use hyper::body::Incoming;
 use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tower_service::Service;
 
 use super::access::Access;
 pub use connection::Connection;
@@ -52,30 +47,13 @@ impl Default for Limits {
     }
 }
 
-/// What answers requests: [`Routes`](super::Routes), or a router of axum's.
-pub trait Answers:
-    Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send>
-    + Clone
-    + Send
-    + 'static
-{
-}
-
-impl<S> Answers for S where
-    S: Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send>
-        + Clone
-        + Send
-        + 'static
-{
-}
-
 /// Serves the routes until it is told to stop; then lets running requests end, for a few seconds at most.
 ///
 /// # Errors
 /// When the listener cannot be used.
-pub async fn serve<S: Answers>(
+pub async fn serve(
     listener: TcpListener,
-    routes: S,
+    routes: Router,
     access: Access,
     shutdown: CancellationToken,
 ) -> io::Result<()> {
@@ -86,10 +64,10 @@ pub async fn serve<S: Answers>(
 ///
 /// # Errors
 /// When the listener cannot be used.
-pub async fn serve_within<S: Answers>(
+pub async fn serve_within(
     limits: Limits,
     listener: TcpListener,
-    routes: S,
+    routes: Router,
     access: Access,
     shutdown: CancellationToken,
 ) -> io::Result<()> {
@@ -116,7 +94,7 @@ pub async fn serve_within<S: Answers>(
         .max_concurrent_streams(STREAMS)
         .max_header_list_size(u32::try_from(limits.head).unwrap_or(u32::MAX));
     tokio::select! {
-        ended = server.serve(ServiceExt::<Request<Incoming>>::into_make_service(routes)) => return ended,
+        ended = server.serve(routes.into_make_service()) => return ended,
         // From here on nothing is accepted: where systemd holds the socket, connections wait for the next process.
         () = shutdown.cancelled() => {}
     }

@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use axum::Router;
 use odoo_mfa_exporter::alerting::Alerts;
 use odoo_mfa_exporter::domain::{Shard, TargetSnapshot};
 use odoo_mfa_exporter::exposition::{Board, Coding, ExporterState, Exposition, Format, catalogue};
 use odoo_mfa_exporter::store::Store;
-use odoo_mfa_exporter::web::Routes;
 use odoo_mfa_exporter::web::access::Access;
 use odoo_mfa_exporter::web::directory::Directory;
 use odoo_mfa_exporter::web::{self, App, Limits, MetricsPath, Readiness, ReadinessLatch};
@@ -68,23 +68,19 @@ impl Shown {
 
     /// The bytes of a scrape.
     pub async fn bytes(&self, format: Format, coding: Coding) -> Vec<u8> {
-        let body = self
-            .exposition
-            .body(format, coding)
-            .await
-            .expect("an encoder that lives");
+        let body = self.exposition.body(format, coding).await;
         let body = axum::body::Body::from_stream(body.into_stream());
         let bytes = axum::body::to_bytes(body, usize::MAX).await;
         bytes.expect("an exposition to its end").to_vec()
     }
 
     /// All routes, and what keeps `/-/ready` waiting.
-    pub fn routes(&self) -> (Routes, ReadinessLatch) {
+    pub fn routes(&self) -> (Router, ReadinessLatch) {
         self.routes_for(Access::open(), None)
     }
 
     /// The same, for those whom this lets in.
-    pub fn routes_for(&self, access: Access, store: Option<Store>) -> (Routes, ReadinessLatch) {
+    pub fn routes_for(&self, access: Access, store: Option<Store>) -> (Router, ReadinessLatch) {
         let (readiness, latch) = Readiness::new(Arc::clone(&self.board));
         let routes = web::router(App {
             exposition: Arc::clone(&self.exposition),
@@ -103,17 +99,17 @@ impl Shown {
 
 impl Server {
     /// Serves on a free port of this machine.
-    pub async fn start(routes: impl web::Answers) -> Self {
+    pub async fn start(routes: Router) -> Self {
         Self::start_within(Limits::default(), routes).await
     }
 
     /// The same, within other limits than usual.
-    pub async fn start_within(limits: Limits, routes: impl web::Answers) -> Self {
+    pub async fn start_within(limits: Limits, routes: Router) -> Self {
         Self::start_behind(Access::open(), limits, routes).await
     }
 
     /// The same, with the TLS of this.
-    pub async fn start_behind(access: Access, limits: Limits, routes: impl web::Answers) -> Self {
+    pub async fn start_behind(access: Access, limits: Limits, routes: Router) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0))
             .await
             .expect("a free port");
