@@ -67,7 +67,8 @@ impl Groups {
     pub(super) fn has_module(&self, module: &str) -> bool {
         let prefix = format!("{module}.");
         let mut from = self.by_xml_id.range(prefix.clone()..);
-        from.next().is_some_and(|(xml_id, _)| xml_id.starts_with(&prefix))
+        from.next()
+            .is_some_and(|(xml_id, _)| xml_id.starts_with(&prefix))
     }
 
     /// All groups whose members are members of the named one; none if it does not exist.

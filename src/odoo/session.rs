@@ -113,7 +113,10 @@ impl Session {
 
     async fn is_exists_public(&self, transport: &Transport) -> Result<bool, Error> {
         let call = Call::new("res.users", "exists").arg("ids", vec![self.uid]);
-        match self.call::<Vec<u32>>(transport, call, "ids that exist").await {
+        match self
+            .call::<Vec<u32>>(transport, call, "ids that exist")
+            .await
+        {
             Ok(ids) => Ok(ids == [self.uid]),
             Err(error) if matches!(error.kind, Kind::Forbidden | Kind::NoSuchName) => Ok(false),
             Err(error) => Err(error),
@@ -134,7 +137,9 @@ impl Session {
             let xml_id = format!("base.{name}");
             let id = match first.iter().find(|(_, it)| **it == xml_id) {
                 Some((id, _)) => Some(*id),
-                None if *name == "default_user" && self.server.release >= WITHOUT_DEFAULT_USER => None,
+                None if *name == "default_user" && self.server.release >= WITHOUT_DEFAULT_USER => {
+                    None
+                }
                 None => match self.reference(transport, "base", name).await? {
                     Reference::Found(id) => Some(id),
                     Reference::Unknown => None,
@@ -163,7 +168,10 @@ impl Session {
             .arg("module", module)
             .arg("xml_id", name)
             .with_archived();
-        match self.call::<(IgnoredAny, Value)>(transport, call, "an XML id").await {
+        match self
+            .call::<(IgnoredAny, Value)>(transport, call, "an XML id")
+            .await
+        {
             Ok((_, Value::Number(id))) => id
                 .as_u64()
                 .and_then(|id| u32::try_from(id).ok())

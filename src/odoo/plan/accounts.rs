@@ -105,7 +105,11 @@ impl Accounts {
                 vec!["active", field, "company_ids", "companies_count"],
             );
         let rows: Vec<AccountRow> = session
-            .call(transport, call, "the polling account and well-known accounts")
+            .call(
+                transport,
+                call,
+                "the polling account and well-known accounts",
+            )
             .await?;
         let (Some(internal), Some(portal)) = (groups.id(INTERNAL), groups.id(PORTAL)) else {
             return Err(Error::new(

@@ -127,7 +127,10 @@ async fn add_aliases(
         Err(error) if error.kind == Kind::Forbidden => {}
         Err(error) => return Err(error),
     }
-    for xml_id in missing(groups).into_iter().filter(|xml_id| !unknown(xml_id)) {
+    for xml_id in missing(groups)
+        .into_iter()
+        .filter(|xml_id| !unknown(xml_id))
+    {
         let Some((module, name)) = xml_id.split_once('.') else {
             continue;
         };

@@ -149,7 +149,9 @@ pub(super) fn complete(
         poller_expiry: keys
             .as_ref()
             .and_then(|keys| poller_expiry(&keys.rows, release, poller, now)),
-        keys: keys.map_or(Known::NotAsked, |keys| complete_keys(&keys, release, archived)),
+        keys: keys.map_or(Known::NotAsked, |keys| {
+            complete_keys(&keys, release, archived)
+        }),
         devices: devices.map_or(Known::NotAsked, |rows| {
             Known::Complete(rows.iter().map(device).collect())
         }),
@@ -250,7 +252,9 @@ fn poller_expiry(
     now: Timestamp,
 ) -> Option<Timestamp> {
     rows.iter()
-        .filter(|row| row.user_id.id() == poller && scope(row, release).is_some_and(Scope::opens_rpc))
+        .filter(|row| {
+            row.user_id.id() == poller && scope(row, release).is_some_and(Scope::opens_rpc)
+        })
         .filter_map(|row| row.expiration_date.map(Timestamp::from))
         .filter(|end| *end > now)
         .min()

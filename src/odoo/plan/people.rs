@@ -14,8 +14,7 @@ use crate::domain::{IdSet, Module, PerType};
 use crate::odoo::error::{Error, Kind};
 use crate::odoo::groups::in_groups;
 
-const OAUTH_PROVIDERS: &str =
-    "read access to auth.oauth.provider, or the module mfa_auditor_use: links to providers that are switched off do not count";
+const OAUTH_PROVIDERS: &str = "read access to auth.oauth.provider, or the module mfa_auditor_use: links to providers that are switched off do not count";
 
 const LOGINS: &str = "read access to res.users.log, which Odoo 17 asks for before it searches by the date of a login";
 
@@ -94,7 +93,9 @@ impl Users<'_> {
             .holders("oauth_uid", modules, &[Module::AuthOauth, Module::AuthOidc])
             .await?;
         match linked {
-            Known::Complete(linked) if !linked.is_empty() => self.of_enabled_providers(linked).await,
+            Known::Complete(linked) if !linked.is_empty() => {
+                self.of_enabled_providers(linked).await
+            }
             linked => Ok(linked),
         }
     }
@@ -189,7 +190,9 @@ impl Users<'_> {
             return None;
         }
         let xml_ids = self.question.roles.iter().flat_map(|(_, xml_ids)| xml_ids);
-        let groups = self.groups.members_of_any(xml_ids.map(|xml_id| xml_id.as_str()));
+        let groups = self
+            .groups
+            .members_of_any(xml_ids.map(|xml_id| xml_id.as_str()));
         Some(self.accounts.well_known_in(&groups))
     }
 

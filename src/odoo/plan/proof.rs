@@ -350,7 +350,11 @@ impl Users<'_> {
 
     /// The field of `res.groups` with the users who were put into them.
     fn members_field(&self) -> &'static str {
-        if self.groups_imply { "user_ids" } else { "users" }
+        if self.groups_imply {
+            "user_ids"
+        } else {
+            "users"
+        }
     }
 
     /// How many users are visible for whom the domain holds, accounts that are nobody included.
@@ -371,7 +375,12 @@ fn hidden_users(hidden: &Hidden) -> Error {
     let ids = match hidden.ids.len() {
         0 => String::new(),
         count => {
-            let named: Vec<String> = hidden.ids.iter().take(NAMED).map(|id| id.to_string()).collect();
+            let named: Vec<String> = hidden
+                .ids
+                .iter()
+                .take(NAMED)
+                .map(|id| id.to_string())
+                .collect();
             let more = if count as usize > NAMED { ", ..." } else { "" };
             format!(" (ids {}{more})", named.join(", "))
         }

@@ -105,9 +105,9 @@ pub(super) async fn modules(users: &Users<'_>) -> Result<Modules, Error> {
         .rows::<ModuleRow>("ir.module.module", domain, &["name"])
         .await;
     let rows = unless_forbidden(rows, "ir.module.module", MODULES_GRANT)?;
-    Ok(Modules::of(rows.map(
-        |rows| rows.into_iter().map(|row| row.name).collect(),
-    )))
+    Ok(Modules::of(rows.map(|rows| {
+        rows.into_iter().map(|row| row.name).collect()
+    })))
 }
 
 /// The names of the modules that matter, those of the configured groups included.

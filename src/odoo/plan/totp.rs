@@ -104,7 +104,10 @@ impl Users<'_> {
             0..=FEW => privileged.clone(),
             _ => found & privileged,
         };
-        let slice: Vec<u32> = known.range(verified.cursor.saturating_add(1)..).take(SLICE).collect();
+        let slice: Vec<u32> = known
+            .range(verified.cursor.saturating_add(1)..)
+            .take(SLICE)
+            .collect();
         verified.cursor = match slice.last() {
             Some(last) if slice.len() == SLICE => *last,
             _ => 0,

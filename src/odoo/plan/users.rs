@@ -122,8 +122,12 @@ impl<'a> Users<'a> {
 
     /// Whether the account still sees the same users, and is allowed in the same companies, as when the poll began.
     pub(super) async fn still_see_everybody(&self) -> Result<bool, Error> {
-        let count = self.visible_count(vec![json!(["id", "<=", self.highest])]).await?;
-        let companies = Own::companies(self.transport, self.session).await.map_err(access)?;
+        let count = self
+            .visible_count(vec![json!(["id", "<=", self.highest])])
+            .await?;
+        let companies = Own::companies(self.transport, self.session)
+            .await
+            .map_err(access)?;
         let same = count == self.count && companies == self.accounts.own.companies_now();
         if !same {
             self.forget_proof_of_users();
