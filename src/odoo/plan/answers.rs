@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::users::{any, is_set, totp, unless_false};
+use super::totp;
+use super::users::{any, is_set, totp as has_totp, unless_false};
 use crate::domain::facts::Companion;
 use crate::domain::transition::{Answers, Person, Questions};
 use crate::domain::{Facts, IdSet};
@@ -15,12 +16,6 @@ use crate::odoo::date::Date;
 use crate::odoo::error::Error;
 use crate::odoo::session::Session;
 use crate::odoo::transport::Transport;
-
-/// How many people one request reads.
-const PAGE: usize = 5_000;
-
-/// From this release on Odoo hides from an account without rights who has TOTP.
-const TOTP_HIDDEN: (u32, u32) = (19, 1);
 
 #[derive(Deserialize)]
 struct PersonRow {
@@ -88,7 +83,7 @@ async fn people(
 
 /// Whether Odoo shows to the account who is enrolled: if it does not, the facts have it from the module, which is not asked this.
 fn sees_holders(session: &Session, facts: &Facts) -> bool {
-    session.server.release < TOTP_HIDDEN || facts.companion != Companion::Answered
+    session.server.release < totp::HIDDEN_SINCE || facts.companion != Companion::Answered
 }
 
 /// People with TOTP or a passkey who are archived, or are `known`.
@@ -104,14 +99,14 @@ async fn archived_holders(
     let has_passkey = session
         .has("auth_passkey_key_ids")
         .then(|| is_set("auth_passkey_key_ids"));
-    let has_totp = session.has("totp_enabled");
-    if has_totp && !session.can_search("totp_enabled") {
+    let knows_totp = session.has("totp_enabled");
+    if knows_totp && !session.can_search("totp_enabled") {
         // Odoo 14, and early builds of 15 and 16, which have no passkeys, ignore a domain with it.
         let everybody = search(transport, session, away).await?;
-        return enrolled(transport, session, &everybody).await;
+        return totp::read_totp(transport, session, &everybody).await;
     }
-    let leaves: Vec<Value> = has_totp
-        .then(totp)
+    let leaves: Vec<Value> = knows_totp
+        .then(has_totp)
         .into_iter()
         .chain(has_passkey.clone())
         .collect();
@@ -123,8 +118,8 @@ async fn archived_holders(
     let mut found = search(transport, session, domain).await?;
     // A search finds an empty secret, too, which is no factor.
     let doubtful = &found - known;
-    if has_totp && !doubtful.is_empty() {
-        let mut without = &doubtful - enrolled(transport, session, &doubtful).await?;
+    if knows_totp && !doubtful.is_empty() {
+        let mut without = &doubtful - totp::read_totp(transport, session, &doubtful).await?;
         if let Some(has_passkey) = has_passkey.filter(|_| !without.is_empty()) {
             let among = json!(["id", "in", without.iter().collect::<Vec<u32>>()]);
             without -= search(transport, session, vec![among, has_passkey]).await?;
@@ -146,30 +141,4 @@ async fn search(
         .with_archived();
     let ids: Vec<u32> = session.call(transport, call, "archived people").await?;
     Ok(ids.into_iter().collect())
-}
-
-#[derive(Deserialize)]
-struct TotpRow {
-    id: u32,
-    totp_enabled: bool,
-}
-
-/// Who of these has TOTP, as the field is read. Who was deleted meanwhile has not.
-async fn enrolled(
-    transport: &Transport,
-    session: &Session,
-    people: &IdSet,
-) -> Result<IdSet, Error> {
-    let people: Vec<u32> = people.iter().collect();
-    let mut enrolled = IdSet::new();
-    for ids in people.chunks(PAGE) {
-        let call = Call::new("res.users", "search_read")
-            .arg("domain", json!([["id", "in", ids]]))
-            .named("fields", vec!["totp_enabled"])
-            .named("order", "id")
-            .with_archived();
-        let rows: Vec<TotpRow> = session.call(transport, call, "totp_enabled").await?;
-        enrolled.extend(rows.iter().filter(|row| row.totp_enabled).map(|row| row.id));
-    }
-    Ok(enrolled)
 }

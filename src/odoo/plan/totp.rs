@@ -7,10 +7,13 @@
 use serde::Deserialize;
 use serde_json::json;
 
-use super::users::{Users, row, totp};
+use super::users::{Users, totp};
 use crate::domain::IdSet;
 use crate::domain::facts::{Gap, Known};
+use crate::odoo::call::Call;
 use crate::odoo::error::Error;
+use crate::odoo::session::Session;
+use crate::odoo::transport::Transport;
 
 /// Up to so many users are all read at each poll.
 const FEW: u64 = 3_000;
@@ -22,7 +25,7 @@ const SLICE: usize = 500;
 const PAGE: usize = 5_000;
 
 /// From this release on Odoo hides `totp_enabled` of others, from reading and from searching, without an error, unless the account is in [`SEES_TOTP`].
-const HIDDEN_SINCE: (u32, u32) = (19, 1);
+pub(super) const HIDDEN_SINCE: (u32, u32) = (19, 1);
 
 /// The group that sees `totp_enabled` of others.
 const SEES_TOTP: &str = "base.group_erp_manager";
@@ -36,7 +39,6 @@ struct TotpRow {
     id: u32,
     totp_enabled: bool,
 }
-row!(TotpRow);
 
 impl Users<'_> {
     /// Active users with TOTP, of whom `privileged` are in a role.
@@ -116,16 +118,26 @@ impl Users<'_> {
         wanted
     }
 
-    /// Which of these users have it, as the field is read. One who was deleted since is left out.
     async fn read_totp(&self, users: &IdSet) -> Result<IdSet, Error> {
-        let users: Vec<u32> = users.iter().collect();
-        let mut on = IdSet::new();
-        for ids in users.chunks(PAGE) {
-            let rows: Vec<TotpRow> = self
-                .people_rows(vec![json!(["id", "in", ids])], &["totp_enabled"])
-                .await?;
-            on.extend(rows.iter().filter(|row| row.totp_enabled).map(|row| row.id));
-        }
-        Ok(on)
+        read_totp(self.transport, self.session, users).await
     }
+}
+
+/// Which of these users have TOTP, as the field is read. One who was deleted since is left out.
+pub(super) async fn read_totp(
+    transport: &Transport,
+    session: &Session,
+    users: &IdSet,
+) -> Result<IdSet, Error> {
+    let users: Vec<u32> = users.iter().collect();
+    let mut on = IdSet::new();
+    for ids in users.chunks(PAGE) {
+        let call = Call::new("res.users", "search_read")
+            .arg("domain", json!([["id", "in", ids]]))
+            .named("fields", vec!["totp_enabled"])
+            .with_archived();
+        let rows: Vec<TotpRow> = session.call(transport, call, "totp_enabled").await?;
+        on.extend(rows.iter().filter(|row| row.totp_enabled).map(|row| row.id));
+    }
+    Ok(on)
 }
