@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::json;
 
 use super::users::{Many2one, Users, row};
@@ -61,9 +61,25 @@ struct CompaniesRow {
 #[derive(Deserialize)]
 pub(super) struct WebsiteRow {
     id: u32,
-    user_id: Many2one,
+    #[serde(deserialize_with = "or_false")]
+    user_id: Option<Many2one>,
 }
 row!(WebsiteRow);
+
+/// A many2one, or `false` where what it led to was deleted.
+fn or_false<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Many2one>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum IdOrFalse {
+        Id(Many2one),
+        Unset(bool),
+    }
+    match IdOrFalse::deserialize(deserializer)? {
+        IdOrFalse::Id(id) => Ok(Some(id)),
+        IdOrFalse::Unset(false) => Ok(None),
+        IdOrFalse::Unset(true) => Err(serde::de::Error::custom("expected an id or `false`")),
+    }
+}
 
 /// The websites; none where that module is not installed.
 pub(super) async fn websites(
@@ -88,7 +104,10 @@ impl Accounts {
         groups: &Groups,
         websites: &[WebsiteRow],
     ) -> Result<Self, Error> {
-        let of_websites: IdSet = websites.iter().map(|row| row.user_id.id()).collect();
+        let of_websites: IdSet = websites
+            .iter()
+            .filter_map(|row| Some(row.user_id?.id()))
+            .collect();
         let used_for_nobody: IdSet =
             session.well_known.keys().copied().collect::<IdSet>() | &of_websites;
         let mut wanted: Vec<u32> = used_for_nobody.iter().collect();

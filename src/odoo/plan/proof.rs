@@ -8,7 +8,7 @@
 //!   from searching alone, no contact and no group may have a user among the gaps.
 //! - A key or a device has an owner: no user may own one among the gaps. A domain over a one2many is not filtered by the rules of its rows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -49,6 +49,8 @@ pub(super) struct Inner {
     rows: BTreeMap<&'static str, (Timestamp, IdSet)>,
     /// What reading `totp_enabled` has answered.
     pub(super) totp: Verified,
+    /// Whether the settings have the e-mail code policy, with these modules.
+    pub(super) policy: Option<(BTreeSet<String>, bool)>,
     /// XML ids that `check_object_reference` did not find, and when. Each question writes a traceback into Odoo's log.
     pub(super) unknown_xml_ids: BTreeMap<String, Timestamp>,
 }

@@ -130,7 +130,7 @@ pub(super) async fn policy(
     let may_be_there = modules.known.complete().is_none_or(|modules| {
         modules.contains(&Module::AuthTotpMail) || modules.contains(&Module::AuthTotpMailEnforce)
     });
-    if !may_be_there || !has_setting(users, POLICY).await? {
+    if !may_be_there || !has_policy(users, modules).await? {
         return Ok(Known::Complete(None));
     }
     let value = if users.session.server.release >= SETTINGS_BY_NAME {
@@ -247,6 +247,20 @@ fn unless_unreadable<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
         Err(error) if matches!(error.kind, Kind::Forbidden | Kind::NoSuchName) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// Whether the settings have the policy: asked again when other modules are installed.
+async fn has_policy(users: &Users<'_>, modules: &Modules) -> Result<bool, Error> {
+    let known = users.learned().policy.clone();
+    if let Some((names, there)) = known
+        && names == modules.names
+        && modules.known.complete().is_some()
+    {
+        return Ok(there);
+    }
+    let there = has_setting(users, POLICY).await?;
+    users.learned().policy = Some((modules.names.clone(), there));
+    Ok(there)
 }
 
 /// Whether the settings have a field: each comes with its module.

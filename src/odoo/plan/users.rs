@@ -233,6 +233,11 @@ impl<'a> Users<'a> {
         ]
     }
 
+    /// How many users this poll is about, active and archived.
+    pub(super) fn users(&self) -> u64 {
+        self.count - self.accounts.nobody.len()
+    }
+
     /// Whether somebody is a user of this poll.
     pub(super) fn is_user(&self, id: u32) -> bool {
         id <= self.highest && !self.accounts.nobody.contains(id)
