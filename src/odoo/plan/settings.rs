@@ -16,9 +16,9 @@ use crate::odoo::surface::rpc_answers;
 use crate::odoo::transport::Transport;
 
 const MODULES_GRANT: &str = "read access to ir.module.module; on Odoo 14 to 16 only base.group_system has it, and nothing less is safe to grant";
-const POLICY_GRANT: &str = "base.group_system, or install the module mfa_auditor_use. Never grant ir.config_parameter: it holds the database's secret";
-const POLICY_GRANT_BY_NAME: &str = "install the module mfa_auditor_use; or base.group_system, which Odoo 20 asks for before it shows a setting";
-const POLICY_GRANT_WITH_OAUTH: &str = "install the module mfa_auditor_use; or read access to auth.oauth.provider, which auth_oauth asks for before Odoo shows any setting, and which holds the providers' client ids";
+const POLICY_GRANT: &str = "base.group_system, or install the module mfa_auditor_use instead. Never grant ir.config_parameter: it holds the database's secret";
+const POLICY_GRANT_BY_NAME: &str = "base.group_system, which Odoo 20 requires for settings; or install the module mfa_auditor_use instead";
+const POLICY_GRANT_WITH_OAUTH: &str = "read access to auth.oauth.provider, which auth_oauth reads with every setting (it shows the providers' client ids); or install the module mfa_auditor_use instead";
 
 /// The module without which 19 and later have no XML-RPC and JSON-RPC.
 const RPC: &str = "rpc";
