@@ -89,7 +89,7 @@ async fn a_hidden_user_fails_the_poll_whoever_it_is_and_however_it_is_hidden() {
     }
 }
 
-/// Which users are hidden, and how, is decided by a seed.
+/// A seed decides which users are hidden, and how.
 #[tokio::test]
 async fn whoever_is_hidden_in_any_way_the_poll_fails() {
     let clients = Clients::default();

@@ -25,7 +25,7 @@ pub(super) struct Accounts {
     pub(super) own: Own,
     /// Accounts that are nobody: they are archived, and those that anonymous visitors act as are in no group of internal or portal users.
     pub(super) nobody: IdSet,
-    /// Accounts that are used for nobody and can act as somebody: users like any other.
+    /// Accounts that stand for no user and can act as one: users like any other.
     pub(super) well_known_active: IdSet,
     /// All groups of those.
     groups_of_well_known: Vec<(u32, Vec<u32>)>,
@@ -97,7 +97,7 @@ pub(super) async fn websites(
 }
 
 impl Accounts {
-    /// Reads them. The field with all groups of somebody shows groups that are hidden too.
+    /// Reads them. The field with all groups of a user shows hidden groups too.
     pub(super) async fn read(
         transport: &Transport,
         session: &Session,
@@ -179,7 +179,7 @@ impl Accounts {
 }
 
 impl Accounts {
-    /// Of the accounts that can act as somebody, those in one of these groups.
+    /// Of the accounts that can act as a user, those in one of these groups.
     pub(super) fn well_known_in(&self, groups: &BTreeSet<u32>) -> IdSet {
         let is_in = |of: &[u32]| of.iter().any(|group| groups.contains(group));
         let accounts = self.groups_of_well_known.iter();
@@ -190,7 +190,7 @@ impl Accounts {
     }
 }
 
-/// The field of `res.users` with all groups of somebody, implied ones included.
+/// The field of `res.users` with all groups of a user, implied ones included.
 pub(super) fn all_groups_field(session: &Session) -> &'static str {
     if session.has("all_group_ids") {
         "all_group_ids"

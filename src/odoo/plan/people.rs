@@ -20,11 +20,11 @@ const LOGINS: &str = "read access to res.users.log, which Odoo 17 asks for befor
 
 impl Users<'_> {
     /// Who there is. Internal users, and the few who are neither internal nor portal users, are sets; portal users, who are many, are the others of all whom the proof counts. (`not in`
-    /// is right on the field with the groups that somebody was put into, and wrong on 19's `all_group_ids`.)
+    /// is right on the field with a user's explicit groups, and wrong on 19's `all_group_ids`.)
     pub(super) async fn people(&self) -> Result<People, Error> {
         let mut internal = self.ids(vec![self.in_any([INTERNAL])]).await?;
         let rest = vec![self.not_in_any([INTERNAL, PORTAL])];
-        // From 19 on a hidden group may make them internal or portal users: all groups of somebody can be read, but not searched.
+        // From 19 on a hidden group may make them internal or portal users: all groups of a user can be read, but not searched.
         let field = all_groups_field(self.session);
         let rest: Vec<GroupsRow> = self.people_rows(rest, &[field]).await?;
         let [is_internal, is_portal, is_public] =
@@ -179,7 +179,7 @@ impl Users<'_> {
         Ok(Known::Complete(roles.into_iter().map(owned).collect()))
     }
 
-    /// Accounts that are used for nobody, can act as somebody and are in a role.
+    /// Accounts that stand for no user, can act as one and are in a role.
     pub(super) fn well_known_privileged(&self) -> Option<IdSet> {
         if !self.question.parts.roles || self.groups_gap.is_some() {
             return None;

@@ -238,7 +238,7 @@ impl<'a> Users<'a> {
         self.count - self.accounts.nobody.len()
     }
 
-    /// Whether somebody is a user of this poll.
+    /// Whether an id is a user of this poll.
     pub(super) fn is_user(&self, id: u32) -> bool {
         id <= self.highest && !self.accounts.nobody.contains(id)
     }
