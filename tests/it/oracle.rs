@@ -513,7 +513,18 @@ impl Client {
 
     /// Polls with these parts.
     pub async fn poll(&mut self, parts: Parts) -> Result<poll::Polled, Error> {
-        let now = Timestamp::from_second(NOW.into()).expect("a time");
+        self.poll_at(NOW, parts).await
+    }
+
+    /// How many requests there were since the last call.
+    pub fn requests(&self) -> u64 {
+        let (ok, failed) = self.transport.take_counts();
+        ok + failed
+    }
+
+    /// Polls with these parts at a time.
+    pub async fn poll_at(&mut self, now: Time, parts: Parts) -> Result<poll::Polled, Error> {
+        let now = Timestamp::from_second(now.into()).expect("a time");
         let (target, roles) = (&self.config.targets[0], &self.config.roles);
         poll::once(
             &self.transport,
