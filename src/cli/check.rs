@@ -108,6 +108,8 @@ fn advice(answers: &[Answer<()>]) -> Vec<String> {
                     lines.push(format!("{name}: no {capability}{accepted}: {}", gap.seen));
                     lines.push(format!("  to do: grant {}", gap.grant));
                 }
+                lines.extend(sso(name, &polled.facts));
+                lines.extend(configured(name, &polled.facts));
                 lines.extend(companion(name, &polled.facts));
                 if !polled.standing.exempt.contains(polled.facts.poller) {
                     let login = target.login.as_deref().unwrap_or("the account's login");
@@ -120,6 +122,44 @@ fn advice(answers: &[Answer<()>]) -> Vec<String> {
                 }
             }
         }
+    }
+    lines
+}
+
+/// Links to identity providers that are unknown: no capability says so.
+fn sso(name: &str, facts: &Facts) -> Vec<String> {
+    let gaps = [facts.oauth.gap(), facts.saml.gap()];
+    let lines = gaps.into_iter().flatten().flat_map(|gap| {
+        [
+            format!("{name}: SSO is unknown: {}", gap.seen),
+            format!("  to do: grant {}", gap.grant),
+        ]
+    });
+    lines.collect()
+}
+
+/// Groups of the configuration that do not exist, and accounts that stand for no user and can act as one.
+fn configured(name: &str, facts: &Facts) -> Vec<String> {
+    let mut lines = Vec::new();
+    for xml_id in &facts.missing_groups {
+        lines.push(format!(
+            "{name}: warning: the configured group {xml_id} does not exist, although its module is installed"
+        ));
+        lines.push("  to do: correct privileged_roles or the target's exemptions".to_owned());
+    }
+    if !facts.well_known_active.is_empty() {
+        let ids: Vec<String> = facts
+            .well_known_active
+            .iter()
+            .map(|id| id.to_string())
+            .collect();
+        lines.push(format!(
+            "{name}: warning: accounts that stand for no user can act as one (ids {})",
+            ids.join(", ")
+        ));
+        lines.push(
+            "  to do: archive them, and give each website a public user of its own".to_owned(),
+        );
     }
     lines
 }

@@ -22,7 +22,7 @@ const FEW: u64 = 3_000;
 const SLICE: usize = 500;
 
 /// How many users one request reads.
-const PAGE: usize = 5_000;
+const PAGE: usize = 20_000;
 
 /// From this release on Odoo hides `totp_enabled` of others, from reading and from searching, without an error, unless the account is in [`SEES_TOTP`].
 pub(super) const HIDDEN_SINCE: (u32, u32) = (19, 1);
