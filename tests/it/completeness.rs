@@ -451,3 +451,16 @@ async fn a_proxy_that_drops_the_databases_name_is_noticed() {
         .expect_err("any name is answered");
     assert!(error.to_string().contains("X-Odoo-Database"), "{error}");
 }
+
+/// A server that shows a far id must not make a poll ask about all ids before it.
+#[tokio::test]
+async fn an_id_far_away_fails_the_poll_at_once() {
+    let clients = Clients::default();
+    let (server, database) = stage(18, 1, AccountKind::Full).await;
+    let portal = newest(&database);
+    assert!(database.world_mut().renumber(portal, 4_000_000_000));
+    let mut client = Client::new(&clients, &server, &database, "");
+    let error = client.poll(Parts::ALL).await.expect_err("too far");
+    assert_eq!(error.reason(), Reason::Access, "{error}");
+    assert!(client.requests() < 20);
+}

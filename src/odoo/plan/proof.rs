@@ -30,6 +30,9 @@ const REACH: u32 = 1_000;
 /// How many gaps a session's first proof of users asks about at least: the newest users may all be hidden.
 const FIRST: u32 = 50_000;
 
+/// More ids that are not visible are not proven.
+const MOST: u64 = 5_000_000;
+
 /// How many ids one request asks about.
 const CHUNK: usize = 50_000;
 
@@ -115,10 +118,25 @@ impl Hidden {
 }
 
 /// The ids of a range that are not visible.
-fn gaps(range: RangeInclusive<u32>, visible: &IdSet) -> IdSet {
+///
+/// # Errors
+/// [`Kind::Incomplete`] if there are more than [`MOST`]: one far id would cost memory and requests without end.
+fn gaps(range: RangeInclusive<u32>, visible: &IdSet) -> Result<IdSet, Error> {
+    let length = u64::from(*range.end()).saturating_sub(u64::from(*range.start()));
+    if length > MOST + visible.range_cardinality(range.clone()) {
+        return Err(Error::new(
+            Kind::Incomplete,
+            format!(
+                "more than {MOST} ids are not visible: too many to prove that no record is hidden"
+            ),
+        )
+        .hint(
+            "install the module mfa_auditor_use (docs/odoo-addons.md), which needs no such proof",
+        ));
+    }
     let mut gaps = IdSet::new();
     gaps.insert_range(range);
-    gaps - visible
+    Ok(gaps - visible)
 }
 
 impl Users<'_> {
@@ -168,7 +186,7 @@ impl Users<'_> {
         }
         let highest = new.max().unwrap_or(before.highest);
         let beyond = before.highest.saturating_add(1)..=highest.saturating_add(REACH);
-        self.none_hidden(gaps(beyond, &new), false).await?;
+        self.none_hidden(gaps(beyond, &new)?, false).await?;
         Ok(Some(Visible {
             at: before.at,
             count,
@@ -180,7 +198,7 @@ impl Users<'_> {
         let visible = self.visible_ids("res.users", Vec::new()).await?;
         let highest = visible.max().unwrap_or_default();
         let reached = highest.saturating_add(REACH);
-        let mut gaps = gaps(1..=reached, &visible);
+        let mut gaps = gaps(1..=reached, &visible)?;
         let spare = u64::from(least).saturating_sub(gaps.len());
         let spare = u32::try_from(spare).unwrap_or_default();
         gaps.insert_range(reached.saturating_add(1)..=reached.saturating_add(spare));
@@ -208,7 +226,7 @@ impl Users<'_> {
         model: &'static str,
         visible: &IdSet,
     ) -> Result<Option<Hidden>, Error> {
-        let gaps = self.unproven(model, visible, 0);
+        let gaps = self.unproven(model, visible, 0)?;
         let hidden = match gaps {
             gaps if gaps.is_empty() => None,
             gaps => self.hidden(model, gaps, false).await?,
@@ -229,7 +247,7 @@ impl Users<'_> {
         visible: &IdSet,
     ) -> Result<u64, Error> {
         let mut owners = 0;
-        let gaps: Vec<u32> = self.unproven(field, visible, REACH).iter().collect();
+        let gaps: Vec<u32> = self.unproven(field, visible, REACH)?.iter().collect();
         for gaps in gaps.chunks(CHUNK) {
             owners += self.count(vec![json!([field, "in", gaps])]).await?;
         }
@@ -240,14 +258,14 @@ impl Users<'_> {
     }
 
     /// The gaps that no proof of the last hour covers, reaching so far beyond the highest id.
-    fn unproven(&self, what: &'static str, visible: &IdSet, reach: u32) -> IdSet {
+    fn unproven(&self, what: &'static str, visible: &IdSet, reach: u32) -> Result<IdSet, Error> {
         let highest = visible.max().unwrap_or_default();
         let learned = self.learned();
         match learned.rows.get(what) {
             Some((at, seen)) if is_fresh(*at, self.question.now) => {
                 let before = seen.max().unwrap_or_default();
                 let beyond = before.min(highest).saturating_add(1)..=highest.saturating_add(reach);
-                gaps(beyond, visible) | (seen - visible)
+                Ok(gaps(beyond, visible)? | (seen - visible))
             }
             _ => gaps(1..=highest.saturating_add(REACH), visible),
         }
