@@ -135,6 +135,7 @@ pub(super) async fn read_totp(
         let call = Call::new("res.users", "search_read")
             .arg("domain", json!([["id", "in", ids]]))
             .named("fields", vec!["totp_enabled"])
+            .named("order", "id")
             .with_archived();
         let rows: Vec<TotpRow> = session.call(transport, call, "totp_enabled").await?;
         on.extend(rows.iter().filter(|row| row.totp_enabled).map(|row| row.id));
