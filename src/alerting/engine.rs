@@ -17,10 +17,8 @@ use super::states::{AlertStates, Change};
 use super::view::{Alerts, Known};
 use super::{Hub, Notification, Options, To};
 use crate::config;
-use crate::domain::TargetSnapshot;
 use crate::domain::alert::{
-    Event, ExporterView, Fingerprint, FleetView, Memory, Phase, State, TargetView, Transitions,
-    evaluate, step,
+    Event, ExporterView, Fingerprint, FleetView, Phase, State, evaluate, step,
 };
 use crate::exposition::alerting::AlertCounts;
 use crate::exposition::{Board, ExporterState};
@@ -31,8 +29,6 @@ pub struct Inputs {
     pub board: Arc<Board>,
     /// The exporter itself.
     pub exporter: Arc<ExporterState>,
-    /// What polls found to have happened. The engine goes on when the other end is gone.
-    pub transitions: mpsc::Receiver<Transitions>,
     /// What survives a restart.
     pub states: Arc<dyn AlertStates>,
     /// Other configurations, while it runs. The engine goes on when the other end is gone.
@@ -54,19 +50,11 @@ pub struct Engine {
     options: Options,
     ticks: Interval,
     alerts: Alerts,
-    memories: HashMap<String, Remembered>,
     /// When each alert was last sent to Alertmanagers, and to webhooks.
     sent: HashMap<Fingerprint, Sent>,
     naming: Naming,
     health: Health,
     states_failing: bool,
-}
-
-/// Memory of a target, and the last poll in it.
-#[derive(Debug, Default)]
-struct Remembered {
-    memory: Memory,
-    poll: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -79,7 +67,6 @@ struct Sent {
 const SAVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 const ALERT_KEY: &str = "alert/";
-const MEMORY_KEY: &str = "memory/";
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -100,7 +87,6 @@ impl Engine {
             inputs,
             options,
             alerts,
-            memories: HashMap::new(),
             sent: HashMap::new(),
             health: Health::default(),
             states_failing: false,
@@ -115,16 +101,11 @@ impl Engine {
     /// Evaluates until `stop`, then sends what waits, for a short time. Stopping resolves no alert.
     pub async fn run(mut self, stop: CancellationToken) {
         self.restore().await;
-        let mut transitions_come = true;
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
                 Some(wanted) = self.inputs.reconfigured.recv() => self.reconfigure(wanted),
                 _ = self.ticks.tick() => self.evaluate(Timestamp::now()).await,
-                happened = self.inputs.transitions.recv(), if transitions_come => match happened {
-                    Some(happened) => self.happened(&happened).await,
-                    None => transitions_come = false,
-                },
                 Some((fingerprint, first)) = self.naming.next() => self.named(fingerprint, first),
             }
         }
@@ -165,14 +146,6 @@ impl Engine {
                 if let (Ok(fingerprint), Some(state)) = (fingerprint.parse(), state) {
                     self.alerts.write().states.insert(fingerprint, state);
                 }
-            } else if let Some(target) = key.strip_prefix(MEMORY_KEY)
-                && let Ok(memory) = serde_json::from_slice(&value)
-            {
-                let remembered = Remembered {
-                    memory,
-                    ..Remembered::default()
-                };
-                self.memories.insert(target.to_owned(), remembered);
             }
         }
         self.show(&self.alerts.read());
@@ -181,19 +154,12 @@ impl Engine {
     /// Evaluates all rules, and saves and sends what changed.
     async fn evaluate(&mut self, now: Timestamp) {
         let snapshots = self.inputs.board.snapshots();
-        let mut changes = self.remember(&snapshots, now);
+        let mut changes = Vec::new();
         let (failing, store_errors) = self.health.look(&self.inputs.exporter, now);
         let events = {
-            let targets: Vec<TargetView> = snapshots
-                .iter()
-                .map(|snapshot| TargetView {
-                    snapshot,
-                    memory: &self.memories[&snapshot.identity.name].memory,
-                })
-                .collect();
             let config = self.inputs.exporter.config();
             let view = FleetView {
-                targets: &targets,
+                targets: &snapshots,
                 exporter: ExporterView {
                     config_rejected: config.loaded_at.is_some() && !config.last_successful,
                     failing_receivers: &failing,
@@ -229,43 +195,6 @@ impl Engine {
         if !events.is_empty() {
             self.show(&known);
         }
-    }
-
-    /// Notes new polls. Returns what to save.
-    fn remember(&mut self, snapshots: &[Arc<TargetSnapshot>], now: Timestamp) -> Vec<Change> {
-        let mut changes = Vec::new();
-        for snapshot in snapshots {
-            let name = &snapshot.identity.name;
-            let remembered = self.memories.entry(name.clone()).or_default();
-            if let Some(posture) = &snapshot.posture
-                && (remembered.poll.is_none() || remembered.poll != snapshot.health.last_success)
-            {
-                remembered.poll = snapshot.health.last_success;
-                remembered.memory.forget(now);
-                if remembered.memory.note(posture, now) {
-                    changes.push(remembered.change(name));
-                }
-            }
-        }
-        if self.memories.len() > snapshots.len() {
-            let names: HashSet<_> = snapshots.iter().map(|it| &it.identity.name).collect();
-            self.memories.retain(|name, _| {
-                let stays = names.contains(name);
-                if !stays {
-                    changes.push((format!("{MEMORY_KEY}{name}"), None));
-                }
-                stays
-            });
-        }
-        changes
-    }
-
-    async fn happened(&mut self, happened: &Transitions) {
-        let remembered = self.memories.entry(happened.target.clone()).or_default();
-        remembered.memory.forget(happened.at);
-        remembered.memory.happened(happened);
-        let change = remembered.change(&happened.target);
-        self.save(vec![change]).await;
     }
 
     async fn save(&mut self, changes: Vec<Change>) {
@@ -432,12 +361,5 @@ fn log(state: &State, event: Event) {
         }
         Event::Resolved => info!(alert, target, "alert resolved"),
         Event::Pending | Event::Changed | Event::Kept | Event::Gone => {}
-    }
-}
-
-impl Remembered {
-    fn change(&self, target: &str) -> Change {
-        let value = serde_json::to_vec(&self.memory).ok();
-        (format!("{MEMORY_KEY}{target}"), value)
     }
 }

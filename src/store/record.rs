@@ -10,7 +10,9 @@ use super::history::{self, Headline};
 use super::worker::Fault;
 use super::{Limits, baseline, changes, counters, last_poll};
 use crate::domain::facts::{Gap, Server};
-use crate::domain::transition::{Answers, Baseline, Break, Change, Counters, Found, advance};
+use crate::domain::transition::{
+    Answers, Baseline, Break, Change, Counters, Found, Recent, advance,
+};
 use crate::domain::{Capability, Posture};
 
 /// What a successful poll found.
@@ -43,6 +45,8 @@ pub struct Recorded {
     pub found_break: Option<Break>,
     /// The counters with these changes in them.
     pub counters: Counters,
+    /// What alerts must remember.
+    pub recent: Recent,
 }
 
 /// The last baseline, which is kept until the poll that asks for it is written down.
@@ -117,6 +121,7 @@ pub(super) fn record(
         changes,
         found_break,
         counters: now,
+        recent: step.baseline.recent,
     })
 }
 

@@ -64,12 +64,10 @@ impl Running {
     ) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let shown = Shown::new(targets);
-        let (_, transitions) = tokio::sync::mpsc::channel(1);
         let (reconfigure, reconfigured) = tokio::sync::mpsc::channel(1);
         let inputs = Inputs {
             board: Arc::clone(&shown.board),
             exporter: Arc::clone(&shown.state),
-            transitions,
             states: Arc::new(InMemory::default()),
             reconfigured,
         };

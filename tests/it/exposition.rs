@@ -165,12 +165,15 @@ async fn a_target_that_is_up_in_openmetrics() {
     # TYPE odoo_mfa_exempt_users gauge
     odoo_mfa_exempt_users{target="erp",team="finance",user_type="internal",reason="kiosk"} 1
     odoo_mfa_exempt_users{target="erp",team="finance",user_type="internal",reason="service"} 2
+    odoo_mfa_exempt_users{target="erp",team="finance",user_type="internal",reason="break_glass"} 0
     odoo_mfa_exempt_users{target="erp",team="finance",user_type="internal",reason="other"} 3
     odoo_mfa_exempt_users{target="erp",team="finance",user_type="portal",reason="kiosk"} 0
     odoo_mfa_exempt_users{target="erp",team="finance",user_type="portal",reason="service"} 0
+    odoo_mfa_exempt_users{target="erp",team="finance",user_type="portal",reason="break_glass"} 0
     odoo_mfa_exempt_users{target="erp",team="finance",user_type="portal",reason="other"} 4
     odoo_mfa_exempt_users{target="erp",team="finance",user_type="none",reason="kiosk"} 0
     odoo_mfa_exempt_users{target="erp",team="finance",user_type="none",reason="service"} 0
+    odoo_mfa_exempt_users{target="erp",team="finance",user_type="none",reason="break_glass"} 0
     odoo_mfa_exempt_users{target="erp",team="finance",user_type="none",reason="other"} 0
     # HELP odoo_mfa_exemptions Exemptions of the configuration, by what became of them.
     # TYPE odoo_mfa_exemptions gauge
@@ -202,6 +205,12 @@ async fn a_target_that_is_up_in_openmetrics() {
     # HELP odoo_privileged_users_without_mfa Distinct eligible people in at least one role who are unprotected.
     # TYPE odoo_privileged_users_without_mfa gauge
     odoo_privileged_users_without_mfa{target="erp",team="finance"} 23
+    # HELP odoo_privileged_exempt_users Distinct exempt active users in at least one role.
+    # TYPE odoo_privileged_exempt_users gauge
+    odoo_privileged_exempt_users{target="erp",team="finance",reason="kiosk"} 51
+    odoo_privileged_exempt_users{target="erp",team="finance",reason="service"} 52
+    odoo_privileged_exempt_users{target="erp",team="finance",reason="break_glass"} 53
+    odoo_privileged_exempt_users{target="erp",team="finance",reason="other"} 0
     # HELP odoo_role_users Distinct eligible people in the role.
     # TYPE odoo_role_users gauge
     odoo_role_users{target="erp",team="finance",role="settings"} 24
@@ -482,12 +491,15 @@ async fn what_is_not_completely_known_is_absent_and_says_so() {
     odoo_mfa_well_known_accounts_privileged{target="erp",team="finance"} 0
     odoo_mfa_exempt_users{target="erp",team="finance",user_type="internal",reason="kiosk"} 1
     odoo_mfa_exempt_users{target="erp",team="finance",user_type="internal",reason="service"} 2
+    odoo_mfa_exempt_users{target="erp",team="finance",user_type="internal",reason="break_glass"} 0
     odoo_mfa_exempt_users{target="erp",team="finance",user_type="internal",reason="other"} 3
     odoo_mfa_exempt_users{target="erp",team="finance",user_type="portal",reason="kiosk"} 0
     odoo_mfa_exempt_users{target="erp",team="finance",user_type="portal",reason="service"} 0
+    odoo_mfa_exempt_users{target="erp",team="finance",user_type="portal",reason="break_glass"} 0
     odoo_mfa_exempt_users{target="erp",team="finance",user_type="portal",reason="other"} 4
     odoo_mfa_exempt_users{target="erp",team="finance",user_type="none",reason="kiosk"} 0
     odoo_mfa_exempt_users{target="erp",team="finance",user_type="none",reason="service"} 0
+    odoo_mfa_exempt_users{target="erp",team="finance",user_type="none",reason="break_glass"} 0
     odoo_mfa_exempt_users{target="erp",team="finance",user_type="none",reason="other"} 0
     odoo_mfa_exemptions{target="erp",team="finance",state="valid"} 5
     odoo_mfa_exemptions{target="erp",team="finance",state="expired"} 6

@@ -30,7 +30,6 @@ const QUIET: &[&str] = &[
     "OdooMfaTargetVanished",
     // A minute's losses are too small, and no policy is weakened.
     "OdooMfaProtectedDropped",
-    "OdooMfaCoverageEroding",
     "OdooMfaEnforcementWeakened",
     // By chance.
     "OdooMfaAdminLockoutRisk",

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
 
-use crate::domain::IdSet;
 use crate::domain::facts::{ApiKey, Facts};
 use crate::domain::finding::ADMIN_ROLES;
 use crate::domain::standing::Standing;
+use crate::domain::{ExemptReason, IdSet};
 
 /// People whom alerts of one kind concern.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -16,8 +16,8 @@ pub enum Concern {
     Admins,
     /// Unprotected people past grace in a role.
     Role(String),
-    /// Exempt people in a role.
-    Exempt(String),
+    /// Exempt users in a role, by reason.
+    Exempt(ExemptReason),
     /// The one administrator.
     LoneAdmin,
     /// Accounts that stand for no user and can act as one.
@@ -28,11 +28,11 @@ pub enum Concern {
     KeysWithoutExpiry,
     /// People with a key older than a year.
     OldKeys,
-    /// Privileged people who lost their factor within the last hour.
+    /// Privileged people who lost their factor within the last 3 hours.
     PrivilegedDisabled,
-    /// People who lost their factor within the last hour.
+    /// People who lost their factor within the last 3 hours.
     Disabled,
-    /// People who became privileged within the last hour.
+    /// People who became privileged within the last 3 hours.
     NewlyPrivileged,
 }
 
@@ -53,10 +53,13 @@ pub fn concerned(facts: &Facts, standing: &Standing) -> BTreeMap<Concern, IdSet>
                 add(Concern::Role(role.clone()), exposed);
             }
         }
-        add(Concern::Exempt(role.clone()), people & &standing.exempt);
         if role == "settings" && people.len() == 1 {
             add(Concern::LoneAdmin, people.clone());
         }
+    }
+    let privileged = standing.privileged.clone().unwrap_or_default();
+    for (reason, exempt) in ExemptReason::ALL.iter().zip(&standing.exempt_by_reason) {
+        add(Concern::Exempt(*reason), &privileged & exempt);
     }
     add(Concern::WellKnown, facts.well_known_active.clone());
     let year = SignedDuration::from_hours(24 * 365);

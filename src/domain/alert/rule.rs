@@ -11,19 +11,17 @@ vocabulary! {
         PrivilegedWithoutMfa = "OdooMfaPrivilegedWithoutMfa",
         /// Somebody in a role went from a factor to none.
         PrivilegedDisabled = "OdooMfaPrivilegedDisabled",
-        /// Several people went from a factor to none within an hour.
+        /// Several users went from a factor to none within three hours.
         Disabled = "OdooMfaDisabled",
-        /// Fewer people are protected than within the last day, and leavers do not explain it.
+        /// Users lost protection within seven days and are without it.
         ProtectedDropped = "OdooMfaProtectedDropped",
-        /// The same over seven days, a few at a time.
-        CoverageEroding = "OdooMfaCoverageEroding",
         /// Coverage is below the wanted one.
         CoverageBelowTarget = "OdooMfaCoverageBelowTarget",
         /// Somebody became privileged.
         NewPrivilegedPerson = "OdooMfaNewPrivilegedPerson",
         /// One protected person in `settings`, and nobody else in it.
         AdminLockoutRisk = "OdooMfaAdminLockoutRisk",
-        /// The policy in force covers fewer types than within the last day.
+        /// What enforced a second factor does so no more for a type of user.
         EnforcementWeakened = "OdooMfaEnforcementWeakened",
         /// A bypass that the configuration does not accept.
         BypassPresent = "OdooMfaBypassPresent",
@@ -31,7 +29,7 @@ vocabulary! {
         EndpointExposed = "OdooMfaEndpointExposed",
         /// An exemption is expired or matches nobody.
         ExemptionStale = "OdooMfaExemptionStale",
-        /// Somebody exempt is in a role.
+        /// An exempt user is in a role.
         ExemptPrivileged = "OdooMfaExemptPrivileged",
         /// An account that Odoo or a website uses for no user can act as one.
         WellKnownAccountActive = "OdooMfaWellKnownAccountActive",
@@ -47,6 +45,8 @@ vocabulary! {
         CapabilityMissing = "OdooMfaCapabilityMissing",
         /// Polls fail.
         TargetDown = "OdooMfaTargetDown",
+        /// Polls fail and succeed by turns.
+        TargetUnstable = "OdooMfaTargetUnstable",
         /// No poll has succeeded for some intervals.
         TargetStale = "OdooMfaTargetStale",
         /// Polls of most targets fail.
@@ -99,7 +99,6 @@ impl Rule {
             }
             Self::EndpointExposed => (Critical, 10 * MINUTE),
             Self::PrivilegedWithoutMfa
-            | Self::CoverageEroding
             | Self::AdminLockoutRisk
             | Self::ExemptionStale
             | Self::ExemptPrivileged
@@ -108,12 +107,16 @@ impl Rule {
             Self::ProtectedDropped
             | Self::BypassPresent
             | Self::WellKnownAccountActive
-            | Self::TargetDown
             | Self::ConfigReloadFailed
             | Self::NotificationsFailing
             | Self::StoreFailing => (Warning, 15 * MINUTE),
             Self::TargetStale => (Warning, 5 * MINUTE),
-            Self::PrivilegedDisabled | Self::Disabled | Self::PollerKeyExpiring => (Warning, 0),
+            // How long polls must fail is a matter of the interval.
+            Self::PrivilegedDisabled
+            | Self::Disabled
+            | Self::PollerKeyExpiring
+            | Self::TargetDown
+            | Self::TargetUnstable => (Warning, 0),
             Self::NewPrivilegedPerson => (Info, 0),
             Self::ApiKeyWithoutExpiry | Self::ApiKeyOld => (Info, DAY),
             Self::Watchdog => (None, 0),
@@ -134,11 +137,15 @@ impl Rule {
             | Self::NewPrivilegedPerson
             | Self::ExemptPrivileged => (1.0, "people, at least"),
             Self::WellKnownAccountActive => (1.0, "accounts, at least"),
-            Self::Disabled => (3.0, "people within an hour, at least"),
-            Self::ProtectedDropped | Self::CoverageEroding => {
-                (3.0, "people lost, at least (and 2% of the eligible)")
-            }
-            Self::CoverageBelowTarget => (20.0, "eligible people, at least"),
+            Self::Disabled => (
+                3.0,
+                "users within 3 hours, at least (and 0.1% of the enrolled)",
+            ),
+            Self::ProtectedDropped => (
+                3.0,
+                "users without the protection they had, at least (and 2% of the eligible)",
+            ),
+            Self::CoverageBelowTarget => (20.0, "eligible users past their grace period, at least"),
             Self::ExemptionStale => (1.0, "exemptions, at least"),
             Self::ApiKeyOfArchivedUser | Self::ApiKeyWithoutExpiry | Self::ApiKeyOld => {
                 (1.0, "keys, at least")
@@ -146,7 +153,8 @@ impl Rule {
             Self::PollerKeyExpiring => (14.0, "days left, fewer than"),
             Self::TargetStale => (2.5, "intervals, more than"),
             Self::FleetBlind => (0.5, "share of targets down, more than"),
-            Self::StoreFailing => (2.0, "errors within half an hour, at least"),
+            Self::TargetUnstable => (3.0, "failed polls within 6 hours, at least"),
+            Self::StoreFailing => (2.0, "errors within 150 minutes, at least"),
             Self::AdminLockoutRisk
             | Self::EnforcementWeakened
             | Self::BypassPresent

@@ -108,6 +108,8 @@ pub struct Privileged {
     pub roles: Vec<Role>,
     /// Protected people in `settings`; `None` also where the configuration removes that role.
     pub protected_admins: Option<u64>,
+    /// Distinct exempt active users in at least one role, by reason, indexed by [`ExemptReason`].
+    pub exempt: [u64; ExemptReason::ALL.len()],
 }
 
 /// One role.
@@ -373,6 +375,10 @@ fn privileged(facts: &Facts, standing: &Standing) -> Option<Privileged> {
         unprotected: unprotected(everybody).map(|people| people.len()),
         roles,
         protected_admins,
+        exempt: standing
+            .exempt_by_reason
+            .each_ref()
+            .map(|exempt| everybody.intersection_len(exempt)),
     })
 }
 

@@ -1,11 +1,12 @@
 //! Targets in various states, with numbers that no two fields share.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use odoo_mfa_exporter::domain::facts::{Gap, Server};
-use odoo_mfa_exporter::domain::health::{Outcome, PollHealth};
+use odoo_mfa_exporter::domain::health::{Outcome, Past, PollHealth};
 use odoo_mfa_exporter::domain::posture::{
     Bypasses, Devices, Enforcement, Enforcer, Exemptions, Keys, Privileged, Role,
 };
@@ -50,6 +51,7 @@ pub fn up(name: &str) -> TargetSnapshot {
             skipped: 4,
             requests_ok: 30,
             requests_error: 5,
+            past: past(None, 0),
             ..PollHealth::default()
         },
         server: Some(Server {
@@ -67,9 +69,21 @@ pub fn up(name: &str) -> TargetSnapshot {
     }
 }
 
-/// As [`up`], but then a poll failed.
+/// Two hours of polls that ended alike.
+fn past(failure: Option<Reason>, missing: u16) -> VecDeque<Past> {
+    let last: Timestamp = "2026-11-24T05:00:01.25Z".parse().expect("a timestamp");
+    let poll = |ago: i64| Past {
+        at: last - SignedDuration::from_mins(5 * ago),
+        failure,
+        missing,
+    };
+    (0..24).rev().map(poll).collect()
+}
+
+/// As [`up`], but then polls failed.
 pub fn down(name: &str) -> TargetSnapshot {
     let mut target = up(name);
+    target.health.past = past(Some(Reason::Auth), 0);
     target.health.last = Some(Outcome::Failure(Reason::Auth));
     target.health.failures[Reason::Auth as usize] = 1;
     target.posture = None;
@@ -94,6 +108,9 @@ pub fn partly_blind(name: &str) -> TargetSnapshot {
         });
         (*capability, gap)
     };
+    let bits = missing.iter().fold(0, |bits, it| bits | 1 << *it as u16);
+    let mut target = up(name);
+    target.health.past = past(None, bits);
     TargetSnapshot {
         capabilities: Capability::ALL.iter().map(state).collect(),
         posture: Some(Arc::new(Posture {
@@ -110,7 +127,7 @@ pub fn partly_blind(name: &str) -> TargetSnapshot {
             password_rpc_used: None,
             ..posture()
         })),
-        ..up(name)
+        ..target
     }
 }
 
@@ -121,7 +138,7 @@ pub fn posture() -> Posture {
     Posture {
         active: per_type(101, 201, 3),
         archived: per_type(11, 21, 0),
-        exempt: PerType([[1, 2, 3], [0, 0, 4], [0, 0, 0], [0, 0, 0]]),
+        exempt: PerType([[1, 2, 0, 3], [0, 0, 0, 4], [0; 4], [0; 4]]),
         exemptions: Exemptions {
             valid: 5,
             expired: 6,
@@ -162,6 +179,7 @@ pub fn posture() -> Posture {
                 },
             ],
             protected_admins: Some(28),
+            exempt: [51, 52, 53, 0],
         }),
         keys: Some(Keys {
             unrestricted: 29,
