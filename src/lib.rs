@@ -14,4 +14,6 @@ pub mod poll;
 pub mod runtime;
 pub mod scan;
 pub mod store;
+#[cfg(test)]
+mod texts;
 pub mod web;
