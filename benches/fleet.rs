@@ -5,6 +5,11 @@
 //! latencies and the time between two looks at alerts are a tenth, so that polls come ten times as often and as many run at the same time.
 //! `FLEET_BENCH=100,1000` measures other numbers of targets. Prints, asserts nothing.
 
+#![allow(
+    clippy::too_many_lines,
+    reason = "a measurement reads from top to bottom"
+)]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::{SocketAddr, TcpListener};

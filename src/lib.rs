@@ -4,6 +4,14 @@
 //! `domain` ← `config` ← {`odoo`, `store`, `exposition`} ← {`poll`, `alerting`} ← `web` ← {`runtime`, `scan`} ← `cli`. The simulated
 //! Odoo is a crate of its own, `odoo_simulator`.
 
+#![cfg_attr(
+    test,
+    allow(
+        clippy::too_many_lines,
+        reason = "a table of cases, and a test that tells a story, read better whole"
+    )
+)]
+
 pub mod alerting;
 pub mod cli;
 pub mod config;

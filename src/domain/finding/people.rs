@@ -23,6 +23,10 @@ fn how_to_enrol(case: &Case) -> String {
     )
 }
 
+#[expect(
+    clippy::too_many_lines,
+    reason = "the findings about roles exclude each other, in this order"
+)]
 fn privileged(case: &Case, found: &mut Vec<Finding>) {
     let Some(roles) = case.facts.roles.complete() else {
         return;
