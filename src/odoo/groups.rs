@@ -6,6 +6,8 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::reply::row;
+
 /// The groups of a database.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Groups {
@@ -23,6 +25,8 @@ pub(super) struct GroupRow {
     #[serde(default)]
     all_implied_ids: Vec<u32>,
 }
+
+row!(GroupRow);
 
 impl Groups {
     /// Reads the rows, and the XML ids that Odoo gave for their ids.

@@ -4,13 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::call::{Call, call, result_of, whoami};
 use super::error::{Error, Kind};
 use super::groups::{GroupRow, Groups};
-use super::transport::{Transport, decode};
+use super::reply::{Release, Reply, SCALAR, reply};
+use super::text::Text;
+use super::transport::Transport;
 use crate::config::ApiChoice;
 use crate::domain::Api;
 use crate::domain::facts::Server;
@@ -36,6 +38,8 @@ struct Field {
     #[serde(default)]
     searchable: bool,
 }
+
+reply!(SCALAR => BTreeMap<String, Field>, Version);
 
 /// The XML ids of accounts that are nobody. Odoo creates them with the database, so their ids are small.
 const PSEUDO_USERS: &[&str] = &[
@@ -71,11 +75,14 @@ impl Session {
         let xml_ids = external_ids(transport, api, uid, "res.users", &ids).await?;
         let pseudo: Vec<u32> = xml_ids
             .iter()
-            .filter(|(_, xml_id)| PSEUDO_USERS.contains(&xml_id.as_str()))
+            .filter(|(_, xml_id)| PSEUDO_USERS.iter().any(|pseudo| *pseudo == &***xml_id))
             .map(|(id, _)| *id)
             .collect();
         // Without it, accounts that nobody can use would count as people.
-        if !xml_ids.values().any(|xml_id| xml_id == "base.public_user") {
+        if !xml_ids
+            .values()
+            .any(|xml_id| &**xml_id == "base.public_user")
+        {
             return Err(Error::new(
                 Kind::Unexpected,
                 "base.public_user is not among the first accounts of the database",
@@ -88,8 +95,9 @@ impl Session {
                 let fields = Call::new("res.users.apikeys", "fields_get")
                     .arg("allfields", vec!["expiration_date"])
                     .named("attributes", vec!["type"]);
-                let fields: Value = call(transport, api, uid, fields, "the fields of keys").await?;
-                fields.get("expiration_date").is_some()
+                let fields: BTreeMap<String, IgnoredAny> =
+                    call(transport, api, uid, fields, "the fields of keys").await?;
+                fields.contains_key("expiration_date")
             }
             _ => false,
         };
@@ -134,7 +142,7 @@ impl Session {
     }
 
     /// Calls a method as the polling account. `what` is the name of the reply in an error.
-    pub(super) async fn call<T: DeserializeOwned>(
+    pub(super) async fn call<T: Reply>(
         &self,
         transport: &Transport,
         method: Call,
@@ -203,7 +211,7 @@ async fn external_ids(
     uid: u32,
     model: &'static str,
     ids: &[u32],
-) -> Result<BTreeMap<u32, String>, Error> {
+) -> Result<BTreeMap<u32, Text>, Error> {
     let asked = Call::new(model, "get_external_id").arg("ids", ids);
     call(transport, api, uid, asked, "external ids").await
 }
@@ -212,9 +220,9 @@ async fn external_ids(
 #[derive(Deserialize)]
 struct Version {
     #[serde(alias = "server_version")]
-    version: String,
+    version: Text,
     #[serde(alias = "server_version_info")]
-    version_info: Vec<Value>,
+    version_info: Release,
 }
 
 /// Asks which version answers, and decides on the API.
@@ -223,13 +231,13 @@ async fn server(transport: &Transport, last: Option<Api>) -> Result<Server, Erro
     let what = "the version";
     let modern = async || {
         let request = transport.get("/web/version");
-        transport.reply(request, |json| decode(json, what)).await
+        transport.reply(request, Version::read, what).await
     };
     let legacy = async || {
         let request = transport
             .post("/web/webclient/version_info")
             .json(&serde_json::json!({}));
-        transport.reply(request, |json| result_of(json, what)).await
+        transport.reply(request, result_of, what).await
     };
     let reply = match (choice, last) {
         (ApiChoice::JsonRpc, _) | (ApiChoice::Auto, Some(Api::Jsonrpc)) => legacy().await,
@@ -251,7 +259,7 @@ async fn server(transport: &Transport, last: Option<Api>) -> Result<Server, Erro
         version,
         version_info,
     } = reply?;
-    let release = release(&version_info).ok_or_else(|| {
+    let release = version_info.0.ok_or_else(|| {
         Error::new(
             Kind::Unexpected,
             format!("the version '{version}' cannot be read"),
@@ -271,43 +279,15 @@ async fn server(transport: &Transport, last: Option<Api>) -> Result<Server, Erro
         ApiChoice::Auto => Api::Jsonrpc,
     };
     Ok(Server {
-        version,
+        version: version.into(),
         release,
         api,
     })
 }
 
-/// The first two parts of a `server_version_info`: `[19, 0, 0, "final", 0, ""]`, or `["saas~18", 2, ...]` on Odoo's own platform.
-pub(super) fn release(version_info: &[Value]) -> Option<(u32, u32)> {
-    let part = |value: &Value| match value {
-        Value::Number(number) => number
-            .as_u64()
-            .and_then(|number| u32::try_from(number).ok()),
-        Value::String(text) => text
-            .trim_start_matches(|c: char| !c.is_ascii_digit())
-            .parse()
-            .ok(),
-        _ => None,
-    };
-    Some((part(version_info.first()?)?, part(version_info.get(1)?)?))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn releases_are_read_as_odoo_writes_them() {
-        let read = |value: Value| release(value.as_array().expect("a list"));
-        assert_eq!(read(json!([14, 0, 0, "final", 0, ""])), Some((14, 0)));
-        assert_eq!(
-            read(json!(["saas~18", 2, 0, "final", 0, "e"])),
-            Some((18, 2))
-        );
-        assert_eq!(read(json!([])), None);
-        assert_eq!(read(json!([null, 0])), None);
-    }
 
     #[test]
     fn a_text_is_shared_as_long_as_a_session_has_it() {

@@ -6,13 +6,14 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::users::{any, is_set, totp, unless_false};
+use super::users::{any, is_set, row, totp, unless_false};
 use crate::domain::IdSet;
 use crate::domain::transition::{Answers, Person, Questions};
 use crate::odoo::call::Call;
 use crate::odoo::date::Date;
 use crate::odoo::error::Error;
 use crate::odoo::session::Session;
+use crate::odoo::text::Text;
 use crate::odoo::transport::Transport;
 
 #[derive(Deserialize)]
@@ -21,8 +22,9 @@ struct PersonRow {
     active: bool,
     #[serde(deserialize_with = "unless_false")]
     create_date: Option<Date>,
-    login: Option<String>,
+    login: Option<Text>,
 }
+row!(PersonRow);
 
 /// Answers the questions: none, one or two requests. Logins are asked for only if they may be kept.
 ///
@@ -71,7 +73,7 @@ async fn people(
     let person = |row: PersonRow| Person {
         active: row.active,
         created: row.create_date.map(Timestamp::from),
-        login: row.login,
+        login: row.login.map(Into::into),
     };
     Ok(rows.into_iter().map(|row| (row.id, person(row))).collect())
 }
@@ -94,6 +96,5 @@ async fn archived_holders(transport: &Transport, session: &Session) -> Result<Id
         .arg("domain", domain)
         .named("order", "id")
         .with_archived();
-    let ids: Vec<u32> = session.call(transport, call, "archived people").await?;
-    Ok(ids.into_iter().collect())
+    session.call(transport, call, "archived people").await
 }

@@ -13,6 +13,7 @@ use crate::domain::{IdSet, Module, PerType};
 use crate::odoo::call::Call;
 use crate::odoo::error::{Error, Kind};
 use crate::odoo::groups::in_groups;
+use crate::odoo::text::Text;
 
 const INTERNAL: &str = "base.group_user";
 const PORTAL: &str = "base.group_portal";
@@ -206,7 +207,7 @@ impl Users<'_> {
                 people
                     .iter()
                     .filter(|person| match &entry.matcher {
-                        Matcher::Login(login) => person.login == *login,
+                        Matcher::Login(login) => *person.login == **login,
                         Matcher::Glob(glob) => glob.matches(&person.login),
                         Matcher::Group(_) => person.groups.iter().any(|id| group.contains(id)),
                     })
@@ -256,9 +257,9 @@ struct GroupsRow {
 #[derive(Deserialize)]
 struct LoginRow {
     id: u32,
-    login: String,
+    login: Text,
     #[serde(alias = "group_ids", alias = "groups_id")]
     groups: Vec<u32>,
 }
 
-row!(GroupsRow, LoginRow);
+row!(GroupsRow, LoginRow, TotpRow);

@@ -13,14 +13,19 @@ use crate::domain::facts::{Gap, Known};
 use crate::odoo::call::Call;
 use crate::odoo::error::{Error, Kind};
 use crate::odoo::groups::{Groups, in_groups};
+use crate::odoo::reply::Reply;
+pub(super) use crate::odoo::reply::{Row, row};
 use crate::odoo::session::Session;
 use crate::odoo::transport::Transport;
 
 /// How many ids one request asks for: 700 kB.
 const IDS_PAGE: usize = 100_000;
 
-/// How many rows one request asks for.
-pub(super) const ROWS_PAGE: usize = 20_000;
+/// How many rows one request asks for: with 100 groups each, half of what a reply may have.
+pub(super) const ROWS_PAGE: usize = 5_000;
+
+/// The most pages of one question.
+const PAGES: usize = 50;
 
 /// Fields of `res.users` that some version or module lacks. `fields_get` leaves out what it does not know; asking for an unknown field
 /// otherwise writes a traceback into Odoo's log.
@@ -67,6 +72,7 @@ pub(super) struct Users<'a> {
 /// What is read of the polling account itself.
 #[derive(Deserialize)]
 struct Own {
+    id: u32,
     company_ids: Vec<u32>,
     companies_count: usize,
     #[serde(alias = "group_ids", alias = "groups_id")]
@@ -144,11 +150,7 @@ impl<'a> Users<'a> {
     }
 
     /// Calls a method as the polling account. `what` is the name of the reply in an error.
-    pub(super) async fn call<T: DeserializeOwned>(
-        &self,
-        method: Call,
-        what: &str,
-    ) -> Result<T, Error> {
+    pub(super) async fn call<T: Reply>(&self, method: Call, what: &str) -> Result<T, Error> {
         self.session.call(self.transport, method, what).await
     }
 
@@ -174,11 +176,10 @@ impl<'a> Users<'a> {
     /// Ids of people, active and archived, for whom the domain holds.
     pub(super) async fn ids(&self, domain: Domain) -> Result<IdSet, Error> {
         let mut people = IdSet::new();
-        let mut last = 0;
-        loop {
+        for _ in 0..PAGES {
             let mut page = self.is_person();
             page.extend(domain.iter().cloned());
-            if last > 0 {
+            if let Some(last) = people.max() {
                 page.push(json!(["id", ">", last]));
             }
             let call = Call::new("res.users", "search")
@@ -186,16 +187,15 @@ impl<'a> Users<'a> {
                 .named("order", "id")
                 .named("limit", IDS_PAGE)
                 .with_archived();
-            let ids: Vec<u32> = self.call(call, "ids of people").await?;
-            // They come in order, which saves a search for each.
-            if people.append(ids.iter().copied()).is_err() {
-                people.extend(&ids);
-            }
-            match ids.last() {
-                Some(id) if ids.len() >= IDS_PAGE && *id > last => last = *id,
-                _ => return Ok(people),
+            let ids: IdSet = self.call(call, "ids of people").await?;
+            rises(people.max(), ids.min(), "res.users")?;
+            let full = ids.len() >= IDS_PAGE as u64;
+            people |= ids;
+            if !full {
+                return Ok(people);
             }
         }
+        Err(too_many("res.users"))
     }
 
     /// How many people, active and archived, there are for whom the domain holds.
@@ -205,7 +205,8 @@ impl<'a> Users<'a> {
         let call = Call::new("res.users", "search_count")
             .arg("domain", all)
             .with_archived();
-        self.call(call, "a count of people").await
+        let count: u32 = self.call(call, "a count of people").await?;
+        Ok(count.into())
     }
 
     /// A domain that holds for all people, active and archived.
@@ -214,7 +215,7 @@ impl<'a> Users<'a> {
     }
 
     /// Rows of people, active and archived, for whom the domain holds.
-    pub(super) async fn people_rows<T: DeserializeOwned + Row>(
+    pub(super) async fn people_rows<T: Row + DeserializeOwned + Send + 'static>(
         &self,
         domain: Domain,
         fields: &[&str],
@@ -225,14 +226,14 @@ impl<'a> Users<'a> {
     }
 
     /// Rows of any model, all of them, page by page in the order of their ids.
-    pub(super) async fn rows<T: DeserializeOwned + Row>(
+    pub(super) async fn rows<T: Row + DeserializeOwned + Send + 'static>(
         &self,
         model: &'static str,
         domain: Domain,
         fields: &[&str],
     ) -> Result<Vec<T>, Error> {
         let mut rows: Vec<T> = Vec::new();
-        loop {
+        for _ in 0..PAGES {
             let mut page = domain.clone();
             if let Some(last) = rows.last() {
                 page.push(json!(["id", ">", last.id()]));
@@ -248,13 +249,33 @@ impl<'a> Users<'a> {
                 call = call.named("load", Value::Null);
             }
             let mut got: Vec<T> = self.call(call, model).await?;
+            rises(rows.last().map(T::id), got.first().map(T::id), model)?;
             let full = got.len() >= ROWS_PAGE;
             rows.append(&mut got);
             if !full {
                 return Ok(rows);
             }
         }
+        Err(too_many(model))
     }
+}
+
+/// Fails where a page begins with what the page before had: it would never end.
+fn rises(last: Option<u32>, first: Option<u32>, model: &str) -> Result<(), Error> {
+    match (last, first) {
+        (Some(last), Some(first)) if first <= last => Err(Error::new(
+            Kind::Unexpected,
+            format!("Odoo answers a page of {model} with ids of the page before"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn too_many(model: &str) -> Error {
+    Error::new(
+        Kind::TooLarge,
+        format!("there are more than {PAGES} pages of {model}"),
+    )
 }
 
 /// Fails where Odoo hides the people of some companies.
@@ -270,24 +291,6 @@ pub(super) fn in_all_companies(allowed: usize, all: usize) -> Result<(), Error> 
     }
     Ok(())
 }
-
-/// A row with an id.
-pub(super) trait Row {
-    /// The id.
-    fn id(&self) -> u32;
-}
-
-/// Implements [`Row`] for rows with a field `id`.
-macro_rules! row {
-    ($($row:ty),+) => {$(
-        impl $crate::odoo::plan::users::Row for $row {
-            fn id(&self) -> u32 {
-                self.id
-            }
-        }
-    )+};
-}
-pub(super) use row;
 
 /// A many2one: an id, or a pair of an id and a name where names were not declined.
 #[derive(Clone, Copy)]
@@ -361,7 +364,7 @@ struct WebsiteRow {
     id: u32,
     user_id: Many2one,
 }
-row!(WebsiteRow);
+row!(Own, WebsiteRow);
 
 /// A leaf that holds for people with TOTP. The only one there may be: 19.0 answers `= False` with the same people.
 pub(super) fn totp() -> Value {

@@ -15,7 +15,8 @@ use reqwest::header::{CONTENT_TYPE, LOCATION};
 use reqwest::{RequestBuilder, StatusCode, Url};
 use serde_json::{Value, json};
 
-use super::transport::{Clients, from_reqwest, join};
+use super::causes::from_reqwest;
+use super::transport::{Clients, join};
 use crate::config::{Target, Tls, Vantage};
 use crate::domain::Endpoint;
 use crate::domain::surface::{Checked, Exposure, Seen};
