@@ -52,10 +52,9 @@ impl Answer {
     }
 }
 
-/// A request: its head, and its body.
+/// A request, of which the head is kept.
 pub struct Request {
     pub head: String,
-    pub body: String,
 }
 
 impl Request {
@@ -160,9 +159,8 @@ async fn next(stream: &mut TcpStream, read: &mut Vec<u8>) -> std::io::Result<Opt
                 .find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
             let all = end + 4 + length.unwrap_or(0);
             if read.len() >= all {
-                let body = String::from_utf8_lossy(&read[end + 4..all]).into_owned();
                 read.drain(..all);
-                return Ok(Some(Request { head, body }));
+                return Ok(Some(Request { head }));
             }
         }
         let mut part = [0; 16384];
