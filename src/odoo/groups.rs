@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::reply::row;
 use crate::domain::IdSet;
 
 /// The groups of a database.
@@ -26,6 +27,8 @@ pub(super) struct GroupRow {
     #[serde(default)]
     all_implied_ids: Vec<u32>,
 }
+
+row!(GroupRow);
 
 impl Groups {
     /// Reads the rows, and the XML ids of their ids.
@@ -67,7 +70,8 @@ impl Groups {
     pub(super) fn has_module(&self, module: &str) -> bool {
         let prefix = format!("{module}.");
         let mut from = self.by_xml_id.range(prefix.clone()..);
-        from.next().is_some_and(|(xml_id, _)| xml_id.starts_with(&prefix))
+        from.next()
+            .is_some_and(|(xml_id, _)| xml_id.starts_with(&prefix))
     }
 
     /// All groups whose members are members of the named one; none if it does not exist.

@@ -91,7 +91,8 @@ async fn a_list_holds_exactly_those_whom_the_number_counts() {
             )
             .await
         };
-        let exempt = |it: &PersonView<'_>| it.kind() == Kind::Internal && it.login().starts_with('a');
+        let exempt =
+            |it: &PersonView<'_>| it.kind() == Kind::Internal && it.login().starts_with('a');
         let bare = |it: &PersonView<'_>| !exempt(it) && !it.totp();
         let young = |it: &PersonView<'_>| NOW - it.created() < 14 * DAY;
         let asleep =

@@ -53,6 +53,7 @@ struct AccountRow {
 
 #[derive(Deserialize)]
 struct CompaniesRow {
+    id: u32,
     company_ids: Vec<u32>,
     companies_count: usize,
 }
@@ -63,7 +64,7 @@ pub(super) struct WebsiteRow {
     id: u32,
     user_id: Many2one,
 }
-row!(WebsiteRow);
+row!(AccountRow, CompaniesRow, WebsiteRow);
 
 /// The websites; none where that module is not installed.
 pub(super) async fn websites(
@@ -76,6 +77,7 @@ pub(super) async fn websites(
     let call = Call::new("website", "search_read")
         .arg("domain", json!([]))
         .named("fields", vec!["user_id"])
+        .named("order", "id")
         .with_archived();
     session.call(transport, call, "websites").await
 }
@@ -103,9 +105,14 @@ impl Accounts {
             .named(
                 "fields",
                 vec!["active", field, "company_ids", "companies_count"],
-            );
+            )
+            .named("order", "id");
         let rows: Vec<AccountRow> = session
-            .call(transport, call, "the polling account and well-known accounts")
+            .call(
+                transport,
+                call,
+                "the polling account and well-known accounts",
+            )
             .await?;
         let (Some(internal), Some(portal)) = (groups.id(INTERNAL), groups.id(PORTAL)) else {
             return Err(Error::new(

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::users::{any, is_set, totp, unless_false};
+use super::users::{ROWS_PAGE, any, is_set, row, totp, unless_false};
 use crate::domain::facts::Companion;
 use crate::domain::transition::{Answers, Person, Questions};
 use crate::domain::{Facts, IdSet};
@@ -14,10 +14,8 @@ use crate::odoo::call::Call;
 use crate::odoo::date::Date;
 use crate::odoo::error::Error;
 use crate::odoo::session::Session;
+use crate::odoo::text::Text;
 use crate::odoo::transport::Transport;
-
-/// How many people one request reads.
-const PAGE: usize = 5_000;
 
 /// From this release on Odoo hides from an account without rights who has TOTP.
 const TOTP_HIDDEN: (u32, u32) = (19, 1);
@@ -28,8 +26,9 @@ struct PersonRow {
     active: bool,
     #[serde(deserialize_with = "unless_false")]
     create_date: Option<Date>,
-    login: Option<String>,
+    login: Option<Text>,
 }
+row!(PersonRow);
 
 /// Answers the questions about a poll with these facts: one request, or two where something changed; more where archived people with a
 /// factor are new, or Odoo cannot search them. Logins are asked for only if they may be kept.
@@ -72,18 +71,22 @@ async fn people(
     if logins {
         fields.push("login");
     }
-    let call = Call::new("res.users", "search_read")
-        .arg("domain", json!([["id", "in", ids]]))
-        .named("fields", fields)
-        .named("order", "id")
-        .with_archived();
-    let rows: Vec<PersonRow> = session.call(transport, call, "people who changed").await?;
     let person = |row: PersonRow| Person {
         active: row.active,
         created: row.create_date.map(Timestamp::from),
-        login: row.login,
+        login: row.login.map(Into::into),
     };
-    Ok(rows.into_iter().map(|row| (row.id, person(row))).collect())
+    let mut people = BTreeMap::new();
+    for ids in ids.chunks(ROWS_PAGE) {
+        let call = Call::new("res.users", "search_read")
+            .arg("domain", json!([["id", "in", ids]]))
+            .named("fields", fields.clone())
+            .named("order", "id")
+            .with_archived();
+        let rows: Vec<PersonRow> = session.call(transport, call, "people who changed").await?;
+        people.extend(rows.into_iter().map(|row| (row.id, person(row))));
+    }
+    Ok(people)
 }
 
 /// Whether Odoo shows to the account who is enrolled: if it does not, the facts have it from the module, which is not asked this.
@@ -144,8 +147,7 @@ async fn search(
         .arg("domain", domain)
         .named("order", "id")
         .with_archived();
-    let ids: Vec<u32> = session.call(transport, call, "archived people").await?;
-    Ok(ids.into_iter().collect())
+    session.call(transport, call, "archived people").await
 }
 
 #[derive(Deserialize)]
@@ -153,6 +155,7 @@ struct TotpRow {
     id: u32,
     totp_enabled: bool,
 }
+row!(TotpRow);
 
 /// Who of these has TOTP, as the field is read. Who was deleted meanwhile has not.
 async fn enrolled(
@@ -162,7 +165,7 @@ async fn enrolled(
 ) -> Result<IdSet, Error> {
     let people: Vec<u32> = people.iter().collect();
     let mut enrolled = IdSet::new();
-    for ids in people.chunks(PAGE) {
+    for ids in people.chunks(ROWS_PAGE) {
         let call = Call::new("res.users", "search_read")
             .arg("domain", json!([["id", "in", ids]]))
             .named("fields", vec!["totp_enabled"])

@@ -31,10 +31,10 @@ use super::error::{Error, Kind};
 use super::session::Session;
 use super::transport::Transport;
 use crate::config::Target;
-use crate::domain::{Facts, IdSet};
 use crate::domain::facts::Companion;
 use crate::domain::role::Roles;
 use crate::domain::standing::Terms;
+use crate::domain::{Facts, IdSet};
 use users::{FIELDS, Users};
 
 /// What a poll shall find out.

@@ -13,9 +13,9 @@ use crate::domain::facts::{Gap, Known, People, PortalGroups};
 use crate::domain::{IdSet, Module, PerType};
 use crate::odoo::error::{Error, Kind};
 use crate::odoo::groups::in_groups;
+use crate::odoo::text::Text;
 
-const OAUTH_PROVIDERS: &str =
-    "read access to auth.oauth.provider, or the module mfa_auditor_use: links to providers that are switched off do not count";
+const OAUTH_PROVIDERS: &str = "read access to auth.oauth.provider, or the module mfa_auditor_use: links to providers that are switched off do not count";
 
 const LOGINS: &str = "read access to res.users.log, which Odoo 17 asks for before it searches by the date of a login";
 
@@ -94,7 +94,9 @@ impl Users<'_> {
             .holders("oauth_uid", modules, &[Module::AuthOauth, Module::AuthOidc])
             .await?;
         match linked {
-            Known::Complete(linked) if !linked.is_empty() => self.of_enabled_providers(linked).await,
+            Known::Complete(linked) if !linked.is_empty() => {
+                self.of_enabled_providers(linked).await
+            }
             linked => Ok(linked),
         }
     }
@@ -189,7 +191,9 @@ impl Users<'_> {
             return None;
         }
         let xml_ids = self.question.roles.iter().flat_map(|(_, xml_ids)| xml_ids);
-        let groups = self.groups.members_of_any(xml_ids.map(|xml_id| xml_id.as_str()));
+        let groups = self
+            .groups
+            .members_of_any(xml_ids.map(|xml_id| xml_id.as_str()));
         Some(self.accounts.well_known_in(&groups))
     }
 
@@ -221,7 +225,7 @@ impl Users<'_> {
                 people
                     .iter()
                     .filter(|person| match &entry.matcher {
-                        Matcher::Login(login) => person.login == *login,
+                        Matcher::Login(login) => *person.login == **login,
                         Matcher::Glob(glob) => glob.matches(&person.login),
                         Matcher::Group(_) => person.groups.iter().any(|id| group.contains(id)),
                     })
@@ -286,7 +290,7 @@ struct GroupsRow {
 #[derive(Deserialize)]
 struct LoginRow {
     id: u32,
-    login: String,
+    login: Text,
     #[serde(alias = "group_ids", alias = "groups_id")]
     groups: Vec<u32>,
 }

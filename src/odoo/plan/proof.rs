@@ -13,10 +13,10 @@ use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
-use serde::de::IgnoredAny;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::users::{Domain, Users};
+use super::users::{Domain, Row, Users, row};
 use crate::domain::IdSet;
 use crate::odoo::call::Call;
 use crate::odoo::error::{Error, Kind};
@@ -32,6 +32,9 @@ const FIRST: u32 = 50_000;
 
 /// How many ids one request asks about.
 const CHUNK: usize = 50_000;
+
+/// The most gaps that are proven.
+const GAPS: u64 = 5_000_000;
 
 /// How many ids of hidden users a message names.
 const NAMED: usize = 10;
@@ -87,6 +90,12 @@ pub(super) fn is_fresh(then: Timestamp, now: Timestamp) -> bool {
     then <= now && now.duration_since(then) < FRESH
 }
 
+#[derive(Deserialize)]
+struct IdRow {
+    id: u32,
+}
+row!(IdRow);
+
 /// Records that exist and are hidden.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Hidden {
@@ -113,10 +122,34 @@ impl Hidden {
 }
 
 /// The ids of a range that are not visible.
-fn gaps(range: RangeInclusive<u32>, visible: &IdSet) -> IdSet {
+///
+/// # Errors
+/// If there are more than [`GAPS`].
+fn gaps(range: RangeInclusive<u32>, visible: &IdSet) -> Result<IdSet, Error> {
+    let highest = *range.end();
+    let length = u64::from(highest)
+        .saturating_add(1)
+        .saturating_sub((*range.start()).into());
+    let count = length.saturating_sub(visible.range_cardinality(range.clone()));
+    if count > GAPS {
+        return Err(Error::new(
+            Kind::Incomplete,
+            format!("{count} ids up to {highest} are not visible, too many to prove that none of them is hidden"),
+        )
+        .hint("install the module mfa_auditor_use (docs/odoo-addons.md), which needs no such proof"));
+    }
     let mut gaps = IdSet::new();
     gaps.insert_range(range);
-    gaps - visible
+    Ok(gaps - visible)
+}
+
+/// The ids, as many at a time as one request asks about.
+fn chunks(ids: &IdSet) -> impl Iterator<Item = Vec<u32>> {
+    let mut ids = ids.iter();
+    std::iter::from_fn(move || {
+        let chunk: Vec<u32> = ids.by_ref().take(CHUNK).collect();
+        (!chunk.is_empty()).then_some(chunk)
+    })
 }
 
 impl Users<'_> {
@@ -166,7 +199,7 @@ impl Users<'_> {
         }
         let highest = new.max().unwrap_or(before.highest);
         let beyond = before.highest.saturating_add(1)..=highest.saturating_add(REACH);
-        self.none_hidden(gaps(beyond, &new), false).await?;
+        self.none_hidden(gaps(beyond, &new)?, false).await?;
         Ok(Some(Visible {
             at: before.at,
             count,
@@ -178,7 +211,7 @@ impl Users<'_> {
         let visible = self.visible_ids("res.users", Vec::new()).await?;
         let highest = visible.max().unwrap_or_default();
         let reached = highest.saturating_add(REACH);
-        let mut gaps = gaps(1..=reached, &visible);
+        let mut gaps = gaps(1..=reached, &visible)?;
         let spare = u64::from(least).saturating_sub(gaps.len());
         let spare = u32::try_from(spare).unwrap_or_default();
         gaps.insert_range(reached.saturating_add(1)..=reached.saturating_add(spare));
@@ -206,7 +239,7 @@ impl Users<'_> {
         model: &'static str,
         visible: &IdSet,
     ) -> Result<Option<Hidden>, Error> {
-        let gaps = self.unproven(model, visible, 0);
+        let gaps = self.unproven(model, visible, 0)?;
         let hidden = match gaps {
             gaps if gaps.is_empty() => None,
             gaps => self.hidden(model, gaps, false).await?,
@@ -227,8 +260,7 @@ impl Users<'_> {
         visible: &IdSet,
     ) -> Result<u64, Error> {
         let mut owners = 0;
-        let gaps: Vec<u32> = self.unproven(field, visible, REACH).iter().collect();
-        for gaps in gaps.chunks(CHUNK) {
+        for gaps in chunks(&self.unproven(field, visible, REACH)?) {
             owners += self.count(vec![json!([field, "in", gaps])]).await?;
         }
         if owners == 0 {
@@ -238,14 +270,14 @@ impl Users<'_> {
     }
 
     /// The gaps that no proof of the last hour covers, reaching so far beyond the highest id.
-    fn unproven(&self, what: &'static str, visible: &IdSet, reach: u32) -> IdSet {
+    fn unproven(&self, what: &'static str, visible: &IdSet, reach: u32) -> Result<IdSet, Error> {
         let highest = visible.max().unwrap_or_default();
         let learned = self.learned();
         match learned.rows.get(what) {
             Some((at, seen)) if is_fresh(*at, self.question.now) => {
                 let before = seen.max().unwrap_or_default();
                 let beyond = before.min(highest).saturating_add(1)..=highest.saturating_add(reach);
-                gaps(beyond, visible) | (seen - visible)
+                Ok(gaps(beyond, visible)? | (seen - visible))
             }
             _ => gaps(1..=highest.saturating_add(REACH), visible),
         }
@@ -269,9 +301,8 @@ impl Users<'_> {
         thoroughly: bool,
     ) -> Result<Option<Hidden>, Error> {
         let mut all = Hidden::default();
-        let gaps: Vec<u32> = gaps.iter().collect();
-        for chunk in gaps.chunks(CHUNK) {
-            if self.existing(model, chunk, thoroughly).await?.is_none() {
+        for chunk in chunks(&gaps) {
+            if self.existing(model, &chunk, thoroughly).await?.is_none() {
                 continue;
             }
             let seen = self
@@ -301,17 +332,17 @@ impl Users<'_> {
         }
         if self.session.exists_is_public {
             let call = Call::new(model, "exists").arg("ids", ids);
-            let found: Vec<u32> = self.call(call, "ids that exist").await?;
+            let found: IdSet = self.call(call, "ids that exist").await?;
             return Ok((!found.is_empty()).then(|| Hidden {
-                count: found.len() as u64,
-                ids: found.into_iter().collect(),
+                count: found.len(),
+                ids: found,
             }));
         }
         let call = Call::new(model, "read")
             .arg("ids", ids)
             .arg("fields", vec!["id"]);
-        let refused = match self.call::<Vec<IgnoredAny>>(call, "ids").await {
-            Ok(rows) if rows.len() == ids.len() => false,
+        let refused = match self.call::<Vec<IdRow>>(call, "ids").await {
+            Ok(rows) if rows.iter().map(Row::id).eq(ids.iter().copied()) => false,
             Err(error) if error.kind == Kind::Forbidden => true,
             Ok(_) => return Err(no_proof()),
             Err(error) if matches!(error.kind, Kind::NoSuchName | Kind::Unexpected) => {
@@ -345,12 +376,17 @@ impl Users<'_> {
         let call = Call::new(model, "search_count")
             .arg("domain", json!([[field, "in", users]]))
             .with_archived();
-        self.call(call, "a count of records with users").await
+        let count: u32 = self.call(call, "a count of records with users").await?;
+        Ok(count.into())
     }
 
     /// The field of `res.groups` with the users who were put into them.
     fn members_field(&self) -> &'static str {
-        if self.groups_imply { "user_ids" } else { "users" }
+        if self.groups_imply {
+            "user_ids"
+        } else {
+            "users"
+        }
     }
 
     /// How many users are visible for whom the domain holds, accounts that are nobody included.
@@ -358,7 +394,8 @@ impl Users<'_> {
         let call = Call::new("res.users", "search_count")
             .arg("domain", Value::Array(domain))
             .with_archived();
-        self.call(call, "a count of users").await
+        let count: u32 = self.call(call, "a count of users").await?;
+        Ok(count.into())
     }
 }
 
@@ -371,7 +408,12 @@ fn hidden_users(hidden: &Hidden) -> Error {
     let ids = match hidden.ids.len() {
         0 => String::new(),
         count => {
-            let named: Vec<String> = hidden.ids.iter().take(NAMED).map(|id| id.to_string()).collect();
+            let named: Vec<String> = hidden
+                .ids
+                .iter()
+                .take(NAMED)
+                .map(|id| id.to_string())
+                .collect();
             let more = if count as usize > NAMED { ", ..." } else { "" };
             format!(" (ids {}{more})", named.join(", "))
         }

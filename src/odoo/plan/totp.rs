@@ -7,7 +7,7 @@
 use serde::Deserialize;
 use serde_json::json;
 
-use super::users::{Users, row, totp};
+use super::users::{ROWS_PAGE, Users, row, totp};
 use crate::domain::IdSet;
 use crate::domain::facts::{Gap, Known};
 use crate::odoo::error::Error;
@@ -17,9 +17,6 @@ const FEW: u64 = 3_000;
 
 /// Of more users so many are read again at each poll, in the order of their ids.
 const SLICE: usize = 500;
-
-/// How many users one request reads.
-const PAGE: usize = 5_000;
 
 /// From this release on Odoo hides `totp_enabled` of others, from reading and from searching, without an error, unless the account is in [`SEES_TOTP`].
 const HIDDEN_SINCE: (u32, u32) = (19, 1);
@@ -104,7 +101,10 @@ impl Users<'_> {
             0..=FEW => privileged.clone(),
             _ => found & privileged,
         };
-        let slice: Vec<u32> = known.range(verified.cursor.saturating_add(1)..).take(SLICE).collect();
+        let slice: Vec<u32> = known
+            .range(verified.cursor.saturating_add(1)..)
+            .take(SLICE)
+            .collect();
         verified.cursor = match slice.last() {
             Some(last) if slice.len() == SLICE => *last,
             _ => 0,
@@ -117,7 +117,7 @@ impl Users<'_> {
     async fn read_totp(&self, users: &IdSet) -> Result<IdSet, Error> {
         let users: Vec<u32> = users.iter().collect();
         let mut on = IdSet::new();
-        for ids in users.chunks(PAGE) {
+        for ids in users.chunks(ROWS_PAGE) {
             let rows: Vec<TotpRow> = self
                 .people_rows(vec![json!(["id", "in", ids])], &["totp_enabled"])
                 .await?;
