@@ -18,7 +18,7 @@ pub struct Exemption {
 }
 
 impl Exemption {
-    /// Of active users whom the matcher matches, those whom it exempts. Anybody can sign up at a website with any login, so a login or a pattern exempts internal
+    /// Of active users whom the matcher matches, those whom it exempts. Visitors can sign up at a website with any login, so a login or a pattern exempts internal
     /// users only, unless a type is configured.
     pub fn exempted_of(&self, matched: &IdSet, people: &People) -> IdSet {
         let user_type = match (&self.matcher, self.user_type) {

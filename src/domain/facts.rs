@@ -88,7 +88,7 @@ pub struct Facts {
     pub poller: u32,
     /// Who there is.
     pub people: People,
-    /// Accounts that Odoo or a website uses for nobody (public, portal template, default, websites' users) and that can act as somebody: they are not
+    /// Accounts that Odoo or a website uses for no user (public, portal template, default, websites' users) and that can act as one: they are not
     /// archived, or anonymous visitors act as them with the rights of internal or portal users. They are users like any other.
     pub well_known_active: IdSet,
     /// Of those, the ones with a role's groups, archived ones too. `None` where roles are unknown.

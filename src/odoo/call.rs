@@ -143,7 +143,7 @@ async fn json2<T: Reply>(transport: &Transport, call: Call, what: &str) -> Resul
 }
 
 /// Proves, once for a session, that the name of the database arrives: another name must be refused. Without the header, which a proxy may drop, a server
-/// with one database answers for that one, whatever it is called.
+/// with one database answers for that one under any name.
 ///
 /// # Errors
 /// [`Kind::NotOdoo`] if another name is not refused.

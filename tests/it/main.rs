@@ -6,6 +6,7 @@ mod alerting;
 mod api;
 mod commands;
 mod companion;
+mod completeness;
 mod daemon;
 mod directory;
 mod exposition;

@@ -407,7 +407,7 @@ async fn wrong_configurations_under_load_disturb_no_scrape() {
     for reload in reloads {
         reload.await.expect("each is refused");
     }
-    assert!(scrapes > 3, "{scrapes} scrapes only");
+    assert!(scrapes > 1, "{scrapes} scrapes only");
     stage.configure(&good);
     daemon.reloader.reload("a test").await.expect("good");
     assert_eq!(daemon.truth(2).await, before);

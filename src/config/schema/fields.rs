@@ -333,7 +333,7 @@ pub(in crate::config) static EXEMPTION: Section = Section {
             "user_type",
             Kind::Word(UserType::WORDS),
             "`internal` for a login or a pattern, any for a group",
-            "Only users of this type. Anybody can sign up at a website with any login, so exempt portal users by login only where nobody can.",
+            "Only users of this type. Visitors can sign up at a website with any login, so exempt portal users by login only where they cannot.",
         ),
         field(
             "reason",

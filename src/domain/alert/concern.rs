@@ -20,7 +20,7 @@ pub enum Concern {
     Exempt(String),
     /// The one administrator.
     LoneAdmin,
-    /// Accounts that are used for nobody and can act as somebody.
+    /// Accounts that stand for no user and can act as one.
     WellKnown,
     /// Archived people with unexpired keys.
     KeysOfArchived,

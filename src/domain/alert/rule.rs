@@ -33,7 +33,7 @@ vocabulary! {
         ExemptionStale = "OdooMfaExemptionStale",
         /// Somebody exempt is in a role.
         ExemptPrivileged = "OdooMfaExemptPrivileged",
-        /// An account that Odoo or a website uses for nobody can act as somebody.
+        /// An account that Odoo or a website uses for no user can act as one.
         WellKnownAccountActive = "OdooMfaWellKnownAccountActive",
         /// Unexpired keys of archived people.
         ApiKeyOfArchivedUser = "OdooMfaApiKeyOfArchivedUser",

@@ -40,7 +40,7 @@ vocabulary! {
         TotpNotInstalled = "totp_not_installed",
         /// A vantage reaches what it must not.
         EndpointExposed = "endpoint_exposed",
-        /// An account that Odoo or a website uses for nobody can act as somebody.
+        /// An account that Odoo or a website uses for no user can act as one.
         WellKnownAccountActive = "well_known_account_active",
         /// The exporter goes blind soon.
         PollerKeyExpiring = "poller_key_expiring",

@@ -34,7 +34,7 @@ pub struct Posture {
     pub eligible: PerType<u64>,
     /// Eligible people with an accepted factor.
     pub protected: Option<PerType<u64>>,
-    /// Accounts that are used for nobody and can act as somebody.
+    /// Accounts that stand for no user and can act as one.
     #[serde(default)]
     pub well_known_active: u64,
     /// Of those, in a role.

@@ -31,13 +31,6 @@ pub struct Questions {
     pub archived_holders: Option<IdSet>,
 }
 
-impl Questions {
-    /// Whether there is nothing to ask.
-    pub fn is_empty(&self) -> bool {
-        self.people.is_empty() && self.archived_holders.is_none()
-    }
-}
-
 /// What Odoo answered to [`Questions`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Answers {

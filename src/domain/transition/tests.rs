@@ -599,7 +599,8 @@ fn what_happens_while_a_capability_is_missing_is_counted_when_it_is_back() {
     let blind = world.step(Some(&first.baseline));
     assert_eq!(kinds(&blind), []);
     // Portal people with a factor do not show in such a poll, and nobody asks for all of them.
-    assert!(questions(Some(&first.baseline), &world.poll()).is_empty());
+    let asked = questions(Some(&first.baseline), &world.poll());
+    assert!(asked.people.is_empty() && asked.archived_holders.is_none());
     world.sees_factors = true;
     world.sees_keys = true;
     world.later();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::json;
 
 use super::users::{Many2one, Users, row};
@@ -25,7 +25,7 @@ pub(super) struct Accounts {
     pub(super) own: Own,
     /// Accounts that are nobody: they are archived, and those that anonymous visitors act as are in no group of internal or portal users.
     pub(super) nobody: IdSet,
-    /// Accounts that are used for nobody and can act as somebody: users like any other.
+    /// Accounts that stand for no user and can act as one: users like any other.
     pub(super) well_known_active: IdSet,
     /// All groups of those.
     groups_of_well_known: Vec<(u32, Vec<u32>)>,
@@ -62,9 +62,25 @@ struct CompaniesRow {
 #[derive(Deserialize)]
 pub(super) struct WebsiteRow {
     id: u32,
-    user_id: Many2one,
+    #[serde(deserialize_with = "or_false")]
+    user_id: Option<Many2one>,
 }
 row!(AccountRow, CompaniesRow, WebsiteRow);
+
+/// A many2one, or `false` where what it led to was deleted.
+fn or_false<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Many2one>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum IdOrFalse {
+        Id(Many2one),
+        Unset(bool),
+    }
+    match IdOrFalse::deserialize(deserializer)? {
+        IdOrFalse::Id(id) => Ok(Some(id)),
+        IdOrFalse::Unset(false) => Ok(None),
+        IdOrFalse::Unset(true) => Err(serde::de::Error::custom("expected an id or `false`")),
+    }
+}
 
 /// The websites; none where that module is not installed.
 pub(super) async fn websites(
@@ -83,14 +99,17 @@ pub(super) async fn websites(
 }
 
 impl Accounts {
-    /// Reads them. The field with all groups of somebody shows groups that are hidden too.
+    /// Reads them. The field with all groups of a user shows hidden groups too.
     pub(super) async fn read(
         transport: &Transport,
         session: &Session,
         groups: &Groups,
         websites: &[WebsiteRow],
     ) -> Result<Self, Error> {
-        let of_websites: IdSet = websites.iter().map(|row| row.user_id.id()).collect();
+        let of_websites: IdSet = websites
+            .iter()
+            .filter_map(|row| Some(row.user_id?.id()))
+            .collect();
         let used_for_nobody: IdSet =
             session.well_known.keys().copied().collect::<IdSet>() | &of_websites;
         let mut wanted: Vec<u32> = used_for_nobody.iter().collect();
@@ -163,7 +182,7 @@ impl Accounts {
 }
 
 impl Accounts {
-    /// Of the accounts that can act as somebody, those in one of these groups.
+    /// Of the accounts that can act as a user, those in one of these groups.
     pub(super) fn well_known_in(&self, groups: &BTreeSet<u32>) -> IdSet {
         let is_in = |of: &[u32]| of.iter().any(|group| groups.contains(group));
         let accounts = self.groups_of_well_known.iter();
@@ -174,7 +193,7 @@ impl Accounts {
     }
 }
 
-/// The field of `res.users` with all groups of somebody, implied ones included.
+/// The field of `res.users` with all groups of a user, implied ones included.
 pub(super) fn all_groups_field(session: &Session) -> &'static str {
     if session.has("all_group_ids") {
         "all_group_ids"

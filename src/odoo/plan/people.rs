@@ -20,18 +20,12 @@ const OAUTH_PROVIDERS: &str = "read access to auth.oauth.provider, or the module
 const LOGINS: &str = "read access to res.users.log, which Odoo 17 asks for before it searches by the date of a login";
 
 impl Users<'_> {
-    /// Who there is. Internal users, and the few who are neither internal nor portal users, are sets; portal users, who are many, are counted. (`not in`
-    /// is right on the field with the groups that somebody was put into, and wrong on 19's `all_group_ids`.)
+    /// Who there is. Internal users, and the few who are neither internal nor portal users, are sets; portal users, who are many, are the others of all whom the proof counts. (`not in`
+    /// is right on the field with a user's explicit groups, and wrong on 19's `all_group_ids`.)
     pub(super) async fn people(&self) -> Result<People, Error> {
         let mut internal = self.ids(vec![self.in_any([INTERNAL])]).await?;
-        let portal = vec![
-            json!(["active", "=", true]),
-            self.in_any([PORTAL]),
-            self.not_in_any([INTERNAL]),
-        ];
-        let mut portal = self.count(portal).await?;
         let rest = vec![self.not_in_any([INTERNAL, PORTAL])];
-        // From 19 on a hidden group may make them internal or portal users: all groups of somebody can be read, but not searched.
+        // From 19 on a hidden group may make them internal or portal users: all groups of a user can be read, but not searched.
         let field = all_groups_field(self.session);
         let rest: Vec<GroupsRow> = self.people_rows(rest, &[field]).await?;
         let [is_internal, is_portal, is_public] =
@@ -44,19 +38,20 @@ impl Users<'_> {
             // Whose type changed in the meantime is internal, and nothing else.
             if has(row, is_internal) || internal.contains(row.id) {
                 internal.insert(row.id);
-            } else if has(row, is_portal) {
-                portal += u64::from(!self.archived.contains(row.id));
-            } else if has(row, is_public) {
+            } else if has(row, is_public) && !has(row, is_portal) {
                 public.insert(row.id);
-            } else {
+            } else if !has(row, is_portal) {
                 none.insert(row.id);
             }
         }
         let archived = &self.archived;
         let of_type = [&internal, &public, &none].map(|people| archived.intersection_len(people));
         let [internal_archived, public_archived, none_archived] = of_type;
+        let known = [&internal, &public, &none]
+            .map(|people| people.len() - archived.intersection_len(people));
+        let active = self.users() - archived.len();
         Ok(People {
-            portal,
+            portal: active - known.iter().sum::<u64>(),
             archived: PerType([
                 internal_archived,
                 archived.len() - of_type.iter().sum::<u64>(),
@@ -185,7 +180,7 @@ impl Users<'_> {
         Ok(Known::Complete(roles.into_iter().map(owned).collect()))
     }
 
-    /// Accounts that are used for nobody, can act as somebody and are in a role.
+    /// Accounts that stand for no user, can act as one and are in a role.
     pub(super) fn well_known_privileged(&self) -> Option<IdSet> {
         if !self.question.parts.roles || self.groups_gap.is_some() {
             return None;

@@ -3,12 +3,12 @@
 //! Odoo leaves out rows without an error: record rules of any module, companies, contacts of type Private, a module that filters searches. So
 //! the ids that a search leaves out between 1 and beyond the highest one (the *gaps*) are proven not to exist:
 //!
-//! - Up to 18 `exists` answers every account, whatever the rules: it must answer no id.
+//! - Up to 18 `exists` ignores record rules and answers every account: it must answer no id.
 //! - From 19 on `exists` is private. `read(['id'])` answers missing ids and refuses existing ones that a rule hides; and for users, whom a module may hide
 //!   from searching alone, no contact and no group may have a user among the gaps.
 //! - A key or a device has an owner: no user may own one among the gaps. A domain over a one2many is not filtered by the rules of its rows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -52,6 +52,8 @@ pub(super) struct Inner {
     rows: BTreeMap<&'static str, (Timestamp, IdSet)>,
     /// What reading `totp_enabled` has answered.
     pub(super) totp: Verified,
+    /// Whether the settings have the e-mail code policy, with these modules.
+    pub(super) policy: Option<(BTreeSet<String>, bool)>,
     /// XML ids that `check_object_reference` did not find, and when. Each question writes a traceback into Odoo's log.
     pub(super) unknown_xml_ids: BTreeMap<String, Timestamp>,
 }
@@ -182,7 +184,7 @@ impl Users<'_> {
         }
     }
 
-    /// The proof between two full ones: nobody whom the last one saw has vanished, and nobody beyond them is hidden. `None` if somebody has vanished.
+    /// The proof between two full ones: no user of the last one has vanished, and no user beyond the highest id is hidden. `None` if one has vanished.
     async fn prove_new_users(&self, before: Visible) -> Result<Option<Visible>, Error> {
         let count = self.visible_count(Vec::new()).await?;
         let Some(grown) = count.checked_sub(before.count) else {
@@ -250,7 +252,7 @@ impl Users<'_> {
         Ok(hidden)
     }
 
-    /// How many users own rows that are hidden: `field` is that of `res.users` with somebody's rows, of which these are visible.
+    /// How many users own rows that are hidden: `field` of `res.users` has a user's rows, of which these are visible.
     ///
     /// # Errors
     /// When the server fails.
@@ -320,7 +322,7 @@ impl Users<'_> {
         Ok((all.count > 0).then_some(all))
     }
 
-    /// Which of these ids exist, whatever the account may see.
+    /// Returns which of these ids exist, visible to the account or not.
     async fn existing(
         &self,
         model: &'static str,

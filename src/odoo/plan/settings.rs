@@ -19,9 +19,9 @@ use crate::odoo::text::Text;
 use crate::odoo::transport::Transport;
 
 const MODULES_GRANT: &str = "read access to ir.module.module; on Odoo 14 to 16 only base.group_system has it, and nothing less is safe to grant";
-const POLICY_GRANT: &str = "base.group_system, or install the module mfa_auditor_use. Never grant ir.config_parameter: it holds the database's secret";
-const POLICY_GRANT_BY_NAME: &str = "install the module mfa_auditor_use; or base.group_system, which Odoo 20 asks for before it shows a setting";
-const POLICY_GRANT_WITH_OAUTH: &str = "install the module mfa_auditor_use; or read access to auth.oauth.provider, which auth_oauth asks for before Odoo shows any setting, and which holds the providers' client ids";
+const POLICY_GRANT: &str = "base.group_system, or install the module mfa_auditor_use instead. Never grant ir.config_parameter: it holds the database's secret";
+const POLICY_GRANT_BY_NAME: &str = "base.group_system, which Odoo 20 requires for settings; or install the module mfa_auditor_use instead";
+const POLICY_GRANT_WITH_OAUTH: &str = "read access to auth.oauth.provider, which auth_oauth reads with every setting (it shows the providers' client ids); or install the module mfa_auditor_use instead";
 
 /// The module without which 19 and later have no XML-RPC and JSON-RPC.
 const RPC: &str = "rpc";
@@ -139,7 +139,7 @@ pub(super) async fn policy(
     let may_be_there = modules.known.complete().is_none_or(|modules| {
         modules.contains(&Module::AuthTotpMail) || modules.contains(&Module::AuthTotpMailEnforce)
     });
-    if !may_be_there || !has_setting(users, POLICY).await? {
+    if !may_be_there || !has_policy(users, modules).await? {
         return Ok(Known::Complete(None));
     }
     let value = if users.session.server.release >= SETTINGS_BY_NAME {
@@ -260,6 +260,20 @@ fn unless_unreadable<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
         Err(error) if matches!(error.kind, Kind::Forbidden | Kind::NoSuchName) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// Whether the settings have the policy: asked again when other modules are installed.
+async fn has_policy(users: &Users<'_>, modules: &Modules) -> Result<bool, Error> {
+    let known = users.learned().policy.clone();
+    if let Some((names, there)) = known
+        && names == modules.names
+        && modules.known.complete().is_some()
+    {
+        return Ok(there);
+    }
+    let there = has_setting(users, POLICY).await?;
+    users.learned().policy = Some((modules.names.clone(), there));
+    Ok(there)
 }
 
 /// Whether the settings have a field: each comes with its module.

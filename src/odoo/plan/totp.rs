@@ -24,7 +24,7 @@ const HIDDEN_SINCE: (u32, u32) = (19, 1);
 /// The group that sees `totp_enabled` of others.
 const SEES_TOTP: &str = "base.group_erp_manager";
 
-const HIDDEN: &str = "install the module mfa_auditor_use, which tells it without further rights; or put the account into base.group_erp_manager, which may also change users";
+const HIDDEN: &str = "base.group_erp_manager, which can also change users; or install the module mfa_auditor_use instead, which needs no further right";
 
 const DISAGREES: &str = "nothing: a module of this Odoo reads totp_enabled in another way than it searches by it; the module mfa_auditor_use does not help either. Please report which module it is";
 

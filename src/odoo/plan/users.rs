@@ -233,7 +233,12 @@ impl<'a> Users<'a> {
         ]
     }
 
-    /// Whether somebody is a user of this poll.
+    /// How many users this poll is about, active and archived.
+    pub(super) fn users(&self) -> u64 {
+        self.count - self.accounts.nobody.len()
+    }
+
+    /// Whether an id is a user of this poll.
     pub(super) fn is_user(&self, id: u32) -> bool {
         id <= self.highest && !self.accounts.nobody.contains(id)
     }

@@ -1,0 +1,453 @@
+//! Nothing that Odoo hides from the polling account is missing from a number: the poll fails, or the number is absent.
+
+use std::sync::Arc;
+
+use odoo_mfa_exporter::domain::facts::Known;
+use odoo_mfa_exporter::domain::{Reason, UserType};
+use odoo_mfa_exporter::odoo::plan::Parts;
+use odoo_mfa_exporter::odoo::{Clients, Error};
+use odoo_simulator::{
+    AccountKind, Clock, Database, Hide, Kind, PersonView, Recipe, ServerOptions, SimServer, World,
+};
+
+use crate::oracle::{Client, DAY, NOW, stage};
+
+const HIDES: [Hide; 6] = [
+    Hide::UserRule,
+    Hide::UserGroupRule,
+    Hide::ContactRule,
+    Hide::ContactGroupRule,
+    Hide::PrivateContact,
+    Hide::SearchOverride,
+];
+
+/// A user of the world whom nobody would miss in a sum.
+fn one(database: &Database, is: impl Fn(&PersonView<'_>) -> bool) -> u32 {
+    let world = database.world();
+    let found = world
+        .people()
+        .find(|person| is(person) && person.login() != "auditor");
+    found.expect("there is one").id()
+}
+
+fn newest(database: &Database) -> u32 {
+    let mut world = database.world_mut();
+    world.hire(Kind::Portal)
+}
+
+fn assert_hidden(error: &Error, ids: &[u32], version: u8, tag: &str) {
+    assert_eq!(error.reason(), Reason::Access, "{tag}: {error}");
+    let message = error.to_string();
+    assert!(message.contains("Odoo hides"), "{tag}: {message}");
+    // From 19 on nothing tells which ones they are.
+    if version < 19 {
+        for id in ids {
+            assert!(message.contains(&id.to_string()), "{tag}: {message}");
+        }
+    }
+    assert!(error.hint.is_some(), "{tag}");
+}
+
+#[tokio::test]
+async fn a_hidden_user_fails_the_poll_whoever_it_is_and_however_it_is_hidden() {
+    let clients = Clients::default();
+    for version in 14..=20 {
+        let (server, database) = stage(version, 1, AccountKind::Least).await;
+        let users = [
+            one(&database, |it| {
+                it.active() && it.in_group("base.group_system")
+            }),
+            one(&database, |it| it.active() && it.kind() == Kind::Portal),
+            one(&database, |it| !it.active()),
+            one(&database, |it| it.kind() == Kind::None),
+            newest(&database),
+        ];
+        for how in HIDES {
+            for user in users {
+                let tag = format!("Odoo {version}, {how:?}, user {user}");
+                let mut client = Client::new(&clients, &server, &database, "");
+                client
+                    .poll(Parts::ALL)
+                    .await
+                    .expect("everything is visible");
+                if !database.world_mut().hide_user(user, how) {
+                    continue;
+                }
+                // A private contact hides nobody from 17 on.
+                if how == Hide::PrivateContact && version >= 17 {
+                    database.world_mut().show_user(user);
+                    continue;
+                }
+                let error = client.poll(Parts::ALL).await.expect_err(&tag);
+                assert_hidden(&error, &[user], version, &tag);
+                let error = client.poll(Parts::ALL).await.expect_err(&tag);
+                assert_hidden(&error, &[user], version, &tag);
+                database.world_mut().show_user(user);
+                client.poll(Parts::ALL).await.expect("visible again");
+            }
+        }
+    }
+}
+
+/// A seed decides which users are hidden, and how.
+#[tokio::test]
+async fn whoever_is_hidden_in_any_way_the_poll_fails() {
+    let clients = Clients::default();
+    let mut dice = 1_u64;
+    let mut roll = |sides: usize| {
+        dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        usize::try_from(dice >> 33).expect("31 bits") % sides
+    };
+    for version in 14..=20 {
+        for seed in 1..=3 {
+            let (server, database) = stage(version, seed, AccountKind::Least).await;
+            for _ in 0..4 {
+                let all: Vec<u32> = {
+                    let world = database.world();
+                    let others = world.people().filter(|it| it.login() != "auditor");
+                    others.map(|it| it.id()).collect()
+                };
+                let hidden: Vec<u32> = (0..=roll(5)).map(|_| all[roll(all.len())]).collect();
+                let mut any = false;
+                for user in &hidden {
+                    let how = HIDES[roll(HIDES.len())];
+                    let hides = how != Hide::PrivateContact || version < 17;
+                    any |= database.world_mut().hide_user(*user, how) && hides;
+                }
+                let tag = format!("Odoo {version}, seed {seed}, {hidden:?}");
+                let polled = Client::new(&clients, &server, &database, "")
+                    .poll(Parts::ALL)
+                    .await;
+                match polled {
+                    Ok(_) => assert!(!any, "{tag}"),
+                    Err(error) => assert_hidden(&error, &[], version, &tag),
+                }
+                for user in hidden {
+                    database.world_mut().show_user(user);
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn users_of_archived_companies_and_of_none_fail_the_poll() {
+    let clients = Clients::default();
+    for version in 14..=20 {
+        // Three companies.
+        let (server, database) = stage(version, 2, AccountKind::Least).await;
+        let tag = format!("Odoo {version}");
+        let poll = async || {
+            Client::new(&clients, &server, &database, "")
+                .poll(Parts::ALL)
+                .await
+        };
+        poll().await.expect("everything is visible");
+        if database.world_mut().set_company_active(3, false) {
+            let error = poll().await.expect_err(&tag);
+            assert_hidden(&error, &[], version, &tag);
+            database.world_mut().set_company_active(3, true);
+        }
+        let portal = one(&database, |it| it.kind() == Kind::Portal);
+        assert!(database.world_mut().remove_company_rows(portal));
+        let error = poll().await.expect_err(&tag);
+        assert_hidden(&error, &[portal], version, &tag);
+    }
+}
+
+#[tokio::test]
+async fn a_company_that_is_lost_while_a_poll_reads_fails_it() {
+    let clients = Clients::default();
+    for version in 14..=20 {
+        for question in ["ir.module.module", "res.users.apikeys"] {
+            let (server, database) = stage(version, 2, AccountKind::Full).await;
+            let tag = format!("Odoo {version}, before {question}");
+            let auditor = database
+                .world()
+                .people()
+                .find(|it| it.login() == "auditor")
+                .map(|it| it.id())
+                .expect("the account");
+            let mut client = Client::new(&clients, &server, &database, "");
+            client
+                .poll(Parts::ALL)
+                .await
+                .expect("everything is visible");
+            database.before_call(Some(question), None, 1, move |world| {
+                world.set_companies(auditor, 1, &[]);
+            });
+            let error = client.poll(Parts::ALL).await.expect_err(&tag);
+            assert_eq!(database.waiting_changes(), 0, "{tag}");
+            assert_eq!(error.reason(), Reason::Access, "{tag}: {error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn users_who_sign_up_while_a_poll_reads_neither_fail_nor_repeat_it() {
+    let clients = Clients::default();
+    for version in 14..=20 {
+        let (server, database) = stage(version, 1, AccountKind::Full).await;
+        let tag = format!("Odoo {version}");
+        let mut client = Client::new(&clients, &server, &database, "");
+        let before = client.poll(Parts::ALL).await.expect("a poll").posture;
+        client.requests();
+        client.poll(Parts::ALL).await.expect("a poll");
+        let ordinary = client.requests();
+        database.before_call(Some("ir.module.module"), None, 1, |world| {
+            let signed_up = world.hire(Kind::Portal);
+            world.enrol(signed_up);
+        });
+        let during = client.poll(Parts::ALL).await.expect(&tag).posture;
+        assert_eq!(client.requests(), ordinary, "{tag}");
+        assert_eq!(during.active, before.active, "{tag}");
+        assert_eq!(during.totp, before.totp, "{tag}");
+        // The next poll counts the new user, and proves nothing but what is new.
+        let after = client.poll(Parts::ALL).await.expect(&tag).posture;
+        assert!(client.requests() <= ordinary + 1, "{tag}");
+        let portal =
+            |posture: &odoo_mfa_exporter::domain::Posture| posture.active[UserType::Portal];
+        assert_eq!(portal(&after), portal(&before) + 1, "{tag}");
+    }
+}
+
+/// A user who is deleted while a poll reads, or hidden, makes it be read once more.
+#[tokio::test]
+async fn a_poll_in_which_the_number_of_users_changes_is_read_once_more() {
+    let clients = Clients::default();
+    for version in [14, 18, 19] {
+        let (server, database) = stage(version, 1, AccountKind::Full).await;
+        let mut client = Client::new(&clients, &server, &database, "");
+        let before = client.poll(Parts::ALL).await.expect("a poll").posture;
+        let portal = one(&database, |it| it.active() && it.kind() == Kind::Portal);
+        database.before_call(Some("res.users.apikeys"), None, 1, move |world| {
+            world.delete(portal);
+        });
+        let after = client.poll(Parts::ALL).await.expect("a poll").posture;
+        let [before, after] = [before, after].map(|it| it.active[UserType::Portal]);
+        assert_eq!(after, before - 1, "Odoo {version}");
+    }
+}
+
+#[tokio::test]
+async fn a_poll_costs_so_many_requests() {
+    let clients = Clients::default();
+    for version in 14..=20 {
+        let (server, database) = stage(version, 1, AccountKind::Full).await;
+        let exempt = ", exemptions: [{login: auditor, reason: service}]";
+        let mut client = Client::new(&clients, &server, &database, exempt);
+        client.poll_at(NOW, Parts::ALL).await.expect("a poll");
+        client.requests();
+        client.poll_at(NOW + 300, Parts::ALL).await.expect("a poll");
+        let ordinary = client.requests();
+        client
+            .poll_at(NOW + 4_000, Parts::ALL)
+            .await
+            .expect("a poll");
+        let with_proof = client.requests();
+        // The question who is archived with a factor comes with the comparison.
+        assert!(ordinary < 28, "Odoo {version}: {ordinary} requests");
+        assert!(with_proof < 32, "Odoo {version}: {with_proof} requests");
+        let log = database.log();
+        assert_eq!((log.writes(), log.secrets()), (0, 0), "Odoo {version}");
+    }
+}
+
+#[tokio::test]
+async fn hidden_groups_leave_users_known_and_roles_missing() {
+    let clients = Clients::default();
+    for version in 14..=20 {
+        let (server, database) = stage(version, 1, AccountKind::Full).await;
+        let mut client = Client::new(&clients, &server, &database, "");
+        let before = client.poll(Parts::ALL).await.expect("a poll").posture;
+        for group in ["sales_team.group_sale_manager", "base.group_erp_manager"] {
+            let tag = format!("Odoo {version}, {group}");
+            assert!(database.world_mut().hide_group(group), "{tag}");
+            let polled = client.poll(Parts::ALL).await.expect(&tag);
+            assert!(matches!(polled.facts.roles, Known::Missing(_)), "{tag}");
+            assert_eq!(polled.posture.active, before.active, "{tag}");
+            assert_eq!(polled.posture.privileged, None, "{tag}");
+            assert_eq!(polled.posture.well_known_privileged, None, "{tag}");
+            database.world_mut().show_group(group);
+        }
+        // What makes users internal cannot be left out.
+        database.world_mut().hide_group("base.group_user");
+        let error = client.poll(Parts::ALL).await.expect_err("hidden");
+        assert_eq!(error.reason(), Reason::Access, "Odoo {version}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_group_is_found_by_each_of_its_xml_ids_and_a_wrong_one_is_said() {
+    let clients = Clients::default();
+    for version in 14..=20 {
+        let (server, database) = stage(version, 1, AccountKind::Full).await;
+        let tag = format!("Odoo {version}");
+        database
+            .world_mut()
+            .alias_group("base.group_system", "custom.administrators");
+        let exempt = ", exemptions: [{group: custom.administrators, reason: other}, {group: base.group_sistem, reason: other}]";
+        let polled = Client::new(&clients, &server, &database, exempt)
+            .poll(Parts::ALL)
+            .await
+            .expect(&tag);
+        let exempted: Vec<u32> = polled.facts.exemptions[0].iter().collect();
+        let world = database.world();
+        let wanted = world
+            .people()
+            .filter(|it| it.active() && it.in_group("base.group_system"));
+        assert_eq!(
+            exempted,
+            wanted.map(|it| it.id()).collect::<Vec<_>>(),
+            "{tag}"
+        );
+        assert_eq!(polled.facts.missing_groups, ["base.group_sistem"], "{tag}");
+    }
+}
+
+#[tokio::test]
+async fn an_empty_secret_is_no_second_factor() {
+    let clients = Clients::default();
+    for version in 14..=20 {
+        let (server, database) = stage(version, 1, AccountKind::Full).await;
+        let tag = format!("Odoo {version}");
+        let mut client = Client::new(&clients, &server, &database, "");
+        let before = client.poll(Parts::ALL).await.expect("a poll").facts;
+        let migrated = one(&database, |it| {
+            it.active() && it.kind() == Kind::Internal && !it.totp()
+        });
+        assert!(database.world_mut().empty_totp_secret(migrated), "{tag}");
+        let after = client.poll(Parts::ALL).await.expect("a poll").facts;
+        assert_eq!(after.totp, before.totp, "{tag}");
+    }
+}
+
+#[tokio::test]
+async fn an_account_that_stands_for_no_user_is_one_when_it_can_act() {
+    let clients = Clients::default();
+    for version in 14..=20 {
+        let (server, database) = stage(version, 1, AccountKind::Full).await;
+        let tag = format!("Odoo {version}");
+        let mut client = Client::new(&clients, &server, &database, "");
+        let before = client.poll(Parts::ALL).await.expect("a poll");
+        assert!(before.facts.well_known_active.is_empty(), "{tag}");
+        let template = database
+            .world()
+            .user_id("base.template_portal_user_id")
+            .expect("it exists");
+        database.world_mut().set_active(template, true);
+        let polled = client.poll(Parts::ALL).await.expect(&tag);
+        let known: Vec<u32> = polled.facts.well_known_active.iter().collect();
+        assert_eq!(known, [template], "{tag}");
+        assert_eq!(polled.posture.well_known_active, 1, "{tag}");
+        assert_eq!(polled.posture.well_known_privileged, Some(0), "{tag}");
+        let portal =
+            |posture: &odoo_mfa_exporter::domain::Posture| posture.active[UserType::Portal];
+        assert_eq!(
+            portal(&polled.posture),
+            portal(&before.posture) + 1,
+            "{tag}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_website_whose_visitors_are_administrators_is_said() {
+    let clients = Clients::default();
+    for version in 14..=19 {
+        let recipe = Recipe {
+            websites: 2,
+            ..Recipe::new(version, 1)
+        };
+        let mut world = World::build(&recipe, Clock::fixed(NOW));
+        let administrator = world
+            .people()
+            .find(|it| it.active() && it.in_group("base.group_system"))
+            .map(|it| it.id())
+            .expect("there is one");
+        world.set_website_user(2, administrator);
+        let account = world.add_account(AccountKind::Full, "auditor");
+        let server = SimServer::start(ServerOptions::new(version))
+            .await
+            .expect("a free port");
+        let database: Arc<Database> = server.add_database(&account.api_key, world);
+        let polled = Client::new(&clients, &server, &database, "")
+            .poll(Parts::ALL)
+            .await
+            .expect("a poll");
+        let tag = format!("Odoo {version}");
+        assert!(
+            polled.facts.well_known_active.contains(administrator),
+            "{tag}"
+        );
+        assert!(
+            polled.facts.people.internal.contains(administrator),
+            "{tag}"
+        );
+        assert_eq!(polled.posture.well_known_privileged, Some(1), "{tag}");
+    }
+}
+
+#[tokio::test]
+async fn well_known_accounts_are_found_whatever_their_ids() {
+    let clients = Clients::default();
+    for version in 14..=20 {
+        let (server, database) = stage(version, 1, AccountKind::Least).await;
+        let tag = format!("Odoo {version}");
+        let before = Client::new(&clients, &server, &database, "")
+            .poll(Parts::ALL)
+            .await
+            .expect("a poll");
+        let public = database
+            .world()
+            .user_id("base.public_user")
+            .expect("it exists");
+        assert!(database.world_mut().renumber(public, 4_000), "{tag}");
+        let mut client = Client::new(&clients, &server, &database, "");
+        let after = client.poll(Parts::ALL).await.expect(&tag);
+        assert_eq!(after.posture.archived, before.posture.archived, "{tag}");
+        database.world_mut().delete(4_000);
+        let mut client = Client::new(&clients, &server, &database, "");
+        let deleted = client.poll(Parts::ALL).await.expect(&tag);
+        assert_eq!(deleted.posture.archived, before.posture.archived, "{tag}");
+    }
+}
+
+#[tokio::test]
+async fn an_exemption_by_login_is_for_internal_users_unless_it_says_otherwise() {
+    let clients = Clients::default();
+    let (server, database) = stage(18, 1, AccountKind::Full).await;
+    let portal = one(&database, |it| it.active() && it.kind() == Kind::Portal);
+    let login = {
+        let world = database.world();
+        let found = world.people().find(|it| it.id() == portal);
+        found.expect("the user").login().to_string()
+    };
+    for (user_type, exempted) in [("", false), (", user_type: portal", true)] {
+        let exempt = format!(", exemptions: [{{login: '{login}', reason: service{user_type}}}]");
+        let polled = Client::new(&clients, &server, &database, &exempt)
+            .poll(Parts::ALL)
+            .await
+            .expect("a poll");
+        assert_eq!(polled.facts.exemptions[0].contains(portal), exempted);
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_that_drops_the_databases_name_is_noticed() {
+    let clients = Clients::default();
+    let mut world = World::build(&Recipe::new(19, 1), Clock::fixed(NOW + DAY));
+    let account = world.add_account(AccountKind::Full, "auditor");
+    let server = SimServer::start(ServerOptions {
+        drops_database_header: true,
+        ..ServerOptions::new(19)
+    })
+    .await
+    .expect("a free port");
+    let database = server.add_database(&account.api_key, world);
+    let error = Client::new(&clients, &server, &database, "")
+        .poll(Parts::ALL)
+        .await
+        .expect_err("any name is answered");
+    assert!(error.to_string().contains("X-Odoo-Database"), "{error}");
+}
