@@ -73,8 +73,10 @@ pub struct Target {
 /// TLS beyond the public certification authorities. Files are read and checked when the configuration is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tls {
-    /// Trusted in addition to the public authorities.
+    /// Trusted in addition to the system's authorities.
     pub ca: Option<PemFile>,
+    /// Whether `ca` is trusted alone.
+    pub only_ca: bool,
     /// What the client shows the server.
     pub client: Option<ClientCertificate>,
     /// The name that the server's certificate must be for, instead of the URL's host.

@@ -284,7 +284,7 @@ impl Poller {
                     memory
                         .backoff
                         .failed(reason, self.settings.target.interval, self.place());
-                memory.not_before = Some(began + delay);
+                memory.not_before = Some(began + delay.max(error.retry_after.unwrap_or_default()));
                 if matches!(error.kind, Kind::NoSuchName | Kind::Unexpected) {
                     // Perhaps the server is not what it was: learn it anew.
                     memory.session = None;
@@ -389,13 +389,7 @@ impl Poller {
         let polled = self.retired.run_until_cancelled(poll).await;
         let result = polled.map(|polled| match polled {
             Ok(Ok(result)) => result,
-            Ok(Err(_elapsed)) => Err(Error::new(
-                Kind::TimedOut,
-                format!(
-                    "the poll was not done within {:?}",
-                    self.settings.target.timeout
-                ),
-            )),
+            Ok(Err(_elapsed)) => Err(transport.timed_out(self.settings.target.timeout)),
             Err(_panic) => Err(Error::new(
                 Kind::Defect,
                 "a defect of this program stopped the poll",

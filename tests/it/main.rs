@@ -12,6 +12,7 @@ mod directory;
 mod exposition;
 mod generated;
 mod harness;
+mod hostile;
 mod layers;
 mod limits;
 mod logs;

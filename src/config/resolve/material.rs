@@ -91,8 +91,17 @@ pub(super) fn tls(item: &Item<'_>, context: &Context<'_>) -> Option<Tls> {
             ),
         }
     });
+    let system_roots = fields.get("system_roots");
+    let only_ca = system_roots.and_then(|item| item.flag()) == Some(false);
+    if let Some(item) = system_roots.filter(|_| only_ca && fields.get("ca_file").is_none()) {
+        item.fail::<()>(
+            "is `false` without `ca_file`, so that no server would be trusted",
+            "add `ca_file: PATH`, or remove the line",
+        );
+    }
     Some(Tls {
         ca,
+        only_ca,
         client,
         server_name,
     })

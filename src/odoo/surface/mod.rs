@@ -15,10 +15,12 @@ use futures::{FutureExt, StreamExt};
 use jiff::Timestamp;
 use reqwest::header::{CONTENT_TYPE, LOCATION};
 use reqwest::{RequestBuilder, StatusCode, Url};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::session::release;
-use super::transport::{Clients, Transport, from_reqwest, join};
+use super::causes::from_reqwest;
+use super::reply::Release;
+use super::transport::{Clients, Transport, join};
 use crate::config::{Target, Tls, Vantage};
 use crate::domain::surface::{Checked, Exposure, Seen};
 use crate::domain::{Api, Endpoint};
@@ -399,10 +401,12 @@ impl Reply {
     /// The version, if the answer is one.
     fn release(&self) -> Option<(u32, u32)> {
         if let Some(body) = self.json() {
-            return release(body["result"]["server_version_info"].as_array()?);
+            return Release::deserialize(&body["result"]["server_version_info"])
+                .ok()?
+                .0;
         }
         let (major, minor) = self.xml_string("server_serie")?.split_once('.')?;
-        release(&[json!(major), json!(minor)])
+        Release::deserialize(&json!([major, minor])).ok()?.0
     }
 
     /// The text of a member of the structure that an XML-RPC call answers.
