@@ -1,5 +1,6 @@
 //! One call of a model's method, in the words of either API.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use secrecy::ExposeSecret;
@@ -63,27 +64,23 @@ pub(super) async fn call<T: Reply>(
     transport: &Transport,
     api: Api,
     uid: u32,
-    call: Call,
+    call: &Call,
     what: &str,
 ) -> Result<T, Error> {
     match api {
         Api::Json2 => json2(transport, call, what).await,
         Api::Jsonrpc => {
             let target = transport.target();
-            let positional: Vec<Value> = call
-                .positional
-                .into_iter()
-                .map(|(_, value)| value)
-                .collect();
-            let key = target.api_key.expose_secret();
+            let positional: Vec<&Value> = call.positional.iter().map(|(_, value)| value).collect();
+            let key = target.api_key.current();
             let args = (
                 &target.database,
                 uid,
-                key,
+                key.expose_secret(),
                 call.model,
                 call.method,
                 positional,
-                call.named,
+                &call.named,
             );
             jsonrpc(transport, "object", "execute_kw", args, what).await
         }
@@ -100,7 +97,7 @@ pub(super) async fn whoami(transport: &Transport, api: Api) -> Result<u32, Error
     let Uid(uid) = match api {
         Api::Json2 => {
             let context = Call::new("res.users", "context_get");
-            json2::<Context>(transport, context, what).await?.uid
+            json2::<Context>(transport, &context, what).await?.uid
         }
         Api::Jsonrpc => {
             let target = transport.target();
@@ -111,8 +108,8 @@ pub(super) async fn whoami(transport: &Transport, api: Api) -> Result<u32, Error
                     ),
                 );
             };
-            let key = target.api_key.expose_secret();
-            let args = (&target.database, login, key, Map::new());
+            let key = target.api_key.current();
+            let args = (&target.database, login, key.expose_secret(), Map::new());
             jsonrpc(transport, "common", "authenticate", args, what).await?
         }
     };
@@ -160,17 +157,17 @@ impl<'de> Deserialize<'de> for Uid {
     }
 }
 
-async fn json2<T: Reply>(transport: &Transport, call: Call, what: &str) -> Result<T, Error> {
+async fn json2<T: Reply>(transport: &Transport, call: &Call, what: &str) -> Result<T, Error> {
     let target = transport.target();
-    let mut body = call.named;
-    body.extend(
-        call.positional
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value)),
-    );
+    let positional = call.positional.iter().map(|(name, value)| (*name, value));
+    let named = call
+        .named
+        .iter()
+        .map(|(name, value)| (name.as_str(), value));
+    let body: BTreeMap<&str, &Value> = positional.chain(named).collect();
     let request = transport
         .post(&format!("/json/2/{}/{}", call.model, call.method))
-        .bearer_auth(target.api_key.expose_secret())
+        .bearer_auth(target.api_key.current().expose_secret())
         .header("X-Odoo-Database", &target.database)
         .json(&body);
     transport.reply(request, T::read, what).await

@@ -96,7 +96,7 @@ impl Session {
                     .arg("allfields", vec!["expiration_date"])
                     .named("attributes", vec!["type"]);
                 let fields: BTreeMap<String, IgnoredAny> =
-                    call(transport, api, uid, fields, "the fields of keys").await?;
+                    call(transport, api, uid, &fields, "the fields of keys").await?;
                 fields.contains_key("expiration_date")
             }
             _ => false,
@@ -148,7 +148,7 @@ impl Session {
         method: Call,
         what: &str,
     ) -> Result<T, Error> {
-        call(transport, self.server.api, self.uid, method, what).await
+        call(transport, self.server.api, self.uid, &method, what).await
     }
 
     /// The groups of the database. Their XML ids are asked again only when there is another group.
@@ -213,7 +213,7 @@ async fn external_ids(
     ids: &[u32],
 ) -> Result<BTreeMap<u32, Text>, Error> {
     let asked = Call::new(model, "get_external_id").arg("ids", ids);
-    call(transport, api, uid, asked, "external ids").await
+    call(transport, api, uid, &asked, "external ids").await
 }
 
 /// A version as the servers tell it: `/web/version` from 19 on, `/web/webclient/version_info` in every version up to then.

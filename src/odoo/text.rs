@@ -72,7 +72,7 @@ pub fn printable(text: &str, longest: usize) -> String {
 }
 
 /// A text without a secret that it may hold.
-pub(super) fn redacted(text: &str, secret: &str) -> String {
+pub fn redacted(text: &str, secret: &str) -> String {
     if secret.len() < SHORTEST_SECRET {
         return text.to_owned();
     }

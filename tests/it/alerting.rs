@@ -82,6 +82,7 @@ impl Running {
             board: Arc::clone(&shown.board),
             exporter: Arc::clone(&shown.state),
             transitions,
+            clients: Arc::default(),
             states,
             reconfigured,
         };

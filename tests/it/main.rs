@@ -5,6 +5,7 @@ mod alert_looks;
 mod alert_rules;
 mod alerting;
 mod api;
+mod causes;
 mod commands;
 mod companion;
 mod daemon;
