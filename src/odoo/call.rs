@@ -1,5 +1,7 @@
 //! One call of a model's method, in the words of either API.
 
+use std::collections::BTreeMap;
+
 use reqwest::{RequestBuilder, StatusCode};
 use secrecy::ExposeSecret;
 use serde::de::IgnoredAny;
@@ -73,27 +75,23 @@ pub(super) async fn call<T: Reply>(
     transport: &Transport,
     api: Api,
     uid: u32,
-    call: Call,
+    call: &Call,
     what: &str,
 ) -> Result<T, Error> {
     match api {
         Api::Json2 => json2(transport, call, what).await,
         Api::Jsonrpc => {
             let target = transport.target();
-            let positional: Vec<Value> = call
-                .positional
-                .into_iter()
-                .map(|(_, value)| value)
-                .collect();
-            let key = target.api_key.expose_secret();
+            let positional: Vec<&Value> = call.positional.iter().map(|(_, value)| value).collect();
+            let key = target.api_key.current();
             let args = (
                 &target.database,
                 uid,
-                key,
+                key.expose_secret(),
                 call.model,
                 call.method,
                 positional,
-                call.named,
+                &call.named,
             );
             jsonrpc(transport, "object", "execute_kw", args, what).await
         }
@@ -110,7 +108,7 @@ pub(super) async fn whoami(transport: &Transport, api: Api) -> Result<u32, Error
     let IdOrFalse(uid) = match api {
         Api::Json2 => {
             let context = Call::new("res.users", "context_get");
-            json2::<Context>(transport, context, what).await?.uid
+            json2::<Context>(transport, &context, what).await?.uid
         }
         Api::Jsonrpc => {
             let target = transport.target();
@@ -121,8 +119,8 @@ pub(super) async fn whoami(transport: &Transport, api: Api) -> Result<u32, Error
                     ),
                 );
             };
-            let key = target.api_key.expose_secret();
-            let args = (&target.database, login, key, Map::new());
+            let key = target.api_key.current();
+            let args = (&target.database, login, key.expose_secret(), Map::new());
             jsonrpc(transport, "common", "authenticate", args, what).await?
         }
     };
@@ -137,7 +135,7 @@ struct Context {
 
 reply!(SCALAR => Context);
 
-async fn json2<T: Reply>(transport: &Transport, call: Call, what: &str) -> Result<T, Error> {
+async fn json2<T: Reply>(transport: &Transport, call: &Call, what: &str) -> Result<T, Error> {
     let request = json2_request(transport, call, &transport.target().database);
     transport.reply(request, T::read, what).await
 }
@@ -149,7 +147,7 @@ async fn json2<T: Reply>(transport: &Transport, call: Call, what: &str) -> Resul
 /// [`Kind::NotOdoo`] if another name is not refused.
 pub(super) async fn database_is_named(transport: &Transport) -> Result<(), Error> {
     let context = Call::new("res.users", "context_get");
-    let request = json2_request(transport, context, "no-such-database-odoo-mfa-exporter");
+    let request = json2_request(transport, &context, "no-such-database-odoo-mfa-exporter");
     match transport.status(request).await? {
         StatusCode::NOT_FOUND => Ok(()),
         status if status.is_success() => Err(Error::new(
@@ -164,17 +162,16 @@ pub(super) async fn database_is_named(transport: &Transport) -> Result<(), Error
     }
 }
 
-fn json2_request(transport: &Transport, call: Call, database: &str) -> RequestBuilder {
-    let target = transport.target();
-    let mut body = call.named;
-    body.extend(
-        call.positional
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value)),
-    );
+fn json2_request(transport: &Transport, call: &Call, database: &str) -> RequestBuilder {
+    let positional = call.positional.iter().map(|(name, value)| (*name, value));
+    let named = call
+        .named
+        .iter()
+        .map(|(name, value)| (name.as_str(), value));
+    let body: BTreeMap<&str, &Value> = positional.chain(named).collect();
     transport
         .post(&format!("/json/2/{}/{}", call.model, call.method))
-        .bearer_auth(target.api_key.expose_secret())
+        .bearer_auth(transport.target().api_key.current().expose_secret())
         .header("X-Odoo-Database", database)
         .json(&body)
 }

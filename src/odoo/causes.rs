@@ -6,6 +6,7 @@ use std::iter::successors;
 
 use reqwest::Url;
 
+use super::dns::NoAddress;
 use super::error::{Error, Kind};
 use super::tls;
 
@@ -28,7 +29,7 @@ pub(super) fn place(url: &Url) -> String {
 }
 
 /// What the HTTP client's failure means, without a proxy on the way.
-pub(super) fn from_reqwest(error: &reqwest::Error) -> Error {
+pub fn from_reqwest(error: &reqwest::Error) -> Error {
     let place = error
         .url()
         .map(place)
@@ -46,6 +47,10 @@ impl Way<'_> {
         let place = self.place;
         if let Some(tls) = find::<rustls::Error>(error) {
             return tls::failure(tls, place);
+        }
+        if let Some(missing) = find::<NoAddress>(error) {
+            return Error::new(Kind::Unreachable, format!("cannot look up {missing}"))
+                .hint(missing.hint);
         }
         let first = if let (Some(proxy), true) = (self.proxy, error.is_connect()) {
             format!("the proxy {proxy}")

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::call::{self, Call};
 use super::date::Date;
-use super::error::Error;
+use super::error::{Error, Kind};
 use super::plan::{any, unless_false};
 use super::reply::{self, Reply, Row, row};
 use super::session::Session;
@@ -214,7 +214,13 @@ async fn asked<T: Reply>(
     what: &str,
 ) -> Result<T, Error> {
     transport.renew();
-    call::call(transport, account.api, account.uid, call, what).await
+    let Account { api, uid } = account;
+    match call::call(transport, api, uid, &call, what).await {
+        Err(error) if error.kind == Kind::Unauthorized && transport.reread_key().await => {
+            call::call(transport, api, uid, &call, what).await
+        }
+        reply => reply,
+    }
 }
 
 /// People who are known by id may have been archived since. Portal people are found as the poll counted them.

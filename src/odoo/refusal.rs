@@ -14,9 +14,9 @@ use super::text::{Text, printable};
 /// An exception as Odoo serialises it. Its `debug`, a traceback, is not even read.
 #[derive(Debug, Deserialize)]
 pub(super) struct OdooError {
-    name: Text,
+    pub(super) name: Text,
     #[serde(default, deserialize_with = "first_line")]
-    message: String,
+    pub(super) message: String,
 }
 
 /// How PostgreSQL says that a database does not exist, in the languages that it speaks: the word for a database, and what is said of it.
@@ -117,6 +117,11 @@ pub(super) struct Stranger<'a> {
 }
 
 impl Stranger<'_> {
+    /// Whether the status is one of a proxy's, whatever comes with it.
+    pub(super) fn is_of_a_proxy(status: StatusCode) -> bool {
+        matches!(status.as_u16(), 300..=399 | 407 | 429 | 502..=504 | 520..=524)
+    }
+
     /// Whether Odoo says that it has no such database, or cannot reach it.
     pub(super) fn has_no_database(&self) -> bool {
         self.status == StatusCode::NOT_FOUND && self.text.contains("No database is selected")

@@ -230,7 +230,7 @@ impl Session {
         method: Call,
         what: &str,
     ) -> Result<T, Error> {
-        call(transport, self.server.api, self.uid, method, what).await
+        call(transport, self.server.api, self.uid, &method, what).await
     }
 }
 

@@ -13,7 +13,7 @@ const SHORTEST_SECRET: usize = 4;
 
 /// A text in a reply, as [`printable`] leaves it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Text(String);
+pub struct Text(String);
 
 impl std::ops::Deref for Text {
     type Target = str;
@@ -72,7 +72,7 @@ pub fn printable(text: &str, longest: usize) -> String {
 }
 
 /// A text without a secret that it may hold.
-pub(super) fn redacted(text: &str, secret: &str) -> String {
+pub fn redacted(text: &str, secret: &str) -> String {
     if secret.len() < SHORTEST_SECRET {
         return text.to_owned();
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_TYPE, HeaderMap};
+use reqwest::header::{CONTENT_TYPE, HOST, HeaderMap};
 use reqwest::{ClientBuilder, RequestBuilder, Response, StatusCode, Url};
 use rustls::ClientConfig;
 use secrecy::ExposeSecret;
@@ -14,11 +14,12 @@ use tokio::time::timeout;
 
 use super::call::result_of;
 use super::causes::{Way, innermost, is_closed, place};
+use super::dns::{Renamed, Resolver};
 use super::error::{Error, Kind};
 use super::refusal::{OdooError, Stranger};
 use super::reply::{Reply, SCALAR, reply};
 use super::text::Text;
-use crate::config::{ProxyUrl, Target, Tls};
+use crate::config::{ProcessEnv, ProxyUrl, Target, Tls};
 
 /// Connecting takes no longer than this, however long the poll may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -49,12 +50,15 @@ const SHORTEST_KEY: usize = 16;
 #[derive(Debug, Default)]
 pub struct Clients {
     tls: Mutex<BTreeMap<Tls, ClientConfig>>,
+    /// Finds hosts, for all of them.
+    pub resolver: Resolver,
 }
 
 impl Clients {
-    /// Reads certificates anew when they are needed next: to be called when the configuration has changed.
+    /// Reads the system's certificates, DNS servers and hosts again: to be called when the configuration is.
     pub fn reload(&self) {
         self.lock().clear();
+        self.resolver.reload();
     }
 
     /// The beginning of a client with TLS settings and a proxy: it follows no redirects, and no proxy of the environment.
@@ -85,6 +89,7 @@ impl Clients {
             .pool_idle_timeout(IDLE)
             .pool_max_idle_per_host(1)
             .tls_backend_preconfigured(config)
+            .dns_resolver(self.resolver.clone())
             .no_proxy();
         if let Some(proxy) = proxy {
             let proxy = reqwest::Proxy::all(proxy.expose().clone());
@@ -102,8 +107,7 @@ impl Clients {
         tls: &Tls,
         proxy: Option<&ProxyUrl>,
     ) -> Result<reqwest::Client, Error> {
-        let client = self.builder(tls, proxy)?.build();
-        client.map_err(|error| Error::new(Kind::Defect, innermost(&error)))
+        built(self.builder(tls, proxy)?)
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Tls, ClientConfig>> {
@@ -111,11 +115,20 @@ impl Clients {
     }
 }
 
+fn built(builder: ClientBuilder) -> Result<reqwest::Client, Error> {
+    let client = builder.build();
+    client.map_err(|error| Error::new(Kind::Defect, innermost(&error)))
+}
+
 /// The way to a target for one poll, or one page: the path from its base URL, and what it costs.
 #[derive(Debug)]
 pub struct Transport {
     client: reqwest::Client,
     target: Arc<Target>,
+    /// The target's URL, but with the name that TLS asks for.
+    base: Url,
+    /// The host that HTTP asks for, where that is another one.
+    host: Option<String>,
     /// Host and port of the server and of the proxy.
     place: String,
     proxy: Option<String>,
@@ -133,8 +146,24 @@ impl Transport {
     /// # Errors
     /// When the target's TLS files or proxy cannot be used.
     pub fn new(clients: &Clients, target: Arc<Target>) -> Result<Self, Error> {
+        let mut builder = clients.builder(&target.tls, target.proxy.as_ref())?;
+        let mut base = target.url.clone();
+        let mut host = None;
+        // The name in the URL is what the server is asked for over TLS. A proxy looks the name up itself.
+        if let (Some(name), None) = (&target.tls.server_name, &target.proxy)
+            && base.scheme() == "https"
+            && base.set_host(Some(name)).is_ok()
+        {
+            builder = builder.dns_resolver(Renamed {
+                resolver: clients.resolver.clone(),
+                host: target.url.host_str().unwrap_or_default().to_owned(),
+            });
+            host = Some(authority(&target.url));
+        }
         Ok(Self {
-            client: clients.with(&target.tls, target.proxy.as_ref())?,
+            client: built(builder)?,
+            base,
+            host,
             place: place(&target.url),
             proxy: target.proxy.as_ref().map(|proxy| place(proxy.expose())),
             target,
@@ -169,6 +198,13 @@ impl Transport {
         )
     }
 
+    /// Reads the API key again from where it came. Gives whether it is another one now.
+    pub async fn reread_key(&self) -> bool {
+        let target = Arc::clone(&self.target);
+        let reading = tokio::task::spawn_blocking(move || target.reread_key(&ProcessEnv));
+        reading.await.unwrap_or(false)
+    }
+
     /// Lets replies have as many bytes again: for lists that are shown, which are no part of a poll.
     pub(super) fn renew(&self) {
         self.left.store(POLL, Ordering::Relaxed);
@@ -182,7 +218,7 @@ impl Transport {
         what: &str,
     ) -> Result<T, Error> {
         let result = self.counted(self.ask(request, read, what)).await;
-        result.map_err(|error| error.without(self.target.api_key.expose_secret()))
+        result.map_err(|error| error.without(self.target.api_key.current().expose_secret()))
     }
 
     /// Counts a request, as answered if it succeeds.
@@ -221,7 +257,10 @@ impl Transport {
         }
         let path = response.url().path().to_owned();
         let body = self.beginning(response).await?;
-        if is_json && let Ok(error) = serde_json::from_slice::<OdooError>(&body) {
+        if is_json
+            && !Stranger::is_of_a_proxy(status)
+            && let Ok(error) = serde_json::from_slice::<OdooError>(&body)
+        {
             return Err(error.with_status(status));
         }
         let stranger = Stranger {
@@ -325,9 +364,13 @@ impl Transport {
         read: fn(&[u8], &str) -> Result<T, Error>,
         what: &str,
     ) -> Result<T, Error> {
-        let key = self.target.api_key.expose_secret();
+        let key = self.target.api_key.current();
+        let key = key.expose_secret();
         if key.len() >= SHORTEST_KEY {
             blot(&mut body.bytes, key.as_bytes());
+            // As JSON writes it, which differs where a password has a quote.
+            let escaped = serde_json::json!(key).to_string();
+            blot(&mut body.bytes, &escaped.as_bytes()[1..escaped.len() - 1]);
         }
         if body.place.is_none() {
             return read(&body.bytes, what);
@@ -344,11 +387,18 @@ impl Transport {
 
     /// A POST to a path below the target's URL.
     pub(super) fn post(&self, path: &str) -> RequestBuilder {
-        self.client.post(self.url(path))
+        self.asked_of(self.client.post(self.url(path)))
     }
 
     fn url(&self, path: &str) -> Url {
-        join(&self.target.url, path)
+        join(&self.base, path)
+    }
+
+    fn asked_of(&self, request: RequestBuilder) -> RequestBuilder {
+        match &self.host {
+            Some(host) => request.header(HOST, host),
+            None => request,
+        }
     }
 
     /// Odoo says the same 404 for a database that does not exist, for one that it cannot reach, and for one that no header names. Its
@@ -356,7 +406,7 @@ impl Transport {
     async fn no_database(&self) -> Error {
         let mut url = self.url("/web/health");
         url.set_query(Some("db_server_status=1"));
-        let health = self.client.get(url).send().await;
+        let health = self.asked_of(self.client.get(url)).send().await;
         let down = health.map_or(true, |response| {
             response.status() == StatusCode::INTERNAL_SERVER_ERROR
         });
@@ -408,6 +458,22 @@ struct Body {
     place: Option<SemaphorePermit<'static>>,
 }
 
+/// The beginning of an answer of at most so many bytes; of fewer, if they come in many small pieces.
+///
+/// # Errors
+/// When the connection breaks.
+pub async fn beginning(mut response: Response, limit: usize) -> Result<Vec<u8>, reqwest::Error> {
+    let (mut bytes, mut cost) = (Vec::new(), 0);
+    while cost < limit
+        && let Some(piece) = response.chunk().await?
+    {
+        cost += piece.len().max(PIECE);
+        bytes.extend_from_slice(&piece);
+    }
+    bytes.truncate(limit);
+    Ok(bytes)
+}
+
 fn too_large(what: &str, limit: usize) -> Error {
     let limit = if limit < 1 << 20 {
         format!("{} KiB", limit >> 10)
@@ -425,6 +491,13 @@ fn blot(bytes: &mut [u8], secret: &[u8]) {
         bytes[at + found..end].fill(b'*');
         at = end;
     }
+}
+
+/// Host and port of a URL, as the header `Host` has them.
+fn authority(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port()
+        .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
 /// A path below a base URL, which may have a path of its own.

@@ -192,11 +192,8 @@ async fn one_hostile_target_costs_little_memory_and_time() {
         format!("[{}]", rows.join(","))
     };
     let context = format!("{{\"uid\":5,\"x\":[{}0]}}", "{\"a\":0},".repeat(3_900_000));
-    let hostile: Vec<(
-        &str,
-        &'static str,
-        Box<dyn Fn(&Request) -> Answer + Send + Sync>,
-    )> = vec![
+    type Answers = Box<dyn Fn(&Request) -> Answer + Send + Sync>;
+    let hostile: Vec<(&str, &'static str, Answers)> = vec![
         (
             "31 MB of objects",
             "/json/2/res.users/context_get",

@@ -4,6 +4,7 @@ mod access;
 mod alert_rules;
 mod alerting;
 mod api;
+mod causes;
 mod commands;
 mod companion;
 mod completeness;

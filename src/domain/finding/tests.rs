@@ -271,7 +271,7 @@ fn each_situation_is_found() {
         (
             |it| {
                 it.key(crate::domain::facts::ApiKey {
-                    created: day(-365),
+                    created: Some(day(-365)),
                     ..key(20)
                 });
             },

@@ -7,7 +7,7 @@
 use serde::Deserialize;
 use serde_json::json;
 
-use super::users::{ROWS_PAGE, Users, row, totp};
+use super::users::{Users, row, totp};
 use crate::domain::IdSet;
 use crate::domain::facts::{Gap, Known};
 use crate::odoo::call::Call;
@@ -20,6 +20,9 @@ const FEW: u64 = 3_000;
 
 /// Of more users so many are read again at each poll, in the order of their ids.
 const SLICE: usize = 500;
+
+/// How many users one request reads: 1 MB.
+const PAGE: usize = 20_000;
 
 /// From this release on Odoo hides `totp_enabled` of others, from reading and from searching, without an error, unless the account is in [`SEES_TOTP`].
 pub(super) const HIDDEN_SINCE: (u32, u32) = (19, 1);
@@ -129,7 +132,7 @@ pub(super) async fn read_totp(
 ) -> Result<IdSet, Error> {
     let users: Vec<u32> = users.iter().collect();
     let mut on = IdSet::new();
-    for ids in users.chunks(ROWS_PAGE) {
+    for ids in users.chunks(PAGE) {
         let call = Call::new("res.users", "search_read")
             .arg("domain", json!([["id", "in", ids]]))
             .named("fields", vec!["totp_enabled"])

@@ -26,8 +26,8 @@ const IDS_PAGE: usize = 500_000;
 /// How many rows one request asks for: with 100 groups each, half of what a reply may have.
 pub(super) const ROWS_PAGE: usize = 5_000;
 
-/// The most pages of one question.
-const PAGES: usize = 50;
+/// The most pages of one question: of five million rows.
+const PAGES: usize = 1_000;
 
 /// Fields of `res.users` that some version or module lacks. `fields_get` leaves out what it does not know; asking for an unknown field
 /// otherwise writes a traceback into Odoo's log.

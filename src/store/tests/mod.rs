@@ -64,7 +64,7 @@ impl World {
             owner: *owner,
             owner_active: true,
             scope: Scope::Rpc,
-            created: self.created,
+            created: Some(self.created),
             expires: None,
         });
         Facts {
