@@ -8,7 +8,7 @@ use odoo_mfa_exporter::odoo::{Clients, Error, Transport};
 use odoo_mfa_exporter::poll;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, date_time_ymd};
 use serde_json::json;
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 
@@ -55,7 +55,7 @@ fn signed_itself(names: &[&str], last_year: i32) -> Identity {
     }
 }
 
-/// `openssl s_server`, which answers any request with a page.
+/// `openssl s_server`, which answers any request with an empty page.
 struct Openssl {
     port: u16,
     directory: tempfile::TempDir,
@@ -69,12 +69,16 @@ impl Openssl {
         std::fs::write(path("server.crt"), &identity.certificate).expect("a file");
         std::fs::write(path("server.key"), &identity.key).expect("a file");
         let mut process = Command::new("openssl")
-            .args(["s_server", "-www", "-accept", "127.0.0.1:0", "-cert"])
+            .args(["s_server", "-accept", "127.0.0.1:0", "-cert"])
             .arg(path("server.crt"))
             .arg("-key")
             .arg(path("server.key"))
+            .arg("-cert2")
+            .arg(path("server.crt"))
+            .arg("-key2")
+            .arg(path("server.key"))
             .args(options)
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .kill_on_drop(true)
@@ -90,7 +94,15 @@ impl Openssl {
                     .and_then(|port| port.parse().ok());
             }
         };
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        let mut answers = process.stdin.take().expect("a pipe");
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                if line.starts_with("POST ") {
+                    let page = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+                    answers.write_all(page).await.expect("a pipe");
+                }
+            }
+        });
         Self {
             port: port.expect("a port"),
             directory,
@@ -202,7 +214,13 @@ async fn a_host_that_is_not_reached_says_at_which_step() {
 async fn each_status_has_its_meaning() {
     let html = "content-type: text/html\r\n";
     for (status, headers, body, reason, texts) in [
-        (504, html, "", "maintenance", vec!["/web/version", "504"]),
+        (
+            504,
+            html,
+            "",
+            "maintenance",
+            vec!["/web/webclient/version_info", "504"],
+        ),
         (520, html, "", "maintenance", vec!["520"]),
         (524, html, "", "maintenance", vec!["524"]),
         (
@@ -248,7 +266,7 @@ async fn a_database_that_no_header_names_is_told_apart_from_a_missing_one() {
     let page = "No database is selected and the requested URL was not found";
     let server = |databases: &'static str| {
         Scripted::start(move |request: &Request| {
-            if request.is_for("/web/version") || request.is_for("/web/health") {
+            if request.is_for("/web/webclient/version_info") || request.is_for("/web/health") {
                 odoo_19(request)
             } else if request.is_for("/web/database/list") {
                 Answer::json(format!("{{\"jsonrpc\": \"2.0\", \"result\": {databases}}}"))

@@ -1,8 +1,8 @@
 //! A server that means harm: whatever it answers, it costs one poll of one target, and little of that.
 
 use std::io::Write;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use flate2::Compression;
@@ -31,7 +31,9 @@ async fn polled(server: &Scripted) -> Error {
         server.url(),
         target::CANARY
     ));
-    let transport = Transport::new(&Clients::default(), Arc::clone(&target)).expect("a transport");
+    // Reading the system's certificates takes a while.
+    static CLIENTS: LazyLock<Clients> = LazyLock::new(Clients::default);
+    let transport = Transport::new(&CLIENTS, Arc::clone(&target)).expect("a transport");
     let now = "2026-11-24T05:00:00Z".parse().expect("a time");
     let mut session = None;
     let once = poll::once(&transport, &mut session, &target, &roles, Parts::ALL, now);
@@ -158,16 +160,145 @@ async fn a_message_is_short_printable_and_holds_neither_key_nor_values() {
     for answer in answers {
         let shown = format!("{answer:?}");
         let server = answering("/json/2/res.users/context_get", move |_| answer.clone()).await;
-        let error = polled(&server).await;
-        let said = error.to_string();
-        assert!(!said.contains(&key[..12]), "the key shows in: {said}");
-        assert!(said.chars().count() <= 501, "{said}");
-        assert!(
-            !said.contains(char::is_control),
-            "{said:?} after {}",
-            &shown[..200]
-        );
+        harmless(&polled(&server).await, &shown[..100]);
     }
+}
+
+/// Any JSON in any place is an error of the poll: never a panic, and never a text that a terminal obeys or that repeats the key.
+#[tokio::test]
+async fn no_reply_of_a_wrong_shape_is_more_than_an_error() {
+    let deep = format!("{}{}", "[".repeat(30_000), "]".repeat(30_000));
+    let key = target::CANARY;
+    let bodies = [
+        "null".to_owned(),
+        "true".to_owned(),
+        "-1".to_owned(),
+        "1e999".to_owned(),
+        format!("1{}", "0".repeat(400)),
+        format!("\"\\u0000\\u001b[2J\\u009b {key}\""),
+        "[]".to_owned(),
+        "{}".to_owned(),
+        "[null]".to_owned(),
+        "[[]]".to_owned(),
+        "[{}]".to_owned(),
+        "[4294967295]".to_owned(),
+        format!("[{{\"id\": 5, \"id\": 5, \"name\": \"{key}\"}}]"),
+        "{\"uid\": 5, \"uid\": 6}".to_owned(),
+        "{\"5\": \"\\u001b[31m\"}".to_owned(),
+        format!("{{\"uid\": 5, \"x\": {deep}}}"),
+        deep,
+        "[5".to_owned(),
+        String::new(),
+        "\u{0}".to_owned(),
+    ];
+    for path in [
+        "/web/webclient/version_info",
+        "/json/2/res.users/context_get",
+        "/json/2/res.users/exists",
+        "/json/2/res.users/get_external_id",
+        "/json/2/res.users/fields_get",
+        "/json/2/res.groups/search_read",
+        "/json/2/res.groups/get_metadata",
+        "/json/2/res.users/search_read",
+        "/json/2/res.users/search",
+        "/json/2/res.users/search_count",
+        "/json/2/res.users/read",
+        "/json/2/res.partner/search_count",
+    ] {
+        for body in &bodies {
+            let shown: String = body.chars().take(40).collect();
+            let body = body.clone();
+            let server = answering(path, move |_| Answer::json(body.clone())).await;
+            let error = polled(&server).await;
+            assert_ne!(
+                error.reason().as_str(),
+                "internal",
+                "{path} {shown}: {error}"
+            );
+            harmless(&error, &shown);
+        }
+    }
+}
+
+/// A text with the key and control characters in each place of a reply from which a text is kept or said.
+#[tokio::test]
+async fn a_key_that_is_sent_back_is_found_in_every_place() {
+    let key = target::CANARY;
+    let text = format!("\\u0000\\u001b]0;owned\\u0007 Bearer {key}");
+    let version = |version: &str, info: &str| {
+        Answer::json(format!(
+            "{{\"jsonrpc\": \"2.0\", \"result\": {{\"server_version\": \"{version}\", \"server_version_info\": {info}}}}}"
+        ))
+    };
+    let no_database = Answer::new(
+        404,
+        "content-type: text/html\r\n",
+        "No database is selected",
+    );
+    let json = "content-type: application/json\r\n";
+    for (path, answer) in [
+        ("/web/webclient/version_info", version(&text, "[13, 0]")),
+        (
+            "/web/webclient/version_info",
+            version(&text, &format!("[\"{text}\", 0]")),
+        ),
+        (
+            "/web/webclient/version_info",
+            version(&text, &format!("\"{text}\"")),
+        ),
+        (
+            "/web/webclient/version_info",
+            Answer::new(200, &format!("content-type: text/{key}\r\n"), key),
+        ),
+        (
+            "/web/webclient/version_info",
+            Answer::new(418, "", format!("Bearer {key}")),
+        ),
+        (
+            "/json/2/res.users/context_get",
+            Answer::new(429, &format!("retry-after: {key}\r\n"), key),
+        ),
+        (
+            "/json/2/res.users/context_get",
+            Answer::new(
+                403,
+                json,
+                format!("{{\"name\": \"odoo.exceptions.AccessError\", \"message\": \"{text}\"}}"),
+            ),
+        ),
+        (
+            "/json/2/res.users/fields_get",
+            Answer::new(
+                422,
+                json,
+                format!("{{\"name\": \"builtins.ValueError\", \"message\": \"{text}\"}}"),
+            ),
+        ),
+        (
+            "/json/2/res.users/fields_get",
+            Answer::json(format!("{{\"{text}\": {{\"searchable\": \"{text}\"}}}}")),
+        ),
+        ("/json/2/res.users/fields_get", no_database),
+        (
+            "/json/2/res.groups/get_metadata",
+            Answer::json(format!("[{{\"id\": 1, \"xmlid\": [\"{text}\"]}}]")),
+        ),
+    ] {
+        let shown = format!("{path} {}", answer.status);
+        let server = answering(path, move |_| answer.clone()).await;
+        harmless(&polled(&server).await, &shown);
+    }
+}
+
+/// Asserts that an error is short and printable, and does not hold the key.
+fn harmless(error: &Error, shown: &str) {
+    let said = error.to_string();
+    assert!(
+        !said.contains(&target::CANARY[..12]),
+        "{shown}: the key shows in: {said}"
+    );
+    assert!(!said.contains(char::is_control), "{shown}: {said:?}");
+    assert!(said.chars().count() <= 501, "{shown}: {said}");
 }
 
 /// The last line: a process under a limit. Each of these answers took gigabytes, or until the deadline, or a core for all that time.
@@ -235,14 +366,62 @@ async fn one_hostile_target_costs_little_memory_and_time() {
             "/json/2/res.groups/search_read",
             Box::new(move |_| Answer::json(groups.clone())),
         ),
+        (
+            "headers without an end",
+            "/json/2/res.users/search",
+            Box::new(|_| endless("HTTP/1.1 200 OK\r\n", "a: b\r\n")),
+        ),
+        (
+            "a header without an end",
+            "/json/2/res.users/search",
+            Box::new(|_| endless("HTTP/1.1 200 OK\r\na: ", "a")),
+        ),
+        (
+            "interim answers without an end",
+            "/json/2/res.users/search",
+            Box::new(|_| endless("", "HTTP/1.1 103 Early Hints\r\n\r\n")),
+        ),
+        (
+            "chunks without an end",
+            "/json/2/res.users/search",
+            Box::new(|_| endless(CHUNKED, "1\r\n \r\n")),
+        ),
+        (
+            "an extension of a chunk without an end",
+            "/json/2/res.users/search",
+            Box::new(|_| endless(CHUNKED, "1;a")),
+        ),
+        (
+            "trailers without an end",
+            "/json/2/res.users/search",
+            Box::new(|_| endless(TRAILERS, "a: b\r\n")),
+        ),
+        (
+            "headers byte by byte",
+            "/json/2/res.users/search",
+            Box::new(|_| {
+                let head = format!("HTTP/1.1 200 OK\r\na: {}\r\n\r\n", "a".repeat(200_000));
+                Answer::new(200, "", head).paced(Pace::Bytes)
+            }),
+        ),
     ];
     for (what, path, answer) in hostile {
         let server = answering(path, answer).await;
         let (memory, time) = cost(Some(&server)).await;
         let memory = memory.saturating_sub(quiet.0);
+        println!("{what}: {} MB, {time:?}", memory >> 20);
         assert!(memory < MEMORY, "{what}: {} MB", memory >> 20);
         assert!(time < CORE, "{what}: {time:?} of a core");
     }
+}
+
+const CHUNKED: &str =
+    "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
+const TRAILERS: &str =
+    "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n0\r\n";
+
+fn endless(start: &'static str, again: &'static str) -> Answer {
+    Answer::json("").paced(Pace::Endless(start, again))
 }
 
 /// The largest memory and the time of a daemon that polls a target once, without a result.
@@ -251,7 +430,7 @@ async fn cost(server: Option<&Scripted>) -> (u64, Duration) {
     let config = directory.path().join("config.yml");
     let url = server.map_or_else(|| "http://127.0.0.1:1".to_owned(), Scripted::url);
     let target = json!({
-        "name": "hostile", "url": url, "database": DATABASE, "login": "auditor", "api_key": target::CANARY, "interval": "1h", "timeout": "200s",
+        "name": "hostile", "url": url, "database": DATABASE, "login": "auditor", "api_key": target::CANARY, "interval": "1h", "timeout": "30s",
     });
     std::fs::write(&config, json!({"targets": [target]}).to_string()).expect("a file");
     let mut command = Command::new(env!("CARGO_BIN_EXE_odoo-mfa-exporter"));

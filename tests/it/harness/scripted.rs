@@ -29,6 +29,10 @@ pub enum Pace {
     Chunks(usize),
     /// The connection is closed without a byte.
     Closed,
+    /// Instead of the answer: the first text, and then the second one until the client has gone.
+    Endless(&'static str, &'static str),
+    /// Instead of the answer: the body alone, each byte in a packet of its own.
+    Bytes,
 }
 
 impl Answer {
@@ -135,6 +139,20 @@ async fn serve(
             Pace::Whole => format!("content-length: {}", body.len()),
             Pace::Chunks(_) => "transfer-encoding: chunked".to_owned(),
             Pace::Closed => return Ok(()),
+            Pace::Endless(start, again) => {
+                stream.write_all(start.as_bytes()).await?;
+                let again = again.repeat(1 + 4096 / again.len());
+                loop {
+                    stream.write_all(again.as_bytes()).await?;
+                }
+            }
+            Pace::Bytes => {
+                stream.set_nodelay(true)?;
+                for byte in body {
+                    stream.write_all(&[byte]).await?;
+                }
+                return Ok(());
+            }
         };
         let head = format!("HTTP/1.1 {status} Scripted\r\n{headers}{length}\r\n\r\n");
         stream.write_all(head.as_bytes()).await?;
@@ -171,6 +189,13 @@ async fn next(stream: &mut TcpStream, read: &mut Vec<u8>) -> std::io::Result<Opt
         match part_read.await {
             Ok(Ok(0)) | Err(_) => return Ok(None),
             Ok(got) => read.extend_from_slice(&part[..got?]),
+        }
+        // A TLS handshake.
+        if read.first() == Some(&0x16) {
+            stream
+                .write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")
+                .await?;
+            return Ok(None);
         }
     }
 }
