@@ -57,7 +57,7 @@ impl World {
                     owner: id,
                     owner_active: true,
                     scope: Scope::Rpc,
-                    created,
+                    created: Some(created),
                     expires: Some(created + SignedDuration::from_hours(24 * 90)),
                 });
             }

@@ -51,7 +51,7 @@ pub(crate) fn key(owner: u32) -> ApiKey {
         owner,
         owner_active: true,
         scope: Scope::Unrestricted,
-        created: day(-7),
+        created: Some(day(-7)),
         expires: Some(day(60)),
     }
 }

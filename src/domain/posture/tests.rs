@@ -92,7 +92,7 @@ fn facts(people: &[(u32, Somebody)], policy: Option<PolicyScope>) -> Facts {
             owner: *id,
             owner_active: true,
             scope: [Scope::Unrestricted, Scope::Rpc, Scope::Other][*id as usize % 3],
-            created: now() - days(age),
+            created: Some(now() - days(age)),
             expires: left.map(|left| now() + days(left)),
         })
     });

@@ -62,7 +62,7 @@ impl World {
             owner: *owner,
             owner_active: true,
             scope: Scope::Rpc,
-            created: self.created,
+            created: Some(self.created),
             expires: None,
         });
         let server = Server {
