@@ -325,6 +325,39 @@ impl Scope {
 }
 
 impl Facts {
+    /// Facts of a poll that asked who there is, and nothing else.
+    pub fn of_people(now: Timestamp, server: Server, poller: u32, people: People) -> Self {
+        Self {
+            now,
+            server,
+            poller,
+            people,
+            well_known_active: IdSet::new(),
+            well_known_privileged: None,
+            totp: Known::NotAsked,
+            passkey: Known::NotAsked,
+            oauth: Known::NotAsked,
+            saml: Known::NotAsked,
+            recent: IdSet::new(),
+            awake: Known::NotAsked,
+            roles: Known::NotAsked,
+            missing_groups: Vec::new(),
+            exemptions: Vec::new(),
+            keys: Known::NotAsked,
+            devices: Known::NotAsked,
+            poller_key_expiry: None,
+            modules: Known::NotAsked,
+            legacy_rpc: None,
+            policy: Known::NotAsked,
+            trusted_networks: None,
+            clear_text_keys: None,
+            administrators_spared: None,
+            portal: PortalGroups::default(),
+            companion: Companion::Absent,
+            uses: None,
+        }
+    }
+
     /// The capabilities that were asked for, and why one is missing. That there are facts at all means that all users are seen.
     pub fn capabilities(&self) -> Vec<(Capability, Option<Gap>)> {
         fn state<T>(fact: &Known<T>) -> Option<Option<Gap>> {
