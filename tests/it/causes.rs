@@ -153,11 +153,13 @@ async fn each_way_in_which_tls_fails_is_told_apart() {
     let url = plain.url().replace("http://", "https://");
     says(&failure(&url, "").await, "tls", &["does not speak TLS"]);
     let url = format!("http://127.0.0.1:{}", server.port);
-    says(
-        &failure(&url, "").await,
-        "http_status",
-        &["does not answer in HTTP"],
-    );
+    // It sends an alert and closes: whether that or the closed connection is seen first is up to the network.
+    let error = eventually("the alert of a TLS server", async || {
+        let error = failure(&url, "").await;
+        (error.reason().as_str() != "connect").then_some(error)
+    })
+    .await;
+    says(&error, "http_status", &["does not answer in HTTP"]);
 }
 
 /// The name is of the certificate's chain: an authority signed it.
@@ -241,7 +243,8 @@ async fn without_any_authority_plain_http_works() {
     let output = command.output().await.expect("the program runs");
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(
-        said.lines().any(|line| line.starts_with("prod  ok")),
+        said.lines()
+            .any(|line| line.split_whitespace().take(2).eq(["prod", "ok"])),
         "{said}"
     );
 }

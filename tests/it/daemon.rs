@@ -19,7 +19,7 @@ const FAULTS: &[(&str, Fault, &str)] = &[
     (
         "garbage",
         Fault::Answer("\x16\x03\x01 this is no HTTP\r\n\r\n"),
-        "connect",
+        "http_status",
     ),
     (
         "not-json",
