@@ -22,6 +22,7 @@ use crate::domain::alert::{
 };
 use crate::exposition::alerting::AlertCounts;
 use crate::exposition::{Board, ExporterState};
+use crate::odoo::Clients;
 
 /// What the engine reads and writes.
 pub struct Inputs {
@@ -29,6 +30,8 @@ pub struct Inputs {
     pub board: Arc<Board>,
     /// The exporter itself.
     pub exporter: Arc<ExporterState>,
+    /// HTTP clients, and the resolver.
+    pub clients: Arc<Clients>,
     /// What survives a restart.
     pub states: Arc<dyn AlertStates>,
     /// Other configurations, while it runs. The engine goes on when the other end is gone.
@@ -83,7 +86,12 @@ impl Engine {
         Self {
             ticks: ticks(options.evaluate_every),
             naming: Naming::new(names),
-            hub: Hub::start(&alerting.receivers, inputs.exporter.alerting(), options),
+            hub: Hub::start(
+                &alerting.receivers,
+                inputs.exporter.alerting(),
+                &inputs.clients,
+                options,
+            ),
             inputs,
             options,
             alerts,

@@ -65,6 +65,10 @@ impl Daemon {
     ///
     /// # Errors
     /// When the listener cannot be used, or the system gives no timer.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "the parts of the daemon, in the order in which they need each other"
+    )]
     pub async fn prepare(config: &Config, settings: Settings) -> io::Result<Self> {
         let Settings {
             listener,
@@ -96,6 +100,7 @@ impl Daemon {
         let inputs = alerting::Inputs {
             board: Arc::clone(&board),
             exporter: Arc::clone(&exporter),
+            clients: Arc::clone(&running.clients),
             states: match &store {
                 Some(store) => Arc::new(store.clone()) as Arc<dyn AlertStates>,
                 None => Arc::new(alerting::InMemory::default()),

@@ -68,6 +68,7 @@ impl Running {
         let inputs = Inputs {
             board: Arc::clone(&shown.board),
             exporter: Arc::clone(&shown.state),
+            clients: Arc::default(),
             states: Arc::new(InMemory::default()),
             reconfigured,
         };

@@ -1,9 +1,15 @@
 //! Tests of the whole, as its users see it.
 
+#![allow(
+    clippy::too_many_lines,
+    reason = "a test that tells a story reads better whole"
+)]
+
 mod access;
 mod alert_rules;
 mod alerting;
 mod api;
+mod causes;
 mod commands;
 mod companion;
 mod completeness;
@@ -12,6 +18,7 @@ mod directory;
 mod exposition;
 mod generated;
 mod harness;
+mod hostile;
 mod layers;
 mod limits;
 mod logs;

@@ -2,22 +2,25 @@
 
 pub mod alertmanager;
 pub mod curl;
+mod eventually;
 pub mod exporter;
 pub mod fault_proxy;
 pub mod log;
 pub mod nginx;
+pub mod odoo;
 pub mod pki;
 pub mod process;
 pub mod program;
 pub mod prometheus;
+pub mod scripted;
 pub mod snapshots;
 pub mod staged;
 pub mod target;
 pub mod text;
 
 use std::net::TcpListener;
-use std::time::{Duration, Instant};
 
+pub use eventually::eventually;
 use odoo_mfa_exporter::domain::Shard;
 use odoo_mfa_exporter::runtime::Settings;
 use odoo_mfa_exporter::store::Store;
@@ -34,20 +37,5 @@ pub fn settings(store: Option<Store>) -> Settings {
         shard: Shard::WHOLE,
         origin: None,
         logging: None,
-    }
-}
-
-/// Waits until a condition gives something, for half a minute at most.
-pub async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
-    let started = Instant::now();
-    loop {
-        if let Some(value) = condition().await {
-            return value;
-        }
-        assert!(
-            started.elapsed() < Duration::from_secs(30),
-            "not within half a minute: {what}"
-        );
-        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
