@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::health::Health;
+use super::link;
 use super::names::{Names, PEOPLE};
 use super::naming::Naming;
 use super::states::{AlertStates, Change};
@@ -18,7 +19,7 @@ use super::view::{Alerts, Known};
 use super::{Hub, Notification, Options, To};
 use crate::config;
 use crate::domain::alert::{
-    Event, ExporterView, Fingerprint, FleetView, Phase, State, evaluate, step,
+    Event, ExporterView, Fingerprint, FleetView, Phase, Rules, State, evaluate, step,
 };
 use crate::exposition::alerting::AlertCounts;
 use crate::exposition::{Board, ExporterState};
@@ -44,6 +45,8 @@ pub struct Wanted {
     pub alerting: config::Alerting,
     /// Who people are, if alerts may name them.
     pub names: Option<Arc<dyn Names>>,
+    /// Where clients reach the exporter, if that is known; the path ends in a slash.
+    pub external_url: Option<reqwest::Url>,
 }
 
 /// Evaluates rules, and notifies receivers.
@@ -56,6 +59,7 @@ pub struct Engine {
     /// When each alert was last sent to Alertmanagers, and to webhooks.
     sent: HashMap<Fingerprint, Sent>,
     naming: Naming,
+    external_url: Option<reqwest::Url>,
     health: Health,
     states_failing: bool,
 }
@@ -80,12 +84,17 @@ impl std::fmt::Debug for Engine {
 impl Engine {
     /// An engine that has not evaluated yet. It needs a runtime, since receivers' tasks start at once.
     pub fn new(wanted: Wanted, inputs: Inputs, options: Options) -> Self {
-        let Wanted { alerting, names } = wanted;
+        let Wanted {
+            alerting,
+            names,
+            external_url,
+        } = wanted;
         let alerts = Alerts::default();
-        alerts.write().rules = Arc::new(alerting.rules);
+        alerts.write().rules = Arc::new(rules(alerting.rules, external_url.as_ref()));
         Self {
             ticks: ticks(options.evaluate_every),
             naming: Naming::new(names),
+            external_url,
             hub: Hub::start(
                 &alerting.receivers,
                 inputs.exporter.alerting(),
@@ -123,14 +132,19 @@ impl Engine {
     /// The states of alerts stay: the next evaluation judges them by the new rules. If receivers changed, all of them get every firing
     /// alert.
     fn reconfigure(&mut self, wanted: Wanted) {
-        let Wanted { alerting, names } = wanted;
+        let Wanted {
+            alerting,
+            names,
+            external_url,
+        } = wanted;
         self.options = Options {
             evaluate_every: Options::of(&alerting).evaluate_every,
             resend_every: Options::of(&alerting).resend_every,
             repeat_every: Options::of(&alerting).repeat_every,
             ..self.options
         };
-        self.alerts.write().rules = Arc::new(alerting.rules);
+        self.alerts.write().rules = Arc::new(rules(alerting.rules, external_url.as_ref()));
+        self.external_url = external_url;
         if names.is_some() != self.naming.may_name() {
             self.naming = Naming::new(names);
         }
@@ -170,6 +184,7 @@ impl Engine {
                 targets: &snapshots,
                 exporter: ExporterView {
                     config_rejected: config.loaded_at.is_some() && !config.last_successful,
+                    web_config_rejected: config.web_last_successful == Some(false),
                     failing_receivers: &failing,
                     store_errors,
                 },
@@ -319,6 +334,9 @@ impl Engine {
             // An alert may begin and end within a moment; an end before the beginning would be refused.
             ends_at: resolved.unwrap_or(lease).max(starts_at),
             resolved: resolved.is_some(),
+            generator_url: self.external_url.as_ref().map_or_else(String::new, |url| {
+                link::page(url, state.rule(), &state.labels).into()
+            }),
             of_use_until: match to {
                 To::Alertmanagers => lease,
                 // It is told once, so that a long outage of a webhook loses nothing.
@@ -350,6 +368,12 @@ impl Engine {
             stats.alerts_are(counts);
         }
     }
+}
+
+/// Rules whose runbooks the exporter serves itself, where it knows its address.
+fn rules(mut rules: Rules, external_url: Option<&reqwest::Url>) -> Rules {
+    rules.runbooks = external_url.map(|url| format!("{url}runbooks/"));
+    rules
 }
 
 /// The first tick comes at once. After an evaluation that took longer than the interval, the next tick comes an interval later.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::record::{bits, stored};
 use super::worker::Fault;
 use crate::domain::transition::{
-    Baseline, Enforcement, Factors, Key, Origin, Part, Protection, Recent, RoleMembers,
+    Baseline, BreakGlass, Enforcement, Factors, Key, Origin, Part, Protection, Recent, RoleMembers,
 };
 use crate::domain::{Factor, IdSet, PerType, UserType};
 
@@ -59,6 +59,8 @@ struct Protected {
 struct Remembered {
     counted: Vec<(i64, UserType, u64)>,
     enforcement: PerType<Enforcement>,
+    #[serde(default)]
+    break_glass: Option<BreakGlass>,
 }
 
 /// The target's number and baseline.
@@ -93,6 +95,7 @@ pub(super) fn load(
         protection: None,
         exempt: take(EXEMPT),
         enforced: None,
+        break_glass: None,
         recent: Recent::default(),
         archived_holders: take(ARCHIVED_HOLDERS),
         witnesses: head.witnesses,
@@ -137,6 +140,7 @@ pub(super) fn recent_of(connection: &Connection, target: &str) -> Result<Option<
 fn recent(rest: Remembered, sets: &BTreeMap<String, IdSet>) -> Result<Recent, Fault> {
     let mut recent = Recent {
         enforcement: rest.enforcement,
+        break_glass: rest.break_glass,
         ..Recent::default()
     };
     for (at, user_type, count) in rest.counted {
@@ -272,6 +276,7 @@ fn save_head(transaction: &Transaction<'_>, target: &str, now: &Baseline) -> Res
             .map(|((at, user_type), count)| (at.as_second(), *user_type, *count))
             .collect(),
         enforcement: now.recent.enforcement,
+        break_glass: now.recent.break_glass,
     };
     let id = transaction
         .prepare_cached(

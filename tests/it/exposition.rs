@@ -168,6 +168,10 @@ async fn a_target_that_is_up_in_openmetrics() {
     odoo_mfa_exempt_users{target="erp",team="finance",user_type="none",reason="service"} 0
     odoo_mfa_exempt_users{target="erp",team="finance",user_type="none",reason="break_glass"} 0
     odoo_mfa_exempt_users{target="erp",team="finance",user_type="none",reason="other"} 0
+    # HELP odoo_mfa_break_glass_last_login_timestamp_seconds The last login of the accounts exempted as `break_glass`.
+    # TYPE odoo_mfa_break_glass_last_login_timestamp_seconds gauge
+    # UNIT odoo_mfa_break_glass_last_login_timestamp_seconds seconds
+    odoo_mfa_break_glass_last_login_timestamp_seconds{target="erp",team="finance"} 1795132800.0
     # HELP odoo_mfa_exemptions Exemptions of the configuration, by what became of them.
     # TYPE odoo_mfa_exemptions gauge
     odoo_mfa_exemptions{target="erp",team="finance",state="valid"} 5
@@ -216,6 +220,10 @@ async fn a_target_that_is_up_in_openmetrics() {
     # TYPE odoo_role_users_without_mfa_past_grace gauge
     odoo_role_users_without_mfa_past_grace{target="erp",team="finance",role="settings"} 26
     odoo_role_users_without_mfa_past_grace{target="erp",team="finance",role="hr"} 0
+    # HELP odoo_role_users_with_passkey Eligible users in the role who have a passkey.
+    # TYPE odoo_role_users_with_passkey gauge
+    odoo_role_users_with_passkey{target="erp",team="finance",role="settings"} 54
+    odoo_role_users_with_passkey{target="erp",team="finance",role="hr"} 0
     # HELP odoo_role_exempt_users Active people in the role who are exempt.
     # TYPE odoo_role_exempt_users gauge
     odoo_role_exempt_users{target="erp",team="finance",role="settings"} 27
@@ -391,6 +399,7 @@ async fn what_is_not_completely_known_is_absent_and_says_so() {
     - odoo_mfa_enrolled_users{target="erp",team="finance",user_type="portal",method="passkey"}
     - odoo_mfa_enrolled_users{target="erp",team="finance",user_type="none",method="passkey"}
     - odoo_mfa_single_factor_users
+    - odoo_mfa_break_glass_last_login_timestamp_seconds
     - odoo_mfa_dormant_unprotected_users
     - odoo_mfa_trusted_devices
     - odoo_mfa_trusted_device_users
@@ -400,6 +409,7 @@ async fn what_is_not_completely_known_is_absent_and_says_so() {
     - odoo_role_users
     - odoo_role_users_without_mfa
     - odoo_role_users_without_mfa_past_grace
+    - odoo_role_users_with_passkey
     - odoo_role_exempt_users
     - odoo_admins_with_mfa
     - odoo_api_keys

@@ -26,6 +26,10 @@ pub enum Concern {
     KeysOfArchived,
     /// Privileged people with a key that has no date.
     KeysWithoutExpiry,
+    /// The break-glass accounts.
+    BreakGlass,
+    /// Users with a key that expires within 7 days, the polling account excepted.
+    ExpiringKeys,
     /// People with a key older than a year.
     OldKeys,
     /// Privileged people who lost their factor within the last 3 hours.
@@ -62,6 +66,9 @@ pub fn concerned(facts: &Facts, standing: &Standing) -> BTreeMap<Concern, IdSet>
         add(Concern::Exempt(*reason), &privileged & exempt);
     }
     add(Concern::WellKnown, facts.well_known_active.clone());
+    let break_glass = &standing.exempt_by_reason[ExemptReason::BreakGlass as usize];
+    add(Concern::BreakGlass, break_glass.clone());
+    let week = SignedDuration::from_hours(24 * 7);
     let year = SignedDuration::from_hours(24 * 365);
     let unexpired = |key: &&ApiKey| key.expires.is_none_or(|end| end > facts.now);
     for key in facts
@@ -79,6 +86,10 @@ pub fn concerned(facts: &Facts, standing: &Standing) -> BTreeMap<Concern, IdSet>
         let privileged = standing.privileged.as_ref();
         if key.expires.is_none() && privileged.is_some_and(|people| people.contains(key.owner)) {
             add(Concern::KeysWithoutExpiry, owner());
+        }
+        let left = key.expires.map(|end| end.duration_since(facts.now));
+        if left.is_some_and(|left| left < week) && key.owner != facts.poller {
+            add(Concern::ExpiringKeys, owner());
         }
         if key.age(facts.now).is_some_and(|age| age >= year) {
             add(Concern::OldKeys, owner());

@@ -96,6 +96,9 @@ fn evaluate_exporter(
     if exporter.config_rejected {
         add(Rule::ConfigReloadFailed, 0.0, &[]);
     }
+    if exporter.web_config_rejected {
+        add(Rule::WebConfigRejected, 0.0, &[]);
+    }
     for receiver in exporter.failing_receivers {
         let own = [("alertmanager", receiver.clone())];
         add(Rule::NotificationsFailing, 1.0, &own);

@@ -214,6 +214,13 @@ impl Judge<'_> {
                     })
                     .collect()
             }
+            Rule::BreakGlassUsed => self.break_glass(posture),
+            Rule::ApiKeyExpiring => self.keys(keys?, Concern::ExpiringKeys, |keys| {
+                let own = self.target.poller_key_expiry.is_some_and(|end| {
+                    end.duration_since(self.now) < SignedDuration::from_hours(7 * 24)
+                });
+                Some(keys.expiring[0].saturating_sub(u64::from(own)))
+            })?,
             Rule::ApiKeyOfArchivedUser => self.keys(keys?, Concern::KeysOfArchived, |keys| {
                 Some(keys.of_archived)
             })?,
@@ -388,6 +395,20 @@ impl Judge<'_> {
             })
         });
         Some(cases.collect())
+    }
+
+    /// A login within a day, or one that was found within the last hour, however old it is.
+    fn break_glass(&self, posture: &Posture) -> Vec<Case> {
+        let Some(login) = posture.break_glass_login else {
+            return Vec::new();
+        };
+        let age = self.now.duration_since(login).as_secs_f64();
+        let known = self.target.recent.as_ref().and_then(|it| it.break_glass);
+        let found = known.and_then(|known| known.found);
+        let lately = |at: Timestamp| self.now.duration_since(at) < SignedDuration::from_hours(1);
+        let used = age < self.threshold * 3600.0 || found.is_some_and(lately);
+        let case = || Case::new(age).concern(Concern::BreakGlass);
+        used.then(case).into_iter().collect()
     }
 
     /// What was weakened within a day and is not enforced now. It is known over an outage; whether it still is so is not.

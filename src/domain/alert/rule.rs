@@ -33,12 +33,16 @@ vocabulary! {
         ExemptPrivileged = "OdooMfaExemptPrivileged",
         /// An account that Odoo or a website uses for no user can act as one.
         WellKnownAccountActive = "OdooMfaWellKnownAccountActive",
+        /// A break-glass account logged in.
+        BreakGlassUsed = "OdooMfaBreakGlassUsed",
         /// Unexpired keys of archived people.
         ApiKeyOfArchivedUser = "OdooMfaApiKeyOfArchivedUser",
         /// Privileged people's keys without an expiry, from 18 on.
         ApiKeyWithoutExpiry = "OdooMfaApiKeyWithoutExpiry",
         /// Working keys of 365 days and older.
         ApiKeyOld = "OdooMfaApiKeyOld",
+        /// Active keys other than the poller's expire soon.
+        ApiKeyExpiring = "OdooMfaApiKeyExpiring",
         /// The polling account's own key ends soon.
         PollerKeyExpiring = "OdooMfaPollerKeyExpiring",
         /// Something cannot be seen completely, and the configuration does not accept that.
@@ -53,6 +57,8 @@ vocabulary! {
         FleetBlind = "OdooMfaFleetBlind",
         /// The last reload of the configuration failed.
         ConfigReloadFailed = "OdooMfaConfigReloadFailed",
+        /// The last reload of the web configuration failed.
+        WebConfigRejected = "OdooMfaWebConfigRejected",
         /// Alerts cannot be delivered to a receiver.
         NotificationsFailing = "OdooMfaNotificationsFailing",
         /// The store cannot be used.
@@ -98,6 +104,7 @@ impl Rule {
                 (Critical, 15 * MINUTE)
             }
             Self::EndpointExposed => (Critical, 10 * MINUTE),
+            Self::BreakGlassUsed => (Critical, 0),
             Self::PrivilegedWithoutMfa
             | Self::AdminLockoutRisk
             | Self::ExemptionStale
@@ -108,6 +115,7 @@ impl Rule {
             | Self::BypassPresent
             | Self::WellKnownAccountActive
             | Self::ConfigReloadFailed
+            | Self::WebConfigRejected
             | Self::NotificationsFailing
             | Self::StoreFailing => (Warning, 15 * MINUTE),
             Self::TargetStale => (Warning, 5 * MINUTE),
@@ -118,6 +126,7 @@ impl Rule {
             | Self::TargetDown
             | Self::TargetUnstable => (Warning, 0),
             Self::NewPrivilegedPerson => (Info, 0),
+            Self::ApiKeyExpiring => (Info, HOUR),
             Self::ApiKeyWithoutExpiry | Self::ApiKeyOld => (Info, DAY),
             Self::Watchdog => (None, 0),
         }
@@ -147,9 +156,11 @@ impl Rule {
             ),
             Self::CoverageBelowTarget => (20.0, "eligible users past their grace period, at least"),
             Self::ExemptionStale => (1.0, "exemptions, at least"),
-            Self::ApiKeyOfArchivedUser | Self::ApiKeyWithoutExpiry | Self::ApiKeyOld => {
-                (1.0, "keys, at least")
-            }
+            Self::ApiKeyOfArchivedUser
+            | Self::ApiKeyWithoutExpiry
+            | Self::ApiKeyOld
+            | Self::ApiKeyExpiring => (1.0, "keys, at least"),
+            Self::BreakGlassUsed => (24.0, "hours since the login, fewer than"),
             Self::PollerKeyExpiring => (14.0, "days left, fewer than"),
             Self::TargetStale => (2.5, "intervals, more than"),
             Self::FleetBlind => (0.5, "share of targets down, more than"),
@@ -162,6 +173,7 @@ impl Rule {
             | Self::CapabilityMissing
             | Self::TargetDown
             | Self::ConfigReloadFailed
+            | Self::WebConfigRejected
             | Self::NotificationsFailing
             | Self::Watchdog => return None,
         };
@@ -174,6 +186,7 @@ impl Rule {
             self,
             Self::FleetBlind
                 | Self::ConfigReloadFailed
+                | Self::WebConfigRejected
                 | Self::NotificationsFailing
                 | Self::StoreFailing
                 | Self::Watchdog
@@ -192,9 +205,11 @@ impl Rule {
                 | Self::AdminLockoutRisk
                 | Self::ExemptPrivileged
                 | Self::WellKnownAccountActive
+                | Self::BreakGlassUsed
                 | Self::ApiKeyOfArchivedUser
                 | Self::ApiKeyWithoutExpiry
                 | Self::ApiKeyOld
+                | Self::ApiKeyExpiring
         )
     }
 }

@@ -44,7 +44,7 @@ pub fn annotations(
     let mut annotations = BTreeMap::from([
         ("summary".to_owned(), summary),
         ("description".to_owned(), description),
-        ("runbook_url".to_owned(), runbook_url(rule)),
+        ("runbook_url".to_owned(), rules.runbook_url(rule)),
     ]);
     if let Some((before, after)) = detail.before_after.as_deref() {
         annotations.insert("before".into(), before.clone());
@@ -123,6 +123,14 @@ fn sentences(rule: Rule, labels: &Labels, value: f64, detail: &Detail) -> (Strin
                 format!("Accounts of {t} that Odoo or a website uses for no user (public user, portal template, default user, websites' users), and that can act as one: {value}. Visitors of a website have the rights of its user.")
             },
         ),
+        Rule::BreakGlassUsed => (
+            format!("{t}: the break-glass account was used"),
+            format!("An account of {t} that the configuration exempts as break_glass logged in. It is for emergencies only."),
+        ),
+        Rule::ApiKeyExpiring => (
+            format!("{t}: API keys expire within 7 days"),
+            format!("Active API keys in {t} that expire within 7 days: {value}. What uses them stops working then."),
+        ),
         Rule::ApiKeyOfArchivedUser => (
             format!("{t}: API keys of archived users were left behind"),
             format!("Unexpired API keys of archived users in {t}: {value}. They work again as soon as the owner is unarchived."),
@@ -173,6 +181,10 @@ fn sentences(rule: Rule, labels: &Labels, value: f64, detail: &Detail) -> (Strin
         Rule::ConfigReloadFailed => (
             "odoo-mfa-exporter runs with an old configuration".into(),
             "The last reload of the configuration failed. The exporter goes on with the old one; it would not start with the new one.".into(),
+        ),
+        Rule::WebConfigRejected => (
+            "odoo-mfa-exporter runs with an old web configuration".into(),
+            "The last reload of the web configuration failed. Certificates, users and roles are the old ones.".into(),
         ),
         Rule::NotificationsFailing => (
             format!("odoo-mfa-exporter cannot deliver alerts to {}", label("alertmanager")),

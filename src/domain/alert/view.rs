@@ -18,6 +18,8 @@ pub struct FleetView<'a> {
 pub struct ExporterView<'a> {
     /// The last reload of the configuration failed.
     pub config_rejected: bool,
+    /// The last reload of the web configuration failed.
+    pub web_config_rejected: bool,
     /// Receivers that did not take an alert within the last ten minutes.
     pub failing_receivers: &'a [String],
     /// Errors of the store within the last half hour.

@@ -58,6 +58,9 @@ pub struct Posture {
     pub devices: Option<Devices>,
     /// People in roles.
     pub privileged: Option<Privileged>,
+    /// The last login of the accounts exempted as `break_glass`; `None` without any, or where logins are unknown.
+    #[serde(default)]
+    pub break_glass_login: Option<Timestamp>,
     /// API keys.
     pub keys: Option<Keys>,
     /// When the first of the polling account's own keys that open RPC expires.
@@ -125,6 +128,9 @@ pub struct Role {
     pub unprotected_past_grace: Option<u64>,
     /// Active and exempt.
     pub exempt: u64,
+    /// Eligible users who have a passkey.
+    #[serde(default)]
+    pub with_passkey: Option<u64>,
 }
 
 /// API keys. A working key is unexpired and its owner is active.
@@ -287,6 +293,7 @@ impl Posture {
                 .complete()
                 .map(|rows| devices(facts.now, rows)),
             privileged: privileged(facts, standing),
+            break_glass_login: facts.break_glass_login,
             keys: facts
                 .keys
                 .complete()
@@ -368,6 +375,10 @@ fn privileged(facts: &Facts, standing: &Standing) -> Option<Privileged> {
             unprotected_past_grace: unprotected(people)
                 .map(|people| (people - &facts.recent).len()),
             exempt: people.intersection_len(&standing.exempt),
+            with_passkey: facts
+                .passkey
+                .complete()
+                .map(|holders| (people & holders - &standing.exempt).len()),
         })
         .collect::<Vec<_>>();
     let protected_admins = roles

@@ -43,6 +43,8 @@ pub struct Baseline {
     pub exempt: IdSet,
     /// For which types of user a second factor is enforced. Only in what a poll says: [`Recent`] keeps it.
     pub enforced: Option<PerType<bool>>,
+    /// The last login of the break-glass accounts. Only in what a poll says: [`Recent`] keeps it.
+    pub break_glass: Option<Timestamp>,
     /// What alerts must remember.
     pub recent: Recent,
     /// Archived people with a factor: who comes back with it did not enrol.
@@ -201,6 +203,7 @@ impl Baseline {
             protection: protection.map(|value| Part { at, value }),
             exempt: standing.exempt.clone(),
             enforced: posture.enforcement.map(|all| all.covers),
+            break_glass: posture.break_glass_login,
             recent: Recent::default(),
             archived_holders: IdSet::new(),
             witnesses: BTreeMap::new(),

@@ -19,7 +19,7 @@ use jiff::Timestamp;
 
 pub use baseline::{Baseline, Factors, Key, Origin, Part, RoleMembers};
 pub use counters::{Counters, KeyTransition, MfaTransition, PrivilegeTransition};
-pub use recent::{Enforced, Enforcement, Protection, Recent, RecentTransition};
+pub use recent::{BreakGlass, Enforced, Enforcement, Protection, Recent, RecentTransition};
 
 use super::vocabulary::{UserType, vocabulary};
 use super::{Factor, IdSet, PerType};

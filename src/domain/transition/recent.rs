@@ -101,6 +101,17 @@ pub struct Recent {
     pub transitions: BTreeMap<(Timestamp, RecentTransition), IdSet>,
     /// What is known of the enforcement for each type.
     pub enforcement: PerType<Enforcement>,
+    /// What is known of the break-glass accounts, once a login of theirs was seen.
+    pub break_glass: Option<BreakGlass>,
+}
+
+/// What is known of the break-glass accounts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BreakGlass {
+    /// Their last login.
+    pub login: Timestamp,
+    /// When a poll found that it is later than the one before.
+    pub found: Option<Timestamp>,
 }
 
 /// What is known of the enforcement for one type of user.
@@ -173,10 +184,11 @@ impl Recent {
         portal.fold(IdSet::new(), |all, (_, people)| all | people)
     }
 
-    /// As the first of a series: only the enforcement is known.
+    /// As the first of a series: only the enforcement and the last login are known.
     pub(super) fn begin(current: &Baseline) -> Self {
         let mut recent = Self::default();
         recent.enforce(current);
+        recent.log_in(current);
         recent
     }
 
@@ -184,10 +196,12 @@ impl Recent {
     pub(super) fn after_break(previous: &Baseline, current: &Baseline) -> Self {
         let mut recent = Self {
             enforcement: previous.recent.enforcement,
+            break_glass: previous.recent.break_glass,
             counted: previous.recent.counted.clone(),
             ..Self::default()
         };
         recent.enforce(current);
+        recent.log_in(current);
         for ((at, user_type), people) in &previous.recent.lost {
             *recent.counted.entry((*at, *user_type)).or_default() += people.len();
         }
@@ -216,6 +230,7 @@ impl Recent {
         let at = current.at;
         let mut recent = previous.recent.clone();
         recent.enforce(current);
+        recent.log_in(current);
         for kind in RecentTransition::ALL {
             let people: IdSet = changes
                 .iter()
@@ -285,6 +300,21 @@ impl Recent {
                 self.lost.insert((at, user_type), people);
             }
         }
+    }
+
+    fn log_in(&mut self, current: &Baseline) {
+        let Some(login) = current.break_glass.map(seconds) else {
+            return;
+        };
+        let known = self.break_glass;
+        let found = known.filter(|known| login > known.login);
+        self.break_glass = Some(BreakGlass {
+            login,
+            found: match found {
+                Some(_) => Some(seconds(current.at)),
+                None => known.and_then(|known| known.found),
+            },
+        });
     }
 
     fn enforce(&mut self, current: &Baseline) {

@@ -360,6 +360,31 @@ fn an_old_store_begins_without_events() {
     );
 }
 
+#[test]
+fn a_login_of_a_break_glass_account_is_found_once() {
+    let mut course = Course::new();
+    let login = course.world.now - hours(200);
+    course.world.break_glass = Some(login);
+    course.poll();
+    let known = |course: &Course| {
+        course
+            .baseline
+            .recent
+            .break_glass
+            .map(|it| (it.login, it.found))
+    };
+    assert_eq!(known(&course), Some((login, None)), "it was there before");
+    let login = course.world.now + hours(1);
+    course.world.break_glass = Some(login);
+    course.poll_after(hours(30));
+    let found = Some((login, Some(course.world.now)));
+    assert_eq!(known(&course), found);
+    course.poll();
+    course.world.break_glass = None;
+    course.poll();
+    assert_eq!(known(&course), found, "it is unknown for a while");
+}
+
 proptest! {
     /// Whatever happens between two polls of one configuration, the number is that of the users who were protected at some poll of the
     /// last week, have not had protection since, and are eligible, of the same type and unprotected now.

@@ -24,6 +24,8 @@ pub(super) struct World {
     pub(super) accepted: BTreeSet<Factor>,
     /// For which types the e-mail code policy is in force.
     pub(super) policy: PerType<bool>,
+    /// The last login of the break-glass accounts.
+    pub(super) break_glass: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone)]
@@ -64,6 +66,7 @@ impl World {
             release: (18, 0),
             accepted: BTreeSet::from([Factor::Totp]),
             policy: PerType::default(),
+            break_glass: None,
         };
         for index in 0..60 {
             let portal = index % 2 == 1;
@@ -173,6 +176,7 @@ impl World {
             protection: self.protection().map(|value| Part { at, value }),
             exempt: self.active(|it| it.exempt),
             enforced: Some(self.policy),
+            break_glass: self.break_glass,
             recent: Recent::default(),
             archived_holders: IdSet::new(),
             witnesses: BTreeMap::new(),

@@ -137,6 +137,12 @@ pub const SECTION: Section = Section {
             }
         }),
         Family::gauge(
+            "odoo_mfa_break_glass_last_login_timestamp_seconds",
+            "The last login of the accounts exempted as `break_glass`.",
+        )
+        .notes("Absent without such an account, before its first login, and without `logins`.")
+        .posture(|posture, samples| samples.add_known(posture.break_glass_login)),
+        Family::gauge(
             "odoo_mfa_exemptions",
             "Exemptions of the configuration, by what became of them.",
         )

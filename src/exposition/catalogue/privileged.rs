@@ -49,6 +49,13 @@ pub const SECTION: Section = Section {
             add_roles(samples, posture, |role| role.unprotected_past_grace)
         }),
         Family::gauge(
+            "odoo_role_users_with_passkey",
+            "Eligible users in the role who have a passkey.",
+        )
+        .notes("The only factor of Odoo that resists phishing. Needs `passkeys`.")
+        .labels(&[ROLE])
+        .posture(|posture, samples| add_roles(samples, posture, |role| role.with_passkey)),
+        Family::gauge(
             "odoo_role_exempt_users",
             "Active people in the role who are exempt.",
         )

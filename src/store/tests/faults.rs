@@ -221,7 +221,10 @@ async fn a_later_version_and_another_program_are_refused_untouched() {
     assert!(matches!(refused, Refused::Foreign(_)));
     change("application_id", i64::from(schema::APPLICATION_ID));
     assert_eq!(fs::read(&scene.path).expect("read").len(), before.len());
-    change("user_version", i64::try_from(schema::VERSION).expect("small"));
+    change(
+        "user_version",
+        i64::try_from(schema::VERSION).expect("small"),
+    );
     assert_eq!(
         counters(&open(&scene.path), "erp")
             .await

@@ -215,6 +215,7 @@ impl Rules {
             scrape,
             read,
             read_names,
+            ..
         } = &self.roles;
         let lists = scrape.iter().chain(read).chain([read_names]);
         lists.flatten().map(String::as_str)

@@ -115,6 +115,7 @@ pub fn partly_blind(name: &str) -> TargetSnapshot {
         capabilities: Capability::ALL.iter().map(state).collect(),
         posture: Some(Arc::new(Posture {
             passkey: None,
+            break_glass_login: None,
             single_factor: None,
             dormant_unprotected: None,
             devices: None,
@@ -170,6 +171,7 @@ pub fn posture() -> Posture {
                     unprotected: Some(25),
                     unprotected_past_grace: Some(26),
                     exempt: 27,
+                    with_passkey: Some(54),
                 },
                 Role {
                     name: "hr".into(),
@@ -177,11 +179,13 @@ pub fn posture() -> Posture {
                     unprotected: Some(0),
                     unprotected_past_grace: Some(0),
                     exempt: 0,
+                    with_passkey: Some(0),
                 },
             ],
             protected_admins: Some(28),
             exempt: [51, 52, 53, 0],
         }),
+        break_glass_login: Some("2026-11-20T00:00:00Z".parse().expect("a timestamp")),
         keys: Some(Keys {
             unrestricted: 29,
             rpc: 30,
