@@ -89,6 +89,7 @@ fn roles() -> Web {
         scrape: Some(list(&["scraper"])),
         read: Some(list(&["reader"])),
         read_names: list(&["officer"]),
+        ..Web::default()
     }
 }
 
@@ -218,6 +219,7 @@ async fn a_star_lets_everybody_in_and_browsers_sign_in_for_names() {
         scrape: Some(list(&["*"])),
         read: Some(list(&["*"])),
         read_names: list(&["alice"]),
+        ..Web::default()
     };
     let access = Access::new(&roles, web(directory.path(), &users(&["alice", "bob"])));
     let server = start(access.expect("people who can sign in")).await;
@@ -383,6 +385,7 @@ async fn a_verified_certificate_has_the_roles_of_its_names() {
         scrape: Some(list(&["certificate:spiffe://example.com/prometheus"])),
         read: None,
         read_names: list(&[names]),
+        ..Web::default()
     };
     let paths = ["/metrics", "/", "/api/v1/people?target=erp"];
     let statuses = async |server: &Server, arguments: &[String]| {
