@@ -18,6 +18,8 @@ ROOT = Path(__file__).resolve().parents[2]
 RUNBOOKS = "https://github.com/odoo-mfa-exporter/odoo-mfa-exporter/blob/main/docs/runbooks/"
 SEVERITIES = {"critical", "warning", "info", "none"}
 SCRAPE_LABELS = {"job", "instance", "pod", "endpoint", "container"}
+# External labels that tell environments apart, by which rules join and sum up.
+ENVIRONMENT = {"cluster", "datacenter", "env", "environment", "region", "stage", "tenant", "zone"}
 # Families that Prometheus itself makes.
 BUILTIN = {
     "up": {"labels": SCRAPE_LABELS, "values": {}},
@@ -102,7 +104,7 @@ def check_expression(expr, catalogue, records, dashboard=False):
             closed = family["values"].get(label)
             if closed and re.fullmatch(r"[\w|]+", value):
                 problems += [f"{name} has no {label}={v!r}" for v in value.split("|") if v not in closed]
-    labels = set(SCRAPE_LABELS)
+    labels = SCRAPE_LABELS | ENVIRONMENT
     for family in known.values():
         labels |= family["labels"] or set()
     bare = re.sub(r'"(?:[^"\\]|\\.)*"', '""', text)
