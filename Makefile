@@ -29,7 +29,8 @@ e2e: ## The pages in Chromium: content, sign-in, keyboard, accessibility; pictur
 unit: ## Unit and integration tests
 	scripts/cargo-test
 
-# Rules, Alertmanager's configuration, runbooks, dashboards and Kubernetes' manifests: promtool, amtool, alertmanager, and Python with PyYAML.
+# Rules, Alertmanager's configuration, runbooks, dashboards, Kubernetes' manifests and the mtail program: promtool, amtool, alertmanager, mtail, and
+# Python with PyYAML.
 rules: ## Test the Prometheus rules, the Alertmanager configuration, the dashboards and the Kubernetes manifests
 	promtool check config alerts/prometheus.yml
 	promtool test rules alerts/tests/*.test.yml
@@ -38,6 +39,8 @@ rules: ## Test the Prometheus rules, the Alertmanager configuration, the dashboa
 	python3 alerts/tests/lint.py
 	python3 dashboards/generate.py --check
 	$(PYTHON_ENV)/python packaging/kubernetes/check.py
+	promtool test rules contrib/mtail/tests/odoo-mfa-log.test.yml
+	python3 contrib/mtail/tests/check.py
 
 packages: ## Build the .deb and the .rpm into target/packages
 	@scripts/packages
