@@ -29,9 +29,8 @@ e2e: ## The pages in Chromium: content, sign-in, keyboard, accessibility; pictur
 unit: ## Unit and integration tests
 	scripts/cargo-test
 
-# Rules, Alertmanager's configuration, runbooks, dashboards, Kubernetes' manifests and the mtail program: promtool, amtool, alertmanager, mtail, and
-# Python with PyYAML.
-rules: ## Test the Prometheus rules, the Alertmanager configuration, the dashboards and the Kubernetes manifests
+# Needs promtool, amtool, alertmanager, mtail, and what scripts/test-tools installs for Python.
+rules: ## Test rules, Alertmanager's configuration, dashboards, mixin, Kubernetes manifests, Helm chart, Compose stack, mtail program
 	promtool check config alerts/prometheus.yml
 	promtool test rules alerts/tests/*.test.yml
 	amtool check-config alerts/alertmanager.yml
@@ -39,6 +38,9 @@ rules: ## Test the Prometheus rules, the Alertmanager configuration, the dashboa
 	python3 alerts/tests/lint.py
 	python3 dashboards/generate.py --check
 	$(PYTHON_ENV)/python packaging/kubernetes/check.py
+	$(PYTHON_ENV)/python packaging/helm/check.py
+	$(PYTHON_ENV)/python packaging/compose/check.py
+	$(PYTHON_ENV)/python packaging/mixin/check.py
 	promtool test rules contrib/mtail/tests/odoo-mfa-log.test.yml
 	python3 contrib/mtail/tests/check.py
 
@@ -61,10 +63,11 @@ docs: ## Write the generated pages in docs/ anew
 	UPDATE_DOCS=1 cargo test --locked
 
 # Packages and image need root.
-prove: ## What takes long: kills the store 200 times, an Alertmanager that is away for five minutes, packages on a booted Debian, the image
+prove: ## What takes long: kills the store 200 times, long outages, Prometheus 3, packages on a booted Debian, the image
 	@scripts/test-tools prove
 	STORE_KILLS=200 cargo test --locked --lib store
 	cargo test --locked --test it -- --ignored for_five_minutes
+	scripts/prove-newer
 	scripts/prove-packages
 	scripts/prove-image
 
