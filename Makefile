@@ -1,6 +1,6 @@
 # Everything that is done to this project. `make` lists it.
 .DEFAULT_GOAL := help
-.PHONY: help test tools lint rules e2e unit prove release-check bench bench-fleet bench-footprint bench-poll bench-scrape docs dashboards stack packages image addons
+.PHONY: help test tools lint rules e2e unit prove release release-check bench bench-fleet bench-footprint bench-poll bench-scrape docs dashboards stack packages image addons
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -21,6 +21,7 @@ lint: ## Formatting, lints, words and documentation, warnings denied; the Odoo m
 	scripts/lint-addons
 	python3 scripts/tests/lint_style.py
 	scripts/lint-style
+	$(PYTHON_ENV)/python scripts/lint-forge
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc --workspace --locked --no-deps --document-private-items
 
 e2e: ## The pages in Chromium: content, sign-in, keyboard, accessibility; pictures in target/e2e
@@ -70,6 +71,10 @@ prove: ## What takes long: kills the store 200 times, long outages, Prometheus 3
 	scripts/prove-newer
 	scripts/prove-packages
 	scripts/prove-image
+	scripts/prove-release
+
+release: ## Make what a release consists of in target/release-artifacts; signed with MINISIGN_SECRET_KEY=FILE
+	scripts/release
 
 release-check: ## What a release must pass: licences, sources, the package, the oldest compiler
 	scripts/release-check

@@ -69,7 +69,10 @@ def profile(arguments, expected):
             problems += [f"{name}: {problem}" for problem in mounted(service, Path(directory))]
         problems += failures("promtool", "check", "config", Path(directory) / "etc/prometheus/prometheus.yml")
         problems += failures("amtool", "check-config", Path(directory) / "etc/alertmanager/alertmanager.yml")
+        version = next(line.split('"')[1] for line in (ROOT / "Cargo.toml").read_text().splitlines() if line.startswith("version = "))
         for name in sorted(expected):
+            if not services[name]["image"].endswith(f":{version}"):
+                problems.append(f"{name}: the image is {services[name]['image']}, Cargo.toml says {version}")
             build = services[name]["build"]
             if not (Path(build["context"]) / build["dockerfile"]).is_file():
                 problems.append(f"{name}: {build['dockerfile']} is missing")
