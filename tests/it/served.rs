@@ -332,7 +332,7 @@ async fn a_real_prometheus_signs_in_and_finds_the_targets() {
         path("ca.crt")
     );
     let config = format!(
-        "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nscrape_configs:\n\
+        "global: {{scrape_interval: 4s, scrape_timeout: 4s}}\nscrape_configs:\n\
          - {{job_name: whole, scheme: https, honor_labels: true, {credentials}, static_configs: [{{targets: ['{address}']}}]}}\n\
          - {{job_name: each, {credentials}, http_sd_configs: [{{url: 'https://{address}/sd', refresh_interval: 1s, {credentials}}}],\n\
             relabel_configs: [{{source_labels: [__meta_odoo_mfa_exporter_label_team], target_label: owner}}]}}\n"
