@@ -5,13 +5,17 @@
 
 mod logfmt;
 
+use std::fmt::Debug;
 use std::io::{IsTerminal, stderr};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use anstyle::Style;
+use tracing::field::Field;
 use tracing::metadata::ParseLevelError;
 use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::filter::{ParseError, Targets};
 use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::fmt::{self, FmtContext};
@@ -22,6 +26,8 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, reload};
 
 use logfmt::Logfmt;
+
+use crate::odoo::printable;
 
 /// How a log line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -60,6 +66,7 @@ impl Logging {
             LogFormat::Text => {
                 let text = fmt::format().with_target(false);
                 let lines = lines.with_ansi(wants_colour(&stderr()));
+                let lines = lines.fmt_fields(fmt::format::debug_fn(field).delimited(" "));
                 lines.event_format(Line::new(text, journal)).boxed()
             }
             LogFormat::Logfmt => lines.event_format(Line::new(Logfmt, journal)).boxed(),
@@ -105,6 +112,19 @@ impl Logging {
 
     fn current(&self) -> std::sync::MutexGuard<'_, String> {
         self.level.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Writes a field of a line for people, without characters that a terminal would obey or that would end the line.
+fn field(to: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> std::fmt::Result {
+    let value = printable(&format!("{value:?}"), usize::MAX);
+    let (name, equals) = match to.has_ansi_escapes() {
+        true => (Style::new().italic(), Style::new().dimmed()),
+        false => (Style::new(), Style::new()),
+    };
+    match field.name() {
+        "message" => write!(to, "{value}"),
+        it => write!(to, "{name}{it}{name:#}{equals}={equals:#}{value}"),
     }
 }
 
@@ -170,5 +190,46 @@ where
             write!(writer, "<{priority}>")?;
         }
         self.format.format_event(context, writer, event)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What was written.
+    #[derive(Clone, Default)]
+    struct Buffer(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Buffer {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().expect("no panic").write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_line_for_people_holds_no_character_that_a_terminal_obeys() {
+        let written = Buffer::default();
+        let writer = written.clone();
+        let lines = fmt::layer()
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .fmt_fields(fmt::format::debug_fn(field).delimited(" "))
+            .event_format(Line::new(fmt::format().with_target(false), false));
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(lines), || {
+            let error = "a\x1b]0;owned\x07\r\nb\u{9b}31m";
+            tracing::warn!(%error, text = error, "poll\x1b[31m failed");
+        });
+        let bytes = written.0.lock().expect("no panic").clone();
+        let line = String::from_utf8(bytes).expect("UTF-8");
+        let (_, line) = line.split_once("WARN ").expect("a level");
+        assert_eq!(
+            line,
+            "poll [31m failed error=a ]0;owned   b 31m text=\"a\\u{1b}]0;owned\\u{7}\\r\\nb\\u{9b}31m\"\n"
+        );
     }
 }
