@@ -63,11 +63,13 @@ stack: ## Run the demo with Prometheus and Alertmanager on loopback, until Ctrl-
 docs: ## Write the generated pages in docs/ anew
 	UPDATE_DOCS=1 cargo test --locked
 
-# Packages and image need root.
-prove: ## What takes long: kills the store 200 times, long outages, Prometheus 3, packages on a booted Debian, the image
+# Names, packages and image need root.
+prove: ## What takes long: kills the store 200 times, an Alertmanager that is away for five minutes, a hostile server against its budget, DNS that does not answer, Prometheus 3, packages on a booted Debian, the image, a release
 	@scripts/test-tools prove
 	STORE_KILLS=200 cargo test --locked --lib store
 	cargo test --locked --test it -- --ignored for_five_minutes
+	cargo test --release --locked --test it hostile::
+	scripts/prove-names
 	scripts/prove-newer
 	scripts/prove-packages
 	scripts/prove-image

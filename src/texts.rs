@@ -127,7 +127,7 @@ fn of_alerts() -> Vec<String> {
 fn of_failures() -> Vec<String> {
     use odoo::Kind;
     let kinds = all![
-        Kind: Unreachable, Tls, TimedOut, NotOdoo, Unauthorized, Forbidden, Incomplete, NoDatabase, Maintenance,
+        Kind: Unreachable, Tls, TimedOut, NotOdoo, Unauthorized, Forbidden, Incomplete, NoDatabase, Maintenance, RateLimited,
         NoSuchPath, NoSuchName, Unexpected, TooLarge, Defect
     ];
     let shown = kinds.map(|kind| {

@@ -171,6 +171,7 @@ const DISPLAY: Field = Field {
 };
 
 /// The fields of a model.
+#[expect(clippy::too_many_lines, reason = "one arm for each model")]
 pub(super) fn of(world: &World, model: Model) -> Vec<Field> {
     let version = world.version;
     let mut fields = vec![ID, DISPLAY];
@@ -326,6 +327,10 @@ pub(super) fn find(world: &World, model: Model, name: &str) -> Option<Field> {
         .find(|field| field.name == name)
 }
 
+#[expect(
+    clippy::too_many_lines,
+    reason = "one list, with what each version and module adds"
+)]
 fn user_fields(world: &World) -> Vec<Field> {
     let version = world.version;
     let mut fields = vec![

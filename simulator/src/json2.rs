@@ -12,6 +12,10 @@ use super::{
     server::{NO_ROUTE, Shared},
 };
 
+#[expect(
+    clippy::too_many_lines,
+    reason = "the checks of a request, in the order in which Odoo makes them"
+)]
 pub(super) fn answer(shared: &Shared, request: &Request) -> Outcome {
     let version = shared.options.version;
     let error = |(status, body): (u16, Value)| Reply::json(status, version, &body);

@@ -216,6 +216,10 @@ fn opens(world: &World, uid: u32, password: &str) -> bool {
             || world.password_opens(uid, password))
 }
 
+#[expect(
+    clippy::too_many_lines,
+    reason = "the checks of a request, in the order in which Odoo makes them"
+)]
 fn execute(
     shared: &Shared,
     how: &str,

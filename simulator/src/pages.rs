@@ -15,6 +15,7 @@ use super::{
 /// JSON-2 without a database that answers: there is none of that name, or PostgreSQL is down.
 pub(super) const NO_DATABASE: &str = "<!DOCTYPE html>\n<title>404 Not Found</title>\n<h1>Not Found</h1>\n<p>No database is selected and the requested URL was not found in the server-wide controllers.</p>\n<p>Please verify the hostname, <a href=/web/login>login</a> and try again.</p>\n\n<!-- Alternatively, use the X-Odoo-Database header. -->\n";
 
+#[expect(clippy::too_many_lines, reason = "one arm for each path")]
 pub(super) fn answer(shared: &Shared, request: &Request) -> Reply {
     let version = shared.options.version;
     let path = request.path.as_str();

@@ -16,6 +16,7 @@ pub(super) struct Signature {
 }
 
 impl Signature {
+    #[expect(clippy::too_many_lines, reason = "one arm for each method")]
     pub(super) fn find(version: u8, model: Model, method: &str) -> Option<Self> {
         let domain = if version <= 16 { "args" } else { "domain" };
         let (on_records, function, parameters): (bool, &'static str, Vec<Parameter>) = match method

@@ -3,9 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use odoo_simulator::{AccountKind, Clock, Recipe, ServerOptions, SimServer, World};
+use odoo_simulator::{AccountKind, SimServer};
 use serde_json::{Value, json};
 use tokio::process::Command;
+
+use crate::harness::odoo::Odoo;
 
 /// A configuration and a key file in a directory of their own, and the server that they lead to.
 struct Stage {
@@ -16,12 +18,9 @@ struct Stage {
 
 impl Stage {
     async fn new(kind: AccountKind) -> Self {
-        let server = SimServer::start(ServerOptions::new(19))
-            .await
-            .expect("a free port");
-        let mut world = World::build(&Recipe::new(19, 1), Clock::system());
-        let account = world.add_account(kind, "auditor");
-        server.add_database("prod", world);
+        let Odoo {
+            server, account, ..
+        } = Odoo::start(kind).await;
         let directory = tempfile::tempdir().expect("a directory");
         let key = directory.path().join("erp.key");
         std::fs::write(&key, format!("{}\n", account.api_key)).expect("a file");

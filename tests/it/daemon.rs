@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use odoo_mfa_exporter::runtime::Daemon;
 use odoo_mfa_exporter::store::{Limits, Location, Store};
-use odoo_simulator::{AccountKind, Clock, Recipe, ServerOptions, SimServer, World};
+use odoo_simulator::AccountKind;
 use tokio_util::sync::CancellationToken;
 
 use crate::harness::fault_proxy::{Fault, FaultProxy};
+use crate::harness::odoo::Odoo;
 use crate::harness::{eventually, settings, target};
 
 /// Each fault, and the reason it stands for.
@@ -18,7 +19,7 @@ const FAULTS: &[(&str, Fault, &str)] = &[
     (
         "garbage",
         Fault::Answer("\x16\x03\x01 this is no HTTP\r\n\r\n"),
-        "connect",
+        "http_status",
     ),
     (
         "not-json",
@@ -54,12 +55,11 @@ const FAULTS: &[(&str, Fault, &str)] = &[
 #[tokio::test(flavor = "multi_thread")]
 async fn a_target_that_fails_says_why_shows_no_number_and_comes_back() {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let server = SimServer::start(ServerOptions::new(19))
-        .await
-        .expect("a free port");
-    let mut world = World::build(&Recipe::new(19, 1), Clock::system());
-    let account = world.add_account(AccountKind::Full, "auditor");
-    let database = server.add_database("prod", world);
+    let Odoo {
+        server,
+        database,
+        account,
+    } = Odoo::start(AccountKind::Full).await;
     let address = server
         .url()
         .trim_start_matches("http://")
@@ -147,12 +147,11 @@ async fn a_target_that_fails_says_why_shows_no_number_and_comes_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn families_that_are_switched_off_cost_no_request() {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let server = SimServer::start(ServerOptions::new(19))
-        .await
-        .expect("a free port");
-    let mut world = World::build(&Recipe::new(19, 1), Clock::system());
-    let account = world.add_account(AccountKind::Full, "auditor");
-    let database = server.add_database("prod", world);
+    let Odoo {
+        server,
+        database,
+        account,
+    } = Odoo::start(AccountKind::Full).await;
     let config = target::config(
         &serde_json::json!({
             "metrics": {"disable": ["odoo_api_key*", "odoo_poller_key*", "odoo_mfa_trusted_device*"]},

@@ -27,13 +27,6 @@ fn of_targets(text: &str) -> String {
     lines.map(|line| format!("{line}\n")).collect()
 }
 
-/// The same, without headers.
-fn samples_of_targets(text: &str) -> String {
-    let text = of_targets(text);
-    let lines = text.lines().filter(|line| !line.starts_with('#'));
-    lines.map(|line| format!("{line}\n")).collect()
-}
-
 #[tokio::test]
 async fn a_target_that_is_up_in_openmetrics() {
     let shown = Shown::new([up("erp")]);
@@ -308,34 +301,16 @@ async fn a_target_that_is_up_in_openmetrics() {
 }
 
 #[tokio::test]
-async fn pending_and_down_targets_in_the_classic_format() {
-    let shown = Shown::new([pending("new"), down("erp")]);
+async fn a_target_before_its_first_poll_in_the_classic_format() {
+    let shown = Shown::new([pending("new")]);
     assert_snapshot!(of_targets(&shown.text(Format::Classic).await), @r##"
-    # HELP odoo_up Whether the last poll read everything it must.
-    # TYPE odoo_up gauge
-    odoo_up{target="erp",team="finance"} 0
-    # HELP odoo_poll_failing 1 for the reason of the last failure while the target is down.
-    # TYPE odoo_poll_failing gauge
-    odoo_poll_failing{target="erp",team="finance",reason="auth"} 1
-    # HELP odoo_poll_last_success_timestamp_seconds When the last successful poll ended.
-    # TYPE odoo_poll_last_success_timestamp_seconds gauge
-    odoo_poll_last_success_timestamp_seconds{target="erp",team="finance"} 1795496401.25
-    # HELP odoo_poll_last_attempt_timestamp_seconds When the last poll began.
-    # TYPE odoo_poll_last_attempt_timestamp_seconds gauge
-    odoo_poll_last_attempt_timestamp_seconds{target="erp",team="finance"} 1795496400.0
-    # HELP odoo_poll_last_duration_seconds How long the last poll took.
-    # TYPE odoo_poll_last_duration_seconds gauge
-    odoo_poll_last_duration_seconds{target="erp",team="finance"} 1.25
     # HELP odoo_poll_interval_seconds Time between two polls, as configured.
     # TYPE odoo_poll_interval_seconds gauge
     odoo_poll_interval_seconds{target="new",team="finance"} 300.0
-    odoo_poll_interval_seconds{target="erp",team="finance"} 300.0
     # HELP odoo_polls_total Polls that ended, by result.
     # TYPE odoo_polls_total counter
     odoo_polls_total{target="new",team="finance",result="success"} 0
     odoo_polls_total{target="new",team="finance",result="failure"} 0
-    odoo_polls_total{target="erp",team="finance",result="success"} 2
-    odoo_polls_total{target="erp",team="finance",result="failure"} 2
     # HELP odoo_poll_failures_total Polls that failed, by reason.
     # TYPE odoo_poll_failures_total counter
     odoo_poll_failures_total{target="new",team="finance",reason="connect"} 0
@@ -349,156 +324,129 @@ async fn pending_and_down_targets_in_the_classic_format() {
     odoo_poll_failures_total{target="new",team="finance",reason="protocol"} 0
     odoo_poll_failures_total{target="new",team="finance",reason="too_large"} 0
     odoo_poll_failures_total{target="new",team="finance",reason="internal"} 0
-    odoo_poll_failures_total{target="erp",team="finance",reason="connect"} 0
-    odoo_poll_failures_total{target="erp",team="finance",reason="tls"} 0
-    odoo_poll_failures_total{target="erp",team="finance",reason="timeout"} 1
-    odoo_poll_failures_total{target="erp",team="finance",reason="http_status"} 0
-    odoo_poll_failures_total{target="erp",team="finance",reason="auth"} 1
-    odoo_poll_failures_total{target="erp",team="finance",reason="access"} 0
-    odoo_poll_failures_total{target="erp",team="finance",reason="database"} 0
-    odoo_poll_failures_total{target="erp",team="finance",reason="maintenance"} 0
-    odoo_poll_failures_total{target="erp",team="finance",reason="protocol"} 0
-    odoo_poll_failures_total{target="erp",team="finance",reason="too_large"} 0
-    odoo_poll_failures_total{target="erp",team="finance",reason="internal"} 0
     # HELP odoo_poll_skipped_total Polls that were due and did not start.
     # TYPE odoo_poll_skipped_total counter
     odoo_poll_skipped_total{target="new",team="finance"} 0
-    odoo_poll_skipped_total{target="erp",team="finance"} 4
     # HELP odoo_poll_requests_total Requests that polls cost the target, by outcome.
     # TYPE odoo_poll_requests_total counter
     odoo_poll_requests_total{target="new",team="finance",outcome="ok"} 0
     odoo_poll_requests_total{target="new",team="finance",outcome="error"} 0
-    odoo_poll_requests_total{target="erp",team="finance",outcome="ok"} 30
-    odoo_poll_requests_total{target="erp",team="finance",outcome="error"} 5
-    # HELP odoo_target_info Which server answers; always 1.
-    # TYPE odoo_target_info gauge
-    odoo_target_info{target="erp",team="finance",url="https://erp.example.com",database="prod",server_version="19.0",api="json2"} 1
-    # HELP odoo_poller_key_expiry_timestamp_seconds When the first of the polling account's own working keys that open RPC expires.
-    # TYPE odoo_poller_key_expiry_timestamp_seconds gauge
-    odoo_poller_key_expiry_timestamp_seconds{target="erp",team="finance"} 1798761600.0
-    # HELP odoo_capability Whether this account and this Odoo version give this completely.
-    # TYPE odoo_capability gauge
-    odoo_capability{target="erp",team="finance",capability="users"} 1
-    odoo_capability{target="erp",team="finance",capability="totp"} 1
-    odoo_capability{target="erp",team="finance",capability="passkeys"} 1
-    odoo_capability{target="erp",team="finance",capability="api_keys"} 1
-    odoo_capability{target="erp",team="finance",capability="trusted_devices"} 1
-    odoo_capability{target="erp",team="finance",capability="policy"} 1
-    odoo_capability{target="erp",team="finance",capability="modules"} 1
-    odoo_capability{target="erp",team="finance",capability="groups"} 1
-    odoo_capability{target="erp",team="finance",capability="logins"} 1
     # HELP odoo_capability_accepted_missing 1 where the configuration accepts that a capability is missing.
     # TYPE odoo_capability_accepted_missing gauge
     odoo_capability_accepted_missing{target="new",team="finance",capability="modules"} 1
-    odoo_capability_accepted_missing{target="erp",team="finance",capability="modules"} 1
     # HELP odoo_mfa_accepted_factor Whether this counts as a second factor, as configured.
     # TYPE odoo_mfa_accepted_factor gauge
     odoo_mfa_accepted_factor{target="new",team="finance",factor="totp"} 1
     odoo_mfa_accepted_factor{target="new",team="finance",factor="passkey"} 0
     odoo_mfa_accepted_factor{target="new",team="finance",factor="email_policy"} 0
     odoo_mfa_accepted_factor{target="new",team="finance",factor="sso"} 0
-    odoo_mfa_accepted_factor{target="erp",team="finance",factor="totp"} 1
-    odoo_mfa_accepted_factor{target="erp",team="finance",factor="passkey"} 0
-    odoo_mfa_accepted_factor{target="erp",team="finance",factor="email_policy"} 0
-    odoo_mfa_accepted_factor{target="erp",team="finance",factor="sso"} 0
     # HELP odoo_mfa_coverage_target_ratio The wanted coverage, as configured.
     # TYPE odoo_mfa_coverage_target_ratio gauge
     odoo_mfa_coverage_target_ratio{target="new",team="finance",user_type="internal"} 0.9
-    odoo_mfa_coverage_target_ratio{target="erp",team="finance",user_type="internal"} 0.9
     # HELP odoo_mfa_bypass_accepted 1 where the configuration accepts a way around the second factor.
     # TYPE odoo_mfa_bypass_accepted gauge
     odoo_mfa_bypass_accepted{target="new",team="finance",mechanism="impersonation"} 1
-    odoo_mfa_bypass_accepted{target="erp",team="finance",mechanism="impersonation"} 1
     "##);
+}
+
+/// How the samples of one target differ from those of another: families and series that are absent, then samples that are new.
+async fn difference(from: TargetSnapshot, to: TargetSnapshot) -> String {
+    let [from, to] = [from, to].map(|it| async {
+        let text = Shown::new([it]).text(Format::OpenMetrics).await;
+        let lines = of_targets(&text);
+        let samples = lines.lines().filter(|line| !line.starts_with('#'));
+        samples.map(str::to_owned).collect::<Vec<_>>()
+    });
+    let (from, to) = (from.await, to.await);
+    let family = |line: &str| line.split('{').next().unwrap_or_default().to_owned();
+    let series = |line: &str| line.rsplit_once(' ').unwrap_or_default().0.to_owned();
+    let families: BTreeSet<_> = to.iter().map(|line| family(line)).collect();
+    let present: BTreeSet<_> = to.iter().map(|line| series(line)).collect();
+    let absent = from.iter().filter(|line| !present.contains(&series(line)));
+    let mut lines: Vec<_> = absent
+        .map(|line| match family(line) {
+            it if families.contains(&it) => format!("- {}\n", series(line)),
+            it => format!("- {it}\n"),
+        })
+        .collect();
+    lines.dedup();
+    let new = to.iter().filter(|line| !from.contains(line));
+    lines.extend(new.map(|line| format!("+ {line}\n")));
+    lines.concat()
 }
 
 #[tokio::test]
 async fn what_is_not_completely_known_is_absent_and_says_so() {
-    let text = Shown::new([partly_blind("erp")])
-        .text(Format::OpenMetrics)
-        .await;
-    assert_snapshot!(samples_of_targets(&text), @r##"
-    odoo_up{target="erp",team="finance"} 1
-    odoo_poll_last_success_timestamp_seconds{target="erp",team="finance"} 1795496401.25
-    odoo_poll_last_attempt_timestamp_seconds{target="erp",team="finance"} 1795496400.0
-    odoo_poll_last_duration_seconds{target="erp",team="finance"} 1.25
-    odoo_poll_interval_seconds{target="erp",team="finance"} 300.0
-    odoo_polls_total{target="erp",team="finance",result="success"} 2
-    odoo_polls_total{target="erp",team="finance",result="failure"} 1
-    odoo_poll_failures_total{target="erp",team="finance",reason="connect"} 0
-    odoo_poll_failures_total{target="erp",team="finance",reason="tls"} 0
-    odoo_poll_failures_total{target="erp",team="finance",reason="timeout"} 1
-    odoo_poll_failures_total{target="erp",team="finance",reason="http_status"} 0
-    odoo_poll_failures_total{target="erp",team="finance",reason="auth"} 0
-    odoo_poll_failures_total{target="erp",team="finance",reason="access"} 0
-    odoo_poll_failures_total{target="erp",team="finance",reason="database"} 0
-    odoo_poll_failures_total{target="erp",team="finance",reason="maintenance"} 0
-    odoo_poll_failures_total{target="erp",team="finance",reason="protocol"} 0
-    odoo_poll_failures_total{target="erp",team="finance",reason="too_large"} 0
-    odoo_poll_failures_total{target="erp",team="finance",reason="internal"} 0
-    odoo_poll_skipped_total{target="erp",team="finance"} 4
-    odoo_poll_requests_total{target="erp",team="finance",outcome="ok"} 30
-    odoo_poll_requests_total{target="erp",team="finance",outcome="error"} 5
-    odoo_target_info{target="erp",team="finance",url="https://erp.example.com",database="prod",server_version="19.0",api="json2"} 1
-    odoo_poller_key_expiry_timestamp_seconds{target="erp",team="finance"} 1798761600.0
-    odoo_capability{target="erp",team="finance",capability="users"} 1
-    odoo_capability{target="erp",team="finance",capability="totp"} 1
-    odoo_capability{target="erp",team="finance",capability="passkeys"} 0
-    odoo_capability{target="erp",team="finance",capability="api_keys"} 0
-    odoo_capability{target="erp",team="finance",capability="trusted_devices"} 0
-    odoo_capability{target="erp",team="finance",capability="policy"} 0
-    odoo_capability{target="erp",team="finance",capability="modules"} 0
-    odoo_capability{target="erp",team="finance",capability="groups"} 0
-    odoo_capability{target="erp",team="finance",capability="logins"} 0
-    odoo_capability_accepted_missing{target="erp",team="finance",capability="modules"} 1
-    odoo_users{target="erp",team="finance",user_type="internal",state="active"} 101
-    odoo_users{target="erp",team="finance",user_type="internal",state="archived"} 11
-    odoo_users{target="erp",team="finance",user_type="portal",state="active"} 201
-    odoo_users{target="erp",team="finance",user_type="portal",state="archived"} 21
-    odoo_users{target="erp",team="finance",user_type="none",state="active"} 3
-    odoo_users{target="erp",team="finance",user_type="none",state="archived"} 0
-    odoo_mfa_accepted_factor{target="erp",team="finance",factor="totp"} 1
-    odoo_mfa_accepted_factor{target="erp",team="finance",factor="passkey"} 0
-    odoo_mfa_accepted_factor{target="erp",team="finance",factor="email_policy"} 0
-    odoo_mfa_accepted_factor{target="erp",team="finance",factor="sso"} 0
-    odoo_mfa_eligible_users{target="erp",team="finance",user_type="internal"} 95
-    odoo_mfa_eligible_users{target="erp",team="finance",user_type="portal"} 197
-    odoo_mfa_eligible_users{target="erp",team="finance",user_type="none"} 3
-    odoo_mfa_protected_users{target="erp",team="finance",user_type="internal"} 76
-    odoo_mfa_protected_users{target="erp",team="finance",user_type="portal"} 50
-    odoo_mfa_protected_users{target="erp",team="finance",user_type="none"} 0
-    odoo_mfa_coverage_ratio{target="erp",team="finance",user_type="internal"} 0.8
-    odoo_mfa_coverage_ratio{target="erp",team="finance",user_type="portal"} 0.25380710659898478
-    odoo_mfa_coverage_ratio{target="erp",team="finance",user_type="none"} 0.0
-    odoo_mfa_coverage_target_ratio{target="erp",team="finance",user_type="internal"} 0.9
-    odoo_mfa_coverage_target_ratio{target="erp",team="finance",user_type="none"} 0.5
-    odoo_mfa_enrolled_users{target="erp",team="finance",user_type="internal",method="totp"} 77
-    odoo_mfa_enrolled_users{target="erp",team="finance",user_type="portal",method="totp"} 51
-    odoo_mfa_enrolled_users{target="erp",team="finance",user_type="none",method="totp"} 0
-    odoo_mfa_grace_users{target="erp",team="finance",user_type="internal"} 8
-    odoo_mfa_grace_users{target="erp",team="finance",user_type="portal"} 9
-    odoo_mfa_grace_users{target="erp",team="finance",user_type="none"} 1
-    odoo_mfa_well_known_accounts_active{target="erp",team="finance"} 0
-    odoo_mfa_well_known_accounts_privileged{target="erp",team="finance"} 0
-    odoo_mfa_exempt_users{target="erp",team="finance",user_type="internal",reason="kiosk"} 1
-    odoo_mfa_exempt_users{target="erp",team="finance",user_type="internal",reason="service"} 2
-    odoo_mfa_exempt_users{target="erp",team="finance",user_type="internal",reason="other"} 3
-    odoo_mfa_exempt_users{target="erp",team="finance",user_type="portal",reason="kiosk"} 0
-    odoo_mfa_exempt_users{target="erp",team="finance",user_type="portal",reason="service"} 0
-    odoo_mfa_exempt_users{target="erp",team="finance",user_type="portal",reason="other"} 4
-    odoo_mfa_exempt_users{target="erp",team="finance",user_type="none",reason="kiosk"} 0
-    odoo_mfa_exempt_users{target="erp",team="finance",user_type="none",reason="service"} 0
-    odoo_mfa_exempt_users{target="erp",team="finance",user_type="none",reason="other"} 0
-    odoo_mfa_exemptions{target="erp",team="finance",state="valid"} 5
-    odoo_mfa_exemptions{target="erp",team="finance",state="expired"} 6
-    odoo_mfa_exemptions{target="erp",team="finance",state="unmatched"} 7
-    odoo_mfa_sso_users{target="erp",team="finance",user_type="internal",provider="oauth"} 15
-    odoo_mfa_sso_users{target="erp",team="finance",user_type="internal",provider="saml"} 17
-    odoo_mfa_sso_users{target="erp",team="finance",user_type="portal",provider="oauth"} 16
-    odoo_mfa_sso_users{target="erp",team="finance",user_type="portal",provider="saml"} 18
-    odoo_mfa_sso_users{target="erp",team="finance",user_type="none",provider="oauth"} 0
-    odoo_mfa_sso_users{target="erp",team="finance",user_type="none",provider="saml"} 0
-    odoo_mfa_bypass_accepted{target="erp",team="finance",mechanism="impersonation"} 1
+    assert_snapshot!(difference(up("erp"), partly_blind("erp")).await, @r##"
+    - odoo_mfa_enrolled_users{target="erp",team="finance",user_type="internal",method="passkey"}
+    - odoo_mfa_enrolled_users{target="erp",team="finance",user_type="portal",method="passkey"}
+    - odoo_mfa_enrolled_users{target="erp",team="finance",user_type="none",method="passkey"}
+    - odoo_mfa_single_factor_users
+    - odoo_mfa_dormant_unprotected_users
+    - odoo_mfa_trusted_devices
+    - odoo_mfa_trusted_device_users
+    - odoo_privileged_users
+    - odoo_privileged_users_without_mfa
+    - odoo_role_users
+    - odoo_role_users_without_mfa
+    - odoo_role_users_without_mfa_past_grace
+    - odoo_role_exempt_users
+    - odoo_admins_with_mfa
+    - odoo_api_keys
+    - odoo_api_keys_by_age
+    - odoo_api_keys_without_expiry
+    - odoo_api_keys_expiring
+    - odoo_api_keys_expired
+    - odoo_api_key_owners
+    - odoo_api_keys_of_privileged_users
+    - odoo_api_keys_of_privileged_users_without_expiry
+    - odoo_api_keys_of_archived_users
+    - odoo_api_keys_of_unprotected_users
+    - odoo_api_key_oldest_creation_timestamp_seconds
+    - odoo_api_key_next_expiry_timestamp_seconds
+    - odoo_api_keys_unused
+    - odoo_mfa_policy
+    - odoo_mfa_enforced
+    - odoo_mfa_module_installed
+    - odoo_mfa_bypass_present
+    - odoo_password_rpc_users
+    - odoo_password_rpc_used_users
+    + odoo_capability{target="erp",team="finance",capability="passkeys"} 0
+    + odoo_capability{target="erp",team="finance",capability="api_keys"} 0
+    + odoo_capability{target="erp",team="finance",capability="trusted_devices"} 0
+    + odoo_capability{target="erp",team="finance",capability="policy"} 0
+    + odoo_capability{target="erp",team="finance",capability="modules"} 0
+    + odoo_capability{target="erp",team="finance",capability="groups"} 0
+    + odoo_capability{target="erp",team="finance",capability="logins"} 0
+    "##);
+}
+
+#[tokio::test]
+async fn a_target_that_is_down_says_nothing_of_its_users() {
+    assert_snapshot!(difference(partly_blind("erp"), down("erp")).await, @r##"
+    - odoo_users
+    - odoo_mfa_eligible_users
+    - odoo_mfa_protected_users
+    - odoo_mfa_coverage_ratio
+    - odoo_mfa_coverage_target_ratio{target="erp",team="finance",user_type="none"}
+    - odoo_mfa_enrolled_users
+    - odoo_mfa_grace_users
+    - odoo_mfa_well_known_accounts_active
+    - odoo_mfa_well_known_accounts_privileged
+    - odoo_mfa_exempt_users
+    - odoo_mfa_exemptions
+    - odoo_mfa_sso_users
+    + odoo_up{target="erp",team="finance"} 0
+    + odoo_poll_failing{target="erp",team="finance",reason="auth"} 1
+    + odoo_polls_total{target="erp",team="finance",result="failure"} 2
+    + odoo_poll_failures_total{target="erp",team="finance",reason="auth"} 1
+    + odoo_capability{target="erp",team="finance",capability="passkeys"} 1
+    + odoo_capability{target="erp",team="finance",capability="api_keys"} 1
+    + odoo_capability{target="erp",team="finance",capability="trusted_devices"} 1
+    + odoo_capability{target="erp",team="finance",capability="policy"} 1
+    + odoo_capability{target="erp",team="finance",capability="modules"} 1
+    + odoo_capability{target="erp",team="finance",capability="groups"} 1
+    + odoo_capability{target="erp",team="finance",capability="logins"} 1
     "##);
 }
 

@@ -20,7 +20,7 @@ use crate::harness::target;
 /// What the process may take in addition for one hostile target.
 const MEMORY: u64 = 64 << 20;
 
-/// What one poll may take of a core; ten times as much in a build without optimization.
+/// What one poll may take of a core; ten times as much in a build without optimization. `make prove` measures one with it.
 const CORE: Duration = Duration::from_secs(if cfg!(debug_assertions) { 10 } else { 1 });
 
 /// Polls a server once.

@@ -1,10 +1,11 @@
 //! The daemon as it is run where it matters: with TLS, users, roles and secrets.
 
-use odoo_simulator::{AccountKind, Clock, Kind, Recipe, ServerOptions, SimServer, World};
+use odoo_simulator::{AccountKind, Kind, SimServer};
 use serde_json::{Value, json};
 
 use crate::access::ROUTES;
 use crate::harness::eventually;
+use crate::harness::odoo::Odoo;
 use crate::harness::pki::Pki;
 use crate::harness::process::{Program, run};
 use crate::harness::prometheus::Prometheus;
@@ -26,12 +27,9 @@ struct Stage {
 impl Stage {
     async fn new() -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let server = SimServer::start(ServerOptions::new(19))
-            .await
-            .expect("a free port");
-        let mut world = World::build(&Recipe::new(19, 1), Clock::system());
-        let account = world.add_account(AccountKind::Full, "auditor");
-        server.add_database("prod", world);
+        let Odoo {
+            server, account, ..
+        } = Odoo::start(AccountKind::Full).await;
         let pki = Pki::new();
         let directory = pki.written();
         let write = |name: &str, text: &str| {

@@ -138,6 +138,7 @@ impl World {
         world
     }
 
+    #[expect(clippy::too_many_lines, reason = "one account after the other")]
     fn pseudo_users(&mut self) {
         let born = self.now().saturating_sub(900 * DAY);
         let add = |world: &mut Self, name: &'static str, login: &str, label: &str, kind, active| {

@@ -471,3 +471,19 @@ fn findings_are_ranked_and_each_is_complete() {
         }
     });
 }
+
+#[test]
+fn a_key_without_a_creation_date_counts_in_no_age() {
+    let keys = |it: &Fixture| it.with(|case| case.posture.keys.clone().expect("known"));
+    let mut it = Fixture::healthy();
+    it.key(key(20));
+    let before = keys(&it);
+    it.key(crate::domain::facts::ApiKey {
+        created: None,
+        id: 99,
+        ..key(20)
+    });
+    let after = keys(&it);
+    assert_eq!(after.unrestricted, before.unrestricted + 1);
+    assert_eq!((after.by_age, after.oldest), (before.by_age, before.oldest));
+}

@@ -7,6 +7,7 @@ pub mod exporter;
 pub mod fault_proxy;
 pub mod log;
 pub mod nginx;
+pub mod odoo;
 pub mod pki;
 pub mod process;
 pub mod program;
