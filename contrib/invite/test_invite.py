@@ -74,7 +74,7 @@ class Odoo:
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), FakeOdoo)
         self.server.state = self
         self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
 
     def close(self):
         self.server.shutdown()
