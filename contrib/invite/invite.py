@@ -13,6 +13,7 @@ wrong with the options, the CSV, or the access to Odoo.
 import argparse
 import csv
 import datetime
+import http.client
 import io
 import itertools
 import json
@@ -28,6 +29,8 @@ import urllib.request
 COLUMNS = {"id", "login", "active", "protected", "exempt"}
 READ_AT_ONCE = 200
 TIME = "%Y-%m-%dT%H:%M:%S%z"
+# What a proxy says in the place of Odoo.
+UNANSWERED = {429, 502, 503, 504}
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -97,8 +100,10 @@ class Odoo:
         except urllib.error.HTTPError as error:
             with error:
                 status, text = error.code, error.read()
-        except (OSError, urllib.error.URLError) as error:
+        except (OSError, http.client.HTTPException) as error:
             raise NoAnswer(self._clean(f"no answer from {self.url}: {getattr(error, 'reason', error)}")) from None
+        if status in UNANSWERED:
+            raise NoAnswer(f"no answer from {self.url}: HTTP {status}")
         try:
             return status, json.loads(text)
         except ValueError:
@@ -114,7 +119,7 @@ def read_key(path):
         raise Refused(f"{path} is open to every user of this system: chmod 600 {path}")
     with open(path, encoding="utf-8") as file:
         key = file.read().strip()
-    if not key or len(key.split()) > 1:
+    if not key or len(key.split()) > 1 or not key.isascii():
         raise Refused(f"{path} must hold one API key and nothing else")
     return key
 
@@ -208,19 +213,25 @@ def now():
     return datetime.datetime.now(datetime.timezone.utc)
 
 
+def newest_mail(odoo):
+    """Returns the id of the newest e-mail that Odoo keeps. Only an administrator may read it."""
+    mails = odoo.call("mail.mail", "search_read", domain=[], fields=["id"], order="id desc", limit=1)
+    return mails[0]["id"] if mails else 0
+
+
 def invite(odoo, uid):
     """Has Odoo send one invitation. Raises OdooError with the reason if Odoo could not send it.
 
     One user a call: an error in the middle of a call for many would leave open who got an e-mail. Odoo reports no error if the mail
     server refuses an e-mail. It keeps that e-mail with the reason; what it sent it deletes.
     """
-    newest = odoo.call("mail.mail", "search_read", domain=[], fields=["id"], order="id desc", limit=1)
+    newest = newest_mail(odoo)
     odoo.call("res.users", "action_totp_invite", ids=[uid])
     kept = odoo.call(
         "mail.mail",
         "search_read",
         domain=[
-            ["id", ">", newest[0]["id"] if newest else 0],
+            ["id", ">", newest],
             ["model", "=", "res.users"],
             ["res_id", "=", uid],
             ["state", "in", ["outgoing", "exception"]],
@@ -271,6 +282,7 @@ def prepare(options):
         "ir.module.module", "search_read", domain=[["name", "=", "auth_totp_mail"], ["state", "=", "installed"]], fields=["id"]
     ):
         raise Refused("the module auth_totp_mail is not installed in Odoo (15 and later have it)")
+    newest_mail(odoo)
     users, rest = compare(odoo, people)
     journal = Journal(options.journal, options.database)
     for uid in [uid for uid in users if journal.invited_within(uid, options.again_after)]:

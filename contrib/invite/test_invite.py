@@ -55,7 +55,8 @@ class FakeOdoo(BaseHTTPRequestHandler):
             return self.answer(500, {"name": "odoo.exceptions.UserError", "message": str(error), "debug": f"Traceback with {key}"})
 
     def answer(self, status, body):
-        if body == {"result": "close"} or body == "close":
+        body, status = (None, 504) if body in (504, {"result": 504}) else (body, status)
+        if body in ("close", {"result": "close"}):
             self.close_connection = True
             return
         text = b"<html>404</html>" if body is None else json.dumps(body).encode()
@@ -70,7 +71,7 @@ class Odoo:
 
     def __init__(self, json2):
         self.json2, self.key, self.modules, self.mails, self.invited = json2, KEY, ["auth_totp_mail"], [], []
-        self.users = {}
+        self.users, self.administrator = {}, True
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), FakeOdoo)
         self.server.state = self
         self.url = f"http://127.0.0.1:{self.server.server_port}"
@@ -93,6 +94,8 @@ class Odoo:
             wanted = arguments["domain"][0][2]
             return [{k: u[k] for k in ["id", *arguments["fields"]]} for u in self.users.values() if u["id"] in wanted]
         if (model, method) == ("mail.mail", "search_read"):
+            if not self.administrator:
+                raise ValueError("You are not allowed to access 'Outgoing Mails'")
             mails = self.mails
             if arguments["domain"]:
                 (_, _, newest), _, (_, _, uid), _ = arguments["domain"]
@@ -103,8 +106,8 @@ class Odoo:
         then = self.users[uid]["then"]
         if then == "raise":
             raise ValueError(f"no template for {key}")
-        if then == "close":
-            return "close"
+        if then in ("close", 504):
+            return then
         if then:
             self.mails.append({"id": len(self.mails) + 1, "res_id": uid, "failure_reason": then})
         self.invited.append(uid)
@@ -184,12 +187,13 @@ class Invite(unittest.TestCase):
         self.assertIn("1 users invited, 2 with errors", output)
 
     def test_stops_when_odoo_does_not_answer(self):
-        self.odoo.add(5, "ann@example.com", then="close")
-        self.odoo.add(6, "bob@example.com")
-        code, output = self.run_invite([row(5, "ann@example.com"), row(6, "bob@example.com")], "--send")
-        self.assertEqual((code, self.odoo.invited), (1, []))
-        self.assertIn("ann@example.com may have been invited, 1 after it were not", output)
-        self.assertIn("0 users invited, 2 with errors", output)
+        for then in ("close", 504):
+            self.odoo.add(5, "ann@example.com", then=then)
+            self.odoo.add(6, "bob@example.com")
+            code, output = self.run_invite([row(5, "ann@example.com"), row(6, "bob@example.com")], "--send")
+            self.assertEqual((code, self.odoo.invited), (1, []))
+            self.assertIn("ann@example.com may have been invited, 1 after it were not", output)
+            self.assertIn("0 users invited, 2 with errors", output)
 
     def test_refuses_a_csv_of_another_database(self):
         self.odoo.add(5, "ann@example.com")
@@ -228,6 +232,10 @@ class Invite(unittest.TestCase):
         code, output = self.run_invite(rows, "--send", url="http://erp.example.com")
         self.assertEqual(code, 2)
         self.assertIn("in clear", output)
+        self.odoo.administrator = False
+        code, output = self.run_invite(rows, "--send")
+        self.assertEqual(code, 2)
+        self.assertIn("not allowed to access 'Outgoing Mails'", output)
         self.odoo.modules = []
         code, output = self.run_invite(rows, "--send")
         self.assertEqual(code, 2)
