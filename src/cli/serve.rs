@@ -116,15 +116,10 @@ async fn run(config: &Config, options: &Options, started: Started) -> anyhow::Re
     stop_on_signals(stop.clone()).context("cannot listen to signals")?;
     // From here on a SIGHUP waits for the daemon instead of ending it.
     let hangups = signal(SignalKind::hangup()).context("cannot listen to signals")?;
-    if let Some(path) = &options.web_config_file {
-        let access = started.access.clone();
-        let sources = started.sources;
-        tokio::spawn(access.reread(path.clone(), sources, LOOK_EVERY, stop.clone()));
-    }
     let settings = Settings {
         listener: started.listener,
         metrics_path: options.metrics_path.clone(),
-        access: started.access,
+        access: started.access.clone(),
         store: Some(Store::open(options.storage(), Limits::default())?),
         shard: Shard {
             index: options.shard,
@@ -137,6 +132,15 @@ async fn run(config: &Config, options: &Options, started: Started) -> anyhow::Re
         logging: Some(started.logging),
     };
     let daemon = Daemon::prepare(config, settings).await?;
+    if let Some(path) = &options.web_config_file {
+        tokio::spawn(started.access.reread(
+            path.clone(),
+            started.sources,
+            LOOK_EVERY,
+            daemon.exporter(),
+            stop.clone(),
+        ));
+    }
     if let Some(reloader) = daemon.reloader() {
         tokio::spawn(reloader.clone().on_hangups(hangups));
         if let Some(every) = options.auto_reload {

@@ -26,5 +26,6 @@ mod served;
 mod stack;
 mod surface;
 mod systemd;
+mod weaker;
 mod web;
 mod web_config;

@@ -85,6 +85,7 @@ enum Refused {
     CrossSite,
     TooManyRequests,
     Unauthorized,
+    NoCertificate,
     Forbidden(Role),
 }
 
@@ -124,10 +125,14 @@ async fn admit(app: &App, request: &mut Request, role: Option<Role>) -> Result<(
 
 /// Lets a request pass if whoever sent it may do what it needs.
 fn pass(app: &App, request: &mut Request, reader: Reader, role: Role) -> Result<(), Refused> {
-    let unknown = reader.user().is_none() && app.access.asks_for_passwords();
-    // Where there are users, whoever changes something is one of them, even if everybody may read.
-    if unknown && (changes_something(request.method()) || !reader.may(role)) {
+    let unknown = reader.user().is_none();
+    // Where clients can sign in, only those who did change something, even if everybody may read.
+    let changes = changes_something(request.method());
+    if unknown && app.access.asks_for_passwords() && (changes || !reader.may(role)) {
         return Err(Refused::Unauthorized);
+    }
+    if unknown && changes && app.access.verifies_clients() {
+        return Err(Refused::NoCertificate);
     }
     if !reader.may(role) {
         return Err(Refused::Forbidden(role));
@@ -189,6 +194,10 @@ impl Refused {
             ),
             Self::TooManyRequests => (StatusCode::TOO_MANY_REQUESTS, "too many requests"),
             Self::Unauthorized => (StatusCode::UNAUTHORIZED, "user and password are wanted"),
+            Self::NoCertificate => (
+                StatusCode::FORBIDDEN,
+                "this needs a client certificate, also where everybody may read",
+            ),
             Self::Forbidden(role) => (
                 StatusCode::FORBIDDEN,
                 match role {

@@ -12,6 +12,7 @@ mod basic;
 mod bucket;
 mod guard;
 mod reread;
+mod weaker;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,6 +25,7 @@ use crate::config::web_file::{CertificateNames, ServerTls, WebConfig};
 use basic::{Credentials, Passwords};
 use bucket::Bucket;
 pub(super) use guard::{CHALLENGE, guard};
+pub use weaker::NotTaken;
 
 /// What somebody may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,12 +148,11 @@ impl Access {
     /// Takes other roles from now on.
     ///
     /// # Errors
-    /// When roles are given to somebody, and nobody can sign in. Then the old ones stay.
-    pub fn set_roles(&self, roles: &config::Web) -> Result<(), NobodyCanSignIn> {
-        self.change(|rules| {
-            let rules = Rules::new(roles.clone(), rules.web.clone());
-            rules.verify()?;
-            Ok(rules)
+    /// When they would give a role to everybody, or to nobody who can sign in. Then the old ones stay.
+    pub fn set_roles(&self, roles: &config::Web) -> Result<(), NotTaken> {
+        self.change(|before| {
+            let rules = Rules::new(roles.clone(), before.web.clone());
+            rules.keep_roles(&before.roles).map(|()| rules)
         })
     }
 
@@ -168,6 +169,11 @@ impl Access {
     /// Whether to ask for a password: whether there are users.
     pub(super) fn asks_for_passwords(&self) -> bool {
         !self.rules().web.users.is_empty()
+    }
+
+    /// Whether a client certificate says who a client is.
+    pub(super) fn verifies_clients(&self) -> bool {
+        self.rules().verifies_clients()
     }
 
     fn rules(&self) -> Arc<Rules> {
@@ -201,9 +207,15 @@ impl Rules {
         }
     }
 
+    fn verifies_clients(&self) -> bool {
+        self.web.tls.as_ref().is_some_and(|it| it.verifies_clients)
+    }
+
     fn verify(&self) -> Result<(), NobodyCanSignIn> {
-        let verified = self.web.tls.as_ref().is_some_and(|it| it.verifies_clients);
-        if self.web.users.is_empty() && !verified && self.listed().any(|entry| entry != "*") {
+        if self.web.users.is_empty()
+            && !self.verifies_clients()
+            && self.listed().any(|entry| entry != "*")
+        {
             return Err(NobodyCanSignIn);
         }
         Ok(())
@@ -221,7 +233,7 @@ impl Rules {
     }
 
     fn strangers(&self) -> impl Iterator<Item = &str> {
-        let verified = self.web.tls.as_ref().is_some_and(|it| it.verifies_clients);
+        let verified = self.verifies_clients();
         self.listed()
             .filter(move |entry| match entry.strip_prefix(CERTIFICATE) {
                 Some(_) => !verified,
