@@ -9,6 +9,11 @@
 //! `FLEET_BENCH=100,1000` measures other numbers of targets, `FLEET_BENCH_RULES=60` other seconds between two evaluations. Prints, asserts
 //! nothing.
 
+#![allow(
+    clippy::too_many_lines,
+    reason = "a measurement reads from top to bottom"
+)]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::{SocketAddr, TcpListener};

@@ -1,6 +1,11 @@
 //! What the daemon takes while it does nearly nothing, beside two exporters that everybody knows: `make bench-footprint`. Takes about
 //! three minutes. Needs prometheus-node-exporter and prometheus-blackbox-exporter from Debian. Prints, asserts nothing.
 
+#![allow(
+    clippy::too_many_lines,
+    reason = "a measurement reads from top to bottom"
+)]
+
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

@@ -2,7 +2,8 @@
 //!
 //! Runs on a simulated Odoo 19 with 5,000 internal and 100,000 portal people; on real ones if URLs are given (with `ODOO_DATABASE`,
 //! `ODOO_LOGIN` and `ODOO_API_KEY`), or the targets of a configuration that `POLL_BENCH_CONFIG` names. Both ways go through a SOCKS proxy
-//! in this process, which counts the bytes on the wire. Prints, asserts nothing.
+//! in this process, which counts the bytes on the wire. With `PGHOST` (and what else psql needs) in the environment, psql reads the same
+//! numbers from the database after each poll: the floor under its time. Prints, asserts nothing.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -90,8 +91,8 @@ fn load(path: &Path, env: &dyn Env) -> Config {
 
 async fn bench(config: &Config) {
     println!(
-        "{:<16} {:>10} {:>9} {:>9} {:>11} {:>9} {:>9} {:>7} {:>7}",
-        "target", "poll", "requests", "kB", "naive", "requests", "kB", "time", "bytes"
+        "{:<16} {:>10} {:>9} {:>9} {:>9} {:>11} {:>9} {:>9} {:>7} {:>7}",
+        "target", "poll", "requests", "kB", "by floor", "naive", "requests", "kB", "time", "bytes"
     );
     let wire = Wire::open().await;
     for target in &config.targets {
@@ -102,7 +103,7 @@ async fn bench(config: &Config) {
         let transport =
             Transport::new(&Clients::default(), Arc::clone(target)).expect("a transport");
         let mut session = None;
-        let (mut walls, mut requests, mut bytes) = (Vec::new(), 0, 0);
+        let (mut walls, mut floors, mut requests, mut bytes) = (Vec::new(), Vec::new(), 0, 0);
         // The first poll of a session asks a few questions more.
         for _ in 0..=POLLS {
             wire.take();
@@ -121,20 +122,43 @@ async fn bench(config: &Config) {
             walls.push(started.elapsed());
             requests = transport.take_counts().0;
             bytes = wire.take();
+            if std::env::var_os("PGHOST").is_some() {
+                floors.push(floor(&target.database));
+            }
         }
-        walls.remove(0);
-        walls.sort_unstable();
-        let poll = walls[walls.len() / 2];
+        let poll = median(walls);
+        let by_floor = match floors.is_empty() {
+            true => "-".to_owned(),
+            false => format!("{:.1}x", poll.as_secs_f64() / median(floors).as_secs_f64()),
+        };
         let (naive, pages) = naive(target, &wire).await;
         let naive_bytes = wire.take();
         let time = naive.as_secs_f64() / poll.as_secs_f64();
         let ratio = naive_bytes as f64 / bytes as f64;
         let (bytes, naive_bytes) = (bytes / 1000, naive_bytes / 1000);
         println!(
-            "{:<16} {poll:>10.3?} {requests:>9} {bytes:>9} {naive:>11.3?} {pages:>9} {naive_bytes:>9} {time:>6.1}x {ratio:>6.1}x",
+            "{:<16} {poll:>10.3?} {requests:>9} {bytes:>9} {by_floor:>9} {naive:>11.3?} {pages:>9} {naive_bytes:>9} {time:>6.1}x {ratio:>6.1}x",
             target.name
         );
     }
+}
+
+/// Without the first, which had caches to fill.
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.remove(0);
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+/// The time that psql takes for the same numbers, on the database itself.
+fn floor(database: &str) -> Duration {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/floor.sql");
+    let mut psql = std::process::Command::new("psql");
+    psql.args(["-qAt", "-v", "ON_ERROR_STOP=1", "-d", database, "-f", file]);
+    let started = Instant::now();
+    let done = psql.stdout(std::process::Stdio::null()).status();
+    assert!(done.expect("psql").success(), "psql failed");
+    started.elapsed()
 }
 
 /// Reads all users, page by page.

@@ -1,6 +1,11 @@
 //! How large the store is and how long a poll's result takes to write: `cargo bench --bench store`. Fails where docs/storage.md
 //! promises more.
 
+#![allow(
+    clippy::too_many_lines,
+    reason = "a measurement reads from top to bottom"
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;

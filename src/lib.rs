@@ -53,6 +53,14 @@
 //! [`domain`] ← [`config`] ← {[`odoo`], [`store`], [`exposition`]} ← {[`poll`], [`alerting`]} ← [`scan`] ← [`web`] ← [`runtime`] ←
 //! [`cli`].
 
+#![cfg_attr(
+    test,
+    allow(
+        clippy::too_many_lines,
+        reason = "a table of cases, and a test that tells a story, read better whole"
+    )
+)]
+
 pub mod alerting;
 pub mod cli;
 pub mod config;
@@ -63,4 +71,6 @@ pub mod poll;
 pub mod runtime;
 pub mod scan;
 pub mod store;
+#[cfg(test)]
+mod texts;
 pub mod web;

@@ -221,6 +221,7 @@ impl Poller {
         self.slot.update(|snapshot| snapshot.health.skipped += 1);
     }
 
+    #[expect(clippy::too_many_lines, reason = "the steps of a poll, in their order")]
     async fn poll(&self, memory: &mut Memory) {
         let (began, attempt) = (Instant::now(), Timestamp::now());
         let (result, requests) = self.ask(memory, attempt).await;

@@ -68,6 +68,10 @@ impl Daemon {
     ///
     /// # Errors
     /// When the listener cannot be used, or the system gives no timer.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "the parts of the daemon, in the order in which they need each other"
+    )]
     pub async fn prepare(config: &Config, settings: Settings) -> io::Result<Self> {
         let Settings {
             listener,

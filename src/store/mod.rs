@@ -19,6 +19,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 mod worker;
+mod write;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -152,7 +153,7 @@ impl Store {
     /// When the store fails.
     pub async fn baseline(&self, target: &str) -> Result<Option<Arc<Baseline>>, Error> {
         let target = target.to_owned();
-        self.call(move |open, _| record::ask(open, target)).await
+        self.call(move |open, _| write::ask(open, target)).await
     }
 
     /// Writes down what a successful poll found, and says what changed since the one before.
@@ -160,7 +161,7 @@ impl Store {
     /// # Errors
     /// When the store fails; then nothing is counted, and the next call counts what happened since.
     pub async fn record(&self, poll: PollRecord) -> Result<Recorded, Error> {
-        self.call(move |open, limits| record::record(open, &poll, limits))
+        self.call(move |open, limits| write::record(open, &poll, limits))
             .await
     }
 

@@ -38,9 +38,9 @@ pub fn render<T: Row>(rows: &[T], format: Format) -> String {
             text
         }
         Format::Csv => {
-            let mut text = csv(T::header());
+            let mut text = csv_line(T::header());
             for row in rows {
-                text.push_str(&csv(row.cells()));
+                text.push_str(&csv_line(row.cells()));
             }
             text
         }
@@ -155,22 +155,17 @@ fn plain(cell: &str) -> String {
 }
 
 /// One line of CSV. A cell that a spreadsheet would take for a formula is made text.
-pub fn csv(cells: impl IntoIterator<Item = impl AsRef<str>>) -> String {
-    let cells: Vec<String> = cells
-        .into_iter()
-        .map(|cell| {
-            let cell = cell.as_ref();
-            let guard = if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) {
-                "'"
-            } else {
-                ""
-            };
-            if cell.contains(['"', ',', '\n', '\r']) {
-                format!("\"{guard}{}\"", cell.replace('"', "\"\""))
-            } else {
-                format!("{guard}{cell}")
-            }
-        })
-        .collect();
-    cells.join(",") + "\r\n"
+pub fn csv_line(cells: impl IntoIterator<Item = impl AsRef<str>>) -> String {
+    let guarded = cells.into_iter().map(|cell| {
+        let cell = cell.as_ref();
+        let formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r']);
+        format!("{}{cell}", if formula { "'" } else { "" })
+    });
+    let mut writer = csv::WriterBuilder::new()
+        .terminator(csv::Terminator::CRLF)
+        .from_writer(Vec::new());
+    let written = writer.write_record(guarded);
+    written.expect("a vector takes everything");
+    let line = writer.into_inner().expect("a vector takes everything");
+    String::from_utf8(line).expect("cells are UTF-8")
 }

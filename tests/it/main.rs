@@ -1,5 +1,10 @@
 //! Tests of the whole, as its users see it.
 
+#![allow(
+    clippy::too_many_lines,
+    reason = "a test that tells a story reads better whole"
+)]
+
 mod access;
 mod alert_rules;
 mod alerting;

@@ -5,11 +5,10 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use odoo_mfa_exporter::config::{Config, Env, FileContent};
+use odoo_mfa_exporter::config::Config;
 use odoo_mfa_exporter::exposition::catalogue::{Family, family};
 use odoo_mfa_exporter::runtime::Daemon;
 use odoo_mfa_exporter::store::{Limits, Location, Store};
@@ -18,7 +17,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::harness::prometheus::Prometheus;
-use crate::harness::{eventually, settings};
+use crate::harness::{eventually, settings, target};
 
 const DEADLINE: Duration = Duration::from_secs(45);
 
@@ -351,23 +350,5 @@ fn configuration(demo: &Demo) -> Config {
         // Nobody listens there.
         "alerting": {"alertmanagers": [{"url": "http://127.0.0.1:9"}], "evaluation_interval": "1s"},
     });
-    let env = InMemory(configuration.to_string());
-    let (config, _) = Config::load(Path::new("demo.yml"), &env).expect("a good configuration");
-    config
-}
-
-/// A configuration that is no file.
-struct InMemory(String);
-
-impl Env for InMemory {
-    fn file(&self, _: &Path) -> io::Result<FileContent> {
-        Ok(FileContent {
-            bytes: self.0.clone().into_bytes(),
-            mode: 0o600,
-        })
-    }
-
-    fn var(&self, _: &str) -> Option<String> {
-        None
-    }
+    target::config(&configuration.to_string())
 }

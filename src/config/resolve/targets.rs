@@ -115,6 +115,7 @@ fn coverage_target(item: Item<'_>) -> BTreeMap<UserType, f64> {
     wanted
 }
 
+#[expect(clippy::too_many_lines, reason = "one step for each field of a target")]
 fn target(fields: &Fields<'_>, defaults: &Settings, context: &Context<'_>) -> Option<Target> {
     let own = Settings::read(fields);
     let polling = polling(&own, defaults, fields.at, context);

@@ -1,6 +1,6 @@
 //! The fields of the section `alerting`.
 
-use super::fields::{TLS, field};
+use super::common::{TLS, field};
 use super::{Field, Kind, Section};
 
 pub(in crate::config) static ALERTING: Section = Section {

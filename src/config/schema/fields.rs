@@ -1,24 +1,9 @@
 //! The one declaration of the fields: names, types, defaults and meaning.
 
 use super::alerting::ALERTING;
+use super::common::{TLS, field};
 use super::{Field, Kind, Section};
 use crate::domain::UserType;
-
-pub(in crate::config) const fn field(
-    name: &'static str,
-    kind: Kind,
-    default: &'static str,
-    meaning: &'static str,
-) -> Field {
-    Field {
-        name,
-        kind,
-        default,
-        meaning,
-        example: "",
-        alternative: false,
-    }
-}
 
 pub(in crate::config) static ROOT: Section = Section {
     path: "",
@@ -266,36 +251,6 @@ pub(in crate::config) static TARGET: Section = Section {
             "Ask from outside, without credentials, what of Odoo answers.",
         )
         .example("{vantages: [{name: outside, expect_blocked: [xmlrpc, jsonrpc, database_manager, database_list]}]}"),
-    ],
-};
-
-pub(in crate::config) static TLS: Section = Section {
-    path: "targets[].tls",
-    fields: &[
-        field(
-            "ca_file",
-            Kind::Path,
-            "",
-            "PEM certificates that are trusted in addition to the public ones.",
-        ),
-        field(
-            "cert_file",
-            Kind::Path,
-            "",
-            "The client certificate, PEM. Needs `key_file`.",
-        ),
-        field(
-            "key_file",
-            Kind::Path,
-            "",
-            "The client certificate's private key, PEM.",
-        ),
-        field(
-            "server_name",
-            Kind::Text,
-            "the host in `url`",
-            "The name that the server's certificate must be for.",
-        ),
     ],
 };
 

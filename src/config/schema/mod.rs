@@ -2,6 +2,7 @@
 //! docs/configuration.md, the JSON Schema and the configuration to start from.
 
 mod alerting;
+mod common;
 mod fields;
 mod json;
 mod start;
@@ -10,6 +11,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 pub(super) use alerting::*;
+pub(super) use common::{TLS, field};
 pub(super) use fields::*;
 pub use json::json_schema;
 pub use start::starting_configuration;

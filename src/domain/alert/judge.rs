@@ -130,6 +130,7 @@ impl Judge<'_> {
     }
 
     /// `None`: not known.
+    #[expect(clippy::too_many_lines, reason = "one part for each rule")]
     fn judge_posture(&self, rule: Rule, posture: &Posture) -> Option<Vec<Case>> {
         let privileged = posture.privileged.as_ref();
         let keys = posture.keys.as_ref();

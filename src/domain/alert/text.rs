@@ -56,6 +56,7 @@ pub fn annotations(
     annotations
 }
 
+#[expect(clippy::too_many_lines, reason = "one arm for each rule")]
 fn sentences(rule: Rule, labels: &Labels, value: f64, detail: &Detail) -> (String, String) {
     let label = |name: &str| labels.get(name).unwrap_or_default();
     let t = label("target");

@@ -6,7 +6,10 @@ use crate::domain::surface::{Exposure, Seen};
 use crate::domain::{Endpoint, ExemptReason, Factor, Module, PolicyScope, UserType};
 
 /// Kind, subject, severity and people of everything that is found.
-type Found = (Kind, Option<String>, Severity, Vec<u32>);
+pub(crate) type Found = (Kind, Option<String>, Severity, Vec<u32>);
+
+/// Spoils a healthy target.
+pub(crate) type Spoil = fn(&mut Fixture);
 
 fn found(spoil: impl FnOnce(&mut Fixture)) -> Vec<Found> {
     let mut fixture = Fixture::healthy();
@@ -31,9 +34,15 @@ fn a_healthy_target_has_no_findings() {
 
 #[test]
 fn each_situation_is_found() {
+    for (number, (spoil, wanted)) in situations().into_iter().enumerate() {
+        assert_eq!(found(spoil), wanted, "case {number}, at {NOW}");
+    }
+}
+
+/// What is wrong, and what is found then.
+pub(crate) fn situations() -> Vec<(Spoil, Vec<Found>)> {
     use Severity::{Critical, Info, Warning};
-    type Spoil = fn(&mut Fixture);
-    let cases: Vec<(Spoil, Vec<Found>)> = vec![
+    vec![
         (
             |it| it.unenrol([12]),
             only(Kind::AdminWithoutMfa, None, Critical, &[12]),
@@ -299,6 +308,38 @@ fn each_situation_is_found() {
             only(Kind::PollerNotExempt, None, Info, &[20]),
         ),
         (
+            |it| {
+                let Known::Complete(roles) = &mut it.facts.roles else {
+                    unreachable!("complete")
+                };
+                roles.insert("hr".to_owned(), ids([10, 13, 14, 29]));
+            },
+            vec![
+                (Kind::ExemptPrivileged, None, Warning, vec![29]),
+                (Kind::PollerPrivileged, None, Warning, vec![29]),
+            ],
+        ),
+        (
+            |it| it.facts.well_known_active = ids([20]),
+            only(Kind::WellKnownAccountActive, None, Warning, &[20]),
+        ),
+        (
+            |it| {
+                it.facts.well_known_active = ids([10]);
+                it.facts.well_known_privileged = Some(ids([10]));
+            },
+            only(Kind::WellKnownAccountActive, None, Critical, &[10]),
+        ),
+        (
+            |it| it.facts.missing_groups = vec!["hr.group_hr_chief".to_owned()],
+            only(
+                Kind::ConfiguredGroupMissing,
+                Some("hr.group_hr_chief"),
+                Warning,
+                &[],
+            ),
+        ),
+        (
             |it| it.facts.keys = missing(),
             only(Kind::CapabilityMissing, Some("api_keys"), Warning, &[]),
         ),
@@ -309,28 +350,75 @@ fn each_situation_is_found() {
             },
             only(Kind::CapabilityMissing, Some("api_keys"), Info, &[]),
         ),
-    ];
-    for (number, (spoil, wanted)) in cases.into_iter().enumerate() {
-        assert_eq!(found(spoil), wanted, "case {number}, at {NOW}");
-    }
+        (
+            vantages,
+            vec![
+                (
+                    Kind::EndpointExposed,
+                    Some("outside/xmlrpc".to_owned()),
+                    Critical,
+                    vec![],
+                ),
+                // Nobody said that it must be blocked, but nobody needs it outside either; a plain API is no finding.
+                (
+                    Kind::EndpointExposed,
+                    Some("outside/database_manager".to_owned()),
+                    Info,
+                    vec![],
+                ),
+                (
+                    Kind::SurfaceUnknown,
+                    Some("outside/json2".to_owned()),
+                    Info,
+                    vec![],
+                ),
+            ],
+        ),
+    ]
+}
+
+/// A vantage that reaches what it must not.
+fn vantages(it: &mut Fixture) {
+    let seen = |exposure| Seen {
+        exposure,
+        why: "answers".to_owned(),
+    };
+    it.surface.push(Checked {
+        vantage: "outside".to_owned(),
+        at: day(0),
+        endpoints: vec![
+            (Endpoint::Xmlrpc, seen(Exposure::Exposed)),
+            (Endpoint::Jsonrpc, seen(Exposure::Exposed)),
+            (Endpoint::Json2, seen(Exposure::Unknown)),
+            (Endpoint::DatabaseManager, seen(Exposure::Exposed)),
+            (Endpoint::DatabaseList, seen(Exposure::Blocked)),
+        ],
+        expect_blocked: [Endpoint::Xmlrpc, Endpoint::Json2, Endpoint::DatabaseList].into(),
+    });
+}
+
+/// Somebody holds nothing but a passkey, and nothing makes a second factor mandatory.
+pub(crate) fn passkey_only(it: &mut Fixture) {
+    it.accepted.insert(Factor::Passkey);
+    it.facts.policy = Known::Complete(None);
+    let Known::Complete(totp) = &mut it.facts.totp else {
+        unreachable!("complete")
+    };
+    totp.remove(20);
 }
 
 #[test]
 fn a_passkey_alone_leaves_the_password() {
-    let passkey_only = |policy| {
+    let is_found = |policy| {
         found(|it| {
-            it.accepted.insert(Factor::Passkey);
+            passkey_only(it);
             it.facts.policy = Known::Complete(policy);
-            let Known::Complete(totp) = &mut it.facts.totp else {
-                unreachable!("complete")
-            };
-            totp.remove(20);
         })
         .into_iter()
         .any(|(kind, ..)| kind == Kind::PasskeyOnly)
     };
-    assert!(passkey_only(None));
-    assert!(!passkey_only(Some(PolicyScope::EmployeeRequired)));
+    assert!(is_found(None));
+    assert!(!is_found(Some(PolicyScope::EmployeeRequired)));
 }
 
 #[test]
@@ -352,51 +440,6 @@ fn keys_without_a_date_say_nothing_before_18() {
     };
     assert!(!is_found((17, 0)));
     assert!(is_found((18, 0)));
-}
-
-#[test]
-fn a_vantage_that_reaches_what_it_must_not_is_critical() {
-    let seen = |exposure| Seen {
-        exposure,
-        why: "answers".to_owned(),
-    };
-    let checked = Checked {
-        vantage: "outside".to_owned(),
-        at: day(0),
-        endpoints: vec![
-            (Endpoint::Xmlrpc, seen(Exposure::Exposed)),
-            (Endpoint::Jsonrpc, seen(Exposure::Exposed)),
-            (Endpoint::Json2, seen(Exposure::Unknown)),
-            (Endpoint::DatabaseManager, seen(Exposure::Exposed)),
-            (Endpoint::DatabaseList, seen(Exposure::Blocked)),
-        ],
-        expect_blocked: [Endpoint::Xmlrpc, Endpoint::Json2, Endpoint::DatabaseList].into(),
-    };
-    let subject = |endpoint: &str| Some(format!("outside/{endpoint}"));
-    assert_eq!(
-        found(|it| it.surface.push(checked)),
-        [
-            (
-                Kind::EndpointExposed,
-                subject("xmlrpc"),
-                Severity::Critical,
-                vec![]
-            ),
-            // Nobody said that it must be blocked, but nobody needs it outside either; a plain API is no finding.
-            (
-                Kind::EndpointExposed,
-                subject("database_manager"),
-                Severity::Info,
-                vec![]
-            ),
-            (
-                Kind::SurfaceUnknown,
-                subject("json2"),
-                Severity::Info,
-                vec![]
-            ),
-        ]
-    );
 }
 
 #[test]

@@ -197,6 +197,10 @@ impl Posture {
     ///
     /// # Errors
     /// When more people of a type hold something than there are people of it: somebody changed while the poll read.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one number after the other, of the same sets"
+    )]
     pub fn of(facts: &Facts, terms: &Terms, standing: &Standing) -> Result<Self, Inconsistent> {
         let people = &facts.people;
         let active = people.active();

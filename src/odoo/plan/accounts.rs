@@ -98,6 +98,10 @@ pub(super) async fn websites(
 
 impl Accounts {
     /// Reads them. The field with all groups of a user shows hidden groups too.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one request, and one check of its rows after the other"
+    )]
     pub(super) async fn read(
         transport: &Transport,
         session: &Session,

@@ -176,6 +176,7 @@ struct Used {
 }
 
 impl Found {
+    #[expect(clippy::too_many_lines, reason = "one fact after the other")]
     fn facts(
         self,
         session: &Session,

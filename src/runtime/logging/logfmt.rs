@@ -1,4 +1,5 @@
-//! `ts=... level=... msg="..." key=value`, as Prometheus and its exporters write it.
+//! `ts=... level=... msg="..." key=value`, as Prometheus and its exporters write it. Shorter than what a crate needs to be told
+//! about field order and priorities.
 
 use std::fmt::{self, Debug, Write};
 

@@ -1,4 +1,6 @@
 //! Words into lines, cells into columns, shares into bars: by the columns that a terminal gives a text, which are not its characters.
+//!
+//! Not comfy-table: it colors cells only with its terminal features, and cannot let the last cell of a short row run on.
 
 use anstyle::{AnsiColor, Style};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};

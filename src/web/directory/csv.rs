@@ -5,7 +5,7 @@ use futures::{Stream, StreamExt, stream};
 
 use super::{Asked, Refused};
 use crate::odoo::directory::ROWS;
-use crate::store::render::csv as line;
+use crate::store::render::csv_line as line;
 
 /// A row with a fixed number of named columns.
 pub(super) trait Row<const N: usize>: Sized {

@@ -8,15 +8,16 @@ use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 
 use super::asked::{List, OfTarget};
-use super::parts::{Column, Pager, Select};
+use super::list::{ListQuery, Numbers, Row};
+use super::parts::{Column, Select};
 use super::refused::HOW_TO_GET_NAMES;
-use super::text::{count, day, href, when};
+use super::text::{count, day, when};
 use super::{Layout, file, html, refused};
 use crate::domain::Roster;
 use crate::domain::roster::KeyState;
 use crate::web::App;
 use crate::web::access::Role;
-use crate::web::directory::{Direction, KeysPage, KeysQuery, ListedKey, SortKeys};
+use crate::web::directory::{KeysPage, KeysQuery, ListedKey, SortKeys};
 
 /// Rows of the numbers, and how they are called.
 const STATES: [(KeyState, &str); 14] = [
@@ -51,15 +52,9 @@ struct Page {
     layout: Layout,
     name: String,
     query: KeysQuery,
-    numbers: Vec<Numbers>,
+    numbers: Numbers,
     as_of: Option<Timestamp>,
     list: List<KeysPage>,
-}
-
-struct Numbers {
-    label: &'static str,
-    number: Result<u64, String>,
-    href: Option<String>,
 }
 
 pub async fn page(
@@ -98,78 +93,27 @@ pub async fn csv(
     }
 }
 
-fn numbers(roster: Option<&Roster>, link: impl Fn(&KeysQuery) -> Option<String>) -> Vec<Numbers> {
-    let Some(roster) = roster else {
-        return Vec::new();
-    };
-    let row = |(state, label): &(KeyState, &'static str)| {
-        let keys = roster.keys(*state);
+fn numbers(roster: Option<&Roster>, link: impl Fn(&KeysQuery) -> Option<String>) -> Numbers {
+    let row = |roster: &Roster, (state, label): (KeyState, _)| {
         let query = KeysQuery {
-            state: Some(*state),
+            state: Some(state),
             ..KeysQuery::default()
         };
-        Numbers {
-            label,
-            href: link(&query).filter(|_| keys.is_ok()),
-            number: keys
-                .map(|keys| keys.len() as u64)
-                .map_err(|unlisted| unlisted.to_string()),
-        }
+        let keys = roster.keys(state);
+        let cells = keys.map(|keys| vec![(keys.len() as u64, link(&query))]);
+        Row { label, cells }
     };
-    STATES.iter().map(row).collect()
-}
-
-impl KeysQuery {
-    fn href(&self, target: &str) -> String {
-        self.address(&["targets", target, "keys"])
-    }
-
-    fn address(&self, path: &[&str]) -> String {
-        let page = self.page.map(|it| it.to_string()).unwrap_or_default();
-        let per_page = self.per_page.map(|it| it.to_string()).unwrap_or_default();
-        let query = [
-            ("state", self.state.map_or("", KeyState::as_str)),
-            ("q", self.q.as_deref().unwrap_or_default()),
-            ("sort", self.sort.map_or("", SortKeys::as_str)),
-            ("order", self.order.map_or("", Direction::as_str)),
-            ("page", page.as_str()),
-            ("per_page", per_page.as_str()),
-        ];
-        href(path, &query)
+    let rows = roster.map(|roster| STATES.map(|state| row(roster, state)).into());
+    Numbers {
+        what: "Which",
+        columns: vec!["Keys".into()],
+        rows: rows.unwrap_or_default(),
     }
 }
 
 impl Page {
-    fn csv(&self) -> String {
-        let all = KeysQuery {
-            page: None,
-            per_page: None,
-            ..self.query.clone()
-        };
-        all.address(&["targets", &self.name, "keys.csv"])
-    }
-
-    fn pager(&self, page: &KeysPage) -> Pager {
-        Pager::new("API keys", page.slice, page.total, |number| {
-            let query = KeysQuery {
-                page: Some(number),
-                ..self.query.clone()
-            };
-            query.href(&self.name)
-        })
-    }
-
     fn columns(&self) -> Vec<Column> {
-        let sorts = |title, class, by: SortKeys| {
-            let now = (self.query.sort() == by).then(|| self.query.order());
-            let query = KeysQuery {
-                sort: Some(by),
-                order: now.map(Direction::reversed),
-                page: None,
-                ..self.query.clone()
-            };
-            Column::sorts(title, class, now, query.href(&self.name))
-        };
+        let sorts = |title, class, by| self.query.column(&self.name, title, class, by);
         vec![
             Column::plain("Key", ""),
             sorts("Owner", "", SortKeys::Owner),
@@ -183,13 +127,12 @@ impl Page {
         ]
     }
 
-    fn select(&self) -> Select {
+    fn selects(&self) -> [Select; 1] {
         let state = self.query.state();
-        STATES
-            .iter()
-            .fold(Select::new("state", "Which"), |select, (it, label)| {
-                select.option(it, label, *it == state)
-            })
+        let which = Select::new("state", "Which");
+        [STATES.iter().fold(which, |select, (it, label)| {
+            select.option(it, label, *it == state)
+        })]
     }
 
     fn scope(&self, key: &ListedKey) -> String {

@@ -14,6 +14,7 @@ mod changes;
 mod chart;
 mod fleet;
 mod keys;
+mod list;
 mod parts;
 mod people;
 mod refused;

@@ -7,16 +7,17 @@ use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
 
 use super::asked::{List, OfTarget};
-use super::parts::{Column, Pager, Select};
+use super::list::{ListQuery, Numbers, Row};
+use super::parts::{Column, Select};
 use super::refused::HOW_TO_GET_NAMES;
-use super::text::{count, day, href, number, spaced, when};
+use super::text::{count, day, number, spaced, when};
 use super::{Layout, file, html, refused};
 use crate::domain::roster::{Roster, State as In, Wanted};
-use crate::domain::{ExemptReason, TargetSnapshot, UserType};
+use crate::domain::{TargetSnapshot, UserType};
 use crate::odoo::directory::SortPeople;
 use crate::web::App;
 use crate::web::access::Role;
-use crate::web::directory::{Direction, Listed, PeoplePage, PeopleQuery};
+use crate::web::directory::{Listed, PeoplePage, PeopleQuery};
 
 /// Rows of the numbers, and how they are called.
 const STATES: [(In, &str); 14] = [
@@ -43,19 +44,10 @@ struct Page {
     name: String,
     query: PeopleQuery,
     types: Vec<UserType>,
-    numbers: Vec<Numbers>,
+    numbers: Numbers,
     roles: Vec<String>,
     as_of: Option<jiff::Timestamp>,
     list: List<PeoplePage>,
-}
-
-/// One row of the numbers.
-struct Numbers {
-    label: &'static str,
-    /// For everybody, then by type; without links for readers who may not read names.
-    cells: Vec<(u64, Option<String>)>,
-    /// Why there are none.
-    unknown: Option<String>,
 }
 
 pub async fn page(
@@ -117,20 +109,17 @@ fn numbers(
     roster: Option<&Roster>,
     types: &[UserType],
     link: impl Fn(&PeopleQuery) -> Option<String>,
-) -> Vec<Numbers> {
-    let Some(roster) = roster else {
-        return Vec::new();
-    };
-    let row = |(state, label): &(In, &'static str)| {
+) -> Numbers {
+    let row = |roster: &Roster, (state, label): (In, _)| {
         let cell = |user_type: Option<UserType>| {
             let wanted = Wanted {
-                state: *state,
+                state,
                 user_type,
                 role: None,
                 reason: None,
             };
             let query = PeopleQuery {
-                state: Some(*state),
+                state: Some(state),
                 user_type,
                 ..PeopleQuery::default()
             };
@@ -138,78 +127,23 @@ fn numbers(
             Ok((roster.count(&people), link(&query)))
         };
         let columns = std::iter::once(None).chain(types.iter().copied().map(Some));
-        let cells: Result<Vec<_>, crate::domain::roster::Unlisted> = columns.map(cell).collect();
-        let (cells, unknown) = match cells {
-            Ok(cells) => (cells, None),
-            Err(unlisted) => (Vec::new(), Some(unlisted.to_string())),
-        };
-        Numbers {
-            label,
-            cells,
-            unknown,
-        }
+        let cells = columns.map(cell).collect();
+        Row { label, cells }
     };
-    STATES.iter().map(row).collect()
-}
-
-impl PeopleQuery {
-    /// The page that answers it.
-    fn href(&self, target: &str) -> String {
-        self.address(&["targets", target, "people"])
-    }
-
-    fn address(&self, path: &[&str]) -> String {
-        let page = self.page.map(|it| it.to_string()).unwrap_or_default();
-        let per_page = self.per_page.map(|it| it.to_string()).unwrap_or_default();
-        let query = [
-            ("state", self.state.map_or("", In::as_str)),
-            ("user_type", self.user_type.map_or("", UserType::as_str)),
-            ("role", self.role.as_ref().map_or("", |role| role.as_str())),
-            ("reason", self.reason.map_or("", ExemptReason::as_str)),
-            ("finding", self.finding.map_or("", |kind| kind.as_str())),
-            ("subject", self.subject.as_deref().unwrap_or_default()),
-            ("q", self.q.as_deref().unwrap_or_default()),
-            ("sort", self.sort.map_or("", SortPeople::as_str)),
-            ("order", self.order.map_or("", Direction::as_str)),
-            ("page", page.as_str()),
-            ("per_page", per_page.as_str()),
-        ];
-        href(path, &query)
+    let everybody = std::iter::once("People".to_owned());
+    let rows = roster.map(|roster| STATES.map(|state| row(roster, state)).into());
+    Numbers {
+        what: "Who",
+        columns: everybody
+            .chain(types.iter().map(UserType::to_string))
+            .collect(),
+        rows: rows.unwrap_or_default(),
     }
 }
 
 impl Page {
-    fn csv(&self) -> String {
-        let all = PeopleQuery {
-            page: None,
-            per_page: None,
-            ..self.query.clone()
-        };
-        all.address(&["targets", &self.name, "people.csv"])
-    }
-
-    fn pager(&self, page: &PeoplePage) -> Pager {
-        Pager::new("people", page.slice, page.total, |number| {
-            let query = PeopleQuery {
-                page: Some(number),
-                ..self.query.clone()
-            };
-            query.href(&self.name)
-        })
-    }
-
     fn columns(&self) -> Vec<Column> {
-        let sorts = |title, by: SortPeople| {
-            let order = self.query.order.unwrap_or(Direction::Asc);
-            let now = (self.query.sort.unwrap_or(SortPeople::Name) == by).then_some(order);
-            let query = PeopleQuery {
-                sort: Some(by),
-                order: now.map(Direction::reversed),
-                page: None,
-                ..self.query.clone()
-            };
-            Column::sorts(title, "", now, query.href(&self.name))
-        };
+        let sorts = |title, by| self.query.column(&self.name, title, "", by);
         vec![
             sorts("Name", SortPeople::Name),
             sorts("Login", SortPeople::Login),
@@ -223,7 +157,7 @@ impl Page {
         ]
     }
 
-    fn selects(&self) -> Vec<Select> {
+    fn selects(&self) -> [Select; 3] {
         let state = self.query.wanted().state;
         let who = STATES
             .iter()
@@ -240,7 +174,7 @@ impl Page {
         let role = self.roles.iter().fold(role, |select, role| {
             select.option(role, role, role == chosen)
         });
-        vec![who, user_type, role]
+        [who, user_type, role]
     }
 
     /// What protects somebody.

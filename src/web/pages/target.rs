@@ -214,6 +214,15 @@ async fn history(app: &App, target: &str, range: Back) -> History {
         gap,
         unit,
     };
+    let figures = figures(&rows, frame);
+    if figures.is_empty() {
+        return History::Empty;
+    }
+    History::Charts(figures, thinned(rows))
+}
+
+/// The charts of a history; those that have nothing to show are left out.
+fn figures(rows: &[HistoryRow], frame: impl Fn(Unit) -> Frame) -> Vec<Figure> {
     let line = |label, class, value: &dyn Fn(&HistoryRow) -> Option<f64>| Series {
         label,
         class,
@@ -246,7 +255,7 @@ async fn history(app: &App, target: &str, range: Back) -> History {
             legend: series.iter().map(|line| (line.label, line.class)).collect(),
         })
     };
-    let figures: Vec<Figure> = [
+    [
         figure("People protected, in percent", Unit::Share, &coverage),
         figure(
             "Privileged people without a second factor, in people",
@@ -257,11 +266,7 @@ async fn history(app: &App, target: &str, range: Back) -> History {
     ]
     .into_iter()
     .flatten()
-    .collect();
-    if figures.is_empty() {
-        return History::Empty;
-    }
-    History::Charts(figures, thinned(rows))
+    .collect()
 }
 
 /// Few enough rows to read: the last one of each part of the range.

@@ -2,6 +2,7 @@
 
 pub mod alertmanager;
 pub mod curl;
+mod eventually;
 pub mod exporter;
 pub mod fault_proxy;
 pub mod log;
@@ -16,8 +17,8 @@ pub mod target;
 pub mod text;
 
 use std::net::TcpListener;
-use std::time::{Duration, Instant};
 
+pub use eventually::eventually;
 use odoo_mfa_exporter::domain::Shard;
 use odoo_mfa_exporter::runtime::Settings;
 use odoo_mfa_exporter::store::Store;
@@ -34,20 +35,5 @@ pub fn settings(store: Option<Store>) -> Settings {
         shard: Shard::WHOLE,
         origin: None,
         logging: None,
-    }
-}
-
-/// Waits until a condition gives something, for half a minute at most.
-pub async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
-    let started = Instant::now();
-    loop {
-        if let Some(value) = condition().await {
-            return value;
-        }
-        assert!(
-            started.elapsed() < Duration::from_secs(30),
-            "not within half a minute: {what}"
-        );
-        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

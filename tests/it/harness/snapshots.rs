@@ -115,6 +115,7 @@ pub fn partly_blind(name: &str) -> TargetSnapshot {
 }
 
 /// Everything known; people of type `none`, and none of type `public`.
+#[expect(clippy::too_many_lines, reason = "one value for each field")]
 pub fn posture() -> Posture {
     let per_type = |internal, portal, none| PerType([internal, portal, 0, none]);
     let known = |internal, portal, none| Some(per_type(internal, portal, none));

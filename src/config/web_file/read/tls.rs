@@ -14,6 +14,10 @@ use crate::config::web_file::tls::{Named, Spoken, curve, server_config, suite, s
 use crate::config::web_file::{ServerTls, fields};
 use crate::config::yaml::Value;
 
+#[expect(
+    clippy::too_many_lines,
+    reason = "one step for each field of the section"
+)]
 pub(super) fn tls(tls: &Fields<'_>, http2: bool, context: &Context<'_>) -> Option<ServerTls> {
     let get = |name| present(tls, name);
     let certificate = one_of(get("cert_file"), get("cert"));
