@@ -14,6 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
+use super::output::{self, complain};
 use super::{
     FAILED, MISCONFIGURED, Options, block_on, load_noting_files, load_web, print_diagnostics,
 };
@@ -70,10 +71,10 @@ pub(super) struct Simulate {
 
 pub(super) fn serve(options: &Options, logging: Logging) -> ExitCode {
     if options.shard >= options.total_shards {
-        eprintln!(
+        complain(format_args!(
             "error: there is no shard {} of {}\n  hint: --shard counts from 0",
             options.shard, options.total_shards
-        );
+        ));
         return ExitCode::from(MISCONFIGURED);
     }
     let (config, files) = match load_noting_files(&options.config_file) {
@@ -182,20 +183,22 @@ pub(super) fn demo(options: &Options, demo: &Demo, logging: Logging) -> ExitCode
             logging: Some(logging),
         };
         let daemon = Daemon::prepare(&config, settings).await?;
-        println!("Simulated Odoo servers, changing while you watch:");
+        let mut text = String::from("Simulated Odoo servers, changing while you watch:\n");
         for target in &simulated.targets {
-            println!(
-                "  {:<10} Odoo {:<3} {}",
+            text += &format!(
+                "  {:<10} Odoo {:<3} {}\n",
                 target.name, target.version, target.url
             );
         }
         let address = daemon.address()?;
-        println!(
+        text += &format!(
             "\nThe exporter:\n  http://localhost:{port}/\n  http://localhost:{port}{}\n\nNames of people want a signed-in reader:\n  \
-             http://localhost:{port}/sign-in\n  user {DEMO_READER}, password {password}\n\nCtrl-C ends it.",
+             http://localhost:{port}/sign-in\n  user {DEMO_READER}, password {password}\n\nCtrl-C ends it.\n",
             options.metrics_path,
             port = address.port(),
         );
+        // It serves, whether somebody reads this or not.
+        let _ = output::print(text);
         daemon.run(stop).await?;
         Ok(())
     }))

@@ -55,7 +55,8 @@ impl Logging {
             LogFormat::Logfmt
         });
         let journal = is_journal();
-        let lines = fmt::layer().with_writer(stderr);
+        // Where standard error is closed or full, nothing can be said about that.
+        let lines = fmt::layer().with_writer(stderr).log_internal_errors(false);
         let lines: Box<dyn Layer<_> + Send + Sync> = match format {
             LogFormat::Text => {
                 let text = fmt::format().with_target(false);
