@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use reqwest::header::{DATE, HeaderMap};
+use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 use reqwest::{StatusCode, Url};
 use secrecy::ExposeSecret;
 use serde_json::Value;
@@ -25,13 +25,37 @@ pub struct Endpoint {
 
 /// Why alerts were not taken. Holds no secret, and no URL.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+#[error("{reason}")]
+pub struct Refusal {
+    /// What was answered, or what went wrong.
+    pub reason: String,
+    /// What becomes of the alerts.
+    pub then: Then,
+    /// How long the receiver wants to be left alone.
+    pub retry_after: Option<Duration>,
+}
+
+/// What becomes of alerts that were not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Then {
     /// Sending the same again would be refused again.
-    #[error("{0}")]
-    Permanent(String),
-    /// Sending the same again may succeed.
-    #[error("{0}")]
-    Temporary(String),
+    GiveUp,
+    /// Sending the same again soon may succeed.
+    Retry,
+    /// The request may have been wrong, or the receiver's configuration: sending the same again later may succeed.
+    RetryLater,
+    /// Fewer alerts in one request may be taken.
+    Split,
+}
+
+impl Refusal {
+    fn new(then: Then, reason: impl Into<String>) -> Self {
+        Self {
+            reason: reason.into(),
+            then,
+            retry_after: None,
+        }
+    }
 }
 
 /// What an answer tells beside success.
@@ -63,7 +87,10 @@ impl Endpoint {
             name = format!("{}://{address}", receiver.url.scheme());
         }
         let unusable = |error: &dyn std::error::Error| {
-            Refusal::Permanent(format!("its TLS settings cannot be used: {error}"))
+            Refusal::new(
+                Then::GiveUp,
+                format!("its TLS settings cannot be used: {error}"),
+            )
         };
         if receiver.tls != crate::config::Tls::default() {
             let tls = odoo::tls_config(&receiver.tls).map_err(|error| unusable(&*error))?;
@@ -134,7 +161,7 @@ impl Endpoint {
 
     fn api(&self, path: &str) -> Result<Url, Refusal> {
         let url = self.receiver.url.join(path);
-        url.map_err(|error| Refusal::Permanent(error.to_string()))
+        url.map_err(|error| Refusal::new(Then::GiveUp, error.to_string()))
     }
 
     fn authorized(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
@@ -147,38 +174,61 @@ impl Endpoint {
         }
     }
 
-    /// Alertmanager refuses a whole batch with 400 and yet keeps its valid alerts: the same batch would be refused forever.
+    /// Alertmanager refuses a whole batch with 400 and yet keeps its valid alerts: the same batch would be refused forever. A webhook
+    /// gets each alert once, so it gets it again.
     async fn refusal(&self, status: StatusCode, mut response: reqwest::Response) -> Refusal {
-        let text = match self.receiver.kind {
-            // A webhook's answer may repeat what it was sent.
-            ReceiverKind::Webhook { .. } => String::new(),
-            ReceiverKind::Alertmanager { .. } => {
-                let chunk = response.chunk().await.ok().flatten().unwrap_or_default();
-                let text = String::from_utf8_lossy(&chunk[..chunk.len().min(200)]);
-                let printable = text.chars().filter(|c| !c.is_control());
-                format!(": {}", printable.collect::<String>())
-            }
-        };
-        let message = format!("answers {status}{text}");
-        let again = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS];
-        if status.is_server_error() || again.contains(&status) {
-            Refusal::Temporary(message)
+        let now = Timestamp::now();
+        let retry_after = response.headers().get(RETRY_AFTER);
+        let retry_after = retry_after.and_then(|value| wait(value.to_str().ok()?, now));
+        let chunk = response.chunk().await.ok().flatten().unwrap_or_default();
+        let text = String::from_utf8_lossy(&chunk[..chunk.len().min(200)]);
+        let too_large = status == StatusCode::PAYLOAD_TOO_LARGE
+            || status == StatusCode::BAD_REQUEST && text.contains("body too large");
+        let is_webhook = matches!(self.receiver.kind, ReceiverKind::Webhook { .. });
+        let reason = if is_webhook {
+            // It may repeat what it was sent.
+            format!("answers {status}")
         } else {
-            Refusal::Permanent(message)
+            let printable: String = text.chars().filter(|c| !c.is_control()).collect();
+            format!("answers {status}: {printable}")
+        };
+        let again = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS];
+        let then = if too_large {
+            Then::Split
+        } else if status.is_server_error() || again.contains(&status) {
+            Then::Retry
+        } else if is_webhook {
+            Then::RetryLater
+        } else {
+            Then::GiveUp
+        };
+        Refusal {
+            reason,
+            then,
+            retry_after,
         }
     }
+}
+
+/// `Retry-After`: seconds, or a date.
+fn wait(value: &str, now: Timestamp) -> Option<Duration> {
+    if let Ok(seconds) = value.trim().parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = jiff::fmt::rfc2822::parse(value).ok()?.timestamp();
+    Some(Duration::try_from(date.duration_since(now)).unwrap_or(Duration::ZERO))
 }
 
 /// Nothing, or nothing whole, came back. The innermost cause says why; the outer ones repeat the URL.
 fn lost(error: &reqwest::Error) -> Refusal {
     if error.is_timeout() {
-        return Refusal::Temporary("no answer in time".into());
+        return Refusal::new(Then::Retry, "no answer in time");
     }
     let mut cause: &dyn std::error::Error = error;
     while let Some(source) = cause.source() {
         cause = source;
     }
-    Refusal::Temporary(cause.to_string())
+    Refusal::new(Then::Retry, cause.to_string())
 }
 
 fn clock_ahead(headers: &HeaderMap, now: Timestamp) -> Option<SignedDuration> {
@@ -201,5 +251,16 @@ mod tests {
         assert_eq!(ahead("Tue, 24 Nov 2026 05:02:00 GMT"), Some(120));
         assert_eq!(ahead("Tue, 24 Nov 2026 04:59:59 GMT"), Some(-1));
         assert_eq!(ahead("yesterday"), None);
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let now = "2026-11-24T05:00:00Z".parse().expect("a time");
+        let seconds = |value| wait(value, now).map(|it| it.as_secs());
+        assert_eq!(seconds("120"), Some(120));
+        assert_eq!(seconds("Tue, 24 Nov 2026 05:02:00 GMT"), Some(120));
+        assert_eq!(seconds("Tue, 24 Nov 2026 04:00:00 GMT"), Some(0));
+        assert_eq!(seconds("-1"), None);
+        assert_eq!(seconds("soon"), None);
     }
 }

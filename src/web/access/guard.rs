@@ -11,6 +11,7 @@ use axum::response::Response;
 
 use super::{Access, Credentials, Reader, Refusal, Role};
 use crate::web::App;
+use crate::web::Connection;
 use crate::web::problem::refusal;
 
 /// What a route needs; the metrics need [`Role::Scrape`]. What is not listed, paths without a route too, needs [`Role::Read`].
@@ -110,10 +111,12 @@ async fn admit(app: &App, request: &mut Request, role: Option<Role>) -> Result<(
     }
     let has_users = !rules.web.users.is_empty();
     let credentials = has_users.then(|| Credentials::of(request.headers()));
+    let connection: Option<&Connection> = request.extensions().get();
     let reader = match credentials.flatten() {
-        None => rules.without_password(request.extensions().get()),
+        None => rules.without_password(connection),
         Some(credentials) => {
-            let reader = app.access.reader(&rules, &credentials).await;
+            let network = connection.map(|it| it.network);
+            let reader = app.access.reader(&rules, &credentials, network).await;
             reader.map_err(|why| match why {
                 Refusal::Unauthorized => Refused::Unauthorized,
                 Refusal::Busy => Refused::TooManyRequests,

@@ -12,9 +12,11 @@ mod basic;
 mod bucket;
 mod guard;
 mod reread;
+mod turns;
 mod weaker;
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -25,6 +27,7 @@ use crate::config::web_file::{CertificateNames, ServerTls, WebConfig};
 use basic::{Credentials, Passwords};
 use bucket::Bucket;
 pub(super) use guard::{CHALLENGE, guard};
+pub(super) use turns::network;
 pub use weaker::NotTaken;
 
 /// What somebody may do.
@@ -188,9 +191,15 @@ impl Access {
     }
 
     /// Who says a password.
-    async fn reader(&self, rules: &Rules, credentials: &Credentials) -> Result<Reader, Refusal> {
+    async fn reader(
+        &self,
+        rules: &Rules,
+        credentials: &Credentials,
+        network: Option<IpAddr>,
+    ) -> Result<Reader, Refusal> {
         let passwords = &self.0.passwords;
-        if passwords.verify(&rules.web.users, credentials).await? {
+        let users = &rules.web.users;
+        if passwords.verify(users, credentials, network).await? {
             Ok(rules.reader(&Principal::User(&credentials.user)))
         } else {
             Err(Refusal::Unauthorized)
