@@ -33,6 +33,16 @@ impl Inner {
     fn len(&self) -> usize {
         self.order.len() + self.later.len()
     }
+
+    /// Those that were refused already are the oldest.
+    fn drop_oldest(&mut self) {
+        let first = self.later.iter().min_by_key(|(_, (due, _))| *due);
+        if let Some(refused) = first.map(|(fingerprint, _)| *fingerprint) {
+            self.later.remove(&refused);
+        } else if let Some(oldest) = self.order.pop_front() {
+            self.waiting.remove(&oldest);
+        }
+    }
 }
 
 impl Queue {
@@ -53,10 +63,8 @@ impl Queue {
         let replaced = inner.waiting.insert(fingerprint, Arc::clone(notification));
         if replaced.is_none() {
             inner.order.push_back(fingerprint);
-            if inner.len() > self.capacity
-                && let Some(oldest) = inner.order.pop_front()
-            {
-                inner.waiting.remove(&oldest);
+            if inner.len() > self.capacity {
+                inner.drop_oldest();
                 self.stats.dropped(1);
             }
         }

@@ -92,6 +92,7 @@ fn roles() -> Web {
         scrape: Some(list(&["scraper"])),
         read: Some(list(&["reader"])),
         read_names: list(&["officer"]),
+        ..Web::default()
     }
 }
 
@@ -221,6 +222,7 @@ async fn a_star_lets_everybody_in_and_browsers_sign_in_for_names() {
         scrape: Some(list(&["*"])),
         read: Some(list(&["*"])),
         read_names: list(&["alice"]),
+        ..Web::default()
     };
     let access = Access::new(&roles, web(directory.path(), &users(&["alice", "bob"])));
     let server = start(access.expect("people who can sign in")).await;
@@ -263,7 +265,7 @@ async fn a_star_lets_everybody_in_and_browsers_sign_in_for_names() {
     }
     let signed_in = ask(&server, "/sign-in", Some(&basic("alice", "ecila"))).await;
     assert_eq!(signed_in.status(), StatusCode::SEE_OTHER);
-    assert_eq!(signed_in.headers()[header::LOCATION], "/");
+    assert_eq!(signed_in.headers()[header::LOCATION], "./");
     server.stop().await;
 }
 
@@ -386,6 +388,7 @@ async fn a_verified_certificate_has_the_roles_of_its_names() {
         scrape: Some(list(&["certificate:spiffe://example.com/prometheus"])),
         read: None,
         read_names: list(&[names]),
+        ..Web::default()
     };
     let paths = ["/metrics", "/", "/api/v1/people?target=erp"];
     let statuses = async |server: &Server, arguments: &[String]| {

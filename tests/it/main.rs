@@ -25,6 +25,7 @@ mod oracle;
 mod packaging;
 mod pages;
 mod prometheus;
+mod proxied;
 mod refusals;
 mod reload;
 mod served;

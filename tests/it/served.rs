@@ -167,6 +167,31 @@ async fn changes_and_history_are_told_and_logins_only_to_those_who_may_read_name
         .await;
     assert_eq!(none, json!({"changes": [], "next": null}));
 
+    // Whoever a change is about: not only the newest users.
+    let oldest = {
+        let database = stage.server.databases()[0].clone();
+        let mut world = database.world_mut();
+        let settled = (7..40).filter(|id| world.enrol(*id)).collect::<Vec<_>>();
+        world.grant(settled[1], "base.group_system");
+        world.set_active(settled[2], false);
+        settled[0]
+    };
+    let logged = eventually("they enrolled", async || {
+        let page = stage
+            .json("/api/v1/changes?target=erp", "officer", OFFICER)
+            .await;
+        let all = page["changes"].as_array()?.clone();
+        let enrolled = |it: &Value| it["kind"] == "mfa_enrolled" && it["person"] == oldest;
+        all.iter().any(enrolled).then_some(all)
+    })
+    .await;
+    for change in &logged {
+        assert!(
+            change["login"].is_string() || change["kind"] == "break",
+            "{change}"
+        );
+    }
+
     // Somebody leaves and comes back: several changes, one at a time.
     let person = u32::try_from(change["person"].as_u64().expect("an id")).expect("an id");
     for (active, kind) in [(false, "archived"), (true, "joined")] {

@@ -368,12 +368,21 @@ pub(in crate::config) static PRIVACY: Section = Section {
 
 pub(in crate::config) static WEB: Section = Section {
     path: "web",
-    fields: &[field(
-        "roles",
-        Kind::Section(&WEB_ROLES),
-        "",
-        "What those who sign in may do; see docs/web.md.",
-    )],
+    fields: &[
+        field(
+            "external_url",
+            Kind::Url,
+            "",
+            "Where Prometheus reaches the exporter through a reverse proxy, with the proxy's path: `/sd` answers with it. Pages need no setting: their links are relative.",
+        )
+        .example("https://proxy.example.com/odoo-mfa/"),
+        field(
+            "roles",
+            Kind::Section(&WEB_ROLES),
+            "",
+            "What those who sign in may do; see docs/web.md.",
+        ),
+    ],
 };
 
 pub(in crate::config) static WEB_ROLES: Section = Section {

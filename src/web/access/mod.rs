@@ -174,6 +174,11 @@ impl Access {
         !self.rules().web.users.is_empty()
     }
 
+    /// Where clients reach the exporter through a reverse proxy, if the configuration says so.
+    pub(super) fn external_url(&self) -> Option<reqwest::Url> {
+        self.rules().roles.external_url.clone()
+    }
+
     /// Whether a client certificate says who a client is.
     pub(super) fn verifies_clients(&self) -> bool {
         self.rules().verifies_clients()
@@ -236,6 +241,7 @@ impl Rules {
             scrape,
             read,
             read_names,
+            ..
         } = &self.roles;
         let lists = scrape.iter().chain(read).chain([read_names]);
         lists.flatten().map(String::as_str)

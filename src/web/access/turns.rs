@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
 /// Who wait at one time; of more, those give way who have most in the line.
-const WAITING: usize = 256;
+const WAITING: usize = 128;
 
 /// Origins whose turns are counted: then the counts begin at 0 again.
 const COUNTED: usize = 4096;

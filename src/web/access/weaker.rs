@@ -58,6 +58,7 @@ impl Rules {
             scrape,
             read,
             read_names,
+            ..
         } = &self.roles;
         let with_users = !self.web.users.is_empty();
         for (role, was, is) in [

@@ -131,6 +131,8 @@ pub fn document() -> Value {
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
             "description": "Who is protected by a second factor on Odoo servers. What is not known to be complete is `null`, never 0.",
         },
+        // From where this document is: a reverse proxy may serve it below another path.
+        "servers": [{"url": "../.."}],
         "paths": paths,
         "components": {
             "schemas": generator.take_definitions(true),
