@@ -125,7 +125,7 @@ impl Delivery {
         course.failures = 0;
     }
 
-    /// Decides what becomes of alerts that were not taken. Gives a pause if nothing else is to be sent before it.
+    /// Decides what becomes of alerts that were not taken. Gives a pause before the next request, if there must be one.
     fn refused(
         &self,
         course: &mut Course,

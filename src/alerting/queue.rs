@@ -95,12 +95,12 @@ impl Queue {
         }
     }
 
-    /// Whether nothing is to be sent now.
+    /// Whether there is nothing to send now.
     pub(super) fn is_empty(&self) -> bool {
         self.lock().order.is_empty()
     }
 
-    /// Whether nothing is to be sent, now or later.
+    /// Whether there is nothing to send, now or later.
     pub(super) fn is_done(&self) -> bool {
         self.lock().len() == 0
     }

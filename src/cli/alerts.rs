@@ -199,7 +199,7 @@ fn rules(config: &Config) -> Table {
 fn test(config: &Config, rule: Rule) -> ExitCode {
     if config.alerting.receivers.is_empty() {
         complain(
-            "error: the configuration names nobody to tell\n  hint: alerting: {alertmanagers: [{url: http://127.0.0.1:9093}]}",
+            "error: the configuration names no receiver\n  hint: alerting: {alertmanagers: [{url: http://127.0.0.1:9093}]}",
         );
         return ExitCode::from(MISCONFIGURED);
     }

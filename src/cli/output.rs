@@ -12,7 +12,7 @@ const CLOSED_PIPE: u8 = 128 + 13;
 /// Prints to standard output, all of it.
 ///
 /// # Errors
-/// The code to leave with: if nobody reads any more, quietly; otherwise the reason is printed.
+/// The code to leave with: quietly if the reader has closed its end, otherwise after an error message.
 pub(super) fn print(text: impl AsRef<[u8]>) -> Result<(), ExitCode> {
     let mut output = io::stdout().lock();
     match output

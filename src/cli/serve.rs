@@ -197,7 +197,7 @@ pub(super) fn demo(options: &Options, demo: &Demo, logging: Logging) -> ExitCode
             options.metrics_path,
             port = address.port(),
         );
-        // It serves, whether somebody reads this or not.
+        // The daemon runs also if standard output is closed or full.
         let _ = output::print(text);
         daemon.run(stop).await?;
         Ok(())

@@ -202,7 +202,7 @@ fn last(transaction: &Transaction<'_>, target: i64) -> Result<Last, Fault> {
     })
 }
 
-/// The login that an earlier change of somebody has.
+/// The login that an earlier change of a user has.
 fn known_login(
     transaction: &Transaction<'_>,
     target: i64,

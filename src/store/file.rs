@@ -243,7 +243,7 @@ fn prepare(
     })
 }
 
-/// Creates the directory and the file, readable by nobody else, and takes the lock. The lock is on a file of its own, since closing a
+/// Creates the directory and the file, readable by their owner only, and takes the lock. The lock is on a file of its own, since closing a
 /// descriptor of the database would drop SQLite's own locks.
 fn lock(path: &Path) -> Result<Place, OpenError> {
     let cannot = |what: &str, error: &io::Error| {
@@ -282,7 +282,7 @@ fn create_directory_of(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Opens a file, which is created readable by nobody else.
+/// Opens a file, and creates it readable by its owner only.
 fn private(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .write(true)

@@ -114,7 +114,8 @@ pub(super) struct Worker {
 impl Worker {
     pub(super) fn new(location: Location, limits: Limits, shared: Arc<Shared>) -> Self {
         Self {
-            location,
+            // Decided once: a directory that is deleted is no file's name.
+            location: location.file().map_or(Location::Memory, Location::Path),
             limits,
             shared,
             open: None,

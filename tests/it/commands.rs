@@ -166,7 +166,7 @@ async fn scan_reports_as_text_json_and_a_page() {
     let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!(report["targets"][0]["target"], "erp");
 
-    let output = stage.run(&["scan", "nobody"]).await;
+    let output = stage.run(&["scan", "missing"]).await;
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("no target is called 'nobody'; there are: erp"));
 
@@ -241,8 +241,8 @@ async fn a_full_disk_fails_with_a_message_and_a_closed_pipe_quietly() {
         assert!(!text(&output.stderr).contains("panicked"), "{arguments:?}");
     }
     for arguments in [
-        &["scan", "nobody"][..],
-        &["history", "nobody"],
+        &["scan", "missing"][..],
+        &["history", "missing"],
         &["--nothing"],
     ] {
         for standard_error in ["2> /dev/full", "2>&-"] {

@@ -227,7 +227,7 @@ fn roles_are_not_removed_and_not_given_to_everybody() {
         let access = Access::new(&before, web).expect("they can sign in");
         assert_eq!(access.set_roles(&after), expected, "{before:?} {after:?}");
     }
-    // Where nobody signs in, everybody has the role already.
+    // Without users everybody has the role already.
     let access = Access::open();
     assert_eq!(access.set_roles(&roles(star, star, &[])), Ok(()));
 }

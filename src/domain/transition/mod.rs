@@ -232,7 +232,7 @@ pub fn questions(previous: Option<&Baseline>, current: &Baseline) -> Questions {
     }
 }
 
-/// Whom the changes between these two may mention; nobody at the first poll. [`Questions::people`] of the others are asked for anyway.
+/// The users that the changes between these two may mention; none at the first poll.
 pub fn mentioned(previous: Option<&Baseline>, current: &Baseline) -> IdSet {
     fn differing(before: &IdSet, now: &IdSet) -> IdSet {
         &(before - now) | &(now - before)

@@ -293,7 +293,7 @@ async fn a_file_without_bytes_is_reported() {
     assert!(store.errors() >= 3, "{}", store.errors());
 }
 
-/// A disk that hangs: the calls that wait are bounded, one more fails at once, and what nobody waits for is not done.
+/// A disk that hangs: the calls that wait are bounded, one more fails at once, and a call that no caller waits for is not done.
 #[tokio::test]
 async fn too_many_calls_fail_and_those_whose_caller_left_are_skipped() {
     let store = memory();

@@ -118,7 +118,7 @@ impl Passwords {
         users.values().nth(usize::try_from(number).unwrap_or(0))
     }
 
-    /// A number for a name, which nobody else can tell.
+    /// A number for a name. Only this process can compute it.
     fn number(&self, user: &str) -> u64 {
         let tag = hmac::sign(&self.key, user.as_bytes());
         let bytes = tag.as_ref().first_chunk().copied();

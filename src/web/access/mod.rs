@@ -151,7 +151,7 @@ impl Access {
     /// Takes other roles from now on.
     ///
     /// # Errors
-    /// When they would give a role to everybody, or to nobody who can sign in. Then the old ones stay.
+    /// When they would give a role to more clients, or when no client can sign in. Then the old ones stay.
     pub fn set_roles(&self, roles: &config::Web) -> Result<(), NotTaken> {
         self.change(|before| {
             let rules = Rules::new(roles.clone(), before.web.clone());

@@ -16,8 +16,8 @@ use crate::exposition::ExporterState;
 const SETTLED: Duration = Duration::from_millis(500);
 
 impl Access {
-    /// Reads the file again whenever it changes, looking this often, until it is told to stop. A file that is wrong, or that would let
-    /// in clients who are kept out now, is refused. `exporter` counts how that went.
+    /// Reads the file again when it changes, and checks this often whether it did, until `stop`. Refuses a file that is wrong, or that
+    /// would let in clients that are kept out now. `exporter` counts the result.
     pub async fn reread(
         self,
         path: PathBuf,

@@ -36,7 +36,7 @@ pub(super) struct Turns(Arc<Mutex<Line>>);
 
 #[derive(Debug, Default)]
 struct Line {
-    /// Whether somebody's turn has not ended.
+    /// Whether a turn has not ended.
     taken: bool,
     waiting: Vec<Waiting>,
     /// How many turns each had since the line was empty.
@@ -90,7 +90,7 @@ impl Line {
         *self.origins.entry(origin).or_default() += 1;
     }
 
-    /// Takes out whoever is next: of the network that had the fewest turns, of it the user who had the fewest, and then who came first.
+    /// Removes the next one: of the network with the fewest turns, of it the user with the fewest, and then the first one.
     fn pop(&mut self) -> Option<Waiting> {
         let turns = |it: &Waiting| {
             let network = self.networks.get(&it.origin.network);

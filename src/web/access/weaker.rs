@@ -15,7 +15,7 @@ pub enum NotTaken {
     /// HTTPS is switched on or off.
     #[error("TLS would be switched on or off: restart the exporter to apply that")]
     Tls,
-    /// Clients need no certificate any more, or nobody verifies it.
+    /// Clients need no certificate any more, or it is not verified any more.
     #[error(
         "`client_auth_type` would let in clients that are kept out now: restart the exporter to apply that"
     )]
@@ -33,13 +33,13 @@ pub enum NotTaken {
         "`web.roles.{0}` would be removed, cut off or widened to `*`: restart the exporter to apply that"
     )]
     Role(&'static str),
-    /// There are roles, and nobody who could have them.
+    /// There are roles, and no client can sign in.
     #[error(transparent)]
-    Nobody(#[from] NobodyCanSignIn),
+    NoClient(#[from] NobodyCanSignIn),
 }
 
 impl Rules {
-    /// Whether these rules let in nobody by a web configuration that another one keeps out.
+    /// Checks that these rules let in no client that an earlier web configuration keeps out.
     pub(super) fn keep_web(&self, before: &WebConfig) -> Result<(), NotTaken> {
         match (&before.tls, &self.web.tls) {
             (None, None) => {}
@@ -52,7 +52,7 @@ impl Rules {
         Ok(self.verify()?)
     }
 
-    /// Whether these rules give no role to everybody that other ones give only to some.
+    /// Checks that these rules give no role to more clients than earlier ones.
     pub(super) fn keep_roles(&self, before: &config::Web) -> Result<(), NotTaken> {
         let config::Web {
             scrape,

@@ -165,8 +165,8 @@ impl HttpBody for Answer {
     }
 }
 
-/// A connection that fails some time after its last request began, whatever its client does or does not send or read, or when it must
-/// give way.
+/// A connection that fails some time after its last request began, also if its client keeps on sending or reading, or when it must give
+/// way.
 #[derive(Debug)]
 pub(super) struct Stream {
     stream: EitherStream<TcpStream, Box<TlsStream<TcpStream>>>,

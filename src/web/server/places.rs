@@ -65,7 +65,7 @@ impl Places {
 
     /// A place for a connection from a network. If all are taken, one of the network that has most gives way: the connection that is
     /// idle for longest. Without an idle one it is the one that asked first, unless the new one would have as many places. `None` if
-    /// nobody gives way.
+    /// none gives way.
     pub(super) fn take(&self, network: IpAddr) -> Option<Place> {
         let mut taken = self.taken();
         if taken.len() >= self.0.most {
