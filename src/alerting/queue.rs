@@ -75,6 +75,7 @@ impl Queue {
     /// Waits until there is something to send.
     pub(super) async fn filled(&self) {
         loop {
+            self.ripen(Instant::now());
             let next = {
                 let inner = self.lock();
                 if !inner.order.is_empty() {
@@ -90,7 +91,7 @@ impl Queue {
             };
             tokio::select! {
                 () = self.filled.notified() => {}
-                () = due => self.ripen(Instant::now()),
+                () = due => {}
             }
         }
     }

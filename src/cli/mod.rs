@@ -381,6 +381,9 @@ fn blamed(command: &clap::Command, error: &clap::Error) -> Option<String> {
         text(ContextKind::InvalidArg)?,
         text(ContextKind::InvalidValue)?,
     );
+    let mut command = command.clone();
+    // An argument has no text before.
+    command.build();
     let arg = command
         .get_arguments()
         .find(|arg| arg.to_string() == argument)?;

@@ -110,12 +110,15 @@ pub(super) fn add(
     let keep = usize::try_from(limits.changes).unwrap_or(usize::MAX);
     // Of more than are kept, only the last are written.
     let skipped = changes.len().saturating_sub(keep);
+    // Where logins may not be kept, the answers have none, and an earlier one is not copied either.
+    let keeps_logins = people.values().any(|person| person.login.is_some());
     let mut insert = insert(transaction)?;
     for (seq, change) in (first..).zip(changes).skip(skipped) {
         let login = match people.get(&change.person) {
             Some(person) => person.login.clone(),
             // Odoo has no login of a user who was deleted; an earlier change may.
-            None => known_login(transaction, target, change.person)?,
+            None if keeps_logins => known_login(transaction, target, change.person)?,
+            None => None,
         };
         insert.execute(params![
             target,

@@ -47,7 +47,7 @@ impl Pages {
     async fn get(&self, user: &str, path: &str) -> reqwest::Response {
         let password: String = user.chars().rev().collect();
         let request = client()
-            .get(self.server.url(path))
+            .get(self.server.url(path.strip_prefix('.').unwrap_or(path)))
             .header(header::AUTHORIZATION, basic(user, &password));
         request.send().await.expect("an answer")
     }

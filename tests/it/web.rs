@@ -225,7 +225,8 @@ async fn an_idle_connection_gives_way_and_a_busy_one_does_not() {
     let mut kept = vec![idle().await, idle().await, idle().await];
     assert!(raw(&server, closing).await.starts_with("HTTP/1.1 200"));
     let mut rest = Vec::new();
-    let first = kept.remove(0).read_to_end(&mut rest);
+    let mut first = kept.remove(0);
+    let first = first.read_to_end(&mut rest);
     tokio::time::timeout(Duration::from_secs(10), first)
         .await
         .expect("it is closed")

@@ -48,7 +48,7 @@ pub(in crate::config) static ROOT: Section = Section {
             "",
             "Who may see what over HTTP.",
         )
-        .example("{roles: {scrape: [prometheus], read: [auditor], read_names: [officer]}}"),
+        .example("{external_url: https://proxy.example.com/odoo-mfa/, roles: {scrape: [prometheus], read: [auditor], read_names: [officer]}}"),
         field(
             "metrics",
             Kind::Section(&METRICS),
@@ -374,8 +374,7 @@ pub(in crate::config) static WEB: Section = Section {
             Kind::Url,
             "",
             "Where Prometheus reaches the exporter through a reverse proxy, with the proxy's path: `/sd` answers with it. Pages need no setting: their links are relative.",
-        )
-        .example("https://proxy.example.com/odoo-mfa/"),
+        ),
         field(
             "roles",
             Kind::Section(&WEB_ROLES),

@@ -146,7 +146,7 @@ alerting:
     );
     let env = env().file("/etc/ome/marked", format!("\u{feff}{CANARY}\n"), 0o600);
     insta::assert_snapshot!(errors_in(env, &yaml), @r"
-    config.yaml:9:67: error: `password_file` holds a secret with a byte order mark
+    config.yaml:9:85: error: `password_file` holds a secret with a byte order mark
       hint: save it as plain text, without a byte order mark
     ");
 }

@@ -156,6 +156,13 @@ mod tests {
         assert_eq!(of("::ffff:192.0.2.1"), "192.0.2.1");
     }
 
+    /// Lets all tasks run until they wait.
+    async fn settle() {
+        for _ in 0..64 {
+            tokio::task::yield_now().await;
+        }
+    }
+
     #[tokio::test]
     async fn networks_take_turns_and_in_a_network_users_do() {
         let turns = Turns::default();
@@ -171,7 +178,7 @@ mod tests {
                 drop(turn);
             })
         });
-        tokio::task::yield_now().await;
+        settle().await;
         drop(first);
         for task in waiting {
             task.await.expect("no panic");
@@ -191,9 +198,9 @@ mod tests {
             })
         };
         let many: Vec<_> = (0..WAITING).map(|_| wait(origin(1, 1))).collect();
-        tokio::task::yield_now().await;
+        settle().await;
         let one = wait(origin(2, 1));
-        tokio::task::yield_now().await;
+        settle().await;
         for left in &many[..WAITING / 2] {
             left.abort();
         }

@@ -190,7 +190,7 @@ mod tests {
         );
         // Its place is the other's: nothing is given back twice.
         drop(older);
-        let own = take(2).expect("a place");
+        let _own = take(2).expect("a place");
         assert_eq!(
             [&scraper, &busy, &newer, &other].map(gone),
             [false, false, true, false]
