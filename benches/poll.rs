@@ -189,7 +189,8 @@ async fn naive(target: &Target, wire: &Wire) -> (Duration, usize) {
         let domain = json!([["id", ">", last]]);
         let named = json!({"fields": fields, "order": "id", "limit": PAGE, "context": {"active_test": false}});
         let rows = if legacy {
-            let key = target.api_key.expose_secret();
+            let key = target.api_key.current();
+            let key = key.expose_secret();
             rpc(
                 &client,
                 target,
@@ -213,7 +214,7 @@ async fn naive(target: &Target, wire: &Wire) -> (Duration, usize) {
                 .post(format!("{}json/2/res.users/search_read", target.url))
                 .json(&body);
             let request = request
-                .bearer_auth(target.api_key.expose_secret())
+                .bearer_auth(target.api_key.current().expose_secret())
                 .header("X-Odoo-Database", &target.database);
             request
                 .send()
@@ -242,7 +243,8 @@ async fn has_json2(client: &reqwest::Client, target: &Target) -> bool {
 }
 
 async fn authenticate(client: &reqwest::Client, target: &Target) -> Value {
-    let key = target.api_key.expose_secret();
+    let key = target.api_key.current();
+    let key = key.expose_secret();
     rpc(
         client,
         target,

@@ -12,9 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
-use odoo_mfa_exporter::domain::facts::{
-    ApiKey, Companion, Facts, Known, People, PortalGroups, Scope, Server,
-};
+use odoo_mfa_exporter::domain::facts::{ApiKey, Facts, Known, People, Scope, Server};
 use odoo_mfa_exporter::domain::role::Roles;
 use odoo_mfa_exporter::domain::standing::{Standing, Terms};
 use odoo_mfa_exporter::domain::transition::{Answers, Baseline, Origin, Person, questions};
@@ -59,7 +57,7 @@ impl World {
                     owner: id,
                     owner_active: true,
                     scope: Scope::Rpc,
-                    created,
+                    created: Some(created),
                     expires: Some(created + SignedDuration::from_hours(24 * 90)),
                 });
             }
@@ -145,41 +143,22 @@ impl World {
 
 fn empty() -> Facts {
     let now = "2026-03-01T00:00:00Z".parse::<Timestamp>().expect("a time");
+    let server = Server {
+        version: "18.0".into(),
+        release: (18, 0),
+        api: Api::Jsonrpc,
+    };
+    let people = People {
+        portal: 1_000_000,
+        ..People::default()
+    };
     Facts {
-        now,
-        server: Server {
-            version: "18.0".into(),
-            release: (18, 0),
-            api: Api::Jsonrpc,
-        },
-        poller: 6,
-        people: People {
-            portal: 1_000_000,
-            ..People::default()
-        },
-        well_known_active: IdSet::new(),
         well_known_privileged: Some(IdSet::new()),
-        missing_groups: Vec::new(),
-        totp: Known::NotAsked,
-        passkey: Known::NotAsked,
-        oauth: Known::NotAsked,
-        saml: Known::NotAsked,
-        recent: IdSet::new(),
-        awake: Known::NotAsked,
-        roles: Known::NotAsked,
-        exemptions: Vec::new(),
-        keys: Known::NotAsked,
         devices: Known::Complete(Vec::new()),
-        poller_key_expiry: None,
         modules: Known::Complete(BTreeSet::new()),
         legacy_rpc: Some(false),
         policy: Known::Complete(None),
-        trusted_networks: None,
-        clear_text_keys: None,
-        administrators_spared: None,
-        companion: Companion::Absent,
-        uses: None,
-        portal: PortalGroups::default(),
+        ..Facts::of_people(now, server, 6, people)
     }
 }
 

@@ -1,8 +1,13 @@
-//! What people read of findings, alerts and failures, in one snapshot, so that it can be proofread in one place.
+//! All texts that a user reads, in one file to proofread: `tests/texts.md`. `UPDATE_DOCS=1` writes it anew.
+//!
+//! Findings, alerts and failures appear as a user sees them, and a new kind cannot be left out. Messages that are put together where
+//! something fails appear as the source has them, file by file: an error, and then its hint.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::path::{Path, PathBuf};
 
+use crate::config::KeyError;
 use crate::domain::alert::{Detail, Rule, Rules, annotations, labels};
 use crate::domain::finding::fixture::Fixture;
 use crate::domain::finding::tests::{passkey_only, situations};
@@ -12,13 +17,41 @@ use crate::domain::{Reason, facts::Gap};
 use crate::odoo;
 use crate::web::directory::Refused;
 
+/// Lists variants, and the compiler rejects a list that lacks one.
+macro_rules! all {
+    ($type:ident: $($variant:ident),* $(,)?) => {
+        all![$($type::$variant => $type::$variant),*]
+    };
+    ($($variant:pat => $value:expr),* $(,)?) => {{
+        let listed = [$($value),*];
+        for it in &listed {
+            match it {
+                $($variant => (),)*
+            }
+        }
+        listed
+    }};
+}
+
+/// Tests, and files whose texts are the generated part of a page in docs/.
+const NOT_SHOWN: [&str; 6] = [
+    "config/schema/",
+    "config/web_file/fields.rs",
+    "exposition/catalogue/",
+    "tests",
+    "texts.rs",
+    "fixture.rs",
+];
+
 #[test]
-fn every_finding_alert_and_failure() {
+fn every_text_is_in_one_file() {
     let texts = [
         ("Findings", of_findings()),
         ("Alerts", of_alerts()),
         ("Failures of requests to Odoo", of_failures()),
         ("Lists that are refused", of_refusals()),
+        ("API keys and passwords that cannot be read", of_keys()),
+        ("Texts in the source", of_the_source()),
     ];
     let mut all = String::new();
     for (title, texts) in texts {
@@ -93,25 +126,13 @@ fn of_alerts() -> Vec<String> {
 
 fn of_failures() -> Vec<String> {
     use odoo::Kind;
-    let kinds = [
-        Kind::Unreachable,
-        Kind::Tls,
-        Kind::TimedOut,
-        Kind::NotOdoo,
-        Kind::Unauthorized,
-        Kind::Forbidden,
-        Kind::Incomplete,
-        Kind::NoDatabase,
-        Kind::Maintenance,
-        Kind::NoSuchPath,
-        Kind::NoSuchName,
-        Kind::Unexpected,
-        Kind::TooLarge,
-        Kind::Defect,
+    let kinds = all![
+        Kind: Unreachable, Tls, TimedOut, NotOdoo, Unauthorized, Forbidden, Incomplete, NoDatabase, Maintenance, RateLimited,
+        NoSuchPath, NoSuchName, Unexpected, TooLarge, Defect
     ];
     let shown = kinds.map(|kind| {
         let error = odoo::Error::new(kind, "");
-        let hint = error.hint.unwrap_or("(says what was asked)");
+        let hint = error.hint.unwrap_or("(given where it fails)");
         format!("{kind:?} ({})\n  → {hint}\n", error.reason())
     });
     shown.into()
@@ -122,19 +143,133 @@ fn of_refusals() -> Vec<String> {
         seen: "AccessError".to_owned(),
         grant: "(what to grant)",
     };
-    let refused = [
-        Refused::NoSuchTarget("erp".to_owned()),
-        Refused::NotPolled,
-        Refused::Down(Reason::Connect),
-        Refused::Unlisted(Unlisted::Missing {
-            what: "API keys",
-            gap,
-        }),
-        Refused::Unlisted(Unlisted::NotAsked("API keys")),
-        Refused::Unlisted(Unlisted::UseNotNoted),
-        Refused::Unlisted(Unlisted::NoSuchRole("hr".to_owned())),
-        Refused::Busy,
+    let what = "API keys";
+    let refused = all![
+        Refused::NoSuchTarget(_) => Refused::NoSuchTarget("erp".to_owned()),
+        Refused::NotPolled => Refused::NotPolled,
+        Refused::Down(_) => Refused::Down(Reason::Connect),
+        Refused::Unlisted(Unlisted::Missing { .. }) => Refused::Unlisted(Unlisted::Missing { what, gap }),
+        Refused::Unlisted(Unlisted::NotAsked(_)) => Refused::Unlisted(Unlisted::NotAsked(what)),
+        Refused::Unlisted(Unlisted::UseNotNoted) => Refused::Unlisted(Unlisted::UseNotNoted),
+        Refused::Unlisted(Unlisted::NoSuchRole(_)) => Refused::Unlisted(Unlisted::NoSuchRole("hr".to_owned())),
+        Refused::Busy => Refused::Busy,
+        Refused::Odoo(_) => Refused::Odoo(odoo::Error::new(odoo::Kind::Forbidden, "AccessError")),
     ];
     let shown = refused.map(|it| format!("{it} ({})\n  → {}\n", it.status(), it.hint()));
     shown.into()
+}
+
+fn of_keys() -> Vec<String> {
+    let errors = all![
+        KeyError::Unreadable(_) => KeyError::Unreadable(std::io::ErrorKind::PermissionDenied.into()),
+        KeyError::NotSet => KeyError::NotSet,
+        KeyError::NoVariableName => KeyError::NoVariableName,
+        KeyError::NoCredentialName => KeyError::NoCredentialName,
+        KeyError::NoCredentials => KeyError::NoCredentials,
+        KeyError::Empty => KeyError::Empty,
+        KeyError::WhiteSpace => KeyError::WhiteSpace,
+        KeyError::NotAscii => KeyError::NotAscii,
+    ];
+    let shown = errors.map(|it| format!("`api_key_file` {it}\n  → {}\n", it.hint()));
+    shown.into()
+}
+
+/// The texts of each file, in its order.
+fn of_the_source() -> Vec<String> {
+    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src"));
+    let mut files = Vec::new();
+    add_files(root, &mut files);
+    files.sort();
+    let mut shown = Vec::new();
+    for file in files {
+        let name = file.strip_prefix(root).expect("it is in the folder");
+        let name = name.to_str().expect("a name in UTF-8");
+        if NOT_SHOWN.iter().any(|part| name.contains(part)) {
+            continue;
+        }
+        let source = std::fs::read_to_string(&file).expect("a source file");
+        let texts = literals(&source).into_iter().filter(|it| is_prose(it));
+        let texts: String = texts.map(|it| format!("- {it}\n")).collect();
+        if !texts.is_empty() {
+            shown.push(format!("## src/{name}\n{texts}"));
+        }
+    }
+    shown
+}
+
+fn add_files(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).expect("a folder of the source") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            add_files(&path, files);
+        } else if path.extension().is_some_and(|it| it == "rs") {
+            files.push(path);
+        }
+    }
+}
+
+/// The string literals of a source file, but for its tests and for reasons why something cannot happen.
+fn literals(source: &str) -> Vec<String> {
+    let tests = source.find("#[cfg(test)]\nmod tests {");
+    let mut rest = &source[..tests.unwrap_or(source.len())];
+    let mut found = Vec::new();
+    while let Some(at) = rest.find(['"', '/', '\'']) {
+        let (before, from) = rest.split_at(at);
+        let length = match from {
+            it if it.starts_with("//") => it.find('\n').unwrap_or(it.len()),
+            it if it.starts_with("'\"'") => 3,
+            it if it.starts_with('"') => {
+                let hashes = before.len() - before.trim_end_matches('#').len();
+                let raw = hashes > 0 && before.trim_end_matches('#').ends_with('r');
+                let end = if raw {
+                    it[1..].find(&format!("\"{}", "#".repeat(hashes)))
+                } else {
+                    end_of_string(&it[1..])
+                };
+                let end = end.expect("the literal ends");
+                let before = before.trim_end();
+                if !before.ends_with(".expect(") && !before.ends_with("reason =") {
+                    found.push(if raw {
+                        it[1..=end].to_owned()
+                    } else {
+                        unescaped(&it[1..=end])
+                    });
+                }
+                end + 2
+            }
+            _ => 1,
+        };
+        rest = &from[length..];
+    }
+    found
+}
+
+/// Where the quote is that ends a string literal.
+fn end_of_string(text: &str) -> Option<usize> {
+    let mut escaped = false;
+    text.find(|c| {
+        let ends = c == '"' && !escaped;
+        escaped = c == '\\' && !escaped;
+        ends
+    })
+}
+
+/// A literal as it is shown: a line that is continued is one, and a break within a text begins an indented line.
+fn unescaped(literal: &str) -> String {
+    let lines = literal.split("\\\n").map(str::trim_start);
+    let text = lines.collect::<String>();
+    let text = text.replace("\\\"", "\"").replace("\\n", "\n");
+    text.trim().replace('\n', "\n  ")
+}
+
+/// Two words or more, and not SQL.
+fn is_prose(text: &str) -> bool {
+    const SQL: [&str; 9] = [
+        "SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "ALTER", "PRAGMA", "WITH", "BEGIN",
+    ];
+    let words = text.split(|c: char| !c.is_alphabetic());
+    let first = text.split_whitespace().next();
+    words.filter(|word| word.len() > 1).count() > 1
+        && text.trim().contains(' ')
+        && !first.is_some_and(|word| SQL.contains(&word))
 }

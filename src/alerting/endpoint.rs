@@ -4,15 +4,31 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use jiff::{SignedDuration, Timestamp};
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 use reqwest::{StatusCode, Url};
 use secrecy::ExposeSecret;
-use serde_json::Value;
+use serde::Deserialize;
 
 use super::{Notification, payload};
 use crate::config::{Auth, Receiver, ReceiverKind};
-use crate::odoo;
+use crate::odoo::{self, Clients, Text, beginning, printable};
+
+/// How many bytes of an answer are read.
+const ANSWER: usize = 64 << 10;
+
+/// An alert as Alertmanager lists it: its own receivers of it.
+#[derive(Deserialize)]
+struct Routed {
+    receivers: Vec<Named>,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    name: Text,
+}
 
 /// One place that alerts are sent to.
 #[derive(Debug)]
@@ -74,32 +90,21 @@ impl Endpoint {
         receiver: &Arc<Receiver>,
         address: Option<SocketAddr>,
         timeout: Duration,
+        clients: &Clients,
     ) -> Result<Self, Refusal> {
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("odoo-mfa-exporter/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(timeout)
-            .pool_max_idle_per_host(1)
-            .no_proxy();
+        let unusable = |error: odoo::Error| Refusal::new(Then::GiveUp, error.message);
+        let builder = clients.builder(&receiver.tls, None).map_err(unusable)?;
+        let mut builder = builder.timeout(timeout);
         let mut name = receiver.name.clone();
         if let (Some(address), Some(host)) = (address, receiver.url.host_str()) {
             builder = builder.resolve(host, address);
             name = format!("{}://{address}", receiver.url.scheme());
         }
-        let unusable = |error: &dyn std::error::Error| {
-            Refusal::new(
-                Then::GiveUp,
-                format!("its TLS settings cannot be used: {error}"),
-            )
-        };
-        if receiver.tls != crate::config::Tls::default() {
-            let tls = odoo::tls_config(&receiver.tls).map_err(|error| unusable(&*error))?;
-            builder = builder.tls_backend_preconfigured(tls);
-        }
+        let client = builder.build();
         Ok(Self {
             receiver: Arc::clone(receiver),
             name,
-            client: builder.build().map_err(|error| unusable(&error))?,
+            client: client.map_err(|error| Refusal::new(Then::GiveUp, error.to_string()))?,
         })
     }
 
@@ -151,12 +156,17 @@ impl Endpoint {
         }
         let request = self.authorized(self.client.get(url));
         let response = request.send().await.map_err(|error| lost(&error))?;
-        let alerts: Vec<Value> = response.json().await.map_err(|error| lost(&error))?;
-        let receivers = alerts.iter().filter_map(|it| it["receivers"].as_array());
-        Ok(receivers
-            .flatten()
-            .filter_map(|it| it["name"].as_str().map(Into::into))
-            .collect())
+        let body = beginning(response, ANSWER)
+            .await
+            .map_err(|error| lost(&error))?;
+        let alerts: Vec<Routed> = serde_json::from_slice(&body).map_err(|_| {
+            Refusal::new(
+                Then::GiveUp,
+                "does not answer as an Alertmanager does: check its url",
+            )
+        })?;
+        let receivers = alerts.into_iter().flat_map(|it| it.receivers);
+        Ok(receivers.map(|it| self.redacted(&it.name)).collect())
     }
 
     fn api(&self, path: &str) -> Result<Url, Refusal> {
@@ -174,14 +184,27 @@ impl Endpoint {
         }
     }
 
+    /// A text of the receiver's, which may repeat what it was sent.
+    fn redacted(&self, text: &str) -> String {
+        match &self.receiver.auth {
+            None => text.to_owned(),
+            Some(Auth::Basic { username, password }) => {
+                let password = password.expose_secret();
+                let header = BASE64_STANDARD.encode(format!("{username}:{password}"));
+                odoo::redacted(&odoo::redacted(text, &header), password)
+            }
+            Some(Auth::Bearer(token)) => odoo::redacted(text, token.expose_secret()),
+        }
+    }
+
     /// Alertmanager refuses a whole batch with 400 and yet keeps its valid alerts: the same batch would be refused forever. A webhook
     /// gets each alert once, so it gets it again.
-    async fn refusal(&self, status: StatusCode, mut response: reqwest::Response) -> Refusal {
+    async fn refusal(&self, status: StatusCode, response: reqwest::Response) -> Refusal {
         let now = Timestamp::now();
         let retry_after = response.headers().get(RETRY_AFTER);
         let retry_after = retry_after.and_then(|value| wait(value.to_str().ok()?, now));
-        let chunk = response.chunk().await.ok().flatten().unwrap_or_default();
-        let text = String::from_utf8_lossy(&chunk[..chunk.len().min(200)]);
+        let text = beginning(response, ANSWER).await.unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
         let too_large = status == StatusCode::PAYLOAD_TOO_LARGE
             || status == StatusCode::BAD_REQUEST && text.contains("body too large");
         let is_webhook = matches!(self.receiver.kind, ReceiverKind::Webhook { .. });
@@ -189,8 +212,10 @@ impl Endpoint {
             // It may repeat what it was sent.
             format!("answers {status}")
         } else {
-            let printable: String = text.chars().filter(|c| !c.is_control()).collect();
-            format!("answers {status}: {printable}")
+            format!(
+                "answers {status}: {}",
+                printable(&self.redacted(&text), 200)
+            )
         };
         let again = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS];
         let then = if too_large {
@@ -219,16 +244,9 @@ fn wait(value: &str, now: Timestamp) -> Option<Duration> {
     Some(Duration::try_from(date.duration_since(now)).unwrap_or(Duration::ZERO))
 }
 
-/// Nothing, or nothing whole, came back. The innermost cause says why; the outer ones repeat the URL.
+/// Nothing, or nothing whole, came back.
 fn lost(error: &reqwest::Error) -> Refusal {
-    if error.is_timeout() {
-        return Refusal::new(Then::Retry, "no answer in time");
-    }
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    Refusal::new(Then::Retry, cause.to_string())
+    Refusal::new(Then::Retry, odoo::cause(error).message)
 }
 
 fn clock_ahead(headers: &HeaderMap, now: Timestamp) -> Option<SignedDuration> {

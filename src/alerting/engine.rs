@@ -24,6 +24,7 @@ use crate::domain::alert::{
 };
 use crate::exposition::alerting::AlertCounts;
 use crate::exposition::{Board, ExporterState};
+use crate::odoo::Clients;
 
 /// What the engine reads and writes.
 pub struct Inputs {
@@ -33,6 +34,8 @@ pub struct Inputs {
     pub exporter: Arc<ExporterState>,
     /// What polls found to have happened. The engine goes on when the other end is gone.
     pub transitions: mpsc::Receiver<Transitions>,
+    /// HTTP clients, and the resolver.
+    pub clients: Arc<Clients>,
     /// What survives a restart.
     pub states: Arc<dyn AlertStates>,
     /// Other configurations, while it runs. The engine goes on when the other end is gone.
@@ -96,7 +99,12 @@ impl Engine {
         Self {
             ticks: ticks(options.evaluate_every),
             naming: Naming::new(names),
-            hub: Hub::start(&alerting.receivers, inputs.exporter.alerting(), options),
+            hub: Hub::start(
+                &alerting.receivers,
+                inputs.exporter.alerting(),
+                &inputs.clients,
+                options,
+            ),
             inputs,
             options,
             alerts,

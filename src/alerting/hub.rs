@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::net::lookup_host;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
@@ -14,6 +13,7 @@ use super::endpoint::Endpoint;
 use super::{Notification, Options};
 use crate::config::{Receiver, ReceiverKind};
 use crate::exposition::AlertingStats;
+use crate::odoo::Clients;
 
 /// All receivers, each with its own queue and task.
 #[derive(Debug)]
@@ -21,6 +21,7 @@ pub struct Hub {
     running: Mutex<BTreeMap<String, Running>>,
     configured: Mutex<Vec<Configured>>,
     stats: Arc<AlertingStats>,
+    clients: Arc<Clients>,
     options: Options,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -45,12 +46,14 @@ impl Hub {
     pub fn start(
         receivers: &[Receiver],
         stats: &Arc<AlertingStats>,
+        clients: &Arc<Clients>,
         options: Options,
     ) -> Arc<Self> {
         let hub = Arc::new(Self {
             running: Mutex::default(),
             configured: Mutex::default(),
             stats: Arc::clone(stats),
+            clients: Arc::clone(clients),
             options,
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -130,7 +133,8 @@ impl Hub {
         address: Option<SocketAddr>,
         until: &CancellationToken,
     ) {
-        let endpoint = match Endpoint::new(receiver, address, self.options.request_timeout) {
+        let timeout = self.options.request_timeout;
+        let endpoint = match Endpoint::new(receiver, address, timeout, &self.clients) {
             Ok(endpoint) => endpoint,
             Err(error) => {
                 warn!(receiver = receiver.name, %error, "cannot be told of alerts");
@@ -166,12 +170,15 @@ impl Hub {
         let host = receiver.url.host_str().unwrap_or_default().to_owned();
         let port = receiver.url.port_or_known_default().unwrap_or(9093);
         loop {
-            match lookup_host((host.as_str(), port)).await {
-                Ok(addresses) => {
+            let looking = self.clients.resolver.sockets(&host, port);
+            let Some(looked) = stop.run_until_cancelled(looking).await else {
+                return;
+            };
+            match looked {
+                Ok(found) => {
                     if std::mem::take(&mut failing) {
                         info!(receiver = receiver.name, "its addresses are found again");
                     }
-                    let found: Vec<SocketAddr> = addresses.collect();
                     known.retain(|address, name| {
                         let stays = found.contains(address);
                         if !stays {

@@ -17,7 +17,7 @@ use super::{FAILED, MISCONFIGURED, Options, block_on, colour, load, print_diagno
 use crate::alerting::{self, Endpoint, Notification};
 use crate::config::{Auth, Config, HttpClient, ProcessEnv, Receiver, ReceiverKind, Tls};
 use crate::domain::alert::{self, Fingerprint, Rule};
-use crate::odoo;
+use crate::odoo::{self, Clients};
 
 /// Options of `alerts`.
 #[derive(Debug, clap::Args)]
@@ -262,7 +262,7 @@ async fn tell(
     receiver: &Arc<Receiver>,
     alert: &Arc<Notification>,
 ) -> Result<String, alerting::Refusal> {
-    let endpoint = Endpoint::new(receiver, None, Duration::from_secs(10))?;
+    let endpoint = Endpoint::new(receiver, None, Duration::from_secs(10), &Clients::default())?;
     endpoint.send(std::slice::from_ref(alert)).await?;
     match receiver.kind {
         ReceiverKind::Webhook { .. } => Ok("taken".into()),

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use crate::config::{Config, Target};
 use crate::odoo::plan::Parts;
-use crate::odoo::{Clients, Error, Kind, Session, Transport};
+use crate::odoo::{Clients, Error, Session, Transport};
 use crate::poll::{Polled, once};
 
 /// Targets that are asked at the same time.
@@ -63,12 +63,8 @@ pub(super) async fn ask<T>(
             let more = more(asked, &polled).await?;
             Ok((polled, more))
         };
-        timeout(target.timeout, all).await.unwrap_or_else(|_| {
-            Err(Error::new(
-                Kind::TimedOut,
-                format!("no answer within {:?}", target.timeout),
-            ))
-        })
+        let answer = timeout(target.timeout, all).await;
+        answer.unwrap_or_else(|_| Err(transport.timed_out(target.timeout)))
     };
     let answers = futures::stream::iter(targets)
         .map(async |target| {

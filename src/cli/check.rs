@@ -138,7 +138,7 @@ fn sso(name: &str, facts: &Facts) -> Vec<String> {
     lines.collect()
 }
 
-/// Groups of the configuration that do not exist, and accounts that stand for no user and can act as one.
+/// Groups of the configuration that do not exist, accounts that stand for no user and can act as one, and API keys without a date.
 fn configured(name: &str, facts: &Facts) -> Vec<String> {
     let mut lines = Vec::new();
     for xml_id in &facts.missing_groups {
@@ -160,6 +160,18 @@ fn configured(name: &str, facts: &Facts) -> Vec<String> {
         lines.push(
             "  to do: archive them, and give each website a public user of its own".to_owned(),
         );
+    }
+    let keys = facts.keys.complete().into_iter().flatten();
+    let dateless: Vec<String> = keys
+        .filter(|key| key.created.is_none())
+        .map(|key| key.id.to_string())
+        .collect();
+    if !dateless.is_empty() {
+        lines.push(format!(
+            "{name}: warning: Odoo does not know when API keys were created (ids {}): they count in no age",
+            dateless.join(", ")
+        ));
+        lines.push("  to do: delete these keys, and create new ones".to_owned());
     }
     lines
 }

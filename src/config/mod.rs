@@ -25,7 +25,7 @@ pub use diagnostic::{Diagnostic, Level, Position};
 pub use env::{Env, FileContent, Files, ProcessEnv};
 pub use http_client::HttpClient;
 pub use schema::{json_schema, reference, starting_configuration};
-pub use secret::{Key, KeyError, KeySource, ProxyUrl};
+pub use secret::{ApiKey, Key, KeyError, KeySource, ProxyUrl};
 pub use target::{ApiChoice, ClientCertificate, PemFile, Surface, Target, Tls, Vantage};
 
 use crate::domain::fnv1a;

@@ -3,9 +3,11 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use reqwest::Url;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::env::Env;
 
@@ -20,6 +22,42 @@ pub enum KeySource {
     Credential(String),
     /// The configuration itself.
     Inline(SecretString),
+}
+
+/// A target's API key, which may be read again while it is in use. Neither `Debug` nor equality knows it.
+pub struct ApiKey(ArcSwap<SecretString>);
+
+impl ApiKey {
+    /// A key as it was read first.
+    pub fn new(key: SecretString) -> Self {
+        Self(ArcSwap::from_pointee(key))
+    }
+
+    /// The key as it was read last.
+    pub fn current(&self) -> Arc<SecretString> {
+        self.0.load_full()
+    }
+
+    /// Takes a key that was read again. Gives whether it is another one.
+    pub(super) fn replace(&self, key: SecretString) -> bool {
+        let changed = key.expose_secret() != self.current().expose_secret();
+        if changed {
+            self.0.store(Arc::new(key));
+        }
+        changed
+    }
+}
+
+impl Clone for ApiKey {
+    fn clone(&self) -> Self {
+        Self(ArcSwap::new(self.current()))
+    }
+}
+
+impl fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ApiKey")
+    }
 }
 
 /// An API key as read.

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use reqwest::Url;
-use secrecy::SecretString;
 
-use super::secret::{KeySource, ProxyUrl};
+use super::env::Env;
+use super::secret::{ApiKey, KeySource, ProxyUrl};
 use crate::domain::exemption::Exemption;
 use crate::domain::vocabulary::{Bypass, Capability, Endpoint, Factor, UserType, vocabulary};
 
@@ -35,7 +35,7 @@ pub struct Target {
     /// The polling account's login; always there if `api` is `JsonRpc`.
     pub login: Option<String>,
     /// The polling account's API key.
-    pub api_key: SecretString,
+    pub api_key: ApiKey,
     /// Where the key came from.
     pub key_source: KeySource,
     /// How to talk to Odoo.
@@ -70,11 +70,22 @@ pub struct Target {
     pub fingerprint: u64,
 }
 
+impl Target {
+    /// Reads the API key again from where it came, as after a rotation. Gives whether it is another one now. One that cannot be read
+    /// changes nothing.
+    pub fn reread_key(&self, env: &dyn Env) -> bool {
+        let read = self.key_source.read(env);
+        read.is_ok_and(|key| self.api_key.replace(key.secret))
+    }
+}
+
 /// TLS beyond the public certification authorities. Files are read and checked when the configuration is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tls {
-    /// Trusted in addition to the public authorities.
+    /// Trusted in addition to the system's authorities.
     pub ca: Option<PemFile>,
+    /// Whether `ca` is trusted alone.
+    pub only_ca: bool,
     /// What the client shows the server.
     pub client: Option<ClientCertificate>,
     /// The name that the server's certificate must be for, instead of the URL's host.

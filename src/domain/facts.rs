@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::vocabulary::{Api, Capability, Module, PolicyScope, UserType};
@@ -175,13 +175,23 @@ pub struct Uses {
     pub passwords: BTreeMap<u32, Timestamp>,
 }
 
+impl ApiKey {
+    /// Its age at a moment, if Odoo says when it was created.
+    pub fn age(&self, now: Timestamp) -> Option<SignedDuration> {
+        self.created.map(|created| now.duration_since(created))
+    }
+}
+
 impl Uses {
-    /// For so many days, at a moment, a key had not been used. `None`: that is not known, since it was made before uses were noted, and may
-    /// have been used then.
+    /// For so many days, at a moment, a key had not been used. `None`: unknown, since it may be older than the notes, and may have been used
+    /// before them.
     pub fn unused_for(&self, key: &ApiKey, now: Timestamp, days: &Range<i64>) -> Option<bool> {
         let (least, most) = match self.keys.get(&key.id) {
             Some(used) => (*used, *used),
-            None => (key.created.max(self.since), key.created),
+            None => {
+                let created = key.created.unwrap_or(Timestamp::UNIX_EPOCH);
+                (created.max(self.since), created)
+            }
         };
         let idle = |since: Timestamp| now.duration_since(since).as_hours() / 24;
         let (least, most) = (idle(least), idle(most));
@@ -289,8 +299,8 @@ pub struct ApiKey {
     pub owner_active: bool,
     /// What it opens.
     pub scope: Scope,
-    /// `create_date`, in whole seconds as Odoo tells it.
-    pub created: Timestamp,
+    /// `create_date`, in whole seconds as Odoo tells it; a row that was written into the table by hand may have none.
+    pub created: Option<Timestamp>,
     /// `expiration_date`, from Odoo 18 on, in whole seconds.
     pub expires: Option<Timestamp>,
 }
@@ -325,6 +335,39 @@ impl Scope {
 }
 
 impl Facts {
+    /// Facts of a poll that asked who there is, and nothing else.
+    pub fn of_people(now: Timestamp, server: Server, poller: u32, people: People) -> Self {
+        Self {
+            now,
+            server,
+            poller,
+            people,
+            well_known_active: IdSet::new(),
+            well_known_privileged: None,
+            totp: Known::NotAsked,
+            passkey: Known::NotAsked,
+            oauth: Known::NotAsked,
+            saml: Known::NotAsked,
+            recent: IdSet::new(),
+            awake: Known::NotAsked,
+            roles: Known::NotAsked,
+            missing_groups: Vec::new(),
+            exemptions: Vec::new(),
+            keys: Known::NotAsked,
+            devices: Known::NotAsked,
+            poller_key_expiry: None,
+            modules: Known::NotAsked,
+            legacy_rpc: None,
+            policy: Known::NotAsked,
+            trusted_networks: None,
+            clear_text_keys: None,
+            administrators_spared: None,
+            portal: PortalGroups::default(),
+            companion: Companion::Absent,
+            uses: None,
+        }
+    }
+
     /// The capabilities that were asked for, and why one is missing. That there are facts at all means that all users are seen.
     pub fn capabilities(&self) -> Vec<(Capability, Option<Gap>)> {
         fn state<T>(fact: &Known<T>) -> Option<Option<Gap>> {

@@ -247,8 +247,8 @@ impl Roster {
         let working = |key: &ApiKey| key.owner_active && unexpired(key);
         let days = |days: i64| SignedDuration::from_hours(24 * days);
         let aged = |key: &ApiKey, from: i64, to: i64| {
-            let age = now.duration_since(key.created);
-            working(key) && (from == 0 || age >= days(from)) && (to == 0 || age < days(to))
+            let within = |age| (from == 0 || age >= days(from)) && (to == 0 || age < days(to));
+            working(key) && key.age(now).is_some_and(within)
         };
         let chosen = |keep: &dyn Fn(&ApiKey) -> bool| -> Result<Vec<&ApiKey>, Unlisted> {
             Ok(rows.iter().filter(|key| keep(key)).collect())

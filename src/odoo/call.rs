@@ -1,14 +1,18 @@
 //! One call of a model's method, in the words of either API.
 
+use std::collections::BTreeMap;
+
 use reqwest::{RequestBuilder, StatusCode};
 use secrecy::ExposeSecret;
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::error::{Error, Kind};
-use super::transport::{OdooError, Transport, decode};
+use super::refusal::OdooError;
+use super::reply::{IdOrFalse, Reply, SCALAR, not_json, reply};
+use super::transport::Transport;
 use crate::domain::Api;
 
 /// A call of a model's method.
@@ -67,31 +71,27 @@ impl Call {
 ///
 /// # Errors
 /// Whatever went wrong with the server, or the account's rights; also if the reply is of another type.
-pub(super) async fn call<T: DeserializeOwned>(
+pub(super) async fn call<T: Reply>(
     transport: &Transport,
     api: Api,
     uid: u32,
-    call: Call,
+    call: &Call,
     what: &str,
 ) -> Result<T, Error> {
     match api {
         Api::Json2 => json2(transport, call, what).await,
         Api::Jsonrpc => {
             let target = transport.target();
-            let positional: Vec<Value> = call
-                .positional
-                .into_iter()
-                .map(|(_, value)| value)
-                .collect();
-            let key = target.api_key.expose_secret();
+            let positional: Vec<&Value> = call.positional.iter().map(|(_, value)| value).collect();
+            let key = target.api_key.current();
             let args = (
                 &target.database,
                 uid,
-                key,
+                key.expose_secret(),
                 call.model,
                 call.method,
                 positional,
-                call.named,
+                &call.named,
             );
             jsonrpc(transport, "object", "execute_kw", args, what).await
         }
@@ -105,10 +105,10 @@ pub(super) async fn call<T: DeserializeOwned>(
 /// [`Kind::Unauthorized`] if the key opens nothing.
 pub(super) async fn whoami(transport: &Transport, api: Api) -> Result<u32, Error> {
     let what = "the polling account";
-    let uid: Value = match api {
+    let IdOrFalse(uid) = match api {
         Api::Json2 => {
             let context = Call::new("res.users", "context_get");
-            json2::<Value>(transport, context, what).await?["uid"].take()
+            json2::<Context>(transport, &context, what).await?.uid
         }
         Api::Jsonrpc => {
             let target = transport.target();
@@ -119,31 +119,25 @@ pub(super) async fn whoami(transport: &Transport, api: Api) -> Result<u32, Error
                     ),
                 );
             };
-            let key = target.api_key.expose_secret();
-            let args = (&target.database, login, key, Map::new());
+            let key = target.api_key.current();
+            let args = (&target.database, login, key.expose_secret(), Map::new());
             jsonrpc(transport, "common", "authenticate", args, what).await?
         }
     };
-    match uid.as_u64().and_then(|uid| u32::try_from(uid).ok()) {
-        Some(uid) => Ok(uid),
-        None if uid == Value::Bool(false) => Err(Error::new(
-            Kind::Unauthorized,
-            "Odoo refuses the login or the API key",
-        )),
-        None => Err(Error::new(
-            Kind::Unexpected,
-            "Odoo does not say whom the API key belongs to",
-        )),
-    }
+    uid.ok_or_else(|| Error::new(Kind::Unauthorized, "Odoo refuses the login or the API key"))
 }
 
-async fn json2<T: DeserializeOwned>(
-    transport: &Transport,
-    call: Call,
-    what: &str,
-) -> Result<T, Error> {
+/// The context of an account, of which its id is read.
+#[derive(Deserialize)]
+struct Context {
+    uid: IdOrFalse,
+}
+
+reply!(SCALAR => Context);
+
+async fn json2<T: Reply>(transport: &Transport, call: &Call, what: &str) -> Result<T, Error> {
     let request = json2_request(transport, call, &transport.target().database);
-    transport.reply(request, |json| decode(json, what)).await
+    transport.reply(request, T::read, what).await
 }
 
 /// Proves, once for a session, that the name of the database arrives: another name must be refused. Without the header, which a proxy may drop, a server
@@ -153,7 +147,7 @@ async fn json2<T: DeserializeOwned>(
 /// [`Kind::NotOdoo`] if another name is not refused.
 pub(super) async fn database_is_named(transport: &Transport) -> Result<(), Error> {
     let context = Call::new("res.users", "context_get");
-    let request = json2_request(transport, context, "no-such-database-odoo-mfa-exporter");
+    let request = json2_request(transport, &context, "no-such-database-odoo-mfa-exporter");
     match transport.status(request).await? {
         StatusCode::NOT_FOUND => Ok(()),
         status if status.is_success() => Err(Error::new(
@@ -168,23 +162,22 @@ pub(super) async fn database_is_named(transport: &Transport) -> Result<(), Error
     }
 }
 
-fn json2_request(transport: &Transport, call: Call, database: &str) -> RequestBuilder {
-    let target = transport.target();
-    let mut body = call.named;
-    body.extend(
-        call.positional
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value)),
-    );
+fn json2_request(transport: &Transport, call: &Call, database: &str) -> RequestBuilder {
+    let positional = call.positional.iter().map(|(name, value)| (*name, value));
+    let named = call
+        .named
+        .iter()
+        .map(|(name, value)| (name.as_str(), value));
+    let body: BTreeMap<&str, &Value> = positional.chain(named).collect();
     transport
         .post(&format!("/json/2/{}/{}", call.model, call.method))
-        .bearer_auth(target.api_key.expose_secret())
+        .bearer_auth(transport.target().api_key.current().expose_secret())
         .header("X-Odoo-Database", database)
         .json(&body)
 }
 
 /// One call of JSON-RPC's `/jsonrpc`, which answers errors with the status 200.
-pub(super) async fn jsonrpc<T: DeserializeOwned>(
+pub(super) async fn jsonrpc<T: Reply>(
     transport: &Transport,
     service: &str,
     method: &str,
@@ -214,7 +207,7 @@ pub(super) async fn jsonrpc<T: DeserializeOwned>(
             args,
         },
     });
-    transport.reply(request, |json| result_of(json, what)).await
+    transport.reply(request, result_of, what).await
 }
 
 /// What JSON-RPC wraps a result or an error in.
@@ -223,15 +216,21 @@ struct Envelope<'a> {
     jsonrpc: Option<IgnoredAny>,
     #[serde(borrow)]
     result: Option<&'a RawValue>,
-    #[serde(default, deserialize_with = "present")]
-    error: Option<Value>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    error: Option<&'a RawValue>,
+}
+
+/// An error in the envelope, which says more than its own fields do.
+#[derive(Deserialize)]
+struct Failure {
+    data: OdooError,
 }
 
 /// The result of a JSON-RPC envelope. Neither result nor error means that the method returned nothing.
-pub(super) fn result_of<T: DeserializeOwned>(json: &[u8], what: &str) -> Result<T, Error> {
+pub(super) fn result_of<T: Reply>(json: &[u8], what: &str) -> Result<T, Error> {
     let envelope = match serde_json::from_slice::<Envelope>(json) {
         Ok(envelope) if envelope.jsonrpc.is_some() => envelope,
-        Err(error) if !error.is_data() => return decode(json, what),
+        Err(error) if !error.is_data() => return Err(not_json(&error)),
         _ => {
             return Err(Error::new(
                 Kind::NotOdoo,
@@ -240,24 +239,21 @@ pub(super) fn result_of<T: DeserializeOwned>(json: &[u8], what: &str) -> Result<
         }
     };
     match envelope.error {
-        None => decode(
+        None => T::read(
             envelope.result.map_or("null", RawValue::get).as_bytes(),
             what,
         ),
-        Some(mut error) => {
-            let data = error.get_mut("data").map(Value::take).unwrap_or_default();
-            Err(match serde_json::from_value::<OdooError>(data) {
-                Ok(error) => error.classify(),
-                Err(_) => Error::new(
-                    Kind::Unexpected,
-                    "Odoo answers an error without saying which",
-                ),
-            })
-        }
+        Some(failure) => Err(match serde_json::from_str::<Failure>(failure.get()) {
+            Ok(failure) => failure.data.classify(),
+            Err(_) => Error::new(
+                Kind::Unexpected,
+                "Odoo answers an error without saying which",
+            ),
+        }),
     }
 }
 
 /// A field that is there, even if it is null.
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
-    Value::deserialize(deserializer).map(Some)
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
 }

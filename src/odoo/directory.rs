@@ -10,9 +10,11 @@ use serde_json::{Value, json};
 
 use super::call::{self, Call};
 use super::date::Date;
-use super::error::Error;
+use super::error::{Error, Kind};
 use super::plan::{any, unless_false};
+use super::reply::{self, Reply, Row, row};
 use super::session::Session;
+use super::text::Text;
 use super::transport::Transport;
 use crate::domain::facts::Facts;
 use crate::domain::roster::{Roster, Selection};
@@ -131,7 +133,7 @@ pub async fn ordered(
         .named("order", format!("{field} {direction}, id {direction}"))
         .with_archived();
     let account = Account::from(&roster.facts);
-    let mut ids: Vec<u32> = asked(transport, account, call, "ids of people").await?;
+    let reply::Ordered(mut ids) = asked(transport, account, call, "ids of people").await?;
     ids.retain(|id| roster.contains(people, *id));
     Ok(ids)
 }
@@ -178,12 +180,13 @@ pub async fn keys_called(
 ) -> Result<IdSet, Error> {
     let ids: Vec<u32> = ids.iter().collect();
     let domain = json!([["id", "in", ids], ["name", "ilike", escaped(text)]]);
-    let call = Call::new("res.users.apikeys", "search").arg("domain", domain);
-    let found: Vec<u32> = asked(transport, account.into(), call, "API keys").await?;
-    Ok(found.into_iter().collect())
+    let call = Call::new("res.users.apikeys", "search")
+        .arg("domain", domain)
+        .named("order", "id");
+    asked(transport, account.into(), call, "API keys").await
 }
 
-async fn rows<T: DeserializeOwned>(
+async fn rows<T: Row + DeserializeOwned + Send + 'static>(
     transport: &Transport,
     account: Account,
     model: &'static str,
@@ -204,13 +207,20 @@ async fn rows<T: DeserializeOwned>(
     Ok(rows)
 }
 
-async fn asked<T: DeserializeOwned>(
+async fn asked<T: Reply>(
     transport: &Transport,
     account: Account,
     call: Call,
     what: &str,
 ) -> Result<T, Error> {
-    call::call(transport, account.api, account.uid, call, what).await
+    transport.renew();
+    let Account { api, uid } = account;
+    match call::call(transport, api, uid, &call, what).await {
+        Err(error) if error.kind == Kind::Unauthorized && transport.reread_key().await => {
+            call::call(transport, api, uid, &call, what).await
+        }
+        reply => reply,
+    }
 }
 
 /// People who are known by id may have been archived since. Portal people are found as the poll counted them.
@@ -254,9 +264,9 @@ fn escaped(text: &str) -> String {
 struct PersonRow {
     id: u32,
     #[serde(deserialize_with = "unless_false")]
-    name: Option<String>,
+    name: Option<Text>,
     #[serde(deserialize_with = "unless_false")]
-    login: Option<String>,
+    login: Option<Text>,
     active: bool,
     #[serde(deserialize_with = "unless_false")]
     create_date: Option<Date>,
@@ -264,12 +274,14 @@ struct PersonRow {
     login_date: Option<Date>,
 }
 
+row!(PersonRow, KeyRow);
+
 impl From<PersonRow> for Person {
     fn from(row: PersonRow) -> Self {
         Self {
             id: row.id,
-            name: row.name.unwrap_or_default(),
-            login: row.login.unwrap_or_default(),
+            name: row.name.unwrap_or_default().into(),
+            login: row.login.unwrap_or_default().into(),
             active: row.active,
             created: row.create_date.map(Timestamp::from),
             last_login: row.login_date.map(Timestamp::from),
@@ -281,17 +293,17 @@ impl From<PersonRow> for Person {
 struct KeyRow {
     id: u32,
     #[serde(deserialize_with = "unless_false")]
-    name: Option<String>,
+    name: Option<Text>,
     #[serde(deserialize_with = "unless_false")]
-    scope: Option<String>,
+    scope: Option<Text>,
 }
 
 impl From<KeyRow> for KeyName {
     fn from(row: KeyRow) -> Self {
         Self {
             id: row.id,
-            name: row.name.unwrap_or_default(),
-            scope: row.scope.filter(|scope| !scope.is_empty()),
+            name: row.name.unwrap_or_default().into(),
+            scope: row.scope.filter(|scope| !scope.is_empty()).map(Into::into),
         }
     }
 }

@@ -1,8 +1,14 @@
 //! What can go wrong with an Odoo server, named for what to do about it.
 
+use std::time::Duration;
+
+use super::text::{printable, redacted};
 use crate::domain::Reason;
 
-/// A request, or a poll, that failed. Message and hint are for people; neither holds a secret or a traceback.
+/// The most characters of a message.
+const LONGEST: usize = 500;
+
+/// A request, or a poll, that failed. Message and hint are for people; neither holds a secret, a traceback or a control character.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Error {
@@ -12,6 +18,8 @@ pub struct Error {
     pub message: String,
     /// What to do about it.
     pub hint: Option<&'static str>,
+    /// How long the server asks not to be asked again.
+    pub retry_after: Option<Duration>,
 }
 
 /// Kinds of failure.
@@ -35,6 +43,8 @@ pub enum Kind {
     NoDatabase,
     /// Odoo or PostgreSQL is starting, stopping, overloaded or being upgraded.
     Maintenance,
+    /// The server, or a proxy in front of it, asks for fewer requests.
+    RateLimited,
     /// No such path: the server is older, or something in front of it hides the path.
     NoSuchPath,
     /// Odoo does not have the model, the method or the field.
@@ -51,14 +61,13 @@ impl Error {
     /// A failure without a hint.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
         let hint = match kind {
-            Kind::Unreachable => {
-                Some("is Odoo running, and do the url and the firewall let this host reach it?")
+            Kind::Unreachable => Some("check that Odoo is running and that this host may reach it"),
+            Kind::Tls => Some("check the target's `tls` settings"),
+            Kind::TimedOut => Some("set a larger `timeout` if the server is only slow"),
+            Kind::NotOdoo | Kind::NoSuchPath => {
+                Some("something in front of Odoo answered: let this host through, or correct `url`")
             }
-            Kind::Tls => Some("if the certificate is of a private authority, set tls.ca_file"),
-            Kind::TimedOut => Some("a larger timeout helps where the server is only slow"),
-            Kind::NotOdoo | Kind::NoSuchPath => Some(
-                "something in front of Odoo answered: let this host through, or correct the url",
-            ),
+            Kind::RateLimited => Some("allow this host more requests, or set a larger `interval`"),
             Kind::Unauthorized => Some(
                 "make a new API key for the account (scope 'rpc' or none), check login and database, and that the account is active",
             ),
@@ -70,13 +79,14 @@ impl Error {
             Kind::NoSuchName | Kind::Unexpected => {
                 Some("this may be an Odoo version that is not known yet: please report it")
             }
-            Kind::TooLarge => None,
+            Kind::TooLarge => Some("check that Odoo itself answers at `url`"),
             Kind::Defect => Some("please report it, with the log"),
         };
         Self {
             kind,
-            message: message.into(),
+            message: printable(&message.into(), LONGEST),
             hint,
+            retry_after: None,
         }
     }
 
@@ -87,13 +97,19 @@ impl Error {
         self
     }
 
+    /// Redacts a secret that the server may have repeated.
+    pub(super) fn without(mut self, secret: &str) -> Self {
+        self.message = redacted(&self.message, secret);
+        self
+    }
+
     /// The value of the label `reason`.
     pub fn reason(&self) -> Reason {
         match self.kind {
             Kind::Unreachable => Reason::Connect,
             Kind::Tls => Reason::Tls,
             Kind::TimedOut => Reason::Timeout,
-            Kind::NotOdoo | Kind::NoSuchPath => Reason::HttpStatus,
+            Kind::NotOdoo | Kind::NoSuchPath | Kind::RateLimited => Reason::HttpStatus,
             Kind::Unauthorized => Reason::Auth,
             Kind::Forbidden | Kind::Incomplete => Reason::Access,
             Kind::NoDatabase => Reason::Database,

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::reply::row;
 use crate::domain::IdSet;
 
 /// The groups of a database.
@@ -26,6 +27,8 @@ pub(super) struct GroupRow {
     #[serde(default)]
     all_implied_ids: Vec<u32>,
 }
+
+row!(GroupRow);
 
 impl Groups {
     /// Reads the rows, and the XML ids of their ids.

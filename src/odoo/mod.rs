@@ -4,23 +4,31 @@
 //! whatever is not proven complete is missing. What is worth keeping between two polls is a [`Session`].
 //!
 //! Invariants: only reading methods are called; `totp_secret` and keys are never asked for, not even in a domain; no request leaves
-//! without the deadline of its poll; no reply is read beyond [`transport::MAX_REPLY`].
+//! without the deadline of its poll; no reply is read beyond the limit of its kind ([`reply::Reply::LIMIT`]).
 //!
 //! [`Facts`]: crate::domain::Facts
 
 mod call;
+mod causes;
 mod date;
 pub mod directory;
+mod dns;
 mod error;
 mod groups;
 pub mod plan;
+mod refusal;
+mod reply;
 mod session;
 pub mod surface;
+mod text;
 mod tls;
 mod transport;
 
+pub use causes::from_reqwest as cause;
 pub use directory::Person;
+pub use dns::{NoAddress, Resolver};
 pub use error::{Error, Kind};
 pub use session::Session;
+pub use text::{Text, printable, redacted};
 pub use tls::client_config as tls_config;
-pub use transport::{Clients, Transport};
+pub use transport::{Clients, Transport, beginning};

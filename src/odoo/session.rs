@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde::de::{DeserializeOwned, IgnoredAny};
-use serde_json::Value;
+use serde::de::IgnoredAny;
 
 use super::call::{Call, call, database_is_named, result_of, whoami};
 use super::error::{Error, Kind};
 use super::plan::Learned;
+use super::reply::{IdOrFalse, Release, Reply, SCALAR, reply};
+use super::text::Text;
 use super::transport::Transport;
 use crate::config::ApiChoice;
-use crate::domain::Api;
 use crate::domain::facts::Server;
+use crate::domain::{Api, IdSet};
 
 /// What is remembered of a server. Each poll asks the version again and starts over when it has changed.
 #[derive(Debug, Clone)]
@@ -41,6 +42,8 @@ struct Field {
     #[serde(default)]
     searchable: bool,
 }
+
+reply!(SCALAR => BTreeMap<String, Field>, Version);
 
 /// The XML ids in the module `base` of accounts that Odoo creates for nobody. [`SUPERUSER`] is another one, and has none before 12.
 const WELL_KNOWN: &[&str] = &["default_user", PUBLIC_USER, "template_portal_user_id"];
@@ -113,11 +116,8 @@ impl Session {
 
     async fn is_exists_public(&self, transport: &Transport) -> Result<bool, Error> {
         let call = Call::new("res.users", "exists").arg("ids", vec![self.uid]);
-        match self
-            .call::<Vec<u32>>(transport, call, "ids that exist")
-            .await
-        {
-            Ok(ids) => Ok(ids == [self.uid]),
+        match self.call::<IdSet>(transport, call, "ids that exist").await {
+            Ok(ids) => Ok(ids.iter().eq([self.uid])),
             Err(error) if matches!(error.kind, Kind::Forbidden | Kind::NoSuchName) => Ok(false),
             Err(error) => Err(error),
         }
@@ -131,11 +131,11 @@ impl Session {
     ) -> Result<BTreeMap<u32, &'static str>, Error> {
         let first: Vec<u32> = (1..=FIRST_USERS).collect();
         let asked = Call::new("res.users", "get_external_id").arg("ids", first);
-        let first: BTreeMap<u32, String> = self.call(transport, asked, "external ids").await?;
+        let first: BTreeMap<u32, Text> = self.call(transport, asked, "external ids").await?;
         let mut found = BTreeMap::from([(SUPERUSER, "user_root")]);
         for name in WELL_KNOWN {
             let xml_id = format!("base.{name}");
-            let id = match first.iter().find(|(_, it)| **it == xml_id) {
+            let id = match first.iter().find(|(_, it)| ***it == xml_id) {
                 Some((id, _)) => Some(*id),
                 None if *name == "default_user" && self.server.release >= WITHOUT_DEFAULT_USER => {
                     None
@@ -169,15 +169,11 @@ impl Session {
             .arg("xml_id", name)
             .with_archived();
         match self
-            .call::<(IgnoredAny, Value)>(transport, call, "an XML id")
+            .call::<(IgnoredAny, IdOrFalse)>(transport, call, "an XML id")
             .await
         {
-            Ok((_, Value::Number(id))) => id
-                .as_u64()
-                .and_then(|id| u32::try_from(id).ok())
-                .map(Reference::Found)
-                .ok_or_else(|| Error::new(Kind::Unexpected, "an XML id names no record")),
-            Ok(_) => Ok(Reference::Hidden),
+            Ok((_, IdOrFalse(Some(id)))) => Ok(Reference::Found(id)),
+            Ok((_, IdOrFalse(None))) => Ok(Reference::Hidden),
             Err(error) if error.kind == Kind::NoSuchName => Ok(Reference::Unknown),
             Err(error) => Err(error),
         }
@@ -214,7 +210,7 @@ impl Session {
     }
 
     /// Calls a method as the polling account. `what` is the name of the reply in an error.
-    pub(super) async fn call<T: DeserializeOwned>(
+    pub(super) async fn call<T: Reply>(
         &self,
         transport: &Transport,
         method: Call,
@@ -228,13 +224,13 @@ impl Session {
     }
 
     /// The same without naming the account's companies.
-    pub(super) async fn call_anywhere<T: DeserializeOwned>(
+    pub(super) async fn call_anywhere<T: Reply>(
         &self,
         transport: &Transport,
         method: Call,
         what: &str,
     ) -> Result<T, Error> {
-        call(transport, self.server.api, self.uid, method, what).await
+        call(transport, self.server.api, self.uid, &method, what).await
     }
 }
 
@@ -251,8 +247,8 @@ pub(super) enum Reference {
 /// A version as `/web/webclient/version_info` tells it, which every version answers from memory.
 #[derive(Deserialize)]
 struct Version {
-    server_version: String,
-    server_version_info: Vec<Value>,
+    server_version: Text,
+    server_version_info: Release,
 }
 
 /// Asks which version answers, and decides on the API.
@@ -261,12 +257,12 @@ async fn server(transport: &Transport) -> Result<Server, Error> {
     let request = transport
         .post("/web/webclient/version_info")
         .json(&serde_json::json!({}));
-    let reply = transport.reply(request, |json| result_of(json, what)).await;
+    let reply = transport.reply(request, result_of, what).await;
     let Version {
         server_version: version,
-        server_version_info: version_info,
+        server_version_info: Release(release),
     } = reply?;
-    let release = release(&version_info).ok_or_else(|| {
+    let release = release.ok_or_else(|| {
         Error::new(
             Kind::Unexpected,
             format!("the version '{version}' cannot be read"),
@@ -286,41 +282,8 @@ async fn server(transport: &Transport) -> Result<Server, Error> {
         ApiChoice::Auto => Api::Jsonrpc,
     };
     Ok(Server {
-        version,
+        version: version.into(),
         release,
         api,
     })
-}
-
-/// The first two parts of a `server_version_info`: `[19, 0, 0, "final", 0, ""]`, or `["saas~18", 2, ...]` on Odoo's own platform.
-pub(super) fn release(version_info: &[Value]) -> Option<(u32, u32)> {
-    let part = |value: &Value| match value {
-        Value::Number(number) => number
-            .as_u64()
-            .and_then(|number| u32::try_from(number).ok()),
-        Value::String(text) => text
-            .trim_start_matches(|c: char| !c.is_ascii_digit())
-            .parse()
-            .ok(),
-        _ => None,
-    };
-    Some((part(version_info.first()?)?, part(version_info.get(1)?)?))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn releases_are_read_as_odoo_writes_them() {
-        let read = |value: Value| release(value.as_array().expect("a list"));
-        assert_eq!(read(json!([14, 0, 0, "final", 0, ""])), Some((14, 0)));
-        assert_eq!(
-            read(json!(["saas~18", 2, 0, "final", 0, "e"])),
-            Some((18, 2))
-        );
-        assert_eq!(read(json!([])), None);
-        assert_eq!(read(json!([null, 0])), None);
-    }
 }

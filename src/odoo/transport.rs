@@ -1,110 +1,141 @@
-//! HTTP to an Odoo server: which client, how much of an answer, and what an answer that is not a result means.
+//! HTTP to an Odoo server: which client, and how much of an answer is read.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_TYPE, HeaderMap};
-use reqwest::{RequestBuilder, StatusCode, Url};
-use serde::de::DeserializeOwned;
-use serde_json::Value;
+use reqwest::header::{CONTENT_TYPE, HOST, HeaderMap};
+use reqwest::{ClientBuilder, RequestBuilder, Response, StatusCode, Url};
+use rustls::ClientConfig;
+use secrecy::ExposeSecret;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::timeout;
 
+use super::call::result_of;
+use super::causes::{Way, innermost, is_closed, place};
+use super::dns::{Renamed, Resolver};
 use super::error::{Error, Kind};
-use super::surface::tls;
-use crate::config::{ProxyUrl, Target, Tls};
-
-/// The largest reply that is read: the ids of two million people take 16 MB.
-pub const MAX_REPLY: usize = 32 << 20;
+use super::refusal::{OdooError, Stranger};
+use super::reply::{Reply, SCALAR, reply};
+use super::text::Text;
+use crate::config::{ProcessEnv, ProxyUrl, Target, Tls};
 
 /// Connecting takes no longer than this, however long the poll may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// HTTP clients, one for each distinct authority, client certificate and proxy: a client costs 3 ms and 0.1 MB, a target nothing.
+/// An idle connection is closed after this time. A name that moves is then followed at the next poll.
+const IDLE: Duration = Duration::from_secs(5);
+
+/// The bytes of all replies of one poll. They bound what a server can make a poll cost, in memory and in time.
+const POLL: usize = 40 << 20;
+
+/// What a piece of a reply costs at least, so that a server cannot send many small ones.
+const PIECE: usize = 512;
+
+/// A reply of more bytes takes one of the places for large ones, and is read off the threads on which everything else runs.
+const LARGE: usize = 1 << 20;
+
+/// The places for large replies in this process.
+static PLACES: Semaphore = Semaphore::const_new(4);
+
+/// A large reply must arrive within this time once it has a place, since others wait for it.
+const LARGE_WITHIN: Duration = Duration::from_secs(10);
+
+/// The shortest key that is looked for in replies: a shorter one may be a password, which may be a word that belongs there.
+const SHORTEST_KEY: usize = 16;
+
+/// What HTTP clients are made of: TLS settings as they were read, which cost 3 ms and 0.1 MB. A client itself costs little, and is made
+/// for each poll, so that its connections end with it.
 #[derive(Debug, Default)]
 pub struct Clients {
-    clients: Mutex<BTreeMap<ClientKey, reqwest::Client>>,
+    tls: Mutex<BTreeMap<Tls, ClientConfig>>,
+    /// Finds hosts, for all of them.
+    pub resolver: Resolver,
 }
 
-/// What makes one client differ from another: the TLS files and the proxy of a target.
-type ClientKey = (Tls, Option<Url>);
-
 impl Clients {
-    /// The client for a target, built when it is first needed.
+    /// Reads the system's certificates, DNS servers and hosts again: to be called when the configuration is.
+    pub fn reload(&self) {
+        self.lock().clear();
+        self.resolver.reload();
+    }
+
+    /// The beginning of a client with TLS settings and a proxy: it follows no redirects, and no proxy of the environment.
     ///
     /// # Errors
-    /// When the target's TLS files or proxy cannot be used.
-    pub fn of(&self, target: &Target) -> Result<reqwest::Client, Error> {
-        self.with(&target.tls, target.proxy.as_ref())
-    }
-
-    /// Forgets the clients that none of these targets needs.
-    pub fn keep_for(&self, targets: &[Arc<Target>]) {
-        let mut needed = BTreeSet::new();
-        for target in targets {
-            needed.insert(key(&target.tls, target.proxy.as_ref()));
-            for vantage in target.surface.iter().flat_map(|it| &it.vantages) {
-                needed.insert(key(&tls(target, vantage), vantage.proxy.as_ref()));
+    /// When the TLS files or the proxy cannot be used.
+    pub fn builder(&self, tls: &Tls, proxy: Option<&ProxyUrl>) -> Result<ClientBuilder, Error> {
+        let unusable = |error: &(dyn std::error::Error + 'static)| {
+            let cause = innermost(error);
+            Error::new(
+                Kind::Tls,
+                format!("cannot use the TLS or proxy settings: {cause}"),
+            )
+        };
+        let mut configs = self.lock();
+        let config = match configs.get(tls) {
+            Some(config) => config.clone(),
+            None => {
+                let config = super::tls::client_config(tls).map_err(|error| unusable(&*error))?;
+                configs.insert(tls.clone(), config.clone());
+                config
             }
+        };
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("odoo-mfa-exporter/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .pool_idle_timeout(IDLE)
+            .pool_max_idle_per_host(1)
+            .tls_backend_preconfigured(config)
+            .dns_resolver(self.resolver.clone())
+            .no_proxy();
+        if let Some(proxy) = proxy {
+            let proxy = reqwest::Proxy::all(proxy.expose().clone());
+            builder = builder.proxy(proxy.map_err(|error| unusable(&error))?);
         }
-        self.lock().retain(|key, _| needed.contains(key));
+        Ok(builder)
     }
 
-    /// The client for TLS settings and a proxy.
+    /// A client with TLS settings and a proxy.
+    ///
+    /// # Errors
+    /// See [`builder`](Self::builder).
     pub(super) fn with(
         &self,
         tls: &Tls,
         proxy: Option<&ProxyUrl>,
     ) -> Result<reqwest::Client, Error> {
-        let key = key(tls, proxy);
-        let mut clients = self.lock();
-        if let Some(client) = clients.get(&key) {
-            return Ok(client.clone());
-        }
-        let client = build(&key).map_err(|error| {
-            Error::new(
-                Kind::Tls,
-                format!("cannot use the TLS or proxy settings: {}", chain(&*error)),
-            )
-        })?;
-        clients.insert(key, client.clone());
-        Ok(client)
+        built(self.builder(tls, proxy)?)
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<ClientKey, reqwest::Client>> {
-        self.clients
-            .lock()
-            .expect("nothing panics while it holds this lock")
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Tls, ClientConfig>> {
+        self.tls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn key(tls: &Tls, proxy: Option<&ProxyUrl>) -> ClientKey {
-    (tls.clone(), proxy.map(|proxy| proxy.expose().clone()))
+fn built(builder: ClientBuilder) -> Result<reqwest::Client, Error> {
+    let client = builder.build();
+    client.map_err(|error| Error::new(Kind::Defect, innermost(&error)))
 }
 
-fn build(
-    (tls, proxy): &ClientKey,
-) -> Result<reqwest::Client, Box<dyn std::error::Error + Send + Sync>> {
-    let mut builder = reqwest::Client::builder()
-        .user_agent(concat!("odoo-mfa-exporter/", env!("CARGO_PKG_VERSION")))
-        .redirect(reqwest::redirect::Policy::none())
-        .connect_timeout(CONNECT_TIMEOUT)
-        .pool_max_idle_per_host(2)
-        .no_proxy();
-    if let Some(proxy) = proxy {
-        builder = builder.proxy(reqwest::Proxy::all(proxy.clone())?);
-    }
-    if *tls != Tls::default() {
-        builder = builder.tls_backend_preconfigured(super::tls::client_config(tls)?);
-    }
-    Ok(builder.build()?)
-}
-
-/// The path from a target's base URL, and what polls cost.
+/// The way to a target for one poll, or one page: the path from its base URL, and what it costs.
 #[derive(Debug)]
 pub struct Transport {
     client: reqwest::Client,
     target: Arc<Target>,
+    /// The target's URL, but with the name that TLS asks for.
+    base: Url,
+    /// The host that HTTP asks for, where that is another one.
+    host: Option<String>,
+    /// Host and port of the server and of the proxy.
+    place: String,
+    proxy: Option<String>,
+    /// The path that was asked last.
+    asking: Mutex<String>,
+    /// The bytes that replies may still have.
+    left: AtomicUsize,
     ok: AtomicU64,
     errors: AtomicU64,
 }
@@ -113,11 +144,31 @@ impl Transport {
     /// A way to one target.
     ///
     /// # Errors
-    /// See [`Clients::of`].
+    /// When the target's TLS files or proxy cannot be used.
     pub fn new(clients: &Clients, target: Arc<Target>) -> Result<Self, Error> {
+        let mut builder = clients.builder(&target.tls, target.proxy.as_ref())?;
+        let mut base = target.url.clone();
+        let mut host = None;
+        // The name in the URL is what the server is asked for over TLS. A proxy looks the name up itself.
+        if let (Some(name), None) = (&target.tls.server_name, &target.proxy)
+            && base.scheme() == "https"
+            && base.set_host(Some(name)).is_ok()
+        {
+            builder = builder.dns_resolver(Renamed {
+                resolver: clients.resolver.clone(),
+                host: target.url.host_str().unwrap_or_default().to_owned(),
+            });
+            host = Some(authority(&target.url));
+        }
         Ok(Self {
-            client: clients.of(&target)?,
+            client: built(builder)?,
+            base,
+            host,
+            place: place(&target.url),
+            proxy: target.proxy.as_ref().map(|proxy| place(proxy.expose())),
             target,
+            asking: Mutex::default(),
+            left: AtomicUsize::new(POLL),
             ok: AtomicU64::new(0),
             errors: AtomicU64::new(0),
         })
@@ -136,14 +187,38 @@ impl Transport {
         )
     }
 
-    /// Sends a request and reads the reply whole: JSON, of which the caller says whether it is a success, and what it holds.
-    pub(super) async fn reply<T>(
+    /// The failure of a poll that was not done in time: which answer it waited for.
+    pub fn timed_out(&self, within: Duration) -> Error {
+        let (place, asking) = (&self.place, self.asking());
+        Error::new(
+            Kind::TimedOut,
+            format!(
+                "the poll was not done within {within:?}: it waited for {place} to answer {asking}"
+            ),
+        )
+    }
+
+    /// Reads the API key again from where it came. Gives whether it is another one now.
+    pub async fn reread_key(&self) -> bool {
+        let target = Arc::clone(&self.target);
+        let reading = tokio::task::spawn_blocking(move || target.reread_key(&ProcessEnv));
+        reading.await.unwrap_or(false)
+    }
+
+    /// Lets replies have as many bytes again: for lists that are shown, which are no part of a poll.
+    pub(super) fn renew(&self) {
+        self.left.store(POLL, Ordering::Relaxed);
+    }
+
+    /// Sends a request and reads the reply, by `read`: JSON, of which that says whether it is a success, and what it holds.
+    pub(super) async fn reply<T: Reply>(
         &self,
         request: RequestBuilder,
-        judge: impl FnOnce(&[u8]) -> Result<T, Error>,
+        read: fn(&[u8], &str) -> Result<T, Error>,
+        what: &str,
     ) -> Result<T, Error> {
-        self.counted(async { self.body(request).await.and_then(|body| judge(&body)) })
-            .await
+        let result = self.counted(self.ask(request, read, what)).await;
+        result.map_err(|error| error.without(self.target.api_key.current().expose_secret()))
     }
 
     /// Counts a request, as answered if it succeeds.
@@ -163,116 +238,266 @@ impl Transport {
 
     /// Sends a request and answers with which status it is answered. The reply is not read.
     pub(super) async fn status(&self, request: RequestBuilder) -> Result<StatusCode, Error> {
-        let mut counted = Counted {
-            transport: self,
-            ok: false,
-        };
-        let response = request.send().await.map_err(|error| from_reqwest(&error))?;
-        counted.ok = true;
+        let response = self.counted(self.send(request)).await?;
         Ok(response.status())
     }
 
-    async fn body(&self, request: RequestBuilder) -> Result<Vec<u8>, Error> {
-        let response = request.send().await.map_err(|error| from_reqwest(&error))?;
-        let status = response.status();
-        let is_json = is_json(response.headers());
-        let body = read_bounded(response).await?;
+    async fn ask<T: Reply>(
+        &self,
+        request: RequestBuilder,
+        read: fn(&[u8], &str) -> Result<T, Error>,
+        what: &str,
+    ) -> Result<T, Error> {
+        let response = self.send(request).await?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let is_json = is_json(&headers);
         if status.is_success() && is_json {
-            return Ok(body);
+            let body = self.body(response, T::LIMIT, what).await?;
+            return self.parsed(body, read, what).await;
         }
-        Err(if is_json {
-            refusal(status, &body)
+        let path = response.url().path().to_owned();
+        let body = self.beginning(response).await?;
+        if is_json
+            && !Stranger::is_of_a_proxy(status)
+            && let Ok(error) = serde_json::from_slice::<OdooError>(&body)
+        {
+            return Err(error.with_status(status));
+        }
+        let stranger = Stranger {
+            path: &path,
+            status,
+            headers: &headers,
+            text: &String::from_utf8_lossy(&body),
+        };
+        Err(if stranger.has_no_database() {
+            self.no_database().await
         } else {
-            self.not_json(status, &body).await
+            stranger.meaning()
+        })
+    }
+
+    /// Sends a request. One that a kept connection did not take is sent once more, on a new one.
+    async fn send(&self, request: RequestBuilder) -> Result<Response, Error> {
+        let failure = |error: reqwest::Error| self.way().failure(&error);
+        let request = request.build().map_err(failure)?;
+        let path = request.url().path().to_owned();
+        let before = std::mem::replace(&mut *self.asking(), path);
+        let again = request.try_clone().filter(|_| !before.is_empty());
+        match (self.client.execute(request).await, again) {
+            (Err(error), Some(again)) if is_closed(&error) => {
+                self.client.execute(again).await.map_err(failure)
+            }
+            (response, _) => response.map_err(failure),
+        }
+    }
+
+    fn asking(&self) -> MutexGuard<'_, String> {
+        self.asking.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn way(&self) -> Way<'_> {
+        Way {
+            place: &self.place,
+            proxy: self.proxy.as_deref(),
+        }
+    }
+
+    /// Reads a reply whole, unless it is too large.
+    async fn body(&self, mut response: Response, limit: usize, what: &str) -> Result<Body, Error> {
+        let mut body = Body::default();
+        while let Some(piece) = self.piece(&mut response, body.place.is_some()).await? {
+            let length = body.bytes.len() + piece.len();
+            if length > limit {
+                return Err(too_large(&format!("the reply on {what}"), limit));
+            }
+            if length > LARGE && body.place.is_none() {
+                body.place = PLACES.acquire().await.ok();
+            }
+            body.bytes.extend_from_slice(&piece);
+        }
+        Ok(body)
+    }
+
+    /// The beginning of an answer that is no result: nothing is read of the rest.
+    async fn beginning(&self, mut response: Response) -> Result<Vec<u8>, Error> {
+        let mut bytes = Vec::new();
+        while bytes.len() < SCALAR
+            && let Some(piece) = self.piece(&mut response, false).await?
+        {
+            bytes.extend_from_slice(&piece);
+        }
+        bytes.truncate(SCALAR);
+        Ok(bytes)
+    }
+
+    async fn piece(
+        &self,
+        response: &mut Response,
+        hurries: bool,
+    ) -> Result<Option<bytes::Bytes>, Error> {
+        let within = if hurries { LARGE_WITHIN } else { Duration::MAX };
+        let piece = timeout(within, response.chunk()).await;
+        let piece = piece
+            .map_err(|_| {
+                Error::new(
+                    Kind::TimedOut,
+                    format!("{} sends a large reply too slowly", self.place),
+                )
+            })?
+            .map_err(|error| self.way().failure(&error))?;
+        if let Some(piece) = &piece {
+            let cost = piece.len().max(PIECE);
+            let left = self.left.load(Ordering::Relaxed);
+            if cost > left {
+                return Err(too_large("the replies of one poll together", POLL));
+            }
+            // One request at a time uses it.
+            self.left.store(left - cost, Ordering::Relaxed);
+        }
+        Ok(piece)
+    }
+
+    /// Reads what came. The key, should a server send it back, is made unreadable first.
+    async fn parsed<T: Reply>(
+        &self,
+        mut body: Body,
+        read: fn(&[u8], &str) -> Result<T, Error>,
+        what: &str,
+    ) -> Result<T, Error> {
+        let key = self.target.api_key.current();
+        let key = key.expose_secret();
+        if key.len() >= SHORTEST_KEY {
+            blot(&mut body.bytes, key.as_bytes());
+            // As JSON writes it, which differs where a password has a quote.
+            let escaped = serde_json::json!(key).to_string();
+            blot(&mut body.bytes, &escaped.as_bytes()[1..escaped.len() - 1]);
+        }
+        if body.place.is_none() {
+            return read(&body.bytes, what);
+        }
+        let what = what.to_owned();
+        let reading = tokio::task::spawn_blocking(move || read(&body.bytes, &what));
+        reading.await.unwrap_or_else(|_| {
+            Err(Error::new(
+                Kind::Defect,
+                "a defect of this program stopped the poll",
+            ))
         })
     }
 
     /// A POST to a path below the target's URL.
     pub(super) fn post(&self, path: &str) -> RequestBuilder {
-        self.client.post(self.url(path))
+        self.asked_of(self.client.post(self.url(path)))
     }
 
     fn url(&self, path: &str) -> Url {
-        join(&self.target.url, path)
+        join(&self.base, path)
     }
 
-    /// What an answer that is not JSON means. Odoo says the same 404 for a database that does not exist and for one that it cannot
-    /// reach; its health page tells them apart.
-    async fn not_json(&self, status: StatusCode, body: &[u8]) -> Error {
-        let text = String::from_utf8_lossy(&body[..body.len().min(4096)]);
-        if status == StatusCode::NOT_FOUND && text.contains("No database is selected") {
-            let mut url = self.url("/web/health");
-            url.set_query(Some("db_server_status=1"));
-            let health = self.client.get(url);
-            let down = match health.send().await {
-                Ok(response) => response.status() == StatusCode::INTERNAL_SERVER_ERROR,
-                Err(_) => true,
-            };
-            let counter = if down { &self.errors } else { &self.ok };
-            counter.fetch_add(1, Ordering::Relaxed);
-            return if down {
-                Error::new(Kind::Maintenance, "Odoo cannot reach its PostgreSQL")
-            } else {
-                Error::new(
-                    Kind::NoDatabase,
-                    format!("Odoo has no database '{}'", self.target.database),
-                )
-            };
+    fn asked_of(&self, request: RequestBuilder) -> RequestBuilder {
+        match &self.host {
+            Some(host) => request.header(HOST, host),
+            None => request,
         }
-        match status {
-            StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE => Error::new(
-                Kind::Maintenance,
-                format!("the proxy in front of Odoo answers {status}"),
+    }
+
+    /// Odoo says the same 404 for a database that does not exist, for one that it cannot reach, and for one that no header names. Its
+    /// health page and its list of databases tell them apart.
+    async fn no_database(&self) -> Error {
+        let mut url = self.url("/web/health");
+        url.set_query(Some("db_server_status=1"));
+        let health = self.asked_of(self.client.get(url)).send().await;
+        let down = health.map_or(true, |response| {
+            response.status() == StatusCode::INTERNAL_SERVER_ERROR
+        });
+        let counter = if down { &self.errors } else { &self.ok };
+        counter.fetch_add(1, Ordering::Relaxed);
+        if down {
+            return Error::new(Kind::Maintenance, "Odoo cannot reach its PostgreSQL");
+        }
+        let database = &self.target.database;
+        match self.databases().await {
+            Some(databases) if databases.iter().any(|it| **it == **database) => Error::new(
+                Kind::NoDatabase,
+                format!("Odoo has the database '{database}', but does not learn that it is asked for: a proxy in front of it removes the header X-Odoo-Database"),
+            )
+            .hint("let the proxy forward the header X-Odoo-Database to Odoo"),
+            Some(_) => Error::new(
+                Kind::NoDatabase,
+                format!("Odoo has no database '{database}'"),
             ),
-            // werkzeug's own page, which Odoo sends when it fails before it can serve a database.
-            StatusCode::INTERNAL_SERVER_ERROR
-                if text.contains("<h1>Internal Server Error</h1>")
-                    && text.contains("server is overloaded") =>
-            {
-                Error::new(
-                    Kind::Maintenance,
-                    "Odoo answers 500 before it serves the database: PostgreSQL is down, or the database is being restored",
-                )
-            }
-            StatusCode::BAD_REQUEST
-            | StatusCode::UNSUPPORTED_MEDIA_TYPE
-            | StatusCode::UNPROCESSABLE_ENTITY => Error::new(
-                Kind::Unexpected,
-                format!("does not understand the request: {status}"),
-            ),
-            StatusCode::NOT_FOUND => Error::new(
-                Kind::NoSuchPath,
-                "the path does not exist (404, and not Odoo's own)",
-            ),
-            _ if status.is_success() => Error::new(
-                Kind::NotOdoo,
-                format!("answers {status} with something that is not JSON"),
-            ),
-            _ => Error::new(
-                Kind::NotOdoo,
-                format!("answers {status}, and not as Odoo does"),
+            None => Error::new(
+                Kind::NoDatabase,
+                format!("Odoo has no database '{database}', or a proxy in front of it removes the header X-Odoo-Database"),
             ),
         }
+    }
+
+    /// The names of the server's databases, where it lists them.
+    async fn databases(&self) -> Option<Vec<Text>> {
+        let question = serde_json::json!({"jsonrpc": "2.0", "method": "call", "params": {}});
+        let request = self.post("/web/database/list").json(&question);
+        let response = self.send(request).await.ok()?;
+        let body = self.beginning(response).await.ok()?;
+        let Databases(names) = result_of(&body, "databases").ok()?;
+        Some(names)
     }
 }
 
-/// Reads JSON into the type that a reply must have.
+/// The names of databases.
+#[derive(serde::Deserialize)]
+struct Databases(Vec<Text>);
+
+reply!(SCALAR => Databases);
+
+/// A reply as it came.
+#[derive(Default)]
+struct Body {
+    bytes: Vec<u8>,
+    /// Held until it has been read, if it is large.
+    place: Option<SemaphorePermit<'static>>,
+}
+
+/// The beginning of an answer of at most so many bytes; of fewer, if they come in many small pieces.
 ///
 /// # Errors
-/// When it is something else.
-pub(super) fn decode<T: DeserializeOwned>(json: &[u8], what: &str) -> Result<T, Error> {
-    serde_json::from_slice(json).map_err(|error| {
-        let message = if error.is_data() {
-            // Once more, in a way that takes longer and says where.
-            let json = &mut serde_json::Deserializer::from_slice(json);
-            let again = serde_path_to_error::deserialize::<_, T>(json).err();
-            let error = again.map_or_else(|| error.to_string(), |error| error.to_string());
-            format!("the reply on {what} is not as expected: {error}")
-        } else {
-            format!("the reply is not valid JSON: {error}")
-        };
-        Error::new(Kind::Unexpected, message)
-    })
+/// When the connection breaks.
+pub async fn beginning(mut response: Response, limit: usize) -> Result<Vec<u8>, reqwest::Error> {
+    let (mut bytes, mut cost) = (Vec::new(), 0);
+    while cost < limit
+        && let Some(piece) = response.chunk().await?
+    {
+        cost += piece.len().max(PIECE);
+        bytes.extend_from_slice(&piece);
+    }
+    bytes.truncate(limit);
+    Ok(bytes)
+}
+
+fn too_large(what: &str, limit: usize) -> Error {
+    let limit = if limit < 1 << 20 {
+        format!("{} KiB", limit >> 10)
+    } else {
+        format!("{} MiB", limit >> 20)
+    };
+    Error::new(Kind::TooLarge, format!("{what} is larger than {limit}"))
+}
+
+/// Overwrites a secret wherever it stands.
+fn blot(bytes: &mut [u8], secret: &[u8]) {
+    let mut at = 0;
+    while let Some(found) = memchr::memmem::find(&bytes[at..], secret) {
+        let end = at + found + secret.len();
+        bytes[at + found..end].fill(b'*');
+        at = end;
+    }
+}
+
+/// Host and port of a URL, as the header `Host` has them.
+fn authority(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port()
+        .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
 /// A path below a base URL, which may have a path of its own.
@@ -300,69 +525,6 @@ impl Drop for Counted<'_> {
     }
 }
 
-/// What an error that Odoo reports as JSON with an HTTP status means: JSON-2's way.
-fn refusal(status: StatusCode, body: &[u8]) -> Error {
-    let Ok(error) = serde_json::from_slice::<OdooError>(body) else {
-        return Error::new(
-            Kind::NotOdoo,
-            format!("answers {status} with JSON that is not Odoo's"),
-        );
-    };
-    match status {
-        StatusCode::UNAUTHORIZED => Error::new(Kind::Unauthorized, "Odoo refuses the API key"),
-        StatusCode::NOT_FOUND => Error::new(Kind::NoSuchName, error.first_line()),
-        _ => error.classify(),
-    }
-}
-
-/// An exception as Odoo serialises it. Its `debug`, a traceback, is not even read.
-#[derive(Debug, serde::Deserialize)]
-pub(super) struct OdooError {
-    name: String,
-    #[serde(default)]
-    message: Value,
-}
-
-impl OdooError {
-    /// What the exception means.
-    pub(super) fn classify(&self) -> Error {
-        let message = self.first_line();
-        match self.name.as_str() {
-            "odoo.exceptions.AccessDenied" => {
-                Error::new(Kind::Unauthorized, "Odoo refuses the login or the API key")
-            }
-            "odoo.exceptions.AccessError" => Error::new(Kind::Forbidden, message),
-            "psycopg2.OperationalError" if message.contains("does not exist") => {
-                Error::new(Kind::NoDatabase, message)
-            }
-            name if name.starts_with("psycopg2.") => Error::new(Kind::Maintenance, message),
-            // A database that exists and holds no tables yet: it is being restored.
-            "builtins.KeyError" if message == "res.users" => Error::new(
-                Kind::Maintenance,
-                "the database is not initialised, or is being restored",
-            ),
-            "odoo.exceptions.UserError"
-            | "builtins.AttributeError"
-            | "builtins.ValueError"
-            | "builtins.KeyError" => {
-                Error::new(Kind::NoSuchName, format!("{}: {message}", self.name))
-            }
-            _ => Error::new(Kind::Unexpected, format!("{}: {message}", self.name)),
-        }
-    }
-
-    /// The first line of the message, bounded: some of Odoo's run over pages.
-    fn first_line(&self) -> String {
-        let text = self.message.as_str().unwrap_or_default();
-        text.lines()
-            .next()
-            .unwrap_or_default()
-            .chars()
-            .take(200)
-            .collect()
-    }
-}
-
 fn is_json(headers: &HeaderMap) -> bool {
     headers
         .get(CONTENT_TYPE)
@@ -373,70 +535,4 @@ fn is_json(headers: &HeaderMap) -> bool {
                 .to_ascii_lowercase()
                 .starts_with("application/json")
         })
-}
-
-async fn read_bounded(mut response: reqwest::Response) -> Result<Vec<u8>, Error> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response
-        .chunk()
-        .await
-        .map_err(|error| from_reqwest(&error))?
-    {
-        if body.len() + chunk.len() > MAX_REPLY {
-            return Err(Error::new(
-                Kind::TooLarge,
-                format!("the reply is larger than {} MiB", MAX_REPLY >> 20),
-            ));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
-}
-
-/// What the HTTP client's failure means. Its own text may hold the URL, which holds no secret, and is left out for brevity.
-pub(super) fn from_reqwest(error: &reqwest::Error) -> Error {
-    let mut source: Option<&dyn std::error::Error> = Some(error);
-    while let Some(cause) = source {
-        if cause.is::<rustls::Error>() {
-            return Error::new(Kind::Tls, format!("TLS: {cause}"));
-        }
-        if let Some(io) = cause.downcast_ref::<std::io::Error>()
-            && let Some(tls) = io
-                .get_ref()
-                .and_then(|inner| inner.downcast_ref::<rustls::Error>())
-        {
-            return Error::new(Kind::Tls, format!("TLS: {tls}"));
-        }
-        source = cause.source();
-    }
-    let cause = chain(error);
-    if error.is_timeout() {
-        Error::new(Kind::TimedOut, format!("no answer in time: {cause}"))
-    } else if is_undecodable(error) {
-        Error::new(
-            Kind::Unexpected,
-            format!("the reply cannot be decompressed: {cause}"),
-        )
-    } else {
-        Error::new(Kind::Unreachable, cause)
-    }
-}
-
-/// Whether the bytes of a reply make no sense, unlike a reply that ends too early.
-fn is_undecodable(error: &reqwest::Error) -> bool {
-    use std::io::ErrorKind::{InvalidData, InvalidInput};
-    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |cause| {
-        cause.source()
-    });
-    let mut causes = causes.filter_map(|cause| cause.downcast_ref::<std::io::Error>());
-    causes.any(|io| matches!(io.kind(), InvalidData | InvalidInput))
-}
-
-/// The innermost causes, which say what happened; the outer ones only repeat that a request failed.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut last = error;
-    while let Some(source) = last.source() {
-        last = source;
-    }
-    last.to_string()
 }

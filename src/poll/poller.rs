@@ -285,8 +285,11 @@ impl Poller {
                     memory
                         .backoff
                         .failed(reason, self.settings.target.interval, self.place());
-                memory.not_before = Some(began + delay);
-                if matches!(error.kind, Kind::NoSuchName | Kind::Unexpected) {
+                memory.not_before = Some(began + delay.max(error.retry_after.unwrap_or_default()));
+                if matches!(
+                    error.kind,
+                    Kind::NoSuchName | Kind::Unexpected | Kind::Unauthorized
+                ) {
                     // Perhaps the server is not what it was: learn it anew.
                     memory.session = None;
                 }
@@ -364,45 +367,58 @@ impl Poller {
                 Ok(transport) => transport,
                 Err(error) => return (Some(Err(error)), (0, 0)),
             };
-        let (roles, session) = (&self.settings.roles, &mut memory.session);
+        let session = &mut memory.session;
         let poll = async {
-            let polled = once(
-                &transport,
-                session,
-                &self.settings.target,
-                roles,
-                self.settings.parts,
-                now,
-            )
-            .await?;
-            let comparable = match (&self.shared.store, session.as_ref()) {
-                (Some(store), Some(session)) => {
-                    let logins = self.settings.logins;
-                    store
-                        .compare(&transport, session, roles, &polled, logins)
-                        .await?
+            let kept = session.is_some();
+            match self.read(&transport, session, now).await {
+                // The key may have been rotated, or the account created anew.
+                Err(error)
+                    if error.kind == Kind::Unauthorized
+                        && (transport.reread_key().await || kept) =>
+                {
+                    *session = None;
+                    self.read(&transport, session, now).await
                 }
-                _ => None,
-            };
-            Ok((polled, comparable))
+                read => read,
+            }
         };
         let poll = AssertUnwindSafe(timeout(self.settings.target.timeout, poll)).catch_unwind();
         let polled = self.retired.run_until_cancelled(poll).await;
         let result = polled.map(|polled| match polled {
             Ok(Ok(result)) => result,
-            Ok(Err(_elapsed)) => Err(Error::new(
-                Kind::TimedOut,
-                format!(
-                    "the poll was not done within {:?}",
-                    self.settings.target.timeout
-                ),
-            )),
+            Ok(Err(_elapsed)) => Err(transport.timed_out(self.settings.target.timeout)),
             Err(_panic) => Err(Error::new(
                 Kind::Defect,
                 "a defect of this program stopped the poll",
             )),
         });
         (result, transport.take_counts())
+    }
+
+    /// One poll, and with a store what it is compared with.
+    async fn read(
+        &self,
+        transport: &Transport,
+        session: &mut Option<Session>,
+        now: Timestamp,
+    ) -> Result<(Polled, Option<Comparable>), Error> {
+        let Settings {
+            target,
+            roles,
+            parts,
+            logins,
+            ..
+        } = &self.settings;
+        let polled = once(transport, session, target, roles, *parts, now).await?;
+        let comparable = match (&self.shared.store, session.as_ref()) {
+            (Some(store), Some(session)) => {
+                store
+                    .compare(transport, session, roles, &polled, *logins)
+                    .await?
+            }
+            _ => None,
+        };
+        Ok((polled, comparable))
     }
 
     fn log_success(&self, memory: &mut Memory, polled: &Polled) {

@@ -42,7 +42,7 @@ impl Settings {
     /// Whether the server is the same to both, and so what is known of it. A fingerprint knows no secrets.
     pub(super) fn reaches(&self, other: &Self) -> bool {
         let (this, other) = (&self.target, &other.target);
-        let key = |target: &Target| target.api_key.expose_secret().to_owned();
+        let key = |target: &Target| target.api_key.current().expose_secret().to_owned();
         this.fingerprint == other.fingerprint
             && key(this) == key(other)
             && this.tls == other.tls

@@ -106,6 +106,7 @@ impl Daemon {
             board: Arc::clone(&board),
             exporter: Arc::clone(&exporter),
             transitions: happened,
+            clients: Arc::clone(&running.clients),
             states: match &store {
                 Some(store) => Arc::new(store.clone()) as Arc<dyn AlertStates>,
                 None => Arc::new(alerting::InMemory::default()),

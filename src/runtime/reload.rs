@@ -164,8 +164,8 @@ impl Running {
         let config = Arc::new(config);
         self.directory.configure(&config.targets);
         self.exposition.set_families(enabled(&config));
+        self.clients.reload();
         let changes = self.fleet.apply(&config).await;
-        self.clients.keep_for(&config.targets);
         self.exporter.config_loaded(Timestamp::now(), config.hash);
         changes
     }

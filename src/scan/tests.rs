@@ -76,7 +76,7 @@ fn spoilt() -> Fixture {
     it.key(key(29));
     it.key(crate::domain::facts::ApiKey {
         expires: None,
-        created: day(-400),
+        created: Some(day(-400)),
         ..key(10)
     });
     it.exemptions.push(Exemption {

@@ -265,16 +265,21 @@ fn save_set(
     Ok(())
 }
 
+/// How the column `created`, which is never NULL, says that Odoo does not know when a key was created.
+const NO_DATE: i64 = i64::MIN;
+
 fn keys(connection: &Connection, target: i64) -> Result<BTreeMap<u32, Key>, Fault> {
     let mut query = connection
         .prepare_cached("SELECT id, owner, created, expires FROM api_key WHERE target = ?1")?;
     let mut rows = query.query([target])?;
     let mut keys = BTreeMap::new();
     while let Some(row) = rows.next()? {
+        let created: i64 = row.get(2)?;
+        let created = Some(created).filter(|it| *it != NO_DATE);
         let expires: Option<i64> = row.get(3)?;
         let key = Key {
             owner: row.get(1)?,
-            created: stored(row.get(2)?)?,
+            created: created.map(stored).transpose()?,
             expires: expires.map(stored).transpose()?,
         };
         keys.insert(row.get(0)?, key);
@@ -304,7 +309,7 @@ fn save_keys(
                 target,
                 id,
                 key.owner,
-                key.created.as_second(),
+                key.created.map_or(NO_DATE, Timestamp::as_second),
                 expires
             ])?;
         }

@@ -72,6 +72,7 @@ impl Running {
             board: Arc::clone(&shown.board),
             exporter: Arc::clone(&shown.state),
             transitions,
+            clients: Arc::default(),
             states: Arc::new(InMemory::default()),
             reconfigured,
         };

@@ -117,7 +117,7 @@ async fn a_name_that_is_no_users_waits_like_a_wrong_password() {
     let server = start(access.expect("no role is given")).await;
     for user in ["alice", "nobody"] {
         let authorization = basic(user, "wrong");
-        let asked = (0..250).map(|_| ask(&server, "/metrics", Some(&authorization)));
+        let asked = (0..200).map(|_| ask(&server, "/metrics", Some(&authorization)));
         let answers = futures::future::join_all(asked).await;
         let statuses: BTreeSet<u16> = answers.iter().map(|it| it.status().as_u16()).collect();
         assert_eq!(statuses, [401, 429].into(), "{user}");

@@ -135,7 +135,9 @@ async fn every_link_leads_somewhere_below_the_proxys_path() {
     assert_eq!(labels["__metrics_path__"], "/odoo-mfa/probe");
     let document = first.join("api/v1/openapi.json").expect("a URL");
     let described: Value = get(&document).await.json().await.expect("JSON");
-    let api = document.join(described["servers"][0]["url"].as_str().expect("a URL"));
-    assert_eq!(api.expect("a URL"), first);
+    assert_eq!(
+        described["servers"][0]["url"],
+        "https://proxy.example.com:8443/odoo-mfa"
+    );
     server.stop().await;
 }

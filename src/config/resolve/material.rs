@@ -2,8 +2,12 @@
 
 use std::path::PathBuf;
 
+use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::sign::CertifiedKey;
+use x509_cert::Certificate;
+use x509_cert::der::Decode;
 
 use super::Context;
 use crate::config::env::FileContent;
@@ -91,8 +95,17 @@ pub(super) fn tls(item: &Item<'_>, context: &Context<'_>) -> Option<Tls> {
             ),
         }
     });
+    let system_roots = fields.get("system_roots");
+    let only_ca = system_roots.and_then(|item| item.flag()) == Some(false);
+    if let Some(item) = system_roots.filter(|_| only_ca && fields.get("ca_file").is_none()) {
+        item.fail::<()>(
+            "is `false` without `ca_file`, so that no server would be trusted",
+            "add `ca_file: PATH`, or remove the line",
+        );
+    }
     Some(Tls {
         ca,
+        only_ca,
         client,
         server_name,
     })
@@ -118,23 +131,53 @@ fn client_certificate(
             "`chmod o= FILE`",
         );
     }
-    Some(ClientCertificate::new(certificate?, path, file.bytes))
+    let certificate = certificate?;
+    if let Err(error) = matching(&certificate.pem, &file.bytes) {
+        return key.fail(
+            &format!("does not belong to `cert_file`: {error}"),
+            "give the key that the certificate was made for; the certificate comes first in its file",
+        );
+    }
+    Some(ClientCertificate::new(certificate, path, file.bytes))
+}
+
+/// Whether a private key is that of the first certificate of a chain.
+fn matching(chain: &[u8], key: &[u8]) -> Result<(), Box<dyn std::error::Error>> {
+    let chain = CertificateDer::pem_slice_iter(chain).collect::<Result<_, _>>()?;
+    let key = PrivateKeyDer::from_pem_slice(key)?;
+    let provider = rustls::crypto::ring::default_provider();
+    CertifiedKey::from_der(chain, key, &provider)?;
+    Ok(())
 }
 
 fn certificates(item: &Item<'_>, context: &Context<'_>) -> Option<PemFile> {
     let (path, file) = read(item, context)?;
-    let found = CertificateDer::pem_slice_iter(&file.bytes)
-        .try_fold(0, |count, certificate| certificate.map(|_| count + 1));
-    match found {
-        Ok(count) if count > 0 => Some(PemFile {
-            path,
-            pem: file.bytes,
-        }),
-        _ => item.fail(
+    let mut found = 0;
+    for certificate in CertificateDer::pem_slice_iter(&file.bytes) {
+        found += 1;
+        let is_one = certificate.is_ok_and(|it| {
+            Certificate::from_der(&it).is_ok() || RootCertStore::empty().add(it).is_ok()
+        });
+        if !is_one {
+            return item.fail(
+                &format!(
+                    "has a malformed entry: number {found} of {} is no certificate",
+                    path.display()
+                ),
+                "replace or delete that entry, from its line `-----BEGIN CERTIFICATE-----` on",
+            );
+        }
+    }
+    if found == 0 {
+        return item.fail(
             "holds no certificate",
             "it must be PEM, with a line `-----BEGIN CERTIFICATE-----`",
-        ),
+        );
     }
+    Some(PemFile {
+        path,
+        pem: file.bytes,
+    })
 }
 
 pub(in crate::config) fn read(

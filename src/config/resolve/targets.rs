@@ -12,7 +12,7 @@ use crate::config::diagnostic::Position;
 use crate::config::fnv1a;
 use crate::config::reader::{Fields, Item, suggestion};
 use crate::config::schema;
-use crate::config::secret::ProxyUrl;
+use crate::config::secret::{ApiKey, ProxyUrl};
 use crate::config::target::{ApiChoice, Surface, Target, Vantage};
 use crate::domain::exemption::{Exemption, Glob, Matcher};
 use crate::domain::role::Roles;
@@ -186,7 +186,7 @@ fn target(fields: &Fields<'_>, defaults: &Settings, context: &Context<'_>) -> Op
         url: url?,
         database: database?.to_owned(),
         login,
-        api_key,
+        api_key: ApiKey::new(api_key),
         key_source,
         api: api?,
         interval,

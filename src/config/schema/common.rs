@@ -25,7 +25,13 @@ pub(in crate::config) static TLS: Section = Section {
             "ca_file",
             Kind::Path,
             "",
-            "PEM certificates that are trusted in addition to the public ones.",
+            "PEM certificates that are trusted in addition to the system's: authorities, or the certificate that the server presents.",
+        ),
+        field(
+            "system_roots",
+            Kind::Flag,
+            "`true`",
+            "`false`: trust the certificates in `ca_file` alone. Needs `ca_file`.",
         ),
         field(
             "cert_file",
@@ -43,7 +49,7 @@ pub(in crate::config) static TLS: Section = Section {
             "server_name",
             Kind::Text,
             "the host in `url`",
-            "The name that the server's certificate must be for.",
+            "The name to ask for (SNI), which the server's certificate must be for.",
         ),
     ],
 };

@@ -121,7 +121,7 @@ fn with(lines: &str) -> String {
 #[test]
 fn the_defaults_are_the_documented_ones() {
     let target = target(MINIMAL);
-    assert_eq!(target.api_key.expose_secret(), CANARY);
+    assert_eq!(target.api_key.current().expose_secret(), CANARY);
     assert_eq!(target.url.as_str(), "https://erp.example.com/");
     assert_eq!(target.api, ApiChoice::Auto);
     assert_eq!(
@@ -379,7 +379,7 @@ fn keys_come_from_one_of_four_sources() {
     ] {
         let (config, warnings) = load_in(env(), &base.replace("SOURCE", source)).expect(source);
         assert_eq!(
-            config.targets[0].api_key.expose_secret(),
+            config.targets[0].api_key.current().expose_secret(),
             CANARY,
             "{source}"
         );
@@ -394,6 +394,7 @@ fn keys_come_from_one_of_four_sources() {
     assert_eq!(
         load_in(env(), &yaml).expect("works").0.targets[0]
             .api_key
+            .current()
             .expose_secret(),
         CANARY
     );
@@ -451,7 +452,7 @@ fn real_files_are_read_with_their_mode() {
     for (mode, warnings) in [(0o600, 0), (0o640, 0), (0o604, 1), (0o400, 0)] {
         fs::set_permissions(&key, fs::Permissions::from_mode(mode)).expect("the mode is set");
         let (config, found) = Config::load(&path, &ProcessEnv).expect("a good configuration");
-        assert_eq!(config.targets[0].api_key.expose_secret(), CANARY);
+        assert_eq!(config.targets[0].api_key.current().expose_secret(), CANARY);
         assert_eq!(found.len(), warnings, "{mode:o}");
     }
     fs::remove_file(&key).expect("removed");

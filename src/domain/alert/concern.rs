@@ -77,7 +77,7 @@ pub fn concerned(facts: &Facts, standing: &Standing) -> BTreeMap<Concern, IdSet>
         if key.expires.is_none() && privileged.is_some_and(|people| people.contains(key.owner)) {
             add(Concern::KeysWithoutExpiry, owner());
         }
-        if facts.now.duration_since(key.created) >= year {
+        if key.age(facts.now).is_some_and(|age| age >= year) {
             add(Concern::OldKeys, owner());
         }
     }

@@ -6,9 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Case;
 use crate::domain::exemption::{Exemption, Matcher};
-use crate::domain::facts::{
-    ApiKey, Companion, Device, Facts, Gap, Known, People, PortalGroups, Scope, Server,
-};
+use crate::domain::facts::{ApiKey, Device, Facts, Gap, Known, People, Scope, Server};
 use crate::domain::posture::Posture;
 use crate::domain::standing::{Standing, Terms};
 use crate::domain::surface::Checked;
@@ -53,7 +51,7 @@ pub(crate) fn key(owner: u32) -> ApiKey {
         owner,
         owner_active: true,
         scope: Scope::Unrestricted,
-        created: day(-7),
+        created: Some(day(-7)),
         expires: Some(day(60)),
     }
 }
@@ -81,28 +79,23 @@ impl Fixture {
     pub(crate) fn healthy() -> Self {
         let people = ids(10..30);
         let enrolled = ids((10..29).chain(100..105));
+        let server = Server {
+            version: "19.0".to_owned(),
+            release: (19, 0),
+            api: Api::Json2,
+        };
+        let everybody = People {
+            internal: people.clone(),
+            portal: 5,
+            ..People::default()
+        };
         Self {
             facts: Facts {
-                now: day(0),
-                server: Server {
-                    version: "19.0".to_owned(),
-                    release: (19, 0),
-                    api: Api::Json2,
-                },
-                poller: 29,
-                people: People {
-                    internal: people.clone(),
-                    portal: 5,
-                    ..People::default()
-                },
-                well_known_active: IdSet::new(),
                 well_known_privileged: Some(IdSet::new()),
-                missing_groups: Vec::new(),
                 totp: Known::Complete(enrolled.clone()),
                 passkey: Known::Complete(enrolled),
                 oauth: Known::Complete(IdSet::new()),
                 saml: Known::Complete(IdSet::new()),
-                recent: IdSet::new(),
                 awake: Known::Complete(&people | &ids(100..105)),
                 roles: Known::Complete(BTreeMap::from([
                     ("settings".to_owned(), ids([10, 11])),
@@ -116,12 +109,7 @@ impl Fixture {
                 modules: Known::Complete(BTreeSet::from([Module::AuthTotp, Module::AuthTotpMail])),
                 legacy_rpc: Some(false),
                 policy: Known::Complete(Some(PolicyScope::EmployeeRequired)),
-                trusted_networks: None,
-                clear_text_keys: None,
-                administrators_spared: None,
-                companion: Companion::Absent,
-                uses: None,
-                portal: PortalGroups::default(),
+                ..Facts::of_people(day(0), server, 29, everybody)
             },
             accepted: BTreeSet::from([Factor::Totp]),
             exemptions: vec![exempt("mfa-exporter", ExemptReason::Service)],

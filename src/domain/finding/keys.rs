@@ -82,7 +82,7 @@ fn old(case: &Case, found: &mut Vec<Finding>) {
     let year = SignedDuration::from_hours(24 * 365);
     let (count, people) = owners(
         case.working_keys()
-            .filter(|key| case.facts.now.duration_since(key.created) >= year),
+            .filter(|key| key.age(case.facts.now).is_some_and(|age| age >= year)),
     );
     if count > 0 {
         found.push(

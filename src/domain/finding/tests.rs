@@ -280,7 +280,7 @@ pub(crate) fn situations() -> Vec<(Spoil, Vec<Found>)> {
         (
             |it| {
                 it.key(crate::domain::facts::ApiKey {
-                    created: day(-365),
+                    created: Some(day(-365)),
                     ..key(20)
                 });
             },

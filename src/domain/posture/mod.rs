@@ -409,12 +409,11 @@ fn keys(facts: &Facts, standing: &Standing, rows: &[ApiKey]) -> Keys {
             Scope::Rpc => keys.rpc += 1,
             Scope::Other => keys.other += 1,
         }
-        let age = now.duration_since(key.created);
-        let bucket = [30, 90, 365]
-            .iter()
-            .filter(|limit| age >= days(**limit))
-            .count();
-        keys.by_age[bucket] += 1;
+        if let Some(age) = key.age(now) {
+            let limits = [30, 90, 365];
+            let bucket = limits.iter().filter(|limit| age >= days(**limit)).count();
+            keys.by_age[bucket] += 1;
+        }
         match key.expires.map(|end| end.duration_since(now)) {
             None => keys.without_expiry += 1,
             Some(left) if left < days(7) => keys.expiring[0] += 1,
@@ -436,7 +435,7 @@ fn keys(facts: &Facts, standing: &Standing, rows: &[ApiKey]) -> Keys {
         let bare = covered.without_covered_types(facts, owners - &covered.holders);
         owned_by(&bare, |_| true)
     });
-    keys.oldest = working.iter().map(|key| key.created).min();
+    keys.oldest = working.iter().filter_map(|key| key.created).min();
     keys.next_expiry = working.iter().filter_map(|key| key.expires).min();
     keys.unused = unused(facts, &working);
     keys

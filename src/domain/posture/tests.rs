@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::exemption::{Exemption, Matcher};
-use crate::domain::facts::{Companion, People, PortalGroups, Server, Uses};
+use crate::domain::facts::{People, Server, Uses};
 use crate::domain::roster::{InRole, KeyState, Roster, State, Wanted};
 use crate::domain::vocabulary::{Api, Factor};
 
@@ -92,28 +92,24 @@ fn facts(people: &[(u32, Somebody)], policy: Option<PolicyScope>) -> Facts {
             owner: *id,
             owner_active: true,
             scope: [Scope::Unrestricted, Scope::Rpc, Scope::Other][*id as usize % 3],
-            created: now() - days(age),
+            created: Some(now() - days(age)),
             expires: left.map(|left| now() + days(left)),
         })
     });
+    let server = Server {
+        version: "19.0".into(),
+        release: (19, 0),
+        api: Api::Json2,
+    };
+    let everybody = People {
+        internal: of(UserType::Internal),
+        public: of(UserType::Public),
+        none: of(UserType::None),
+        portal: of(UserType::Portal).len(),
+        archived: PerType::default(),
+    };
     Facts {
-        now: now(),
-        server: Server {
-            version: "19.0".into(),
-            release: (19, 0),
-            api: Api::Json2,
-        },
-        poller: 1,
-        people: People {
-            internal: of(UserType::Internal),
-            public: of(UserType::Public),
-            none: of(UserType::None),
-            portal: of(UserType::Portal).len(),
-            archived: PerType::default(),
-        },
-        well_known_active: IdSet::new(),
         well_known_privileged: Some(IdSet::new()),
-        missing_groups: Vec::new(),
         totp: Known::Complete(ids(&|it| it.totp)),
         passkey: Known::Complete(ids(&|it| it.passkey)),
         oauth: Known::Complete(IdSet::new()),
@@ -127,16 +123,10 @@ fn facts(people: &[(u32, Somebody)], policy: Option<PolicyScope>) -> Facts {
         exemptions: vec![ids(&|it| it.exempt)],
         keys: Known::Complete(keys.collect()),
         devices: Known::Complete(Vec::new()),
-        poller_key_expiry: None,
         modules: Known::Complete(BTreeSet::new()),
         legacy_rpc: Some(true),
         policy: Known::Complete(policy),
-        trusted_networks: None,
-        clear_text_keys: None,
-        administrators_spared: None,
-        companion: Companion::Absent,
-        uses: None,
-        portal: PortalGroups::default(),
+        ..Facts::of_people(now(), server, 1, everybody)
     }
 }
 

@@ -116,8 +116,8 @@ impl RoleMembers {
 pub struct Key {
     /// Whose it is.
     pub owner: u32,
-    /// When it was made.
-    pub created: Timestamp,
+    /// When it was created, if Odoo says so.
+    pub created: Option<Timestamp>,
     /// Its date, if it has one.
     pub expires: Option<Timestamp>,
 }

@@ -332,7 +332,8 @@ fn evident_break(previous: &Baseline, current: &Baseline) -> Option<Break> {
         .iter()
         .find_map(|(id, before)| {
             let now = keys.value.get(id)?;
-            let same = now.owner == before.owner && now.created == before.created;
+            let dates = now.created.zip(before.created);
+            let same = now.owner == before.owner && dates.is_none_or(|(now, before)| now == before);
             (!same).then_some(Break::Reused(Subject::Key(*id)))
         })
 }

@@ -104,7 +104,7 @@ impl World {
             id,
             Key {
                 owner,
-                created,
+                created: Some(created),
                 expires,
             },
         );
@@ -697,7 +697,7 @@ fn a_restored_backup_is_a_break_whether_or_not_it_was_used_since() {
         .iter_mut()
         .flat_map(|keys| keys.value.values_mut())
     {
-        key.created += SignedDuration::from_hours(1);
+        key.created = key.created.map(|at| at + SignedDuration::from_hours(1));
     }
     assert!(matches!(
         evident_break(&latest.baseline, &other),

@@ -53,6 +53,7 @@ struct AccountRow {
 
 #[derive(Deserialize)]
 struct CompaniesRow {
+    id: u32,
     company_ids: Vec<u32>,
     companies_count: usize,
 }
@@ -64,7 +65,7 @@ pub(super) struct WebsiteRow {
     #[serde(deserialize_with = "or_false")]
     user_id: Option<Many2one>,
 }
-row!(WebsiteRow);
+row!(AccountRow, CompaniesRow, WebsiteRow);
 
 /// A many2one, or `false` where what it led to was deleted.
 fn or_false<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Many2one>, D::Error> {
@@ -92,6 +93,7 @@ pub(super) async fn websites(
     let call = Call::new("website", "search_read")
         .arg("domain", json!([]))
         .named("fields", vec!["user_id"])
+        .named("order", "id")
         .with_archived();
     session.call(transport, call, "websites").await
 }
@@ -126,7 +128,8 @@ impl Accounts {
             .named(
                 "fields",
                 vec!["active", field, "company_ids", "companies_count"],
-            );
+            )
+            .named("order", "id");
         let rows: Vec<AccountRow> = session
             .call(
                 transport,

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::totp;
-use super::users::{any, is_set, totp as has_totp, unless_false};
+use super::users::{ROWS_PAGE, any, is_set, row, totp as has_totp, unless_false};
 use crate::domain::facts::Companion;
 use crate::domain::transition::{Answers, Person, Questions};
 use crate::domain::{Facts, IdSet};
@@ -15,6 +15,7 @@ use crate::odoo::call::Call;
 use crate::odoo::date::Date;
 use crate::odoo::error::Error;
 use crate::odoo::session::Session;
+use crate::odoo::text::Text;
 use crate::odoo::transport::Transport;
 
 #[derive(Deserialize)]
@@ -23,8 +24,9 @@ struct PersonRow {
     active: bool,
     #[serde(deserialize_with = "unless_false")]
     create_date: Option<Date>,
-    login: Option<String>,
+    login: Option<Text>,
 }
+row!(PersonRow);
 
 /// Answers the questions about a poll with these facts: one request, or two where something changed; more where archived people with a
 /// factor are new, or Odoo cannot search them. Logins are asked for only if they may be kept.
@@ -67,18 +69,22 @@ async fn people(
     if logins {
         fields.push("login");
     }
-    let call = Call::new("res.users", "search_read")
-        .arg("domain", json!([["id", "in", ids]]))
-        .named("fields", fields)
-        .named("order", "id")
-        .with_archived();
-    let rows: Vec<PersonRow> = session.call(transport, call, "people who changed").await?;
     let person = |row: PersonRow| Person {
         active: row.active,
         created: row.create_date.map(Timestamp::from),
-        login: row.login,
+        login: row.login.map(Into::into),
     };
-    Ok(rows.into_iter().map(|row| (row.id, person(row))).collect())
+    let mut people = BTreeMap::new();
+    for ids in ids.chunks(ROWS_PAGE) {
+        let call = Call::new("res.users", "search_read")
+            .arg("domain", json!([["id", "in", ids]]))
+            .named("fields", fields.clone())
+            .named("order", "id")
+            .with_archived();
+        let rows: Vec<PersonRow> = session.call(transport, call, "people who changed").await?;
+        people.extend(rows.into_iter().map(|row| (row.id, person(row))));
+    }
+    Ok(people)
 }
 
 /// Whether Odoo shows to the account who is enrolled: if it does not, the facts have it from the module, which is not asked this.
@@ -139,6 +145,5 @@ async fn search(
         .arg("domain", domain)
         .named("order", "id")
         .with_archived();
-    let ids: Vec<u32> = session.call(transport, call, "archived people").await?;
-    Ok(ids.into_iter().collect())
+    session.call(transport, call, "archived people").await
 }

@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::Question;
@@ -21,8 +20,10 @@ use crate::domain::{IdSet, PerType};
 use crate::odoo::call::Call;
 use crate::odoo::date::Date;
 use crate::odoo::error::{Error, Kind};
-use crate::odoo::session::{Session, release};
-use crate::odoo::transport::{Transport, decode};
+use crate::odoo::reply::{self, Few, Ids, Named, Release, Reply, Rows, Setting, decode};
+use crate::odoo::session::Session;
+use crate::odoo::text::Text;
+use crate::odoo::transport::Transport;
 
 /// The field of `res.users` by which an account that may call the module knows that it is there, and speaks this format.
 pub(super) const MARKER: &str = "mfa_auditor_facts_2";
@@ -46,7 +47,7 @@ pub(super) async fn read(
 ) -> Result<Result<Facts, Companion>, Error> {
     let call = Call::new("mfa.auditor", "read_facts").arg("question", asked(question));
     let what = "the facts of mfa_auditor_use";
-    let reply: Box<RawValue> = match session.call(transport, call, what).await {
+    let reply: Answer = match session.call(transport, call, what).await {
         Ok(reply) => reply,
         // It was taken away, or this account's right to it, or it has a defect.
         Err(error)
@@ -59,12 +60,13 @@ pub(super) async fn read(
         }
         Err(error) => return Err(error),
     };
-    let reply = reply.get().as_bytes();
-    let head: Head = decode(reply, what)?;
+    let Answer { head, found } = reply;
     let server = Server {
-        release: release(&head.version_info)
+        release: head
+            .version_info
+            .0
             .ok_or_else(|| unexpected("the version in the reply of mfa_auditor_use"))?,
-        version: head.version,
+        version: head.version.into(),
         api: session.server.api,
     };
     // After an upgrade everything is learnt anew.
@@ -72,8 +74,8 @@ pub(super) async fn read(
         return Ok(Err(Companion::Absent));
     }
     in_all_companies(head.companies.0, head.companies.1)?;
-    let mut found: Found = decode(reply, what)?;
-    let modules = Modules::of(Known::Complete(std::mem::take(&mut found.modules)));
+    let mut found = found?;
+    let modules = Modules::of(Known::Complete(std::mem::take(&mut found.modules.0)));
     let legacy_rpc = settings::legacy_rpc(transport, session, &modules).await;
     found
         .facts(session, head.uid, modules, legacy_rpc, question)
@@ -115,39 +117,53 @@ fn asked(question: &Question<'_>) -> Value {
 /// Who answers, and how many of all companies the account is allowed in; in fewer than all there is nothing else.
 #[derive(Deserialize)]
 struct Head {
-    version: String,
-    version_info: Vec<Value>,
+    version: Text,
+    version_info: Release,
     uid: u32,
     companies: (usize, usize),
 }
 
-/// A set of ids.
-type Ids = Vec<u32>;
+/// The head, and the rest where that is as expected.
+struct Answer {
+    head: Head,
+    found: Result<Found, Error>,
+}
+
+impl Reply for Answer {
+    const LIMIT: usize = reply::IDS;
+
+    fn read(json: &[u8], what: &str) -> Result<Self, Error> {
+        Ok(Self {
+            head: decode(json, what)?,
+            found: decode(json, what),
+        })
+    }
+}
 
 #[derive(Deserialize)]
 struct Found {
     people: Everybody,
     well_known_active: Ids,
     well_known_privileged: Option<Ids>,
-    missing_groups: Vec<String>,
+    missing_groups: Few<Text>,
     portal_groups: Groups,
     totp: Ids,
     passkey: Ids,
     recent: Ids,
-    exemptions: Vec<Ids>,
-    modules: Vec<String>,
-    policy: Value,
+    exemptions: Few<Ids>,
+    modules: Few<Text>,
+    policy: Setting,
     /// Rows that name people, and rows that name nobody.
-    trusted_networks: Option<(u64, u64)>,
-    clear_text_keys: Option<Vec<u32>>,
+    trusted_networks: Option<(u32, u32)>,
+    clear_text_keys: Option<Few<u32>>,
     administrators_spared: Option<bool>,
     archived_owners: Ids,
-    roles: Option<BTreeMap<String, Ids>>,
+    roles: Option<Named<Ids>>,
     oauth: Option<Ids>,
     saml: Option<Ids>,
     awake: Option<Ids>,
-    keys: Option<Vec<KeyRow>>,
-    devices: Option<Vec<KeyRow>>,
+    keys: Option<Rows<KeyRow>>,
+    devices: Option<Rows<KeyRow>>,
     #[serde(rename = "use")]
     uses: Option<Used>,
 }
@@ -157,8 +173,8 @@ struct Everybody {
     internal: Ids,
     public: Ids,
     none: Ids,
-    portal: u64,
-    archived: PerType<u64>,
+    portal: u32,
+    archived: PerType<u32>,
 }
 
 #[derive(Deserialize)]
@@ -194,11 +210,11 @@ impl Found {
         let roles: BTreeMap<String, IdSet> = self
             .roles
             .into_iter()
-            .flatten()
-            .map(|(role, people)| (role, set(people)))
+            .flat_map(|Named(roles)| roles)
+            .map(|(role, Ids(people))| (role, people))
             .collect();
         if roles.keys().ne(&wanted)
-            || self.exemptions.len() != question.target.exemptions.len()
+            || self.exemptions.0.len() != question.target.exemptions.len()
             || self.well_known_privileged.is_some() != parts.roles
             || self.keys.is_some() != parts.keys
             || self.uses.is_some() != parts.keys
@@ -212,10 +228,10 @@ impl Found {
             ));
         }
         let keys = keys::complete(
-            self.keys,
-            self.devices,
+            self.keys.map(|Rows(keys)| keys),
+            self.devices.map(|Rows(devices)| devices),
             server.release,
-            &set(self.archived_owners),
+            &self.archived_owners.0,
             poller,
             question.now,
         );
@@ -223,27 +239,27 @@ impl Found {
             now: question.now,
             poller,
             people: People {
-                internal: set(self.people.internal),
-                public: set(self.people.public),
-                none: set(self.people.none),
-                portal: self.people.portal,
-                archived: self.people.archived,
+                internal: self.people.internal.0,
+                public: self.people.public.0,
+                none: self.people.none.0,
+                portal: self.people.portal.into(),
+                archived: PerType(self.people.archived.0.map(u64::from)),
             },
-            well_known_active: set(self.well_known_active),
-            well_known_privileged: self.well_known_privileged.map(set),
-            missing_groups: self.missing_groups,
-            totp: Known::Complete(set(self.totp)),
-            passkey: Known::Complete(set(self.passkey)),
+            well_known_active: self.well_known_active.0,
+            well_known_privileged: self.well_known_privileged.map(|Ids(ids)| ids),
+            missing_groups: self.missing_groups.0.into_iter().map(Into::into).collect(),
+            totp: Known::Complete(self.totp.0),
+            passkey: Known::Complete(self.passkey.0),
             oauth: asked_for(self.oauth),
             saml: asked_for(self.saml),
-            recent: set(self.recent),
+            recent: self.recent.0,
             awake: asked_for(self.awake),
             roles: if parts.roles {
                 Known::Complete(roles)
             } else {
                 Known::NotAsked
             },
-            exemptions: self.exemptions.into_iter().map(set).collect(),
+            exemptions: self.exemptions.0.into_iter().map(|Ids(ids)| ids).collect(),
             keys: keys.keys,
             devices: keys.devices,
             poller_key_expiry: keys.poller_expiry,
@@ -252,11 +268,11 @@ impl Found {
             modules: modules.known,
             trusted_networks: self.trusted_networks.map(|(personal, everybody)| {
                 TrustedNetworks::Rows {
-                    personal,
-                    everybody,
+                    personal: personal.into(),
+                    everybody: everybody.into(),
                 }
             }),
-            clear_text_keys: self.clear_text_keys,
+            clear_text_keys: self.clear_text_keys.map(|Few(owners)| owners),
             administrators_spared: self.administrators_spared,
             companion: Companion::Answered,
             uses: self.uses.map(Uses::from),
@@ -286,12 +302,8 @@ impl From<Used> for Uses {
     }
 }
 
-fn set(ids: Ids) -> IdSet {
-    ids.into_iter().collect()
-}
-
 fn asked_for(ids: Option<Ids>) -> Known<IdSet> {
-    ids.map_or(Known::NotAsked, |ids| Known::Complete(set(ids)))
+    ids.map_or(Known::NotAsked, |ids| Known::Complete(ids.0))
 }
 
 fn unexpected(message: impl Into<String>) -> Error {

@@ -8,13 +8,14 @@ use serde_json::{Value, json};
 use super::Question;
 use super::accounts::{INTERNAL, PORTAL, PUBLIC};
 use super::proof::is_fresh;
-use super::users::unless_false;
+use super::users::{row, unless_false};
 use crate::domain::exemption::Matcher;
 use crate::domain::role::Roles;
 use crate::odoo::call::Call;
 use crate::odoo::error::{Error, Kind};
 use crate::odoo::groups::{GroupRow, Groups};
 use crate::odoo::session::{Reference, Session};
+use crate::odoo::text::Text;
 use crate::odoo::transport::Transport;
 
 /// What `get_metadata` says of a record. It also holds who created it, which is not read.
@@ -23,23 +24,26 @@ struct MetadataRow {
     id: u32,
     /// One XML id; the oldest, if there are several.
     #[serde(deserialize_with = "unless_false")]
-    xmlid: Option<String>,
+    xmlid: Option<Text>,
     /// All of them, from 16 on.
     xmlids: Option<Vec<AnyXmlId>>,
 }
 
 #[derive(Deserialize)]
 struct AnyXmlId {
-    xmlid: String,
+    xmlid: Text,
 }
 
 /// A row of `ir.model.data`.
 #[derive(Deserialize)]
 struct DataRow {
-    module: String,
-    name: String,
+    id: u32,
+    module: Text,
+    name: Text,
     res_id: u32,
 }
+
+row!(MetadataRow, DataRow);
 
 /// Reads the groups.
 pub(super) async fn read(
@@ -76,7 +80,12 @@ fn xml_ids(metadata: Vec<MetadataRow>) -> BTreeMap<String, u32> {
     let mut found = BTreeMap::new();
     for row in metadata {
         let others = row.xmlids.into_iter().flatten().map(|it| it.xmlid);
-        found.extend(row.xmlid.into_iter().chain(others).map(|it| (it, row.id)));
+        found.extend(
+            row.xmlid
+                .into_iter()
+                .chain(others)
+                .map(|it| (it.into(), row.id)),
+        );
     }
     found
 }
@@ -109,7 +118,8 @@ async fn add_aliases(
     }
     let call = Call::new("ir.model.data", "search_read")
         .arg("domain", json!([["model", "=", "res.groups"]]))
-        .named("fields", vec!["module", "name", "res_id"]);
+        .named("fields", vec!["module", "name", "res_id"])
+        .named("order", "id");
     match session
         .call::<Vec<DataRow>>(transport, call, "XML ids")
         .await

@@ -12,6 +12,7 @@ use crate::domain::IdSet;
 use crate::domain::facts::{ApiKey, Device, Gap, Known, Scope};
 use crate::odoo::date::Date;
 use crate::odoo::error::Error;
+use crate::odoo::text::Text;
 
 const GRANT: &str =
     "a group with read access and a record rule [(1, '=', 1)] on the model, or base.group_system";
@@ -35,7 +36,7 @@ pub(super) struct KeyRow {
     id: u32,
     user_id: Many2one,
     #[serde(deserialize_with = "unless_false")]
-    scope: Option<String>,
+    scope: Option<Text>,
     #[serde(deserialize_with = "unless_false")]
     create_date: Option<Date>,
     #[serde(default, deserialize_with = "unless_false")]
@@ -54,7 +55,7 @@ struct DeviceRow {
 row!(KeyRow, DeviceRow);
 
 /// A row that somebody owns.
-trait OwnedRow: Row + DeserializeOwned {
+trait OwnedRow: Row + DeserializeOwned + Send + 'static {
     /// The model that it is of.
     const MODEL: &'static str;
     /// The field of `res.users` with somebody's.
@@ -226,19 +227,13 @@ fn complete_keys(
     release: (u32, u32),
     archived: &IdSet,
 ) -> Known<Vec<ApiKey>> {
-    if table.gap.is_none() && table.rows.iter().any(|row| row.create_date.is_none()) {
-        return Known::Missing(Gap {
-            seen: "Odoo does not say when some of the API keys were made".to_owned(),
-            grant: "nothing: give those rows of res_users_apikeys a create_date, or revoke the keys",
-        });
-    }
     table.all(|row| {
         Some(ApiKey {
             id: row.id,
             owner: row.user_id.id(),
             owner_active: !archived.contains(row.user_id.id()),
             scope: scope(row, release)?,
-            created: row.create_date?.into(),
+            created: row.create_date.map(Timestamp::from),
             expires: row.expiration_date.map(Timestamp::from),
         })
     })

@@ -13,6 +13,7 @@ use crate::domain::facts::{Gap, Known, People, PortalGroups};
 use crate::domain::{IdSet, Module, PerType};
 use crate::odoo::error::{Error, Kind};
 use crate::odoo::groups::in_groups;
+use crate::odoo::text::Text;
 
 const OAUTH_PROVIDERS: &str = "read access to auth.oauth.provider, or the module mfa_auditor_use: links to providers that are switched off do not count";
 
@@ -219,7 +220,7 @@ impl Users<'_> {
                 people
                     .iter()
                     .filter(|person| match &entry.matcher {
-                        Matcher::Login(login) => person.login == *login,
+                        Matcher::Login(login) => *person.login == **login,
                         Matcher::Glob(glob) => glob.matches(&person.login),
                         Matcher::Group(_) => person.groups.iter().any(|id| group.contains(id)),
                     })
@@ -284,7 +285,7 @@ struct GroupsRow {
 #[derive(Deserialize)]
 struct LoginRow {
     id: u32,
-    login: String,
+    login: Text,
     #[serde(alias = "group_ids", alias = "groups_id")]
     groups: Vec<u32>,
 }

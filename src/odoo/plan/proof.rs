@@ -13,10 +13,10 @@ use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
-use serde::de::IgnoredAny;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::users::{Domain, Users};
+use super::users::{Domain, Row, Users, row};
 use crate::domain::IdSet;
 use crate::odoo::call::Call;
 use crate::odoo::error::{Error, Kind};
@@ -92,6 +92,12 @@ pub(super) fn is_fresh(then: Timestamp, now: Timestamp) -> bool {
     then <= now && now.duration_since(then) < FRESH
 }
 
+#[derive(Deserialize)]
+struct IdRow {
+    id: u32,
+}
+row!(IdRow);
+
 /// Records that exist and are hidden.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Hidden {
@@ -137,6 +143,15 @@ fn gaps(range: RangeInclusive<u32>, visible: &IdSet) -> Result<IdSet, Error> {
     let mut gaps = IdSet::new();
     gaps.insert_range(range);
     Ok(gaps - visible)
+}
+
+/// The ids, as many at a time as one request asks about.
+fn chunks(ids: &IdSet) -> impl Iterator<Item = Vec<u32>> {
+    let mut ids = ids.iter();
+    std::iter::from_fn(move || {
+        let chunk: Vec<u32> = ids.by_ref().take(CHUNK).collect();
+        (!chunk.is_empty()).then_some(chunk)
+    })
 }
 
 impl Users<'_> {
@@ -247,8 +262,7 @@ impl Users<'_> {
         visible: &IdSet,
     ) -> Result<u64, Error> {
         let mut owners = 0;
-        let gaps: Vec<u32> = self.unproven(field, visible, REACH)?.iter().collect();
-        for gaps in gaps.chunks(CHUNK) {
+        for gaps in chunks(&self.unproven(field, visible, REACH)?) {
             owners += self.count(vec![json!([field, "in", gaps])]).await?;
         }
         if owners == 0 {
@@ -289,9 +303,8 @@ impl Users<'_> {
         thoroughly: bool,
     ) -> Result<Option<Hidden>, Error> {
         let mut all = Hidden::default();
-        let gaps: Vec<u32> = gaps.iter().collect();
-        for chunk in gaps.chunks(CHUNK) {
-            if self.existing(model, chunk, thoroughly).await?.is_none() {
+        for chunk in chunks(&gaps) {
+            if self.existing(model, &chunk, thoroughly).await?.is_none() {
                 continue;
             }
             let seen = self
@@ -321,17 +334,17 @@ impl Users<'_> {
         }
         if self.session.exists_is_public {
             let call = Call::new(model, "exists").arg("ids", ids);
-            let found: Vec<u32> = self.call(call, "ids that exist").await?;
+            let found: IdSet = self.call(call, "ids that exist").await?;
             return Ok((!found.is_empty()).then(|| Hidden {
-                count: found.len() as u64,
-                ids: found.into_iter().collect(),
+                count: found.len(),
+                ids: found,
             }));
         }
         let call = Call::new(model, "read")
             .arg("ids", ids)
             .arg("fields", vec!["id"]);
-        let refused = match self.call::<Vec<IgnoredAny>>(call, "ids").await {
-            Ok(rows) if rows.len() == ids.len() => false,
+        let refused = match self.call::<Vec<IdRow>>(call, "ids").await {
+            Ok(rows) if rows.iter().map(Row::id).eq(ids.iter().copied()) => false,
             Err(error) if error.kind == Kind::Forbidden => true,
             Ok(_) => return Err(no_proof()),
             Err(error) if matches!(error.kind, Kind::NoSuchName | Kind::Unexpected) => {
@@ -365,7 +378,8 @@ impl Users<'_> {
         let call = Call::new(model, "search_count")
             .arg("domain", json!([[field, "in", users]]))
             .with_archived();
-        self.call(call, "a count of records with users").await
+        let count: u32 = self.call(call, "a count of records with users").await?;
+        Ok(count.into())
     }
 
     /// The field of `res.groups` with the users who were put into them.
@@ -382,7 +396,8 @@ impl Users<'_> {
         let call = Call::new("res.users", "search_count")
             .arg("domain", Value::Array(domain))
             .with_archived();
-        self.call(call, "a count of users").await
+        let count: u32 = self.call(call, "a count of users").await?;
+        Ok(count.into())
     }
 }
 

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::de::IgnoredAny;
+use serde_json::json;
 
 use super::users::{Many2one, Users, row, unless_forbidden};
 use super::{Question, groups};
@@ -11,8 +12,10 @@ use crate::domain::facts::{Gap, Known, TrustedNetworks};
 use crate::domain::{Module, PolicyScope};
 use crate::odoo::call::Call;
 use crate::odoo::error::{Error, Kind};
+use crate::odoo::reply::Setting;
 use crate::odoo::session::Session;
 use crate::odoo::surface::rpc_answers;
+use crate::odoo::text::Text;
 use crate::odoo::transport::Transport;
 
 const MODULES_GRANT: &str = "read access to ir.module.module; on Odoo 14 to 16 only base.group_system has it, and nothing less is safe to grant";
@@ -43,9 +46,15 @@ pub(super) struct Modules {
 
 impl Modules {
     /// What the names of the installed ones mean.
-    pub(super) fn of(names: Known<Vec<String>>) -> Self {
+    pub(super) fn of(names: Known<Vec<Text>>) -> Self {
         Self {
-            names: names.complete().into_iter().flatten().cloned().collect(),
+            names: names
+                .complete()
+                .into_iter()
+                .flatten()
+                .cloned()
+                .map(String::from)
+                .collect(),
             known: names.map(|names| names.iter().filter_map(|name| name.parse().ok()).collect()),
         }
     }
@@ -91,7 +100,7 @@ pub(super) fn missing_groups(users: &Users<'_>, modules: &Modules) -> Vec<String
 #[derive(Deserialize)]
 struct ModuleRow {
     id: u32,
-    name: String,
+    name: Text,
 }
 row!(ModuleRow);
 
@@ -155,11 +164,11 @@ pub(super) async fn policy(
 }
 
 /// The policy, of the value that Odoo keeps.
-pub(super) fn policy_of(value: Option<Value>) -> Result<Known<Option<PolicyScope>>, Error> {
+pub(super) fn policy_of(value: Option<Setting>) -> Result<Known<Option<PolicyScope>>, Error> {
     match value {
-        None | Some(Value::Null | Value::Bool(false)) => Ok(Known::Complete(None)),
-        Some(Value::String(text)) if text.is_empty() => Ok(Known::Complete(None)),
-        Some(Value::String(text)) => match text.parse() {
+        None | Some(Setting::Unset) => Ok(Known::Complete(None)),
+        Some(Setting::Text(text)) if text.is_empty() => Ok(Known::Complete(None)),
+        Some(Setting::Text(text)) => match text.parse() {
             Ok(scope) => Ok(Known::Complete(Some(scope))),
             Err(_) => Ok(Known::Missing(Gap {
                 seen: "auth_totp.policy has a value that is not known".to_owned(),
@@ -237,7 +246,11 @@ pub(super) async fn administrators_spared(
         return Ok(None);
     }
     let value = unless_unreadable(setting(users, FIELD).await)?;
-    Ok(value.flatten().and_then(|value| value.as_bool()))
+    Ok(match value.flatten() {
+        Some(Setting::Yes) => Some(true),
+        Some(Setting::Unset) => Some(false),
+        _ => None,
+    })
 }
 
 /// `None` where the account may not read, or the model is not there.
@@ -268,13 +281,13 @@ async fn has_setting(users: &Users<'_>, field: &'static str) -> Result<bool, Err
     let fields = Call::new("res.config.settings", "fields_get")
         .arg("allfields", vec![field])
         .named("attributes", vec!["type"]);
-    let fields: Value = users.call(fields, "the fields of settings").await?;
-    Ok(fields.get(field).is_some())
+    let fields: BTreeMap<String, IgnoredAny> = users.call(fields, "the fields of settings").await?;
+    Ok(fields.contains_key(field))
 }
 
 /// One setting, from [`SETTINGS_BY_NAME`] on.
-async fn setting(users: &Users<'_>, field: &'static str) -> Result<Option<Value>, Error> {
+async fn setting(users: &Users<'_>, field: &'static str) -> Result<Option<Setting>, Error> {
     let settings = Call::new("res.config.settings", "default_get").arg("fields", vec![field]);
-    let mut settings: BTreeMap<String, Value> = users.call(settings, "settings").await?;
+    let mut settings: BTreeMap<String, Setting> = users.call(settings, "settings").await?;
     Ok(settings.remove(field))
 }

@@ -7,7 +7,7 @@
 use serde::Deserialize;
 use serde_json::json;
 
-use super::users::{Users, totp};
+use super::users::{Users, row, totp};
 use crate::domain::IdSet;
 use crate::domain::facts::{Gap, Known};
 use crate::odoo::call::Call;
@@ -21,7 +21,7 @@ const FEW: u64 = 3_000;
 /// Of more users so many are read again at each poll, in the order of their ids.
 const SLICE: usize = 500;
 
-/// How many users one request reads.
+/// How many users one request reads: 1 MB.
 const PAGE: usize = 20_000;
 
 /// From this release on Odoo hides `totp_enabled` of others, from reading and from searching, without an error, unless the account is in [`SEES_TOTP`].
@@ -39,6 +39,7 @@ struct TotpRow {
     id: u32,
     totp_enabled: bool,
 }
+row!(TotpRow);
 
 impl Users<'_> {
     /// Active users with TOTP, of whom `privileged` are in a role.

@@ -15,14 +15,19 @@ use crate::domain::facts::{Gap, Known};
 use crate::odoo::call::Call;
 use crate::odoo::error::{Error, Kind};
 use crate::odoo::groups::{Groups, in_groups};
+use crate::odoo::reply::Reply;
+pub(super) use crate::odoo::reply::{Row, row};
 use crate::odoo::session::Session;
 use crate::odoo::transport::Transport;
 
 /// How many ids one request asks for: 3.5 MB.
 const IDS_PAGE: usize = 500_000;
 
-/// How many rows one request asks for.
-pub(super) const ROWS_PAGE: usize = 20_000;
+/// How many rows one request asks for: with 100 groups each, half of what a reply may have.
+pub(super) const ROWS_PAGE: usize = 5_000;
+
+/// The most pages of one question: of five million rows.
+const PAGES: usize = 1_000;
 
 /// Fields of `res.users` that some version or module lacks. `fields_get` leaves out what it does not know; asking for an unknown field
 /// otherwise writes a traceback into Odoo's log.
@@ -151,11 +156,7 @@ impl<'a> Users<'a> {
     }
 
     /// Calls a method as the polling account. `what` is the name of the reply in an error.
-    pub(super) async fn call<T: DeserializeOwned>(
-        &self,
-        method: Call,
-        what: &str,
-    ) -> Result<T, Error> {
+    pub(super) async fn call<T: Reply>(&self, method: Call, what: &str) -> Result<T, Error> {
         self.session.call(self.transport, method, what).await
     }
 
@@ -191,11 +192,10 @@ impl<'a> Users<'a> {
         model: &'static str,
         domain: Domain,
     ) -> Result<IdSet, Error> {
-        let mut people = IdSet::new();
-        let mut last = 0;
-        loop {
+        let mut all = IdSet::new();
+        for _ in 0..PAGES {
             let mut page = domain.clone();
-            if last > 0 {
+            if let Some(last) = all.max() {
                 page.push(json!(["id", ">", last]));
             }
             let call = Call::new(model, "search")
@@ -203,16 +203,15 @@ impl<'a> Users<'a> {
                 .named("order", "id")
                 .named("limit", IDS_PAGE)
                 .with_archived();
-            let ids: Vec<u32> = self.call(call, "ids").await?;
-            // They come in order, which saves a search for each.
-            if people.append(ids.iter().copied()).is_err() {
-                people.extend(&ids);
-            }
-            match ids.last() {
-                Some(id) if ids.len() >= IDS_PAGE && *id > last => last = *id,
-                _ => return Ok(people),
+            let ids: IdSet = self.call(call, "ids").await?;
+            rises(all.max(), ids.min(), model)?;
+            let full = ids.len() >= IDS_PAGE as u64;
+            all |= ids;
+            if !full {
+                return Ok(all);
             }
         }
+        Err(too_many(model))
     }
 
     /// How many people, active and archived, there are for whom the domain holds.
@@ -222,7 +221,8 @@ impl<'a> Users<'a> {
         let call = Call::new("res.users", "search_count")
             .arg("domain", all)
             .with_archived();
-        self.call(call, "a count of people").await
+        let count: u32 = self.call(call, "a count of people").await?;
+        Ok(count.into())
     }
 
     /// A domain that holds for all users of this poll, active and archived.
@@ -244,7 +244,7 @@ impl<'a> Users<'a> {
     }
 
     /// Rows of people, active and archived, for whom the domain holds.
-    pub(super) async fn people_rows<T: DeserializeOwned + Row>(
+    pub(super) async fn people_rows<T: Row + DeserializeOwned + Send + 'static>(
         &self,
         domain: Domain,
         fields: &[&str],
@@ -255,14 +255,14 @@ impl<'a> Users<'a> {
     }
 
     /// Rows of any model, all of them, page by page in the order of their ids.
-    pub(super) async fn rows<T: DeserializeOwned + Row>(
+    pub(super) async fn rows<T: Row + DeserializeOwned + Send + 'static>(
         &self,
         model: &'static str,
         domain: Domain,
         fields: &[&str],
     ) -> Result<Vec<T>, Error> {
         let mut rows: Vec<T> = Vec::new();
-        loop {
+        for _ in 0..PAGES {
             let mut page = domain.clone();
             if let Some(last) = rows.last() {
                 page.push(json!(["id", ">", last.id()]));
@@ -278,13 +278,33 @@ impl<'a> Users<'a> {
                 call = call.named("load", Value::Null);
             }
             let mut got: Vec<T> = self.call(call, model).await?;
+            rises(rows.last().map(T::id), got.first().map(T::id), model)?;
             let full = got.len() >= ROWS_PAGE;
             rows.append(&mut got);
             if !full {
                 return Ok(rows);
             }
         }
+        Err(too_many(model))
     }
+}
+
+/// Fails where a page begins with what the page before had: it would never end.
+fn rises(last: Option<u32>, first: Option<u32>, model: &str) -> Result<(), Error> {
+    match (last, first) {
+        (Some(last), Some(first)) if first <= last => Err(Error::new(
+            Kind::Unexpected,
+            format!("Odoo answers a page of {model} with ids of the page before"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn too_many(model: &str) -> Error {
+    Error::new(
+        Kind::TooLarge,
+        format!("there are more than {PAGES} pages of {model}"),
+    )
 }
 
 /// Fails where Odoo hides the people of some companies.
@@ -300,24 +320,6 @@ pub(super) fn in_all_companies(allowed: usize, all: usize) -> Result<(), Error> 
     }
     Ok(())
 }
-
-/// A row with an id.
-pub(super) trait Row {
-    /// The id.
-    fn id(&self) -> u32;
-}
-
-/// Implements [`Row`] for rows with a field `id`.
-macro_rules! row {
-    ($($row:ty),+) => {$(
-        impl $crate::odoo::plan::users::Row for $row {
-            fn id(&self) -> u32 {
-                self.id
-            }
-        }
-    )+};
-}
-pub(super) use row;
 
 /// A many2one: an id, or a pair of an id and a name where names were not declined.
 #[derive(Clone, Copy)]

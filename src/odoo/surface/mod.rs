@@ -15,10 +15,16 @@ use futures::{FutureExt, StreamExt};
 use jiff::Timestamp;
 use reqwest::header::{CONTENT_TYPE, LOCATION};
 use reqwest::{RequestBuilder, StatusCode, Url};
-use serde_json::{Value, json};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::json;
+use serde_json::value::RawValue;
 
-use super::session::release;
-use super::transport::{Clients, Transport, from_reqwest, join};
+use super::causes::from_reqwest;
+use super::refusal::OdooError;
+use super::reply::Release;
+use super::text::Text;
+use super::transport::{Clients, Transport, beginning, join};
 use crate::config::{Target, Tls, Vantage};
 use crate::domain::surface::{Checked, Exposure, Seen};
 use crate::domain::{Api, Endpoint};
@@ -225,6 +231,31 @@ struct Asking<'t> {
     database: &'t str,
 }
 
+/// What is read of an answer in JSON.
+#[derive(Deserialize)]
+struct Json<'a> {
+    jsonrpc: Option<Text>,
+    #[serde(borrow)]
+    result: Option<&'a RawValue>,
+    error: Option<Failure>,
+    /// What JSON-2 calls an exception.
+    name: Option<Text>,
+    /// What the health page says.
+    status: Option<Text>,
+}
+
+/// An error of JSON-RPC.
+#[derive(Deserialize)]
+struct Failure {
+    data: Option<OdooError>,
+}
+
+/// A version of JSON-RPC.
+#[derive(Deserialize)]
+struct Version {
+    server_version_info: Release,
+}
+
 /// What came back.
 struct Reply {
     status: StatusCode,
@@ -313,24 +344,20 @@ impl Asking<'_> {
 /// Sends, and reads no more than [`MAX_ANSWER`]: the rest of a longer answer changes nothing.
 async fn ask(request: RequestBuilder, timeout: Duration) -> Result<Reply, String> {
     let failed = |error: reqwest::Error| from_reqwest(&error).message;
-    let mut response = request.timeout(timeout).send().await.map_err(failed)?;
+    let response = request.timeout(timeout).send().await.map_err(failed)?;
     let header = |name| {
         let value = response.headers().get(name)?;
         Some(value.to_str().ok()?.to_ascii_lowercase())
     };
     let content_type = header(CONTENT_TYPE).unwrap_or_default();
     let location = header(LOCATION);
-    let mut body = Vec::new();
-    while body.len() < MAX_ANSWER
-        && let Some(chunk) = response.chunk().await.map_err(failed)?
-    {
-        body.extend_from_slice(&chunk);
-    }
+    let status = response.status();
+    let body = beginning(response, MAX_ANSWER).await.map_err(failed)?;
     Ok(Reply {
-        status: response.status(),
+        status,
         content_type,
         location,
-        body: String::from_utf8_lossy(&body[..body.len().min(MAX_ANSWER)]).into_owned(),
+        body: String::from_utf8_lossy(&body).into_owned(),
     })
 }
 
@@ -388,7 +415,7 @@ fn json2(request: RequestBuilder, database: &str) -> RequestBuilder {
 }
 
 impl Reply {
-    fn json(&self) -> Option<Value> {
+    fn json(&self) -> Option<Json<'_>> {
         if self.content_type.starts_with("application/json") {
             serde_json::from_str(&self.body).ok()
         } else {
@@ -399,10 +426,11 @@ impl Reply {
     /// The version, if the answer is one.
     fn release(&self) -> Option<(u32, u32)> {
         if let Some(body) = self.json() {
-            return release(body["result"]["server_version_info"].as_array()?);
+            let version: Version = serde_json::from_str(body.result?.get()).ok()?;
+            return version.server_version_info.0;
         }
         let (major, minor) = self.xml_string("server_serie")?.split_once('.')?;
-        release(&[json!(major), json!(minor)])
+        Release::deserialize(&json!([major, minor])).ok()?.0
     }
 
     /// The text of a member of the structure that an XML-RPC call answers.
@@ -415,8 +443,13 @@ impl Reply {
     }
 }
 
+/// Whether there is this text.
+fn is(text: &Option<Text>, wanted: &str) -> bool {
+    text.as_deref() == Some(wanted)
+}
+
 fn is_health(reply: &Reply) -> bool {
-    reply.status == StatusCode::OK && reply.json().is_some_and(|body| body["status"] == "pass")
+    reply.status == StatusCode::OK && reply.json().is_some_and(|body| is(&body.status, "pass"))
 }
 
 /// What a path counts as. `alive`: Odoo is known to stand there.
@@ -528,13 +561,13 @@ fn of_xmlrpc_list(reply: &Reply) -> Option<Verdict> {
 fn of_jsonrpc(reply: &Reply) -> Option<Verdict> {
     let body = reply.json()?;
     // 15 answers a path that it does not have with an error in JSON-RPC too, and with the status 404.
-    (reply.status == StatusCode::OK && body["jsonrpc"] == "2.0")
+    (reply.status == StatusCode::OK && is(&body.jsonrpc, "2.0"))
         .then(|| Verdict::Open("answers a JSON-RPC call".to_owned()))
 }
 
 fn of_json2(reply: &Reply) -> Option<Verdict> {
     let body = reply.json()?;
-    (reply.status == StatusCode::UNAUTHORIZED && body["name"] == "werkzeug.exceptions.Unauthorized")
+    (reply.status == StatusCode::UNAUTHORIZED && is(&body.name, "werkzeug.exceptions.Unauthorized"))
         .then(|| Verdict::Open("asks for an API key".to_owned()))
 }
 
@@ -559,22 +592,18 @@ fn of_manager(reply: &Reply) -> Option<Verdict> {
 
 fn of_list(reply: &Reply) -> Option<Verdict> {
     let body = reply.json()?;
-    if reply.status != StatusCode::OK || body["jsonrpc"] != "2.0" {
+    if reply.status != StatusCode::OK || !is(&body.jsonrpc, "2.0") {
         return None;
     }
-    if let Some(databases) = body["result"].as_array() {
+    let result = body.result.map_or("null", RawValue::get);
+    if let Ok(databases) = serde_json::from_str::<Vec<IgnoredAny>>(result) {
         return Some(names(databases.len()));
     }
-    let error = &body["error"]["data"];
-    Some(if error["name"] == "odoo.exceptions.AccessDenied" {
-        refuses_to_list()
-    } else if error["message"]
-        .as_str()
-        .is_some_and(|message| message.starts_with(NO_SERVICE))
-    {
-        no_service()
-    } else {
-        fails()
+    let error = body.error.and_then(|error| error.data);
+    Some(match error {
+        Some(error) if &*error.name == "odoo.exceptions.AccessDenied" => refuses_to_list(),
+        Some(error) if error.message.starts_with(NO_SERVICE) => no_service(),
+        _ => fails(),
     })
 }
 

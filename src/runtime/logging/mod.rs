@@ -6,15 +6,19 @@
 mod logfmt;
 
 use std::collections::hash_map::{Entry, HashMap};
+use std::fmt::Debug;
 use std::io::{IsTerminal, stderr};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use anstyle::Style;
 use tracing::callsite::Identifier;
+use tracing::field::Field;
 use tracing::metadata::ParseLevelError;
 use tracing::{Event, Level, Metadata, Subscriber};
+use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::filter::{ParseError, Targets};
 use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::fmt::{self, FmtContext};
@@ -25,6 +29,8 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, reload};
 
 use logfmt::Logfmt;
+
+use crate::odoo::printable;
 
 /// How a log line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -64,6 +70,7 @@ impl Logging {
             LogFormat::Text => {
                 let text = fmt::format().with_target(false);
                 let lines = lines.with_ansi(wants_colour(&stderr()));
+                let lines = lines.fmt_fields(fmt::format::debug_fn(field).delimited(" "));
                 lines.event_format(Line::new(text, journal)).boxed()
             }
             LogFormat::Logfmt => lines.event_format(Line::new(Logfmt, journal)).boxed(),
@@ -109,6 +116,19 @@ impl Logging {
 
     fn current(&self) -> std::sync::MutexGuard<'_, String> {
         self.level.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Writes a field of a line for people, without characters that a terminal would obey or that would end the line.
+fn field(to: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> std::fmt::Result {
+    let value = printable(&format!("{value:?}"), usize::MAX);
+    let (name, equals) = match to.has_ansi_escapes() {
+        true => (Style::new().italic(), Style::new().dimmed()),
+        false => (Style::new(), Style::new()),
+    };
+    match field.name() {
+        "message" => write!(to, "{value}"),
+        it => write!(to, "{name}{it}{name:#}{equals}={equals:#}{value}"),
     }
 }
 
@@ -229,13 +249,13 @@ where
 mod tests {
     use super::*;
 
+    /// What was written.
     #[derive(Clone, Default)]
-    struct Written(Arc<Mutex<Vec<u8>>>);
+    struct Buffer(Arc<Mutex<Vec<u8>>>);
 
-    impl std::io::Write for Written {
+    impl std::io::Write for Buffer {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().expect("no panic").extend(bytes);
-            Ok(bytes.len())
+            self.0.lock().expect("no panic").write(bytes)
         }
 
         fn flush(&mut self) -> std::io::Result<()> {
@@ -244,8 +264,30 @@ mod tests {
     }
 
     #[test]
+    fn a_line_for_people_holds_no_character_that_a_terminal_obeys() {
+        let written = Buffer::default();
+        let writer = written.clone();
+        let lines = fmt::layer()
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .fmt_fields(fmt::format::debug_fn(field).delimited(" "))
+            .event_format(Line::new(fmt::format().with_target(false), false));
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(lines), || {
+            let error = "a\x1b]0;owned\x07\r\nb\u{9b}31m";
+            tracing::warn!(%error, text = error, "poll\x1b[31m failed");
+        });
+        let bytes = written.0.lock().expect("no panic").clone();
+        let line = String::from_utf8(bytes).expect("UTF-8");
+        let (_, line) = line.split_once("WARN ").expect("a level");
+        assert_eq!(
+            line,
+            "poll [31m failed error=a ]0;owned   b 31m text=\"a\\u{1b}]0;owned\\u{7}\\r\\nb\\u{9b}31m\"\n"
+        );
+    }
+
+    #[test]
     fn a_library_is_not_repeated_and_this_program_is() {
-        let written = Written::default();
+        let written = Buffer::default();
         let to = written.clone();
         let layer = fmt::layer()
             .with_writer(move || to.clone())

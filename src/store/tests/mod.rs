@@ -12,9 +12,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::*;
-use crate::domain::facts::{
-    ApiKey, Companion, Facts, Gap, Known, People, PortalGroups, Scope, Server,
-};
+use crate::domain::facts::{ApiKey, Facts, Gap, Known, People, Scope, Server};
 use crate::domain::role::Roles;
 use crate::domain::standing::{Standing, Terms};
 use crate::domain::transition::{Answers, Origin, Person, Questions, questions};
@@ -64,51 +62,33 @@ impl World {
             owner: *owner,
             owner_active: true,
             scope: Scope::Rpc,
-            created: self.created,
+            created: Some(self.created),
             expires: None,
         });
+        let server = Server {
+            version: "18.0".into(),
+            release: (18, 0),
+            api: Api::Jsonrpc,
+        };
+        let people = People {
+            internal: self.internal.clone(),
+            portal: 1000,
+            ..People::default()
+        };
         Facts {
-            now: self.now,
-            server: Server {
-                version: "18.0".into(),
-                release: (18, 0),
-                api: Api::Jsonrpc,
-            },
-            poller: 6,
-            people: People {
-                internal: self.internal.clone(),
-                portal: 1000,
-                ..People::default()
-            },
-            well_known_active: IdSet::new(),
             well_known_privileged: Some(IdSet::new()),
-            missing_groups: Vec::new(),
             totp: Known::Complete(self.totp.clone()),
             passkey: Known::Complete(IdSet::new()),
-            oauth: Known::NotAsked,
-            saml: Known::NotAsked,
-            recent: IdSet::new(),
-            awake: Known::NotAsked,
             roles: Known::Complete(BTreeMap::from([(
                 self.role.to_owned(),
                 self.admins.clone(),
             )])),
-            exemptions: Vec::new(),
             keys: Known::Complete(keys.collect()),
             devices: Known::Missing(Gap {
                 seen: "sees auth_totp.device of 1 of 3 people who own one".into(),
                 grant: "a record rule",
             }),
-            poller_key_expiry: None,
-            modules: Known::NotAsked,
-            legacy_rpc: None,
-            policy: Known::NotAsked,
-            trusted_networks: None,
-            clear_text_keys: None,
-            administrators_spared: None,
-            companion: Companion::Absent,
-            uses: None,
-            portal: PortalGroups::default(),
+            ..Facts::of_people(self.now, server, 6, people)
         }
     }
 

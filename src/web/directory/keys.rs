@@ -47,14 +47,14 @@ pub struct ListedKey {
     pub name: Option<String>,
     /// What it opens; `null`: everything, RPC included.
     pub scope: Option<String>,
-    /// When it was made.
-    pub created: Timestamp,
+    /// When it was created; `null`: Odoo does not know.
+    pub created: Option<Timestamp>,
     /// Its date, if it has one.
     pub expires: Option<Timestamp>,
     /// When it was last used, to the hour; `null`: not since uses are noted.
     pub last_use: Option<Timestamp>,
-    /// Its age in days, at the poll.
-    pub age_days: i64,
+    /// Its age in days, at the poll; `null`: Odoo does not know.
+    pub age_days: Option<i64>,
     /// Whether its date had passed, at the poll.
     pub expired: bool,
     /// The owner's id in `res.users`.
@@ -127,7 +127,7 @@ impl Asked {
         }
         let descending = query.order() == Direction::Desc;
         match query.sort() {
-            // A key that is older was made earlier.
+            // A key that is older was made earlier. One without a date counts as the oldest.
             SortKeys::Age => keys.sort_by_key(|key| (Reverse(key.created), key.id)),
             SortKeys::Expiry => {
                 keys.sort_by_key(|key| (key.expires.is_none(), key.expires, key.id))
@@ -196,7 +196,7 @@ impl Asked {
             created: key.created,
             expires: key.expires,
             last_use: uses.and_then(|uses| uses.keys.get(&key.id).copied()),
-            age_days: now.duration_since(key.created).as_hours() / 24,
+            age_days: key.age(now).map(|age| age.as_hours() / 24),
             expired: key.expires.is_some_and(|end| end <= now),
             owner: key.owner,
             owner_name: owner.map(|it| it.name.clone()),
@@ -239,10 +239,12 @@ impl Row<15> for ListedKey {
             self.id.to_string(),
             self.name.clone().unwrap_or_default(),
             self.scope.clone().unwrap_or_default(),
-            self.created.to_string(),
+            self.created.map(|at| at.to_string()).unwrap_or_default(),
             self.expires.map(|at| at.to_string()).unwrap_or_default(),
             self.last_use.map(|at| at.to_string()).unwrap_or_default(),
-            self.age_days.to_string(),
+            self.age_days
+                .map(|days| days.to_string())
+                .unwrap_or_default(),
             yes_or_no(Some(self.expired)),
             self.owner.to_string(),
             self.owner_name.clone().unwrap_or_default(),

@@ -11,6 +11,7 @@ pub mod pki;
 pub mod process;
 pub mod program;
 pub mod prometheus;
+pub mod scripted;
 pub mod snapshots;
 pub mod staged;
 pub mod target;

@@ -126,6 +126,11 @@ impl Running {
         }
     }
 
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
     /// What it has logged so far.
     pub fn log(&self) -> String {
         self.log.lock().expect("no panic").clone()
@@ -151,7 +156,7 @@ impl Running {
 
     /// Sends it a signal, such as `HUP`.
     pub async fn signal(&self, name: &str) {
-        let id = self.child.id().expect("it runs").to_string();
+        let id = self.id().to_string();
         let mut kill = Command::new("kill");
         kill.arg(format!("-{name}")).arg(id);
         assert!(kill.status().await.expect("kill").success());

@@ -4,17 +4,23 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use odoo_mfa_exporter::config::{Config, Env, FileContent, Target};
+use odoo_mfa_exporter::config::{Config, Env, FileContent, ProcessEnv, Target};
 use odoo_mfa_exporter::domain::role::Roles;
 
 /// A key that must show nowhere.
 pub const CANARY: &str = "c4na7y0c4na7y0c4na7y0c4na7y0c4na7y0c4na7y";
 
-/// A configuration that is in memory only.
+/// What a configuration is called that is in memory only.
+const NAME: &str = "test.yml";
+
+/// A configuration in memory; the files that it names are real.
 struct Text(String);
 
 impl Env for Text {
-    fn file(&self, _: &Path) -> io::Result<FileContent> {
+    fn file(&self, path: &Path) -> io::Result<FileContent> {
+        if path != Path::new(NAME) {
+            return ProcessEnv.file(path);
+        }
         Ok(FileContent {
             bytes: self.0.clone().into_bytes(),
             mode: 0o600,
@@ -28,7 +34,7 @@ impl Env for Text {
 
 /// Resolves a configuration that must be right.
 pub fn config(yaml: &str) -> Config {
-    match Config::load(Path::new("test.yml"), &Text(yaml.to_owned())) {
+    match Config::load(Path::new(NAME), &Text(yaml.to_owned())) {
         Ok((config, _)) => config,
         Err(diagnostics) => panic!("{diagnostics:#?}"),
     }

@@ -1,0 +1,165 @@
+//! Why no whole answer came: the true cause, out of the chain of errors that an HTTP client wraps around it.
+
+use std::error::Error as StdError;
+use std::io::{self, ErrorKind};
+use std::iter::successors;
+
+use reqwest::Url;
+
+use super::dns::NoAddress;
+use super::error::{Error, Kind};
+use super::tls;
+
+/// A failed request, and what is said of it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Way<'a> {
+    /// Host and port of the server.
+    pub(super) place: &'a str,
+    /// Host and port of the proxy on the way there.
+    pub(super) proxy: Option<&'a str>,
+}
+
+/// Host and port of a URL.
+pub(super) fn place(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    match url.port_or_known_default() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    }
+}
+
+/// What the HTTP client's failure means, without a proxy on the way.
+pub fn from_reqwest(error: &reqwest::Error) -> Error {
+    let place = error
+        .url()
+        .map(place)
+        .unwrap_or_else(|| "the server".to_owned());
+    let way = Way {
+        place: &place,
+        proxy: None,
+    };
+    way.failure(error)
+}
+
+impl Way<'_> {
+    /// What the HTTP client's failure means.
+    pub(super) fn failure(self, error: &reqwest::Error) -> Error {
+        let place = self.place;
+        if let Some(tls) = find::<rustls::Error>(error) {
+            return tls::failure(tls, place);
+        }
+        if let Some(missing) = find::<NoAddress>(error) {
+            return Error::new(Kind::Unreachable, format!("cannot look up {missing}"))
+                .hint(missing.hint);
+        }
+        let first = if let (Some(proxy), true) = (self.proxy, error.is_connect()) {
+            format!("the proxy {proxy}")
+        } else {
+            place.to_owned()
+        };
+        let last = innermost(error);
+        match last.as_str() {
+            "tunnel error: proxy authorization required" => {
+                return Error::new(
+                    Kind::Unreachable,
+                    format!("{first} asks for credentials before it connects to {place} (407)"),
+                )
+                .hint("put user and password into `proxy`");
+            }
+            "tunnel error: unsuccessful" => {
+                return Error::new(
+                    Kind::Unreachable,
+                    format!("{first} refuses to connect to {place}"),
+                )
+                .hint("allow this host and port in the proxy's rules, or remove `proxy`");
+            }
+            "tls handshake eof" => {
+                return Error::new(
+                    Kind::Tls,
+                    format!("{place} closed the connection during the TLS handshake"),
+                )
+                .hint("check that the port speaks TLS; if it does not, begin `url` with http://");
+            }
+            _ => {}
+        }
+        let io = find::<io::Error>(error).map(io::Error::kind);
+        let hyper = find::<hyper::Error>(error);
+        if error.is_connect() && (error.is_timeout() || io == Some(ErrorKind::TimedOut)) {
+            Error::new(
+                Kind::TimedOut,
+                format!("cannot connect to {first}: no answer in time"),
+            )
+            .hint("check that a firewall does not drop what this host sends there")
+        } else if error.is_timeout() {
+            Error::new(Kind::TimedOut, format!("no answer from {place} in time"))
+        } else if error.is_connect() {
+            Error::new(
+                Kind::Unreachable,
+                format!("cannot connect to {first}: {last}"),
+            )
+        } else if hyper.is_some_and(hyper::Error::is_parse) {
+            Error::new(
+                Kind::NotOdoo,
+                format!("{place} does not answer in HTTP: {last}"),
+            )
+            .hint("the port may speak TLS: begin `url` with https://")
+        } else if matches!(io, Some(ErrorKind::InvalidData | ErrorKind::InvalidInput)) {
+            Error::new(
+                Kind::Unexpected,
+                format!("the reply cannot be decompressed: {last}"),
+            )
+        } else {
+            Error::new(
+                Kind::Unreachable,
+                format!("{place} closed the connection before its answer ended: {last}"),
+            )
+        }
+    }
+}
+
+/// Whether a server closed a connection without a word, as one does that has been idle for too long.
+pub(super) fn is_closed(error: &reqwest::Error) -> bool {
+    let reset = [
+        ErrorKind::ConnectionReset,
+        ErrorKind::BrokenPipe,
+        ErrorKind::UnexpectedEof,
+    ];
+    error.is_request()
+        && !error.is_connect()
+        && (find::<hyper::Error>(error)
+            .is_some_and(|hyper| hyper.is_incomplete_message() || hyper.is_canceled())
+            || find::<io::Error>(error).is_some_and(|io| reset.contains(&io.kind())))
+}
+
+/// The innermost error of a kind.
+fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
+    causes(error)
+        .filter_map(<dyn StdError>::downcast_ref)
+        .last()
+}
+
+/// An error and its causes, outermost first. What an I/O error holds is its cause, which it does not say itself.
+fn causes<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    successors(Some(error), |cause: &&'a (dyn StdError + 'static)| {
+        let cause: &'a (dyn StdError + 'static) = *cause;
+        let io = cause.downcast_ref::<io::Error>();
+        match io.and_then(io::Error::get_ref) {
+            Some(held) => Some(held as &(dyn StdError + 'static)),
+            None => cause.source(),
+        }
+    })
+}
+
+/// The innermost cause, which says what happened: `connection refused`.
+pub(super) fn innermost(error: &(dyn StdError + 'static)) -> String {
+    let last = causes(error)
+        .last()
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    match last.split_once(" (os error ") {
+        Some((what, _)) => what.to_lowercase(),
+        None => last,
+    }
+}

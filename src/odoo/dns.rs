@@ -1,0 +1,185 @@
+//! Names of hosts: one resolver for all requests of the process. It blocks no thread, and asks only the servers in `/etc/resolv.conf`.
+//!
+//! It reads `/etc/resolv.conf` and `/etc/hosts`, and asks A and AAAA records. It knows nothing of NSS modules, such as those for mDNS and
+//! LDAP.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{LookupIpStrategy, ResolverConfig, ResolverOpts};
+use hickory_resolver::net::NetError;
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::system_conf::read_system_conf;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use tokio::time::timeout;
+
+/// A lookup takes no longer than this, however many servers there are.
+const LOOKUP: Duration = Duration::from_secs(4);
+
+/// A server that does not answer within this time is asked again, or another one.
+const ATTEMPT: Duration = Duration::from_secs(2);
+
+/// Questions to one server that may be open at the same time: two for each poll.
+const OPEN: usize = 1024;
+
+/// The resolver. Clones share cache and configuration.
+#[derive(Debug, Clone)]
+pub struct Resolver(Arc<ArcSwap<System>>);
+
+/// A resolver as the system is configured.
+#[derive(Debug)]
+struct System {
+    resolver: TokioResolver,
+    /// The DNS servers, or why there are none.
+    servers: Result<Vec<IpAddr>, String>,
+}
+
+/// Why there is no address for a host.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{host}: {why}")]
+pub struct NoAddress {
+    /// The name of the host.
+    host: String,
+    why: String,
+    /// What to do about it.
+    pub(super) hint: &'static str,
+}
+
+impl Default for Resolver {
+    fn default() -> Self {
+        Self(Arc::new(ArcSwap::from_pointee(System::read())))
+    }
+}
+
+impl Resolver {
+    /// Reads `/etc/resolv.conf` and `/etc/hosts` again, and forgets what was looked up.
+    pub fn reload(&self) {
+        self.0.store(Arc::new(System::read()));
+    }
+
+    /// The addresses of a host, as long as their records live.
+    ///
+    /// # Errors
+    /// When there are none, or no server says so in time.
+    pub(super) async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, NoAddress> {
+        let system = self.0.load_full();
+        let found = timeout(LOOKUP, system.resolver.lookup_ip(host)).await;
+        let (why, hint) = match found.unwrap_or(Err(NetError::Timeout)) {
+            Ok(found) => return Ok(found.iter().collect()),
+            Err(error) => system.explain(&error),
+        };
+        Err(NoAddress {
+            host: host.to_owned(),
+            why,
+            hint,
+        })
+    }
+
+    /// The addresses of a host with a port.
+    ///
+    /// # Errors
+    /// See [`Self::addresses`].
+    pub async fn sockets(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, NoAddress> {
+        let addresses = self.addresses(host).await?;
+        let sockets = addresses.into_iter().map(|ip| SocketAddr::new(ip, port));
+        Ok(sockets.collect())
+    }
+}
+
+impl System {
+    fn read() -> Self {
+        let (config, mut options, trouble) = match read_system_conf() {
+            Ok((config, options)) => (config, options, None),
+            // Never other servers: they would learn internal names. Names in /etc/hosts are found all the same.
+            Err(error) => (
+                ResolverConfig::from_parts(None, Vec::new(), Vec::new()),
+                ResolverOpts::default(),
+                Some(error.to_string()),
+            ),
+        };
+        options.timeout = options.timeout.min(ATTEMPT);
+        options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
+        options.max_active_requests = OPEN;
+        let servers = config.name_servers().iter().map(|server| server.ip);
+        let servers = match trouble {
+            None => Ok(servers.collect()),
+            Some(trouble) => Err(trouble),
+        };
+        let resolver = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
+            .with_options(options)
+            .build()
+            .expect("without TLS and DNSSEC nothing can be wrong with a resolver");
+        Self { resolver, servers }
+    }
+
+    fn explain(&self, error: &NetError) -> (String, &'static str) {
+        let servers = match &self.servers {
+            Ok(servers) => servers,
+            Err(trouble) => {
+                return (
+                    format!("/etc/resolv.conf cannot be used: {trouble}"),
+                    "name the DNS servers in /etc/resolv.conf, or the host in /etc/hosts; then reload",
+                );
+            }
+        };
+        if error.is_nx_domain() {
+            return (
+                "there is no host of this name".to_owned(),
+                "correct the host's name, or add it to the DNS or to /etc/hosts",
+            );
+        }
+        if error.is_no_records_found() {
+            return (
+                "the host has no address".to_owned(),
+                "add an A or AAAA record to the DNS, or the host to /etc/hosts",
+            );
+        }
+        let servers: Vec<String> = servers.iter().map(ToString::to_string).collect();
+        let servers = servers.join(", ");
+        let why = match error {
+            NetError::Timeout => format!("the DNS servers do not answer ({servers})"),
+            error => format!("the DNS servers fail ({servers}): {error}"),
+        };
+        (
+            why,
+            "check /etc/resolv.conf, and that this host reaches its DNS servers",
+        )
+    }
+}
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let this = self.clone();
+        Box::pin(async move { answer(this.addresses(name.as_str()).await) })
+    }
+}
+
+/// Finds a host under another name: that by which its server is asked over TLS.
+#[derive(Debug)]
+pub(super) struct Renamed {
+    pub(super) resolver: Resolver,
+    pub(super) host: String,
+}
+
+impl Resolve for Renamed {
+    fn resolve(&self, _: Name) -> Resolving {
+        let (resolver, host) = (self.resolver.clone(), self.host.clone());
+        Box::pin(async move {
+            answer(match host.trim_matches(['[', ']']).parse() {
+                Ok(address) => Ok(vec![address]),
+                Err(_) => resolver.addresses(&host).await,
+            })
+        })
+    }
+}
+
+/// What the client asked for. It puts the port in itself.
+fn answer(
+    found: Result<Vec<IpAddr>, NoAddress>,
+) -> Result<Addrs, Box<dyn std::error::Error + Send + Sync>> {
+    let addresses = found?.into_iter().map(|ip| SocketAddr::new(ip, 0));
+    Ok(Box::new(addresses))
+}

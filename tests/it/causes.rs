@@ -1,0 +1,340 @@
+//! What is said of a server that cannot be asked: the true cause, with host and port, and what to do.
+
+use std::process::Stdio;
+use std::sync::Arc;
+
+use odoo_mfa_exporter::odoo::plan::Parts;
+use odoo_mfa_exporter::odoo::{Clients, Error, Transport};
+use odoo_mfa_exporter::poll;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, date_time_ymd};
+use serde_json::json;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpListener;
+use tokio::process::{Child, Command};
+
+use crate::harness::eventually;
+use crate::harness::pki::Identity;
+use crate::harness::program::Running;
+use crate::harness::scripted::{Answer, Pace, Request, Scripted, odoo_19};
+use crate::harness::target;
+
+/// Polls a URL once, and gives why that failed. `more`: settings of the target.
+async fn failure(url: &str, more: &str) -> Error {
+    odoo_mfa_exporter::runtime::install_crypto();
+    let (target, roles) = target::from_yaml(&format!(
+        "{{name: it, url: '{url}', database: prod, login: auditor, api_key: {}, api: json2, timeout: 20s{more}}}",
+        target::CANARY
+    ));
+    let transport = Transport::new(&Clients::default(), Arc::clone(&target)).expect("a transport");
+    let now = "2026-11-24T05:00:00Z".parse().expect("a time");
+    let mut session = None;
+    let once = poll::once(&transport, &mut session, &target, &roles, Parts::ALL, now);
+    once.await.expect_err("no Odoo answers")
+}
+
+/// Asserts the reason, and that the message holds each of these texts.
+fn says(error: &Error, reason: &str, texts: &[&str]) {
+    assert_eq!(error.reason().as_str(), reason, "{error}");
+    for text in texts {
+        assert!(error.message.contains(text), "'{text}' in: {error}");
+    }
+    assert!(error.hint.is_some(), "no hint: {error}");
+}
+
+/// A certificate that signed itself, as `openssl req -x509` makes it.
+fn signed_itself(names: &[&str], last_year: i32) -> Identity {
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let mut params = CertificateParams::new(names).expect("names");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.not_before = date_time_ymd(2020, 1, 1);
+    params.not_after = date_time_ymd(last_year, 1, 1);
+    let key = KeyPair::generate().expect("a key");
+    Identity {
+        certificate: params.self_signed(&key).expect("a certificate").pem(),
+        key: key.serialize_pem(),
+    }
+}
+
+/// `openssl s_server`, which answers any request with an empty page.
+struct Openssl {
+    port: u16,
+    directory: tempfile::TempDir,
+    _process: Child,
+}
+
+impl Openssl {
+    async fn start(identity: &Identity, options: &[&str]) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = |name: &str| directory.path().join(name);
+        std::fs::write(path("server.crt"), &identity.certificate).expect("a file");
+        std::fs::write(path("server.key"), &identity.key).expect("a file");
+        let mut process = Command::new("openssl")
+            .args(["s_server", "-accept", "127.0.0.1:0", "-cert"])
+            .arg(path("server.crt"))
+            .arg("-key")
+            .arg(path("server.key"))
+            .arg("-cert2")
+            .arg(path("server.crt"))
+            .arg("-key2")
+            .arg(path("server.key"))
+            .args(options)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("openssl");
+        let mut lines = BufReader::new(process.stdout.take().expect("a pipe")).lines();
+        let port = loop {
+            let line = lines.next_line().await.expect("a pipe").expect("a port");
+            if let Some(address) = line.strip_prefix("ACCEPT ") {
+                break address
+                    .rsplit(':')
+                    .next()
+                    .and_then(|port| port.parse().ok());
+            }
+        };
+        let mut answers = process.stdin.take().expect("a pipe");
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                if line.starts_with("POST ") {
+                    let page = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+                    answers.write_all(page).await.expect("a pipe");
+                }
+            }
+        });
+        Self {
+            port: port.expect("a port"),
+            directory,
+            _process: process,
+        }
+    }
+
+    async fn failure(&self, host: &str, more: &str) -> Error {
+        let certificate = self.directory.path().join("server.crt");
+        let more = more.replace("CERT", certificate.to_str().expect("UTF-8"));
+        failure(&format!("https://{host}:{}", self.port), &more).await
+    }
+}
+
+#[tokio::test]
+async fn each_way_in_which_tls_fails_is_told_apart() {
+    let good = signed_itself(&["localhost", "127.0.0.1"], 2090);
+    let server = Openssl::start(&good, &[]).await;
+    let place = format!("localhost:{}", server.port);
+    says(
+        &server.failure("localhost", "").await,
+        "tls",
+        &["is not trusted", &place],
+    );
+    // Exactly this certificate is trusted: TLS succeeds, and something that is no Odoo answers.
+    let trusted = server.failure("localhost", ", tls: {ca_file: CERT}").await;
+    says(&trusted, "http_status", &["answers 200"]);
+    let pinned = ", tls: {ca_file: CERT, system_roots: false}";
+    says(
+        &server.failure("localhost", pinned).await,
+        "http_status",
+        &[],
+    );
+
+    let expired = Openssl::start(&signed_itself(&["localhost"], 2021), &[]).await;
+    let error = expired.failure("localhost", ", tls: {ca_file: CERT}").await;
+    says(&error, "tls", &["expired on 2021-01-01"]);
+
+    let old = Openssl::start(&good, &["-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-SHA"]).await;
+    let error = old.failure("localhost", ", tls: {ca_file: CERT}").await;
+    says(&error, "tls", &["no TLS version and cipher in common"]);
+
+    let mutual = Openssl::start(&good, &["-Verify", "1", "-verify_return_error"]).await;
+    let error = mutual.failure("localhost", ", tls: {ca_file: CERT}").await;
+    says(&error, "tls", &["client certificate"]);
+
+    let plain = Scripted::start(odoo_19).await;
+    let url = plain.url().replace("http://", "https://");
+    says(&failure(&url, "").await, "tls", &["does not speak TLS"]);
+    let url = format!("http://127.0.0.1:{}", server.port);
+    says(
+        &failure(&url, "").await,
+        "http_status",
+        &["does not answer in HTTP"],
+    );
+}
+
+/// The name is of the certificate's chain: an authority signed it.
+#[tokio::test]
+async fn a_certificate_of_another_name_says_both() {
+    let pki = crate::harness::pki::Pki::new();
+    let server = Openssl::start(
+        &pki.server,
+        &["-servername", "localhost", "-servername_fatal"],
+    )
+    .await;
+    std::fs::write(server.directory.path().join("ca.crt"), &pki.authority).expect("a file");
+    let ca = server.directory.path().join("ca.crt");
+    let tls = |more: &str| format!(", tls: {{ca_file: {}{more}}}", ca.display());
+    let error = server.failure("ip6-localhost", &tls("")).await;
+    // A host without that name in /etc/hosts says so.
+    if error.reason().as_str() == "tls" {
+        says(&error, "tls", &["is for localhost", "not ip6-localhost"]);
+    }
+    // The server knows it by its SNI.
+    let named = server
+        .failure("127.0.0.1", &tls(", server_name: localhost"))
+        .await;
+    says(&named, "http_status", &["answers 200"]);
+}
+
+#[tokio::test]
+async fn a_host_that_is_not_reached_says_at_which_step() {
+    says(
+        &failure("https://nothing.invalid", "").await,
+        "connect",
+        &["cannot look up nothing.invalid"],
+    );
+    let free = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let place = free.local_addr().expect("an address").to_string();
+    drop(free);
+    says(
+        &failure(&format!("http://{place}"), "").await,
+        "connect",
+        &["cannot connect to", &place, "connection refused"],
+    );
+    for (status, text) in [
+        (403, "refuses to connect to erp.internal:443"),
+        (407, "asks for credentials"),
+    ] {
+        let proxy = Scripted::start(move |_| Answer::new(status, "", "")).await;
+        let more = format!(", proxy: '{}'", proxy.url());
+        let error = failure("https://erp.internal", &more).await;
+        says(&error, "connect", &[text, &proxy.address.to_string()]);
+    }
+}
+
+#[tokio::test]
+async fn each_status_has_its_meaning() {
+    let html = "content-type: text/html\r\n";
+    for (status, headers, body, reason, texts) in [
+        (
+            504,
+            html,
+            "",
+            "maintenance",
+            vec!["/web/webclient/version_info", "504"],
+        ),
+        (520, html, "", "maintenance", vec!["520"]),
+        (524, html, "", "maintenance", vec!["524"]),
+        (
+            302,
+            "location: https://sso.example.com/login\r\n",
+            "",
+            "http_status",
+            vec!["https://sso.example.com/login"],
+        ),
+        (
+            400,
+            html,
+            "The plain HTTP request was sent to HTTPS port",
+            "tls",
+            vec!["speaks TLS"],
+        ),
+        (
+            400,
+            html,
+            "No required SSL certificate was sent",
+            "tls",
+            vec!["client certificate"],
+        ),
+        (
+            401,
+            "content-type: application/json\r\n",
+            r#"{"name": "werkzeug.exceptions.Unauthorized", "message": "User not authenticated, use an API Key with a Bearer Authorization header."}"#,
+            "auth",
+            vec!["removes the header Authorization"],
+        ),
+    ] {
+        let server = Scripted::start(move |_| Answer::new(status, headers, body)).await;
+        says(&failure(&server.url(), "").await, reason, &texts);
+    }
+    let limited = Scripted::start(|_| Answer::new(429, "retry-after: 1200\r\n", "")).await;
+    let error = failure(&limited.url(), "").await;
+    says(&error, "http_status", &["rate limited"]);
+    assert_eq!(error.retry_after.map(|wait| wait.as_secs()), Some(1200));
+}
+
+#[tokio::test]
+async fn a_database_that_no_header_names_is_told_apart_from_a_missing_one() {
+    let page = "No database is selected and the requested URL was not found";
+    let server = |databases: &'static str| {
+        Scripted::start(move |request: &Request| {
+            if request.is_for("/web/webclient/version_info") || request.is_for("/web/health") {
+                odoo_19(request)
+            } else if request.is_for("/web/database/list") {
+                Answer::json(format!("{{\"jsonrpc\": \"2.0\", \"result\": {databases}}}"))
+            } else {
+                Answer::new(404, "content-type: text/html\r\n", page)
+            }
+        })
+    };
+    let stripped = server("[\"prod\", \"test\"]").await;
+    says(
+        &failure(&stripped.url(), "").await,
+        "database",
+        &["removes the header X-Odoo-Database"],
+    );
+    let missing = failure(&server("[\"test\"]").await.url(), "").await;
+    says(&missing, "database", &["Odoo has no database 'prod'"]);
+    assert!(!missing.message.contains("header"), "{missing}");
+}
+
+/// Servers close connections that they kept, also while the next request is on its way.
+#[tokio::test]
+async fn a_kept_connection_that_the_server_closes_is_no_failure() {
+    let asked = std::sync::atomic::AtomicUsize::new(0);
+    let server = Scripted::start(move |request| {
+        let answer = odoo_19(request);
+        // The second request closes its connection; its repetition is answered.
+        if asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 1 {
+            answer.paced(Pace::Closed)
+        } else {
+            answer
+        }
+    })
+    .await;
+    let error = failure(&server.url(), "").await;
+    assert!(server.requests() > 4, "{error}");
+    assert_ne!(error.reason().as_str(), "connect", "{error}");
+}
+
+/// The key is rotated while the daemon runs: the file has a new one, and the old one is refused.
+#[tokio::test]
+async fn a_rotated_key_file_needs_no_reload() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let key = directory.path().join("it.key");
+    std::fs::write(&key, "the-old-key-0123456789").expect("a file");
+    let rotated = key.clone();
+    let server = Scripted::start(move |request| {
+        if request.head.contains("the-old-key-0123456789") {
+            std::fs::write(&rotated, "the-new-key-0123456789").expect("a file");
+            let refused =
+                r#"{"name": "werkzeug.exceptions.Unauthorized", "message": "Invalid apikey"}"#;
+            return Answer::new(401, "content-type: application/json\r\n", refused);
+        }
+        odoo_19(request)
+    })
+    .await;
+    let config = directory.path().join("config.yml");
+    let target = json!({"name": "it", "url": server.url(), "database": "prod", "login": "auditor", "api_key_file": key, "interval": "1h", "timeout": "20s"});
+    std::fs::write(&config, json!({"targets": [target]}).to_string()).expect("a file");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_odoo-mfa-exporter"));
+    command.arg("--config.file").arg(config);
+    command.args([
+        "--storage.path=:memory:",
+        "--web.listen-address=127.0.0.1:0",
+    ]);
+    let daemon = Running::start(&mut command);
+    eventually("the new key is used", async || {
+        (server.requests() > 5).then_some(())
+    })
+    .await;
+    assert!(!daemon.log().contains("reason=auth"), "{}", daemon.log());
+}
