@@ -62,6 +62,8 @@ pub struct Privacy {
 /// Who may see what over HTTP.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Web {
+    /// Where clients reach the exporter through a reverse proxy; the path ends in a slash.
+    pub external_url: Option<reqwest::Url>,
     /// Who may read metrics; `None`: every user.
     pub scrape: Option<BTreeSet<String>>,
     /// Who may read pages and API; `None`: every user.

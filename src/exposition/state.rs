@@ -34,6 +34,8 @@ pub struct ConfigState {
     pub loaded_at: Option<Timestamp>,
     /// Its hash, of 48 bits: a float holds them exactly.
     pub hash: Option<u64>,
+    /// Whether the last attempt to load the web configuration succeeded; `None` without one.
+    pub web_last_successful: Option<bool>,
 }
 
 /// What was built.
@@ -97,10 +99,11 @@ impl ExporterState {
 
     /// A configuration was loaded and is in force. Of the hash, the lower 48 bits are exported.
     pub fn config_loaded(&self, at: Timestamp, hash: u64) {
-        self.set_config(|_| ConfigState {
+        self.set_config(|config| ConfigState {
             last_successful: true,
             loaded_at: Some(at),
             hash: Some(hash & ((1 << 48) - 1)),
+            ..config
         });
     }
 
@@ -108,6 +111,14 @@ impl ExporterState {
     pub fn config_rejected(&self) {
         self.set_config(|config| ConfigState {
             last_successful: false,
+            ..config
+        });
+    }
+
+    /// The web configuration was loaded and is in force, or was refused: then the old one stays in force.
+    pub fn web_config_loaded(&self, successful: bool) {
+        self.set_config(|config| ConfigState {
+            web_last_successful: Some(successful),
             ..config
         });
     }

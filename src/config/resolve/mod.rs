@@ -128,7 +128,10 @@ fn privacy(fields: &Fields<'_>) -> Privacy {
 }
 
 fn web(fields: &Fields<'_>) -> Web {
-    section(fields, "roles", &schema::WEB_ROLES, |roles| {
+    let external_url = fields
+        .get("external_url")
+        .and_then(|item| item.url(&["https", "http"], false));
+    let roles = section(fields, "roles", &schema::WEB_ROLES, |roles| {
         let readers = |name| {
             let list = roles.get(name).and_then(|item| item.list());
             list.map(|list| list.iter().filter_map(|item| reader(name, item)).collect())
@@ -137,8 +140,13 @@ fn web(fields: &Fields<'_>) -> Web {
             scrape: readers("scrape"),
             read: readers("read"),
             read_names: readers("read_names").unwrap_or_default(),
+            ..Web::default()
         }
-    })
+    });
+    Web {
+        external_url: external_url.map(with_slash),
+        ..roles
+    }
 }
 
 fn reader(role: &str, item: &Item<'_>) -> Option<String> {

@@ -48,7 +48,7 @@ pub(in crate::config) static ROOT: Section = Section {
             "",
             "Who may see what over HTTP.",
         )
-        .example("{roles: {scrape: [prometheus], read: [auditor], read_names: [officer]}}"),
+        .example("{external_url: https://proxy.example.com/odoo-mfa/, roles: {scrape: [prometheus], read: [auditor], read_names: [officer]}}"),
         field(
             "metrics",
             Kind::Section(&METRICS),
@@ -368,12 +368,20 @@ pub(in crate::config) static PRIVACY: Section = Section {
 
 pub(in crate::config) static WEB: Section = Section {
     path: "web",
-    fields: &[field(
-        "roles",
-        Kind::Section(&WEB_ROLES),
-        "",
-        "What those who sign in may do; see docs/web.md.",
-    )],
+    fields: &[
+        field(
+            "external_url",
+            Kind::Url,
+            "",
+            "Where Prometheus reaches the exporter through a reverse proxy, with the proxy's path: `/sd` answers with it. Pages need no setting: their links are relative.",
+        ),
+        field(
+            "roles",
+            Kind::Section(&WEB_ROLES),
+            "",
+            "What those who sign in may do; see docs/web.md.",
+        ),
+    ],
 };
 
 pub(in crate::config) static WEB_ROLES: Section = Section {

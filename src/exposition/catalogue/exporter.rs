@@ -54,6 +54,14 @@ pub const SECTION: Section = Section {
         )
         .exporter(|exporter, samples| samples.add_known(exporter.state.config().loaded_at)),
         Family::gauge(
+            "odoo_mfa_exporter_web_config_last_reload_successful",
+            "Whether the last attempt to load `--web.config.file` succeeded.",
+        )
+        .notes("Absent without that file. At 0 the configuration of before stays in force; the log says why.")
+        .exporter(|exporter, samples| {
+            samples.add_known(exporter.state.config().web_last_successful);
+        }),
+        Family::gauge(
             "odoo_mfa_exporter_config_hash",
             "A hash of the configuration in force.",
         )
