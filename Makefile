@@ -1,6 +1,6 @@
 # Everything that is done to this project. `make` lists it.
 .DEFAULT_GOAL := help
-.PHONY: help test tools lint rules e2e unit prove release release-check bench bench-fleet bench-footprint bench-poll bench-scrape docs dashboards stack packages image addons
+.PHONY: help test tools lint rules e2e unit prove release release-check bench bench-fleet bench-rules bench-footprint bench-poll bench-scrape docs dashboards stack packages image addons
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -69,6 +69,7 @@ prove: ## What takes long: kills the store 200 times, an Alertmanager that is aw
 	@scripts/test-tools prove
 	STORE_KILLS=200 cargo test --locked --lib store
 	cargo test --locked --test it -- --ignored for_five_minutes
+	python3 alerts/tests/watchdog.py
 	cargo test --release --locked --test it hostile::
 	scripts/prove-names
 	scripts/prove-newer
@@ -87,6 +88,10 @@ bench: ## Measure; prints ratios, asserts nothing
 
 bench-fleet: ## CPU and memory of 100, 1,000 and 10,000 targets (FLEET_BENCH=100,1000: other numbers)
 	cargo bench --locked --bench fleet
+
+bench-rules: ## What the Prometheus rules cost, with 2,000 simulated databases and a real Prometheus (RULES_BENCH="2000 4000": other numbers)
+	cargo build --locked
+	scripts/bench-rules $(RULES_BENCH)
 
 bench-footprint: ## Binary, start, memory and wake-ups beside node_exporter and blackbox_exporter
 	cargo bench --locked --bench footprint

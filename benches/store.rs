@@ -104,7 +104,8 @@ impl World {
             url: format!("https://{target}.example.com/"),
             database: target.to_owned(),
         };
-        let baseline = Baseline::of(&self.facts, &Roles::default(), origin);
+        let roles = Roles::default();
+        let baseline = Baseline::of(&self.facts, &terms, &roles, &standing, &posture, origin);
         let to = questions(previous, &baseline);
         let person = |id| {
             let created = self.facts.now - SignedDuration::from_hours(10_000);

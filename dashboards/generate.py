@@ -13,7 +13,8 @@ REPOSITORY = "https://github.com/odoo-mfa-exporter/odoo-mfa-exporter/blob/main/"
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
 RED, ORANGE, YELLOW, GREEN, BLUE, GREY = "red", "orange", "yellow", "green", "blue", "text"
 FLEET, TARGET, EXPORTER = "odoo-mfa-fleet", "odoo-mfa-target", "odoo-mfa-exporter"
-COVERAGE_STEPS = ((None, RED), (0.7, ORANGE), (0.9, GREEN))
+# Coverage less the coverage target.
+MARGIN_STEPS = ((None, ORANGE), (0, GREEN))
 BAD_STEPS = ((None, GREEN), (1, RED))
 WARN_STEPS = ((None, GREEN), (1, ORANGE))
 # In tables a 0 is quiet.
@@ -34,9 +35,14 @@ TO_RUNBOOK = ("Open the runbook", REPOSITORY + "docs/runbooks/${__data.fields.Al
 
 
 def fleet():
-    sel = 'target=~"$target"'
+    sel = 'target=~"$target", job=~"$job", instance=~"$instance"'
     people = sel + ', user_type=~"$user_type"'
     coverage = f"max by (target) (odoo_mfa_coverage_ratio{{{people}}})"
+    known = f"max by (target, user_type) (odoo_mfa_protected_users{{{people}}})"
+    eligible = f"(max by (target, user_type) (odoo_mfa_eligible_users{{{people}}}) and {known})"
+    wanted = f"max by (target, user_type) (odoo_mfa_coverage_target_ratio{{{people}}})"
+    # Prometheus knows the rules if their watchdog fires.
+    alerts = 'ALERTS{alertname=~"OdooMfa.*", alertstate="firing", severity=~"critical|warning", target=~"$target|", job=~"$job|"}'
     # The last known value within the range: who is dark at its end still belongs to the worst.
     worst = "max by (target) (last_over_time(odoo_mfa_coverage_ratio{%s}[$__range] @ end()))" % people
     return Dashboard(
@@ -44,12 +50,13 @@ def fleet():
         variables=[
             query_variable("target", "Target", "label_values(odoo_poll_interval_seconds, target)", multi=True),
             query_variable("user_type", "User type", "label_values(odoo_mfa_eligible_users, user_type)", default="internal"),
+            *instance_variables(),
         ],
         annotations=[alert_annotation('severity="critical"')],
     ).row("Now", [
-        stat("Coverage", 5, "Protected people over eligible ones, of the targets whose figures are known (see the next panel).",
-             f"sum(max by (target) (odoo_mfa_protected_users{{{people}}})) / sum(max by (target) (odoo_mfa_eligible_users{{{people}}}))",
-             unit="percentunit", steps=COVERAGE_STEPS, decimals=1),
+        stat("Coverage", 5, "Protected users over eligible ones, of the targets whose figures are known (see the next panel). Green from the coverage target on: the mean of those targets, by eligible users.",
+             [(f"sum({known}) / sum({eligible})", "coverage"), (f"sum({eligible} * {wanted}) / sum({eligible} and {wanted})", "coverage target")],
+             unit="percentunit", steps=((None, ORANGE),), decimals=1, threshold="coverage target"),
         stat("Figures known", 4, "Targets whose coverage is known now. The others are down, or the polling account does not see everything; they are in no total on this page.",
              [(f"count({coverage}) or vector(0)", "known"), (f"count(max by (target) (odoo_poll_interval_seconds{{{sel}}}))", "configured")],
              color="value", steps=((None, BLUE),)),
@@ -60,14 +67,14 @@ def fleet():
         stat("Privileged without MFA", 4, "Distinct people in any role who are unprotected, in grace or not, of the targets whose figures are known.",
              f"sum(max by (target) (odoo_privileged_users_without_mfa{{{sel}}}))", steps=WARN_STEPS),
         stat("Firing alerts", 4, "Alerts of severity critical or warning that fire in Prometheus.",
-             f'count(ALERTS{{alertname=~"OdooMfa.*", alertstate="firing", severity=~"critical|warning", target=~"$target|"}}) or vector(0)', steps=WARN_STEPS),
+             f'count({alerts}) or 0 * count(ALERTS{{alertname="OdooMfaWatchdog"}})', steps=WARN_STEPS, empty="no rules"),
     ], height=4).row("Targets", [
         table("Worst coverage first", 24,
               "One line for each target. An empty cell is a figure that is not known: the target is down, or the polling account does not see everything. Click a target to open it.",
               {
                   "Up": f"max by (target) (odoo_up{{{sel}}})",
                   "Coverage": coverage,
-                  "Wanted": f"max by (target) (odoo_mfa_coverage_target_ratio{{{people}}})",
+                  "Over target": f"{coverage} - max by (target) (odoo_mfa_coverage_target_ratio{{{people}}})",
                   "Eligible": f"max by (target) (odoo_mfa_eligible_users{{{people}}})",
                   "Unprotected": f"max by (target) (odoo_mfa_eligible_users{{{people}}}) - max by (target) (odoo_mfa_protected_users{{{people}}})",
                   "Admins without": f'max by (target) (odoo_role_users_without_mfa_past_grace{{{sel}, role=~"settings|access_rights"}})',
@@ -81,8 +88,8 @@ def fleet():
               columns={
                   "Target": dict(link=TO_TARGET),
                   "Up": dict(mappings=UP, cell="color-text", width=70),
-                  "Coverage": dict(unit="percentunit", decimals=1, steps=COVERAGE_STEPS, cell="gauge", min=0, max=1, width=260),
-                  "Wanted": dict(unit="percentunit", width=80),
+                  "Coverage": dict(unit="percentunit", decimals=1, steps=((None, BLUE),), cell="gauge", min=0, max=1, width=180),
+                  "Over target": dict(unit="percentunit", decimals=1, steps=MARGIN_STEPS, cell="color-text", width=95),
                   "Eligible": dict(width=85),
                   "Unprotected": dict(width=105),
                   "Admins without": dict(steps=BAD_CELL, cell="color-background", width=135),
@@ -93,18 +100,20 @@ def fleet():
                   "Last success": dict(unit="s", decimals=0, width=110),
               }),
     ], height=10).row("Over time", [
-        series("Coverage of the worst 15", 12, "Coverage of the 15 targets whose last known one in the time range is worst. A gap is a time in which a target was dark.",
-               [(f"{coverage} and on (target) bottomk(15, {worst})", "{{target}}")], unit="percentunit", maximum=1, minimum=0, steps=((None, RED), (0.9, GREEN)), line_thresholds=True, link=SERIES_TO_TARGET),
-        series("Privileged without MFA", 12, "Distinct people in a role without an accepted factor, in grace or not. A gap is a time in which a target was dark, or had nobody.",
+        series("Coverage of the worst 15", 10, "Coverage of the 15 targets whose last known one in the time range is worst; dashed, the highest coverage target. A gap is a time in which a target was down.",
+               [(f"{coverage} and on (target) bottomk(15, {worst})", "{{target}}"), (f"max({wanted})", "coverage target")], unit="percentunit", maximum=1, minimum=0, dashed="/coverage target/", link=SERIES_TO_TARGET),
+        bars("Coverage against last week", 6, "Coverage now less the coverage a week ago: the 15 targets that lost most.",
+             f"bottomk(15, {coverage} - max by (target) (odoo_mfa_coverage_ratio{{{people}}} offset 1w))", "{{target}}", unit="percentunit", steps=((None, RED), (-0.005, GREY), (0.005, GREEN)), minimum=None),
+        series("Privileged without MFA", 8, "Distinct people in a role without an accepted factor, in grace or not. A gap is a time in which a target was dark, or had nobody.",
                # Not stacked: a dark target would lower the total.
                [(f"max by (target) (odoo_privileged_users_without_mfa{{{sel}}}) > 0", "{{target}}")], minimum=0, link=SERIES_TO_TARGET, decimals=0),
     ], height=9).row("Unprotected people and transitions", [
         bars("Unprotected people", 12, "Eligible people without an accepted factor, the 15 targets with most of them.",
              f"topk(15, max by (target) (odoo_mfa_eligible_users{{{people}}}) - max by (target) (odoo_mfa_protected_users{{{people}}}))", "{{target}}", steps=((None, GREEN), (1, ORANGE), (50, RED))),
-        series("Enrolled and disabled", 12, "People who went from no factor to one, and (below zero) from a factor to none, by day-long windows. Leaving and archiving are not counted.",
-               [(f'sum(max by (target, user_type) (increase(odoo_mfa_transitions_total{{{people}, transition="enrolled"}}[1d])))', "enrolled within a day"),
-                (f'-sum(max by (target, user_type) (increase(odoo_mfa_transitions_total{{{people}, transition="disabled"}}[1d])))', "disabled within a day")],
-               colors={"enrolled within a day": GREEN, "disabled within a day": RED}, decimals=0),
+        series("Enrolled and disabled", 12, "People who went from no factor to one, and (below zero) from a factor to none, each point the sum of the day before. Leaving and archiving are not counted.",
+               [(f'sum(max by (target, user_type) (increase(odoo_mfa_transitions_total{{{people}, transition="enrolled"}}[1d])))', "enrolled, sum of the day before"),
+                (f'-sum(max by (target, user_type) (increase(odoo_mfa_transitions_total{{{people}, transition="disabled"}}[1d])))', "disabled, sum of the day before")],
+               colors={"enrolled, sum of the day before": GREEN, "disabled, sum of the day before": RED}, decimals=0),
     ], height=9).row("Down, blind and alerting", [
         table("Down", 6, "Targets whose polls fail, with the reason of the last failure.",
               {"Value": f"max by (target, reason) (odoo_poll_failing{{{sel}}})"},
@@ -115,14 +124,14 @@ def fleet():
               rename={"target": "Target", "capability": "Capability"}, hide=["Value"],
               columns={"Target": dict(link=TO_TARGET), "Capability": dict(), "Accepted": dict(mappings={"1": ("yes", GREEN)}, cell="color-text", width=90)}, empty="Nothing is known to be missing."),
         table("Firing alerts", 10, "Alerts of severity critical or warning that fire in Prometheus. Click one to open its runbook.",
-              {"Value": 'max by (alertname, severity, target) (ALERTS{alertname=~"OdooMfa.*", alertstate="firing", severity=~"critical|warning", target=~"$target|"})'},
+              {"Value": f"max by (alertname, severity, target) ({alerts})"},
               rename={"alertname": "Alert", "severity": "Severity", "target": "Target"}, order=["Severity", "Alert", "Target"], hide=["Value"], sort=("Severity", False),
               columns={"Alert": dict(link=TO_RUNBOOK), "Severity": dict(mappings=SEVERITY, cell="color-text", width=90), "Target": dict(link=TO_TARGET, width=110)}, empty="None."),
     ], height=9)
 
 
 def target():
-    sel = 'target="$target"'
+    sel = 'target="$target", job=~"$job", instance=~"$instance"'
 
     def by(labels, family, extra=""):
         return f"max by ({labels}) ({family}{{{sel}{extra}}})"
@@ -132,28 +141,30 @@ def target():
 
     return Dashboard(
         TARGET, "Odoo MFA / Target", "One Odoo: by user type and role, factors, keys, enforcement, exposed surface, polls.",
-        variables=[query_variable("target", "Target", "label_values(odoo_poll_interval_seconds, target)")],
+        variables=[query_variable("target", "Target", "label_values(odoo_poll_interval_seconds, target)"), *instance_variables()],
         annotations=[
             alert_annotation('target="$target"'),
-            annotation("People disabled their factor", RED, f'sum(max by (user_type) (increase(odoo_mfa_transitions_total{{{sel}, transition="disabled"}}[5m]))) > 0.5', "A second factor was disabled"),
-            annotation("Somebody became privileged", YELLOW, f'max(increase(odoo_privilege_transitions_total{{{sel}, transition="granted"}}[5m])) > 0.5', "Somebody became privileged"),
+            # The window grows with the step: on long ranges a fixed one would miss the events between two points.
+            annotation("Users disabled their factor", RED, f'sum(max by (user_type) (increase(odoo_mfa_transitions_total{{{sel}, transition="disabled"}}[$__rate_interval]))) > 0.5', "A second factor was disabled"),
+            annotation("A user became privileged", YELLOW, f'max(increase(odoo_privilege_transitions_total{{{sel}, transition="granted"}}[$__rate_interval])) > 0.5', "A user became privileged"),
         ],
     ).row("Now", [
         stat("Polls", 3, "Whether the last poll read everything it must. When it failed, this target's figures are withdrawn: an empty panel means 'not known', never 0.",
              one("odoo_up"), mappings=UP, steps=((None, RED), (1, GREEN))),
-        stat("Coverage, internal", 4, "Protected over eligible internal people.", one("odoo_mfa_coverage_ratio", INTERNAL),
-             unit="percentunit", decimals=1, steps=COVERAGE_STEPS),
+        stat("Coverage, internal", 4, "Protected over eligible internal users. Green from the coverage target on.",
+             [(one("odoo_mfa_coverage_ratio", INTERNAL), "coverage"), (one("odoo_mfa_coverage_target_ratio", INTERNAL), "coverage target")],
+             unit="percentunit", decimals=1, steps=((None, ORANGE),), threshold="coverage target"),
         stat("Unprotected, internal", 4, "Eligible internal people without an accepted factor, those in grace included.",
              f'{one("odoo_mfa_eligible_users", INTERNAL)} - {one("odoo_mfa_protected_users", INTERNAL)}', steps=WARN_STEPS),
         stat("Privileged without MFA", 4, "Distinct people in a role without an accepted factor, in grace or not.", one("odoo_privileged_users_without_mfa"), steps=BAD_STEPS),
         stat("Protected administrators", 4, "Protected people in settings. With one, who is also the only one in settings, a lost phone locks the administrators out.",
              one("odoo_admins_with_mfa"), steps=((None, RED), (1, ORANGE), (2, GREEN))),
         stat("Policy in force", 5, "What makes a second factor mandatory: the parameter, and its module installed.",
-             f"{by('policy', 'odoo_mfa_policy')} == 1", legend="{{policy}}", text="name", steps=((None, BLUE),)),
+             f"{by('policy', 'odoo_mfa_policy')} == 1", legend="{{policy}}", text="name", steps=((None, GREEN),), fields={"none": ORANGE}),
     ], height=4).row("Coverage", [
-        series("Coverage by user type", 12, "Protected over eligible people; dashed, the wanted coverage. A gap is a time in which the target was dark.",
-               [(by("user_type", "odoo_mfa_coverage_ratio"), "{{user_type}}"), (by("user_type", "odoo_mfa_coverage_target_ratio"), "{{user_type}}, wanted")],
-               unit="percentunit", minimum=0, maximum=1, dashed="/wanted/"),
+        series("Coverage by user type", 12, "Protected over eligible users; dashed, the coverage target. A gap is a time in which the target was down.",
+               [(by("user_type", "odoo_mfa_coverage_ratio"), "{{user_type}}"), (by("user_type", "odoo_mfa_coverage_target_ratio"), "{{user_type}}, coverage target")],
+               unit="percentunit", minimum=0, maximum=1, dashed="/coverage target/"),
         series("Internal people", 12, "Protected, in grace, and unprotected past grace: together all eligible internal people.",
                [(one("odoo_mfa_protected_users", INTERNAL), "protected"),
                 (one("odoo_mfa_grace_users", INTERNAL), "in grace"),
@@ -182,13 +193,19 @@ def target():
                   "Exempt": by("role", "odoo_role_exempt_users"),
               }, rename={"role": "Role"}, sort=("Past grace", True),
               columns={"Role": dict(), "People": dict(width=75), "Without MFA": dict(width=110, steps=WARN_CELL, cell="color-text"), "Past grace": dict(width=100, steps=BAD_CELL, cell="color-background"), "Exempt": dict(width=75, steps=WARN_CELL, cell="color-text")}),
-    ], height=10).row("Factors", [
+    ], height=10).row("Roles and losses", [
+        series("Without MFA by role", 9, "Users in each role without an accepted factor, in grace or not.", [(by("role", "odoo_role_users_without_mfa"), "{{role}}")], minimum=0, decimals=0),
+        series("Phishing-resistant by role", 8, "Share of the users in each role who have a passkey, the only factor of Odoo that resists phishing.",
+               [(f"{by('role', 'odoo_role_users_with_passkey')} / {by('role', 'odoo_role_users')}", "{{role}}")], unit="percentunit", minimum=0, maximum=1),
+        series("Recently unprotected", 7, "Users who lost their protection within the 7 days before and were still without it.",
+               [(by("user_type", "odoo_mfa_recently_unprotected_users"), "{{user_type}}")], minimum=0, decimals=0),
+    ], height=8).row("Factors", [
         series("Enrolled factors", 8, "Active people who enrolled a factor, exempt or not. Somebody with both is in both.",
                [(f"sum by (method) ({by('method, user_type', 'odoo_mfa_enrolled_users')})", "{{method}}")], minimum=0, decimals=0),
         series("Enrolled and disabled", 8, "People who went from no factor to one, and (below zero) from a factor to none, within the day before.",
-               [(f'sum(max by (user_type) (increase(odoo_mfa_transitions_total{{{sel}, transition="enrolled"}}[1d])))', "enrolled"),
-                (f'-sum(max by (user_type) (increase(odoo_mfa_transitions_total{{{sel}, transition="disabled"}}[1d])))', "disabled")],
-               colors={"enrolled": GREEN, "disabled": RED}, decimals=0),
+               [(f'sum(max by (user_type) (increase(odoo_mfa_transitions_total{{{sel}, transition="enrolled"}}[1d])))', "enrolled, sum of the day before"),
+                (f'-sum(max by (user_type) (increase(odoo_mfa_transitions_total{{{sel}, transition="disabled"}}[1d])))', "disabled, sum of the day before")],
+               colors={"enrolled, sum of the day before": GREEN, "disabled, sum of the day before": RED}, decimals=0),
         bars("Ways around, and weak spots", 8, "Trusted browsers skip the second factor; people with one method are locked out by a lost phone; of people linked to an identity provider Odoo cannot see the second factor.",
              [(one("odoo_mfa_trusted_devices"), "Trusted browsers"), (one("odoo_mfa_trusted_device_users"), "Own a trusted browser"),
               (f"sum({by('user_type', 'odoo_mfa_single_factor_users')})", "With one method"),
@@ -203,7 +220,7 @@ def target():
         series("Working keys by age", 8, "Working keys by age: together all of them.",
                [(one("odoo_api_keys_by_age", f', age="{age}"'), name) for age, name in AGES.items()], stack=True, minimum=0, decimals=0),
         series("Keys made and ended", 8, "Keys created, revoked and expired within the day before.",
-               [(f"max by (transition) (increase(odoo_api_key_transitions_total{{{sel}}}[1d]))", "{{transition}}")], minimum=0, decimals=0),
+               [(f"max by (transition) (increase(odoo_api_key_transitions_total{{{sel}}}[1d]))", "{{transition}}, sum of the day before")], minimum=0, decimals=0),
     ], height=8).row("Enforcement and surface", [
         table("Ways around the second factor", 7, "Mechanisms that let people around the second factor, and whether the configuration accepts them.",
               {"Present": by("mechanism", "odoo_mfa_bypass_present"), "Accepted": by("mechanism", "odoo_mfa_bypass_accepted")}, rename={"mechanism": "Mechanism"},
@@ -224,13 +241,15 @@ def target():
               {"Seen": by("capability", "odoo_capability"), "Accepted": by("capability", "odoo_capability_accepted_missing")}, rename={"capability": "Capability"}, sort=("Seen", False),
               columns={"Capability": dict(), "Seen": dict(mappings={"0": ("missing", RED), "1": ("yes", GREEN)}, cell="color-text", width=90), "Accepted": dict(mappings={"1": ("yes", GREEN)}, cell="color-text", width=90)}),
     ], height=11).row("This target's Odoo", [
-        table("Server", 14, "What is polled, and by which protocol.",
+        table("Server", 11, "What is polled, and by which protocol.",
               {"Value": f"max by (url, database, server_version, api) (odoo_target_info{{{sel}}})"},
               rename={"url": "URL", "database": "Database", "server_version": "Odoo", "api": "Protocol"}, order=["URL", "Database", "Odoo", "Protocol"], hide=["Value"],
               columns={"URL": dict(), "Database": dict(width=110), "Odoo": dict(width=100), "Protocol": dict(width=100)}),
-        stat("Last success", 5, "Time since the last poll that read everything.", f"time() - {one('odoo_poll_last_success_timestamp_seconds')}", unit="s", decimals=0, steps=((None, GREEN), (750, ORANGE), (3600, RED))),
-        stat("Poller's key ends in", 5, "Time until the exporter's own API key expires; empty where it has no date.", f"min(odoo_poller_key_expiry_timestamp_seconds{{{sel}}}) - time()", unit="s", decimals=0,
+        stat("Last success", 4, "Time since the last poll that read everything.", f"time() - {one('odoo_poll_last_success_timestamp_seconds')}", unit="s", decimals=0, steps=((None, GREEN), (750, ORANGE), (3600, RED))),
+        stat("Poller's key expires in", 4, "Time until the exporter's own API key expires; empty where it has no date.", f"min(odoo_poller_key_expiry_timestamp_seconds{{{sel}}}) - time()", unit="s", decimals=0,
              steps=((None, RED), (2 * 86400, ORANGE), (14 * 86400, GREEN))),
+        stat("Break-glass login", 5, "Time since the last login of the accounts exempted as break_glass. Red within a day, which is a page.",
+             f"time() - {one('odoo_mfa_break_glass_last_login_timestamp_seconds')}", unit="s", decimals=0, steps=((None, RED), (86400, GREEN)), empty="none known"),
     ], height=4)
 
 
@@ -246,9 +265,7 @@ def exporter():
     return Dashboard(
         EXPORTER, "Odoo MFA / Exporter", "The exporter itself: polls, lag, failures, notifications, process.",
         variables=[
-            # All means the exporter's jobs, not every job that has up and process_*.
-            query_variable("job", "Job", "label_values(odoo_mfa_exporter_build_info, job)", multi=True, all_value=None),
-            query_variable("instance", "Instance", 'label_values(odoo_mfa_exporter_build_info{job=~"$job"}, instance)', multi=True),
+            *instance_variables(),
         ],
         annotations=[
             alert_annotation('target=""'),
@@ -274,7 +291,7 @@ def exporter():
                [(f"sum({p('polls_in_flight')})", "in flight"), (f"sum(increase(odoo_poll_skipped_total{{{sel}}}[$__rate_interval]))", "skipped")], minimum=0, decimals=0),
         series("Requests to Odoo", 8, "Requests that polls cost the targets.", [(f"sum by (outcome) (rate(odoo_poll_requests_total{{{sel}}}[$__rate_interval]))", "{{outcome}}")], unit="reqps", minimum=0, colors={"ok": GREEN, "error": RED}),
     ], height=8).row("Alerts and notifications", [
-        series("The daemon's own alerts", 8, "Alerts that the exporter itself holds, by severity and state.", [(f"sum by (severity, state) ({p('alerts')})", "{{severity}} {{state}}")], minimum=0, decimals=0, stack=True, empty=NO_ALERTING),
+        series("The daemon's own alerts", 8, "Alerts that the exporter itself holds, by severity and state.", [(f"sum by (severity, state) ({p('alerts')})", "{{severity}} {{state}}")], minimum=0, decimals=0, stack=True, colors=ALERT_COLORS, empty=NO_ALERTING),
         series("Notifications a minute", 8, "Alerts sent, failed and dropped, a minute.",
                [(f"60 * sum(rate({p('notifications_sent_total')}[$__rate_interval]))", "sent"), (f"60 * sum(rate({p('notifications_failed_total')}[$__rate_interval]))", "failed"),
                 (f"60 * sum(rate({p('notifications_dropped_total')}[$__rate_interval]))", "dropped")], unit="short", minimum=0, colors={"sent": GREEN, "failed": ORANGE, "dropped": RED}, empty=NO_ALERTING),
@@ -299,6 +316,10 @@ INTERNAL = ', user_type="internal"'
 AGES = {"lt_30d": "under 30 days", "30d_90d": "30 to 90 days", "90d_365d": "90 to 365 days", "ge_365d": "a year or more"}
 NO_ALERTING = "The exporter sends no alerts of its own."
 SEVERITY = {"critical": ("critical", RED), "warning": ("warning", ORANGE), "info": ("info", BLUE)}
+
+
+# What fires has the color of its severity, what is pending a pale one.
+ALERT_COLORS = {f"{severity} {state}": color if state == "firing" else pale for severity, color, pale in (("critical", RED, "super-light-red"), ("warning", ORANGE, "super-light-orange"), ("info", BLUE, "super-light-blue"), ("none", GREY, GREY)) for state in ("firing", "pending")}
 
 
 class Dashboard:
@@ -327,15 +348,18 @@ class Dashboard:
 
     def json(self):
         datasource = {"type": "datasource", "name": "datasource", "label": "Data source", "query": "prometheus", "current": {}, "hide": 0, "includeAll": False, "multi": False, "options": [], "refresh": 1, "regex": ""}
+        exporter_url = {"type": "textbox", "name": "exporter", "label": "Exporter URL", "query": "http://localhost:9893", "current": {"text": "http://localhost:9893", "value": "http://localhost:9893"}, "hide": 0, "options": [], "skipUrlSync": False}
+        pages = "/targets/${target}" if self.uid == TARGET else "/"
         links = [
             {"type": "dashboards", "title": "Odoo MFA", "tags": ["odoo-mfa"], "asDropdown": False, "includeVars": True, "keepTime": True, "targetBlank": False, "icon": "external link", "tooltip": "", "url": ""},
+            {"type": "link", "title": "Exporter's pages", "url": "${exporter}" + pages, "asDropdown": False, "includeVars": False, "keepTime": False, "targetBlank": True, "icon": "external link", "tooltip": "Affected users, keys and changes. Set the variable Exporter URL.", "tags": []},
             {"type": "link", "title": "Runbooks", "url": REPOSITORY + "docs/runbooks/README.md", "asDropdown": False, "includeVars": False, "keepTime": False, "targetBlank": True, "icon": "doc", "tooltip": "What each alert means and what to do", "tags": []},
         ]
         return {
             "uid": self.uid, "title": self.title, "description": self.description, "tags": ["odoo-mfa"], "schemaVersion": 39, "version": 1,
             "editable": True, "graphTooltip": 1, "refresh": "1m", "timezone": "", "weekStart": "", "fiscalYearStartMonth": 0, "liveNow": False,
             "time": {"from": "now-7d", "to": "now"}, "timepicker": {}, "links": links,
-            "templating": {"list": [datasource, *self.variables]},
+            "templating": {"list": [datasource, *self.variables, exporter_url]},
             "annotations": {"list": self.annotations},
             "panels": self.panels,
         }
@@ -345,6 +369,14 @@ def query_variable(name, label, query, multi=False, default=None, all_value=".*"
     current = {"selected": True, "text": ["All"], "value": ["$__all"]} if multi else {"selected": True, "text": default, "value": default} if default else {}
     return {"type": "query", "name": name, "label": label, "datasource": DATASOURCE, "definition": query, "query": {"query": query, "refId": "variable"},
             "refresh": 2, "sort": 1, "multi": multi, "includeAll": multi, "allValue": all_value if multi else None, "current": current, "hide": 0, "options": [], "regex": ""}
+
+
+def instance_variables():
+    """Which exporters. All means the exporter's jobs, not every job that has up and process_*."""
+    return [
+        query_variable("job", "Job", "label_values(odoo_mfa_exporter_build_info, job)", multi=True, all_value=None),
+        query_variable("instance", "Instance", 'label_values(odoo_mfa_exporter_build_info{job=~"$job"}, instance)', multi=True),
+    ]
 
 
 def annotation(name, color, expr, title):
@@ -376,23 +408,27 @@ def panel(kind, title, description, targets, defaults, options, overrides=(), tr
             "fieldConfig": {"defaults": defaults, "overrides": list(overrides)}, "options": options}
 
 
-def stat(title, width, description, expr, legend=None, unit="none", steps=BAD_STEPS, decimals=None, mappings=None, text="auto", color="background", empty="not known"):
+def stat(title, width, description, expr, legend=None, unit="none", steps=BAD_STEPS, decimals=None, mappings=None, text="auto", color="background", empty="unknown", threshold=None, fields=None):
     # Instant, without a sparkline: the last point of a range may be hours old, and what is not known now must not be shown as it was.
     defaults = {"unit": unit, "color": {"mode": "thresholds"}, "thresholds": thresholds(steps), "mappings": value_mappings(mappings), "noValue": empty}
     if decimals is not None:
         defaults["decimals"] = decimals
     options = {"colorMode": color, "graphMode": "none", "justifyMode": "auto", "orientation": "auto", "reduceOptions": {"calcs": ["last"], "fields": "", "values": False}, "textMode": text, "wideLayout": True}
-    return width, panel("stat", title, description, queries(expr, legend, True), defaults, options)
+    targets = queries(expr, legend, True)
+    # The last query is no figure of its own: from its value on the others are green.
+    by_query = [{"id": "configFromData", "options": {"configRefId": targets[-1]["refId"], "mappings": [{"fieldName": threshold, "handlerKey": "threshold1", "handlerArguments": {"threshold": {"color": GREEN}}}]}}] if threshold else []
+    overrides = [{"matcher": {"id": "byName", "options": name}, "properties": [{"id": "color", "value": {"mode": "fixed", "fixedColor": fixed}}]} for name, fixed in (fields or {}).items()]
+    return width, panel("stat", title, description, targets, defaults, options, overrides, by_query)
 
 
-def bars(title, width, description, expr, legend=None, unit="none", steps=((None, BLUE),)):
-    defaults = {"unit": unit, "min": 0, "color": {"mode": "thresholds"}, "thresholds": thresholds(steps), "mappings": [], "noValue": "not known"}
+def bars(title, width, description, expr, legend=None, unit="none", steps=((None, BLUE),), minimum=0):
+    defaults = {"unit": unit, **({} if minimum is None else {"min": minimum}), "color": {"mode": "thresholds"}, "thresholds": thresholds(steps), "mappings": [], "noValue": "unknown"}
     options = {"displayMode": "basic", "orientation": "horizontal", "showUnfilled": True, "valueMode": "color", "namePlacement": "auto", "sizing": "auto", "minVizHeight": 16, "minVizWidth": 8, "maxVizHeight": 300,
                "reduceOptions": {"calcs": ["last"], "fields": "", "values": False}, "legend": {"showLegend": False, "displayMode": "list", "placement": "bottom", "calcs": []}}
     return width, panel("bargauge", title, description, queries(expr, legend, True), defaults, options)
 
 
-def series(title, width, description, pairs, unit="none", minimum=None, maximum=None, decimals=None, stack=False, steps=((None, GREEN),), line_thresholds=False, colors=None, dashed=None, link=None, draw="line", empty=None):
+def series(title, width, description, pairs, unit="none", minimum=None, maximum=None, decimals=None, stack=False, steps=((None, GREEN),), line_thresholds=False, colors=None, dashed=None, link=None, draw="line", empty="unknown"):
     custom = {"drawStyle": draw, "lineWidth": 0 if draw == "bars" else 2, "lineInterpolation": "linear", "fillOpacity": 60 if draw == "bars" else 25 if stack else 0, "gradientMode": "none", "showPoints": "never", "pointSize": 5,
               "spanNulls": False, "insertNulls": False, "axisPlacement": "auto", "axisLabel": "", "axisColorMode": "text", "axisBorderShow": False, "axisCenteredZero": False, "barAlignment": 0, "barWidthFactor": 0.6, "scaleDistribution": {"type": "linear"},
               "stacking": {"mode": "normal" if stack else "none", "group": "A"}, "thresholdsStyle": {"mode": "dashed" if line_thresholds else "off"}, "hideFrom": {"legend": False, "tooltip": False, "viz": False}}
@@ -409,7 +445,7 @@ def series(title, width, description, pairs, unit="none", minimum=None, maximum=
     return width, panel("timeseries", title, description, queries(pairs, None, False), defaults, options, overrides)
 
 
-def table(title, width, description, values, rename, columns, sort=None, hide=(), order=None, empty="not known"):
+def table(title, width, description, values, rename, columns, sort=None, hide=(), order=None, empty="unknown"):
     """Instant queries, one for each value column, merged on their labels."""
     names = list(values)
     targets = queries([(values[n], "") for n in names], None, True, table_format=True)

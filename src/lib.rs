@@ -19,8 +19,8 @@
 //!    touches nothing else.
 //!
 //! # The path of one alert
-//! 1. [`alerting::Engine`] takes the board's snapshots at each evaluation interval, and transitions from the pollers as they happen.
-//! 2. [`domain::alert::Memory`] adds the numbers of a day and of a week to compare with.
+//! 1. [`domain::transition`] keeps with the baseline what alerts must remember: [`domain::transition::Recent`].
+//! 2. [`alerting::Engine`] takes the board's snapshots at each evaluation interval.
 //! 3. [`domain::alert::evaluate()`] judges every rule on every target: alerts are active, inactive, or *held* because their facts are unknown.
 //! 4. [`domain::alert::step`] turns that into pending, firing and resolved alerts.
 //! 5. [`alerting::AlertStates`] saves what changed before a receiver gets it, so that a killed process sends it again and loses nothing.

@@ -39,12 +39,31 @@ ALERTS = [
     (alert("TargetStale", target="down", job="another"), True),
     (alert("CapabilityMissing", target="down", capability="api_keys", **JOB), True),
     (alert("CapabilityMissing", target="blind", capability="api_keys", **JOB), False),
+    (alert("TargetUnstable", target="down", **JOB), True),
+    (alert("TargetUnstable", target="unstable", **JOB), False),
+    (alert("TargetStale", target="down", env="staging", **JOB), False),
     (alert("AdminWithoutMfa", "critical", target="down", **JOB), False),
+    # A fleet that is blind: one page instead of a ticket for each target, of this engine and environment only.
+    (alert("FleetBlind", "critical", job="fleet", env="prod"), False),
+    (alert("TargetDown", target="one", job="fleet", env="prod", team="finance"), True),
+    (alert("TargetStale", target="two", job="fleet", env="prod"), True),
+    (alert("TargetUnstable", target="three", job="fleet", env="prod"), True),
+    (alert("AdminWithoutMfa", "critical", target="four", job="fleet", env="prod"), False),
+    (alert("TargetDown", target="five", job="fleet", env="staging"), False),
+    (alert("TargetDown", target="six", job="other-fleet", env="prod"), False),
+    (alert("TargetDown", target="seven", env="prod", **DAEMON), False),
+    (alert("FleetBlind", "critical", env="test", **DAEMON), False),
+    (alert("TargetDown", target="eight", env="test", **DAEMON), True),
     # An exporter that is down: only what it would have polled.
     (alert("ExporterDown", "critical", instance="a", **JOB), False),
     (alert("TargetVanished", target="gone", **JOB), True),
     (alert("TargetStale", target="stale", **JOB), True),
     (alert("TargetStale", target="elsewhere", job="another"), False),
+    # One of several shards, and one of two instances of a shard, mute nothing.
+    (alert("ExporterDown", "critical", instance="b", shard="0", job="shards"), False),
+    (alert("TargetVanished", target="of-shard-1", job="shards"), False),
+    (alert("ExporterDown", instance="c", job="replicas"), False),
+    (alert("TargetStale", target="replicated", job="replicas"), False),
 ]
 
 

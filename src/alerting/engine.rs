@@ -11,16 +11,15 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::health::Health;
+use super::link;
 use super::names::{Names, PEOPLE};
 use super::naming::Naming;
 use super::states::{AlertStates, Change};
 use super::view::{Alerts, Known};
 use super::{Hub, Notification, Options, To};
 use crate::config;
-use crate::domain::TargetSnapshot;
 use crate::domain::alert::{
-    Event, ExporterView, Fingerprint, FleetView, Memory, Phase, State, TargetView, Transitions,
-    evaluate, step,
+    Event, ExporterView, Fingerprint, FleetView, Phase, Rules, State, evaluate, step,
 };
 use crate::exposition::alerting::AlertCounts;
 use crate::exposition::{Board, ExporterState};
@@ -32,8 +31,6 @@ pub struct Inputs {
     pub board: Arc<Board>,
     /// The exporter itself.
     pub exporter: Arc<ExporterState>,
-    /// What polls found to have happened. The engine goes on when the other end is gone.
-    pub transitions: mpsc::Receiver<Transitions>,
     /// HTTP clients, and the resolver.
     pub clients: Arc<Clients>,
     /// What survives a restart.
@@ -48,6 +45,8 @@ pub struct Wanted {
     pub alerting: config::Alerting,
     /// Who people are, if alerts may name them.
     pub names: Option<Arc<dyn Names>>,
+    /// Where clients reach the exporter, if that is known; the path ends in a slash.
+    pub external_url: Option<reqwest::Url>,
 }
 
 /// Evaluates rules, and notifies receivers.
@@ -57,19 +56,12 @@ pub struct Engine {
     options: Options,
     ticks: Interval,
     alerts: Alerts,
-    memories: HashMap<String, Remembered>,
     /// When each alert was last sent to Alertmanagers, and to webhooks.
     sent: HashMap<Fingerprint, Sent>,
     naming: Naming,
+    external_url: Option<reqwest::Url>,
     health: Health,
     states_failing: bool,
-}
-
-/// Memory of a target, and the last poll in it.
-#[derive(Debug, Default)]
-struct Remembered {
-    memory: Memory,
-    poll: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -82,7 +74,6 @@ struct Sent {
 const SAVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 const ALERT_KEY: &str = "alert/";
-const MEMORY_KEY: &str = "memory/";
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -93,12 +84,17 @@ impl std::fmt::Debug for Engine {
 impl Engine {
     /// An engine that has not evaluated yet. It needs a runtime, since receivers' tasks start at once.
     pub fn new(wanted: Wanted, inputs: Inputs, options: Options) -> Self {
-        let Wanted { alerting, names } = wanted;
+        let Wanted {
+            alerting,
+            names,
+            external_url,
+        } = wanted;
         let alerts = Alerts::default();
-        alerts.write().rules = Arc::new(alerting.rules);
+        alerts.write().rules = Arc::new(rules(alerting.rules, external_url.as_ref()));
         Self {
             ticks: ticks(options.evaluate_every),
             naming: Naming::new(names),
+            external_url,
             hub: Hub::start(
                 &alerting.receivers,
                 inputs.exporter.alerting(),
@@ -108,7 +104,6 @@ impl Engine {
             inputs,
             options,
             alerts,
-            memories: HashMap::new(),
             sent: HashMap::new(),
             health: Health::default(),
             states_failing: false,
@@ -123,16 +118,11 @@ impl Engine {
     /// Evaluates until `stop`, then sends what waits, for a short time. Stopping resolves no alert.
     pub async fn run(mut self, stop: CancellationToken) {
         self.restore().await;
-        let mut transitions_come = true;
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
                 Some(wanted) = self.inputs.reconfigured.recv() => self.reconfigure(wanted),
                 _ = self.ticks.tick() => self.evaluate(Timestamp::now()).await,
-                happened = self.inputs.transitions.recv(), if transitions_come => match happened {
-                    Some(happened) => self.happened(&happened).await,
-                    None => transitions_come = false,
-                },
                 Some((fingerprint, first)) = self.naming.next() => self.named(fingerprint, first),
             }
         }
@@ -142,14 +132,19 @@ impl Engine {
     /// The states of alerts stay: the next evaluation judges them by the new rules. If receivers changed, all of them get every firing
     /// alert.
     fn reconfigure(&mut self, wanted: Wanted) {
-        let Wanted { alerting, names } = wanted;
+        let Wanted {
+            alerting,
+            names,
+            external_url,
+        } = wanted;
         self.options = Options {
             evaluate_every: Options::of(&alerting).evaluate_every,
             resend_every: Options::of(&alerting).resend_every,
             repeat_every: Options::of(&alerting).repeat_every,
             ..self.options
         };
-        self.alerts.write().rules = Arc::new(alerting.rules);
+        self.alerts.write().rules = Arc::new(rules(alerting.rules, external_url.as_ref()));
+        self.external_url = external_url;
         if names.is_some() != self.naming.may_name() {
             self.naming = Naming::new(names);
         }
@@ -173,14 +168,6 @@ impl Engine {
                 if let (Ok(fingerprint), Some(state)) = (fingerprint.parse(), state) {
                     self.alerts.write().states.insert(fingerprint, state);
                 }
-            } else if let Some(target) = key.strip_prefix(MEMORY_KEY)
-                && let Ok(memory) = serde_json::from_slice(&value)
-            {
-                let remembered = Remembered {
-                    memory,
-                    ..Remembered::default()
-                };
-                self.memories.insert(target.to_owned(), remembered);
             }
         }
         self.show(&self.alerts.read());
@@ -189,21 +176,15 @@ impl Engine {
     /// Evaluates all rules, and saves and sends what changed.
     async fn evaluate(&mut self, now: Timestamp) {
         let snapshots = self.inputs.board.snapshots();
-        let mut changes = self.remember(&snapshots, now);
+        let mut changes = Vec::new();
         let (failing, store_errors) = self.health.look(&self.inputs.exporter, now);
         let events = {
-            let targets: Vec<TargetView> = snapshots
-                .iter()
-                .map(|snapshot| TargetView {
-                    snapshot,
-                    memory: &self.memories[&snapshot.identity.name].memory,
-                })
-                .collect();
             let config = self.inputs.exporter.config();
             let view = FleetView {
-                targets: &targets,
+                targets: &snapshots,
                 exporter: ExporterView {
                     config_rejected: config.loaded_at.is_some() && !config.last_successful,
+                    web_config_rejected: config.web_last_successful == Some(false),
                     failing_receivers: &failing,
                     store_errors,
                 },
@@ -237,43 +218,6 @@ impl Engine {
         if !events.is_empty() {
             self.show(&known);
         }
-    }
-
-    /// Notes new polls. Returns what to save.
-    fn remember(&mut self, snapshots: &[Arc<TargetSnapshot>], now: Timestamp) -> Vec<Change> {
-        let mut changes = Vec::new();
-        for snapshot in snapshots {
-            let name = &snapshot.identity.name;
-            let remembered = self.memories.entry(name.clone()).or_default();
-            if let Some(posture) = &snapshot.posture
-                && (remembered.poll.is_none() || remembered.poll != snapshot.health.last_success)
-            {
-                remembered.poll = snapshot.health.last_success;
-                remembered.memory.forget(now);
-                if remembered.memory.note(posture, now) {
-                    changes.push(remembered.change(name));
-                }
-            }
-        }
-        if self.memories.len() > snapshots.len() {
-            let names: HashSet<_> = snapshots.iter().map(|it| &it.identity.name).collect();
-            self.memories.retain(|name, _| {
-                let stays = names.contains(name);
-                if !stays {
-                    changes.push((format!("{MEMORY_KEY}{name}"), None));
-                }
-                stays
-            });
-        }
-        changes
-    }
-
-    async fn happened(&mut self, happened: &Transitions) {
-        let remembered = self.memories.entry(happened.target.clone()).or_default();
-        remembered.memory.forget(happened.at);
-        remembered.memory.happened(happened);
-        let change = remembered.change(&happened.target);
-        self.save(vec![change]).await;
     }
 
     async fn save(&mut self, changes: Vec<Change>) {
@@ -390,6 +334,9 @@ impl Engine {
             // An alert may begin and end within a moment; an end before the beginning would be refused.
             ends_at: resolved.unwrap_or(lease).max(starts_at),
             resolved: resolved.is_some(),
+            generator_url: self.external_url.as_ref().map_or_else(String::new, |url| {
+                link::page(url, state.rule(), &state.labels).into()
+            }),
             of_use_until: match to {
                 To::Alertmanagers => lease,
                 // It is told once, so that a long outage of a webhook loses nothing.
@@ -423,6 +370,12 @@ impl Engine {
     }
 }
 
+/// Rules whose runbooks the exporter serves itself, where it knows its address.
+fn rules(mut rules: Rules, external_url: Option<&reqwest::Url>) -> Rules {
+    rules.runbooks = external_url.map(|url| format!("{url}runbooks/"));
+    rules
+}
+
 /// The first tick comes at once. After an evaluation that took longer than the interval, the next tick comes an interval later.
 fn ticks(every: Duration) -> Interval {
     let mut ticks = interval(every);
@@ -440,12 +393,5 @@ fn log(state: &State, event: Event) {
         }
         Event::Resolved => info!(alert, target, "alert resolved"),
         Event::Pending | Event::Changed | Event::Kept | Event::Gone => {}
-    }
-}
-
-impl Remembered {
-    fn change(&self, target: &str) -> Change {
-        let value = serde_json::to_vec(&self.memory).ok();
-        (format!("{MEMORY_KEY}{target}"), value)
     }
 }

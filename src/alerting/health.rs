@@ -1,59 +1,99 @@
 //! The exporter's own health, as its alerts judge it: from counters to what grew lately.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::exposition::ExporterState;
+use crate::exposition::{ExporterState, ReceiverStats};
 
-/// Counters as they were last seen.
+/// Counters as they were last seen, and how they grew.
 #[derive(Debug, Default)]
 pub(super) struct Health {
-    receivers: HashMap<String, Failing>,
-    store_errors: u64,
-    /// When how many came.
-    recent_store_errors: Vec<(Timestamp, u64)>,
+    receivers: HashMap<String, Receiver>,
+    store: Growth,
 }
 
-/// A receiver's failures when they were last counted, and when they last grew.
-#[derive(Debug, Clone, Copy)]
-struct Failing {
+/// What a receiver took, did not take and lost.
+#[derive(Debug, Default)]
+struct Receiver {
+    sent: Growth,
+    failed: Growth,
+    dropped: Growth,
+}
+
+/// How much a counter grew, and when.
+#[derive(Debug, Default)]
+struct Growth {
     count: u64,
-    last: Option<Timestamp>,
+    steps: VecDeque<(Timestamp, u64)>,
 }
 
-/// A receiver that failed within this time is failing.
-const FAILING: SignedDuration = SignedDuration::from_mins(10);
+const fn minutes(minutes: i64) -> SignedDuration {
+    SignedDuration::from_mins(minutes)
+}
 
-/// Errors of the store within this time count.
-const STORE_ERRORS: SignedDuration = SignedDuration::from_mins(30);
+/// Longer than two intervals of an hour: what fails once at each poll keeps failing.
+const LONG: SignedDuration = minutes(150);
+
+/// A little longer than an interval of an hour.
+const AGAIN: SignedDuration = minutes(70);
 
 impl Health {
-    /// The receivers that failed lately, in order, and how many operations of the store did.
+    /// The receivers that keep failing, in order, and how many operations of the store failed lately.
     pub(super) fn look(&mut self, exporter: &ExporterState, now: Timestamp) -> (Vec<String>, u64) {
         let mut before = std::mem::take(&mut self.receivers);
         let mut failing = Vec::new();
         for (name, stats) in exporter.alerting().receivers() {
-            let count = stats.all_failed() + stats.all_dropped();
-            let last = match before.remove(&name) {
-                Some(failing) if failing.count == count => failing.last,
-                None if count == 0 => None,
-                _ => Some(now),
-            };
-            if last.is_some_and(|last| now.duration_since(last) < FAILING) {
+            let mut receiver = before.remove(&name).unwrap_or_default();
+            if receiver.fails(&stats, now) {
                 failing.push(name.clone());
             }
-            self.receivers.insert(name, Failing { count, last });
+            self.receivers.insert(name, receiver);
         }
-        let count = exporter.store_errors();
-        if count > self.store_errors {
-            let new = count - self.store_errors;
-            self.recent_store_errors.push((now, new));
+        self.store.note(exporter.store_errors(), now);
+        let again = self.store.within(AGAIN, now) > 0;
+        let errors = if again {
+            self.store.within(LONG, now)
+        } else {
+            0
+        };
+        (failing, errors)
+    }
+}
+
+impl Receiver {
+    /// Whether it dropped something within the hour, or failed twice and works no more since.
+    fn fails(&mut self, stats: &ReceiverStats, now: Timestamp) -> bool {
+        self.sent.note(stats.all_sent(), now);
+        self.failed.note(stats.all_failed(), now);
+        self.dropped.note(stats.all_dropped(), now);
+        let hour = minutes(60);
+        let mostly_sent = self.sent.within(minutes(15), now) > self.failed.within(minutes(15), now);
+        let only_sent = self.sent.within(hour, now) > 0 && self.failed.within(hour, now) == 0;
+        let keeps_failing = self.failed.within(LONG, now) >= 2;
+        self.dropped.within(hour, now) > 0 || keeps_failing && !mostly_sent && !only_sent
+    }
+}
+
+impl Growth {
+    fn note(&mut self, count: u64, now: Timestamp) {
+        if count > self.count {
+            let new = count - self.count;
+            match self.steps.back_mut() {
+                // Steps of a minute are one: they are few, however often something fails.
+                Some((at, step)) if now.duration_since(*at) < minutes(1) => *step += new,
+                _ => self.steps.push_back((now, new)),
+            }
         }
-        self.store_errors = count;
-        self.recent_store_errors
-            .retain(|(at, _)| now.duration_since(*at) < STORE_ERRORS);
-        let recent = self.recent_store_errors.iter().map(|(_, errors)| errors);
-        (failing, recent.sum())
+        self.count = count;
+        self.steps.retain(|(at, _)| now.duration_since(*at) < LONG);
+    }
+
+    fn within(&self, time: SignedDuration, now: Timestamp) -> u64 {
+        let lately = self
+            .steps
+            .iter()
+            .filter(|(at, _)| now.duration_since(*at) < time);
+        lately.map(|(_, step)| step).sum()
     }
 }

@@ -11,6 +11,7 @@ mod endpoint;
 mod engine;
 mod health;
 mod hub;
+mod link;
 mod names;
 mod naming;
 mod notification;

@@ -21,6 +21,8 @@ pub struct Notification {
     pub ends_at: Timestamp,
     /// Whether it ended.
     pub resolved: bool,
+    /// Where the exporter shows what it is about; empty where its own address is unknown.
+    pub generator_url: String,
     /// Telling it later than this is of no use: there will have been a newer one.
     pub of_use_until: Timestamp,
 }

@@ -14,6 +14,7 @@ pub(super) fn alertmanager(batch: &[Arc<Notification>]) -> Value {
         json!({
             "labels": it.labels, "annotations": it.annotations,
             "startsAt": it.starts_at, "endsAt": it.ends_at,
+            "generatorURL": it.generator_url,
         })
     };
     batch.iter().map(alert).collect()
@@ -45,7 +46,7 @@ pub(super) fn webhook(receiver: &str, group: &[Arc<Notification>]) -> Value {
             "status": status(it.resolved),
             "labels": it.labels, "annotations": it.annotations,
             "startsAt": it.starts_at, "endsAt": ends_at,
-            "generatorURL": "", "fingerprint": it.fingerprint.to_string(),
+            "generatorURL": it.generator_url, "fingerprint": it.fingerprint.to_string(),
         })
     };
     let labels = group.first().map(|it| group_labels(it)).unwrap_or_default();

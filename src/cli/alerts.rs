@@ -253,6 +253,7 @@ fn test_alert(config: &Config, rule: Rule) -> Notification {
         starts_at: now,
         ends_at: until,
         resolved: false,
+        generator_url: String::new(),
         of_use_until: until,
     }
 }

@@ -15,6 +15,7 @@ mod check;
 mod generate;
 mod output;
 mod remembered;
+mod rules;
 mod scan;
 mod serve;
 mod table;
@@ -268,6 +269,13 @@ Examples:
   odoo-mfa-exporter config init > config.yml"
     )]
     Config(generate::Config),
+    /// Print the Prometheus rules, for your job and with your runbooks.
+    #[command(after_help = "\
+Examples:
+  odoo-mfa-exporter rules > odoo-mfa.rules.yml
+  odoo-mfa-exporter rules --job mfa --runbook-url https://mfa.example.com/runbooks
+  odoo-mfa-exporter rules --format operator | kubectl apply -f -")]
+    Rules(rules::Rules),
     /// Print the JSON Schema of the configuration, for editors.
     #[command(after_help = "\
 Examples:
@@ -324,6 +332,7 @@ pub fn run() -> ExitCode {
         Command::Scan(scan) => scan::scan(&options, &scan),
         Command::Simulate(simulate) => serve::simulate(simulate),
         Command::Config(what) => generate::config(&what),
+        Command::Rules(what) => rules::rules(&what),
         Command::Schema => generate::schema(),
         Command::Completions(what) => generate::completions(&what),
         Command::Man(what) => generate::man(&what),

@@ -364,6 +364,19 @@ fn parse_duration(text: &str) -> Option<Duration> {
     (!text.is_empty() && total <= MAX_MS).then(|| Duration::from_millis(total))
 }
 
+/// What to write in place of what is no flag. YAML 1.1 had more words for true and false.
+fn flag_hint(value: &Value) -> String {
+    let Value::Text(text) = value else {
+        return "write `true` or `false`".to_owned();
+    };
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "false" => "write it without quotes".to_owned(),
+        "yes" | "on" | "y" => format!("`{text}` is text in YAML 1.2: write `true`"),
+        "no" | "off" | "n" => format!("`{text}` is text in YAML 1.2: write `false`"),
+        _ => "write `true` or `false`".to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -401,18 +414,5 @@ mod tests {
         ] {
             assert_eq!(parse_duration(text), None, "{text}");
         }
-    }
-}
-
-/// What to write in place of what is no flag. YAML 1.1 had more words for true and false.
-fn flag_hint(value: &Value) -> String {
-    let Value::Text(text) = value else {
-        return "write `true` or `false`".to_owned();
-    };
-    match text.to_ascii_lowercase().as_str() {
-        "true" | "false" => "write it without quotes".to_owned(),
-        "yes" | "on" | "y" => format!("`{text}` is text in YAML 1.2: write `true`"),
-        "no" | "off" | "n" => format!("`{text}` is text in YAML 1.2: write `false`"),
-        _ => "write `true` or `false`".to_owned(),
     }
 }

@@ -111,6 +111,8 @@ pub struct Facts {
     pub missing_groups: Vec<String>,
     /// Active people whom each entry of the configured exemptions exempts, in its order, whether it has expired or not.
     pub exemptions: Vec<IdSet>,
+    /// The last login of the accounts exempted as `break_glass`; `None` without any, or where logins are unknown.
+    pub break_glass_login: Option<Timestamp>,
     /// All rows of `res.users.apikeys`.
     pub keys: Known<Vec<ApiKey>>,
     /// All rows of `auth_totp.device` (Odoo 14: keys with the scope `2fa_trusted_device`).
@@ -353,6 +355,7 @@ impl Facts {
             roles: Known::NotAsked,
             missing_groups: Vec::new(),
             exemptions: Vec::new(),
+            break_glass_login: None,
             keys: Known::NotAsked,
             devices: Known::NotAsked,
             poller_key_expiry: None,

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::vocabulary::Reason;
 
@@ -30,6 +30,19 @@ pub struct PollHealth {
     pub requests_error: u64,
     /// The last polls, the newest first; a few.
     pub recent: VecDeque<Poll>,
+    /// How polls of the last hours ended, the oldest first.
+    pub past: VecDeque<Past>,
+}
+
+/// How a poll ended, in few bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Past {
+    /// When it ended.
+    pub at: Timestamp,
+    /// Why it failed, if it did.
+    pub failure: Option<Reason>,
+    /// Capabilities that were missing after it: bit n is the one with that index.
+    pub missing: u16,
 }
 
 /// One poll that has ended.
@@ -59,6 +72,12 @@ pub struct Failure {
 /// How many of the last polls are kept.
 const RECENT: usize = 10;
 
+/// For how long it is kept how polls ended.
+pub const PAST: SignedDuration = SignedDuration::from_hours(6);
+
+/// How many polls it is kept of at most.
+const MOST_PAST: usize = 1024;
+
 /// How a poll ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
@@ -73,6 +92,24 @@ impl PollHealth {
     pub fn ended(&mut self, poll: Poll) {
         self.recent.truncate(RECENT - 1);
         self.recent.push_front(poll);
+    }
+
+    /// Keeps how a poll ended.
+    pub fn note(&mut self, past: Past) {
+        let old = |it: &Past| past.at.duration_since(it.at) >= PAST;
+        while self.past.len() >= MOST_PAST || self.past.front().is_some_and(old) {
+            self.past.pop_front();
+        }
+        self.past.push_back(past);
+    }
+
+    /// Since when polls fail, and how many did in a row, if the last one did.
+    pub fn failing(&self) -> Option<(Timestamp, usize)> {
+        let failed = self.past.iter().rev();
+        let failed = failed.take_while(|poll| poll.failure.is_some());
+        failed.fold(None, |failing, poll| {
+            Some((poll.at, failing.map_or(0, |(_, polls)| polls) + 1))
+        })
     }
 
     /// All polls that failed.

@@ -10,7 +10,7 @@ use super::facts::{Gap, Server};
 use super::finding::Case;
 use super::health::{Outcome, PollHealth};
 use super::surface::Checked;
-use super::transition::Counters;
+use super::transition::{Counters, Recent};
 use super::vocabulary::{Api, Bypass, Capability, Endpoint, Factor, Reason};
 use super::{IdSet, PerType, Posture, Roster};
 
@@ -52,6 +52,11 @@ pub struct TargetSnapshot {
     pub capabilities: Arc<[(Capability, Option<Gap>)]>,
     /// Transitions since the first baseline. `None` until there is one, and without a store. Stays while polls fail.
     pub counters: Option<Arc<Counters>>,
+    /// What alerts remember. `None` until there is a baseline. Stays while polls fail.
+    pub recent: Option<Arc<Recent>>,
+    /// Eligible users who lost protection recently and are without it, as long as that is true: absent when the last poll failed or could
+    /// not be compared.
+    pub recently_unprotected: Option<PerType<u64>>,
     /// When the first of the polling account's own keys ends, as the last good poll saw it. Stays while polls fail: it may be why.
     pub poller_key_expiry: Option<Timestamp>,
     /// What each configured vantage saw last. Stays while polls fail.
@@ -73,6 +78,8 @@ impl TargetSnapshot {
             server: None,
             capabilities: Arc::default(),
             counters: None,
+            recent: None,
+            recently_unprotected: None,
             poller_key_expiry: None,
             surface: Arc::default(),
             posture: None,

@@ -43,7 +43,7 @@ pub struct Covered {
 impl Standing {
     /// Reads who is what from the facts.
     pub fn of(facts: &Facts, terms: &Terms) -> Self {
-        let mut exempt_by_reason = <[IdSet; 3]>::default();
+        let mut exempt_by_reason = <[IdSet; ExemptReason::ALL.len()]>::default();
         let mut exempt = IdSet::new();
         for (entry, people) in terms.exemptions.iter().zip(&facts.exemptions) {
             if !entry.expired_on(today(facts)) {

@@ -135,6 +135,8 @@ vocabulary! {
         Kiosk = "kiosk",
         /// An account that a program uses.
         Service = "service",
+        /// The account for emergencies, which nobody uses otherwise.
+        BreakGlass = "break_glass",
         /// Anything else.
         Other = "other",
     }

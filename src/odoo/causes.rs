@@ -113,6 +113,9 @@ impl Way<'_> {
                 Kind::Unreachable,
                 format!("{place} closed the connection before its answer ended: {last}"),
             )
+            .hint(
+                "see the log of Odoo or of the proxy before it; if the port speaks TLS, begin `url` with https://",
+            )
         }
     }
 }

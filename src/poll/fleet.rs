@@ -11,7 +11,6 @@ use super::poller::{Poller, Shared};
 use super::scheduler::Scheduler;
 use super::settings::Settings;
 use crate::config::{Config, Target};
-use crate::domain::alert::Transitions;
 use crate::exposition::{Board, ExporterState};
 use crate::odoo::Clients;
 use crate::store::Store;
@@ -46,14 +45,12 @@ pub struct Changes {
 }
 
 impl Fleet {
-    /// No targets, and who will poll them. A store, if there is one, remembers over restarts; what it finds to have happened to people
-    /// goes to `transitions`.
+    /// No targets, and who will poll them. A store, if there is one, remembers over restarts.
     pub fn new(
         board: &Arc<Board>,
         exporter: &Arc<ExporterState>,
         clients: &Arc<Clients>,
         store: Option<Store>,
-        transitions: mpsc::Sender<Transitions>,
     ) -> (Self, Scheduler) {
         let (joining, joined) = mpsc::unbounded_channel();
         let shared = Shared {
@@ -62,7 +59,6 @@ impl Fleet {
             exporter: Arc::clone(exporter),
             everywhere: Semaphore::new(ALL_HOSTS),
             store: store.map(Remembered::new),
-            transitions,
         };
         let fleet = Self {
             shared: Arc::new(shared),

@@ -8,6 +8,7 @@ use tracing::{info, warn};
 use super::Polled;
 use crate::config::Target;
 use crate::domain::role::Roles;
+use crate::domain::standing::Terms;
 use crate::domain::transition::{Answers, Baseline, Origin, mentioned, questions};
 use crate::odoo::{self, Session, Transport};
 use crate::store::{self, LastPoll, PollRecord, Recorded, Resumed, Store};
@@ -42,7 +43,16 @@ impl Remembered {
         logins: bool,
     ) -> Result<Option<Comparable>, odoo::Error> {
         let target = transport.target();
-        let baseline = Baseline::of(&polled.facts, roles, origin(target));
+        let terms = Terms {
+            accepted: &target.accepted_factors,
+            exemptions: &target.exemptions,
+        };
+        let Polled {
+            facts,
+            standing,
+            posture,
+        } = polled;
+        let baseline = Baseline::of(facts, &terms, roles, standing, posture, origin(target));
         let Ok(previous) = self.0.baseline(&target.name).await else {
             return Ok(None);
         };
@@ -131,4 +141,5 @@ pub(super) fn show(last_poll: LastPoll, snapshot: &mut crate::domain::TargetSnap
     snapshot.capabilities = last_poll.capabilities.into();
     snapshot.poller_key_expiry = last_poll.posture.poller_key_expiry;
     snapshot.posture = Some(Arc::new(last_poll.posture));
+    snapshot.recently_unprotected = snapshot.recent.as_ref().map(|recent| recent.unprotected());
 }

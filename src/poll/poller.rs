@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use jiff::Timestamp;
-use tokio::sync::{Mutex, Semaphore, mpsc};
+use tokio::sync::{Mutex, Semaphore};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
@@ -16,11 +16,11 @@ use super::backoff::Backoff;
 use super::memory::{Comparable, Remembered, show};
 use super::settings::Settings;
 use super::{Polled, once};
-use crate::domain::alert::{Transitions, concerned};
+use crate::domain::alert::concerned;
 use crate::domain::facts::Gap;
-use crate::domain::health::{Failure, Outcome, Poll, PollHealth};
+use crate::domain::health::{Failure, Outcome, Past, Poll, PollHealth};
 use crate::domain::standing::Terms;
-use crate::domain::transition::Change;
+use crate::domain::transition::Recent;
 use crate::domain::{Capability, Reason, Roster, TargetSnapshot};
 use crate::exposition::{Board, ExporterState, Slot};
 use crate::odoo::surface::check_all;
@@ -68,8 +68,6 @@ pub(super) struct Shared {
     /// Polls that may run at the same time.
     pub(super) everywhere: Semaphore,
     pub(super) store: Option<Remembered>,
-    /// Whoever alerts hears of what happened to people.
-    pub(super) transitions: mpsc::Sender<Transitions>,
 }
 
 impl Poller {
@@ -113,6 +111,7 @@ impl Poller {
                     ..before.health
                 },
                 counters: before.counters,
+                recent: before.recent,
                 surface: if same_surface {
                     before.surface
                 } else {
@@ -181,6 +180,7 @@ impl Poller {
             let resumed = store.resume(&self.settings.target).await;
             let mut snapshot = TargetSnapshot::clone(&self.slot.load());
             snapshot.counters = resumed.counters.map(Arc::new);
+            snapshot.recent = resumed.recent.map(Arc::new);
             if let Some(last_poll) = resumed.last_poll {
                 show(last_poll, &mut snapshot);
             }
@@ -218,7 +218,10 @@ impl Poller {
 
     fn skip(&self) {
         debug!(target = self.settings.target.name, "poll skipped");
-        self.slot.update(|snapshot| snapshot.health.skipped += 1);
+        self.slot.update(|snapshot| {
+            snapshot.health.skipped += 1;
+            forget(snapshot, Timestamp::now());
+        });
     }
 
     #[expect(clippy::too_many_lines, reason = "the steps of a poll, in their order")]
@@ -256,13 +259,16 @@ impl Poller {
                 health.last = Some(Outcome::Success);
                 health.last_success = Some(ended);
                 health.successes += 1;
+                snapshot.recently_unprotected = None;
                 if let (Some(store), Some(comparable)) = (&self.shared.store, comparable)
                     && let Some(recorded) = store
                         .record(&self.settings.target, comparable, &polled, ended)
                         .await
                 {
-                    self.tell(&recorded.changes, ended).await;
+                    let known = polled.posture.protected;
+                    snapshot.recently_unprotected = known.map(|_| recorded.recent.unprotected());
                     snapshot.counters = Some(Arc::new(recorded.counters));
+                    snapshot.recent = Some(Arc::new(recorded.recent));
                 }
                 snapshot.capabilities = polled.facts.capabilities().into();
                 if self.settings.named {
@@ -299,12 +305,24 @@ impl Poller {
                     snapshot.capabilities = with_users_missing(&snapshot.capabilities, &error);
                 }
                 snapshot.posture = None;
+                snapshot.recently_unprotected = None;
                 snapshot.roster = None;
+                forget(&mut snapshot, ended);
                 if let Some(store) = &self.shared.store {
                     store.record_failure(&self.settings.target).await;
                 }
             }
         }
+        let missing = snapshot.capabilities.iter();
+        snapshot.health.note(Past {
+            at: ended,
+            failure: snapshot.failing(),
+            missing: missing
+                .filter(|(_, gap)| gap.is_some())
+                .fold(0, |missing, (capability, _)| {
+                    missing | 1 << *capability as u16
+                }),
+        });
         if let Some(store) = &self.shared.store {
             self.shared.exporter.set_store_errors(store.errors());
         }
@@ -317,14 +335,6 @@ impl Poller {
             };
             current.health.skipped = skipped;
         });
-    }
-
-    /// Tells of changes that alerts hear of.
-    async fn tell(&self, changes: &[Change], ended: Timestamp) {
-        for transitions in Transitions::of(&self.settings.target.name, changes, ended) {
-            // Nobody listens any more at shutdown.
-            let _ = self.shared.transitions.send(transitions).await;
-        }
     }
 
     /// Checks what the server exposes, once an interval of its own, where that is configured, until it retires.
@@ -456,6 +466,16 @@ impl Poller {
             warn!(target = name, %reason, %error, hint, "poll failed");
             let since = before.map_or_else(Instant::now, |failing| failing.since);
             memory.failing = Some(Failing { reason, since });
+        }
+    }
+}
+
+/// What is no longer recent is forgotten although polls fail.
+fn forget(snapshot: &mut TargetSnapshot, now: Timestamp) {
+    if let Some(recent) = &snapshot.recent {
+        let mut recent = Recent::clone(recent);
+        if recent.forget(now) {
+            snapshot.recent = Some(Arc::new(recent));
         }
     }
 }

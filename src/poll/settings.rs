@@ -103,7 +103,7 @@ fn parts(metrics: &Metrics, target: &Target) -> Parts {
     Parts {
         keys: any(&["_api_key", "_poller_key"]),
         devices: any(&["_trusted_device"]),
-        logins: any(&["_dormant_"]),
+        logins: any(&["_dormant_", "_break_glass_"]),
         sso: any(&["_sso_"]) || target.accepted_factors.contains(&Factor::Sso),
         roles: any(&["_role_", "privilege", "_admins_"]),
     }

@@ -28,9 +28,6 @@ use crate::web::{self, MetricsPath, Readiness};
 /// from being scraped.
 const READY_AFTER: Duration = Duration::from_secs(60);
 
-/// Transitions that wait for the next look at the fleet.
-const TRANSITIONS: usize = 1024;
-
 /// A daemon that is about to run: its port is bound and its configuration resolved.
 #[derive(Debug)]
 pub struct Daemon {
@@ -87,11 +84,9 @@ impl Daemon {
         let board = Arc::new(Board::new());
         let exporter = ExporterState::new(shard);
         let clients = Arc::new(Clients::default());
-        let (transitions, happened) = mpsc::channel(TRANSITIONS);
         let directory = Directory::new(&config.targets, &board, &clients);
         let (engine, reconfigured) = mpsc::channel(1);
-        let (fleet, scheduler) =
-            Fleet::new(&board, &exporter, &clients, store.clone(), transitions);
+        let (fleet, scheduler) = Fleet::new(&board, &exporter, &clients, store.clone());
         let mut running = Running {
             directory: Arc::clone(&directory),
             access: access.clone(),
@@ -105,7 +100,6 @@ impl Daemon {
         let inputs = alerting::Inputs {
             board: Arc::clone(&board),
             exporter: Arc::clone(&exporter),
-            transitions: happened,
             clients: Arc::clone(&running.clients),
             states: match &store {
                 Some(store) => Arc::new(store.clone()) as Arc<dyn AlertStates>,

@@ -219,5 +219,6 @@ pub(super) fn wanted(config: &Config, directory: &Arc<Directory>) -> alerting::W
     alerting::Wanted {
         alerting: config.alerting.clone(),
         names: config.privacy.names_in_alerts.then(|| names() as _),
+        external_url: config.web.external_url.clone(),
     }
 }

@@ -1,14 +1,17 @@
 //! Baselines in the file: sets of ids in chunks of 65,536 ids, of which only those are written that changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use serde::{Deserialize, Serialize};
 
 use super::record::{bits, stored};
 use super::worker::Fault;
-use crate::domain::transition::{Baseline, Factors, Key, Origin, Part, RoleMembers};
-use crate::domain::{IdSet, PerType, UserType};
+use crate::domain::transition::{
+    Baseline, BreakGlass, Enforcement, Factors, Key, Origin, Part, Protection, Recent, RoleMembers,
+};
+use crate::domain::{Factor, IdSet, PerType, UserType};
 
 const INTERNAL: &str = "internal";
 const PUBLIC: &str = "public";
@@ -16,8 +19,14 @@ const NONE: &str = "none";
 const TOTP: &str = "totp";
 const PASSKEY: &str = "passkey";
 const ARCHIVED_HOLDERS: &str = "archived_holders";
+const PROTECTED: &str = "protected";
+const EXEMPT: &str = "exempt";
 /// Followed by the role's name.
 const ROLE: &str = "role:";
+/// Followed by when the loss was found and the type of user.
+const LOST: &str = "lost:";
+/// Followed by when the transition was found and what it is.
+const RECENT: &str = "recent:";
 
 /// The columns of `target` that belong to the baseline.
 struct Head {
@@ -31,6 +40,27 @@ struct Head {
     roles: Option<(Timestamp, u64)>,
     keys_at: Option<Timestamp>,
     witnesses: BTreeMap<u32, Timestamp>,
+    protection: Option<(Timestamp, Protected)>,
+    recent: Remembered,
+}
+
+/// A [`Protection`] without its set.
+#[derive(Serialize, Deserialize)]
+struct Protected {
+    accepted: BTreeSet<Factor>,
+    covered: PerType<bool>,
+    eligible: PerType<u64>,
+    protected: PerType<u64>,
+    bare_portal: u64,
+}
+
+/// A [`Recent`] without its sets.
+#[derive(Default, Serialize, Deserialize)]
+struct Remembered {
+    counted: Vec<(i64, UserType, u64)>,
+    enforcement: PerType<Enforcement>,
+    #[serde(default)]
+    break_glass: Option<BreakGlass>,
 }
 
 /// The target's number and baseline.
@@ -62,9 +92,26 @@ pub(super) fn load(
         factors,
         roles: None,
         keys: None,
+        protection: None,
+        exempt: take(EXEMPT),
+        enforced: None,
+        break_glass: None,
+        recent: Recent::default(),
         archived_holders: take(ARCHIVED_HOLDERS),
         witnesses: head.witnesses,
     };
+    baseline.protection = head.protection.map(|(at, rest)| Part {
+        at,
+        value: Protection {
+            accepted: rest.accepted,
+            users: take(PROTECTED),
+            covered: rest.covered,
+            eligible: rest.eligible,
+            protected: rest.protected,
+            bare_portal: rest.bare_portal,
+        },
+    });
+    baseline.recent = recent(head.recent, &sets)?;
     baseline.roles = head.roles.map(|(at, definition)| Part {
         at,
         value: RoleMembers {
@@ -80,6 +127,41 @@ pub(super) fn load(
         baseline.keys = Some(Part { at, value });
     }
     Ok(Some((head.id, baseline)))
+}
+
+/// What alerts must remember of a target.
+pub(super) fn recent_of(connection: &Connection, target: &str) -> Result<Option<Recent>, Fault> {
+    let Some(head) = head(connection, target)? else {
+        return Ok(None);
+    };
+    recent(head.recent, &sets(connection, head.id)?).map(Some)
+}
+
+fn recent(rest: Remembered, sets: &BTreeMap<String, IdSet>) -> Result<Recent, Fault> {
+    let mut recent = Recent {
+        enforcement: rest.enforcement,
+        break_glass: rest.break_glass,
+        ..Recent::default()
+    };
+    for (at, user_type, count) in rest.counted {
+        recent.counted.insert((stored(at)?, user_type), count);
+    }
+    for (name, people) in sets {
+        if let Some(key) = name.strip_prefix(LOST) {
+            recent.lost.insert(dated(key)?, people.clone());
+        } else if let Some(key) = name.strip_prefix(RECENT) {
+            recent.transitions.insert(dated(key)?, people.clone());
+        }
+    }
+    Ok(recent)
+}
+
+/// A time and a word, as a part of a set's name.
+fn dated<T: std::str::FromStr>(key: &str) -> Result<(Timestamp, T), Fault> {
+    let wrong = || Fault::Corrupt(format!("{key:?} is no time with a word"));
+    let (at, word) = key.split_once(':').ok_or_else(wrong)?;
+    let at = at.parse().map_err(|_| wrong())?;
+    Ok((stored(at)?, word.parse().map_err(|_| wrong())?))
 }
 
 /// Writes what is different from the one before, and gives the target's number.
@@ -111,7 +193,7 @@ pub(super) fn save(
 fn head(connection: &Connection, target: &str) -> Result<Option<Head>, Fault> {
     let mut query = connection.prepare_cached(
         "SELECT id, url, database, baseline_at, release_major, release_minor, poller, types, factors_at, roles_at,
-                roles_definition, keys_at, witnesses
+                roles_definition, keys_at, witnesses, protection_at, protection, recent
          FROM target WHERE name = ?1",
     )?;
     let mut rows = query.query([target])?;
@@ -123,8 +205,9 @@ fn head(connection: &Connection, target: &str) -> Result<Option<Head>, Fault> {
         seconds.map(stored).transpose()
     };
     let witnesses: String = row.get(12)?;
-    let witnesses: BTreeMap<u32, i64> = serde_json::from_str(&witnesses)
-        .map_err(|error| Fault::Corrupt(format!("witnesses: {error}")))?;
+    let witnesses: BTreeMap<u32, i64> = parse(&witnesses)?;
+    let protection: Option<String> = row.get(14)?;
+    let recent: Option<String> = row.get(15)?;
     let definition: Option<i64> = row.get(10)?;
     Ok(Some(Head {
         id: row.get(0)?,
@@ -143,7 +226,22 @@ fn head(connection: &Connection, target: &str) -> Result<Option<Head>, Fault> {
             .into_iter()
             .map(|(id, created)| Ok((id, stored(created)?)))
             .collect::<Result<_, Fault>>()?,
+        protection: time(13)?.zip(protection.as_deref().map(parse).transpose()?),
+        recent: recent
+            .as_deref()
+            .map(parse)
+            .transpose()?
+            .unwrap_or_default(),
     }))
+}
+
+fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Fault> {
+    serde_json::from_str(text).map_err(|error| Fault::Corrupt(format!("{text:?}: {error}")))
+}
+
+fn write(value: &impl Serialize) -> Result<String, Fault> {
+    serde_json::to_string(value)
+        .map_err(|error| Fault::Corrupt(format!("a baseline cannot be encoded: {error}")))
 }
 
 fn save_head(transaction: &Transaction<'_>, target: &str, now: &Baseline) -> Result<i64, Fault> {
@@ -155,15 +253,41 @@ fn save_head(transaction: &Transaction<'_>, target: &str, now: &Baseline) -> Res
         .iter()
         .map(|(id, created)| format!("\"{id}\":{}", created.as_second()))
         .collect();
+    let protection = now.protection.as_ref().map(|part| {
+        let Protection {
+            accepted,
+            users: _,
+            covered,
+            eligible,
+            protected,
+            bare_portal,
+        } = &part.value;
+        write(&Protected {
+            accepted: accepted.clone(),
+            covered: *covered,
+            eligible: *eligible,
+            protected: *protected,
+            bare_portal: *bare_portal,
+        })
+    });
+    let counted = now.recent.counted.iter();
+    let recent = Remembered {
+        counted: counted
+            .map(|((at, user_type), count)| (at.as_second(), *user_type, *count))
+            .collect(),
+        enforcement: now.recent.enforcement,
+        break_glass: now.recent.break_glass,
+    };
     let id = transaction
         .prepare_cached(
             "INSERT INTO target (name, url, database, baseline_at, release_major, release_minor, poller, types, factors_at, roles_at,
-                                 roles_definition, keys_at, witnesses)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+                                 roles_definition, keys_at, witnesses, protection_at, protection, recent)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
              ON CONFLICT (name) DO UPDATE SET url = excluded.url, database = excluded.database, baseline_at = excluded.baseline_at,
                  release_major = excluded.release_major, release_minor = excluded.release_minor, poller = excluded.poller,
                  types = excluded.types, factors_at = excluded.factors_at, roles_at = excluded.roles_at,
-                 roles_definition = excluded.roles_definition, keys_at = excluded.keys_at, witnesses = excluded.witnesses
+                 roles_definition = excluded.roles_definition, keys_at = excluded.keys_at, witnesses = excluded.witnesses,
+                 protection_at = excluded.protection_at, protection = excluded.protection, recent = excluded.recent
              RETURNING id",
         )?
         .query_row(
@@ -181,6 +305,9 @@ fn save_head(transaction: &Transaction<'_>, target: &str, now: &Baseline) -> Res
                 now.roles.as_ref().map(|part| bits(part.value.definition)),
                 now.keys.as_ref().map(|part| part.at.as_second()),
                 format!("{{{}}}", witnesses.join(",")),
+                now.protection.as_ref().map(|part| part.at.as_second()),
+                protection.transpose()?,
+                write(&recent)?,
             ],
             |row| row.get(0),
         )
@@ -195,7 +322,17 @@ fn named_sets(baseline: &Baseline) -> BTreeMap<String, &IdSet> {
         (PUBLIC.to_owned(), &baseline.public),
         (NONE.to_owned(), &baseline.none),
         (ARCHIVED_HOLDERS.to_owned(), &baseline.archived_holders),
+        (EXEMPT.to_owned(), &baseline.exempt),
     ]);
+    if let Some(protection) = &baseline.protection {
+        sets.insert(PROTECTED.to_owned(), &protection.value.users);
+    }
+    for ((at, user_type), people) in &baseline.recent.lost {
+        sets.insert(format!("{LOST}{}:{user_type}", at.as_second()), people);
+    }
+    for ((at, kind), people) in &baseline.recent.transitions {
+        sets.insert(format!("{RECENT}{}:{kind}", at.as_second()), people);
+    }
     if let Some(factors) = &baseline.factors {
         sets.insert(TOTP.to_owned(), &factors.value.totp);
         sets.insert(PASSKEY.to_owned(), &factors.value.passkey);

@@ -39,7 +39,7 @@ pub use reader::Reader;
 pub use record::{PollRecord, Recorded};
 pub use worker::Health;
 
-use crate::domain::transition::{Baseline, Counters, Unasked};
+use crate::domain::transition::{Baseline, Counters, Recent, Unasked};
 use file::Open;
 use worker::{Fault, Job, Shared, Worker};
 
@@ -114,6 +114,8 @@ pub enum Error {
 pub struct Resumed {
     /// Its counters, where it has a baseline.
     pub counters: Option<Counters>,
+    /// What alerts must remember, where it has a baseline.
+    pub recent: Option<Recent>,
     /// The numbers of before, where they may still be shown.
     pub last_poll: Option<LastPoll>,
 }
@@ -198,6 +200,7 @@ impl Store {
         self.call(move |connection, _| {
             Ok(Resumed {
                 counters: counters::load_by_name(connection, &target)?,
+                recent: baseline::recent_of(connection, &target)?,
                 last_poll: last_poll::load(connection, &target, fingerprint, interval, now)?,
             })
         })

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::worker::Fault;
 use crate::domain::facts::{Gap, Server};
-use crate::domain::transition::{Answers, Baseline, Break, Change, Counters};
+use crate::domain::transition::{Answers, Baseline, Break, Change, Counters, Recent};
 use crate::domain::{Capability, Posture};
 
 /// What a successful poll found.
@@ -39,6 +39,8 @@ pub struct Recorded {
     pub found_break: Option<Break>,
     /// The counters with these changes in them.
     pub counters: Counters,
+    /// What alerts must remember.
+    pub recent: Recent,
 }
 
 /// A time that was written as seconds.

@@ -9,7 +9,7 @@ use rusqlite::{Connection, TransactionBehavior};
 pub(super) const APPLICATION_ID: i32 = 0x4D46_4178;
 
 /// Step n makes version n + 1 out of version n.
-const STEPS: &[&str] = &[V1];
+const STEPS: &[&str] = &[V1, V2];
 
 /// The version that this program writes.
 pub(super) const VERSION: usize = STEPS.len();
@@ -96,6 +96,14 @@ CREATE TABLE state (
     value BLOB NOT NULL,
     PRIMARY KEY (kind, key)
 ) WITHOUT ROWID;
+";
+
+/// What alerts must remember is part of the baseline, no longer a state of the alerts.
+const V2: &str = "
+ALTER TABLE target ADD COLUMN protection_at INTEGER;
+ALTER TABLE target ADD COLUMN protection TEXT;
+ALTER TABLE target ADD COLUMN recent TEXT;
+DELETE FROM state WHERE kind = 'alerts' AND key GLOB 'memory/*';
 ";
 
 /// What kind of file it is.

@@ -82,5 +82,6 @@ pub(super) fn record(
         changes,
         found_break,
         counters: now,
+        recent: step.baseline.recent,
     })
 }

@@ -21,6 +21,7 @@ pub mod paging;
 mod probe;
 mod problem;
 mod readiness;
+mod runbooks;
 mod server;
 
 pub use control::Control;
@@ -78,6 +79,7 @@ pub fn router(app: App) -> Router {
         .route(app.metrics_path.as_str(), get(metrics::scrape))
         .route("/probe", get(probe::probe))
         .route("/sd", get(probe::discover))
+        .route("/runbooks/{name}", get(runbooks::runbook))
         .route("/sign-in", get(sign_in))
         .route("/-/reload", post(control::reload))
         .route(

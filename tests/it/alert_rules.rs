@@ -1,19 +1,22 @@
 //! Which alerts a fleet has: the same as the Prometheus rules of the same names, with the same labels.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use odoo_mfa_exporter::domain::alert::{
-    Evaluation, ExporterView, FleetView, Memory, Rule, Rules, States, TargetView, Transition,
-    Transitions, evaluate, step,
+    Evaluation, ExporterView, FleetView, Rule, Rules, States, evaluate, step,
 };
+use odoo_mfa_exporter::domain::health::{Outcome, Past};
 use odoo_mfa_exporter::domain::posture::{Enforcement, Enforcer, Posture};
 use odoo_mfa_exporter::domain::surface::{Checked, Exposure, Seen};
-use odoo_mfa_exporter::domain::{Endpoint, IdSet, PerType, TargetSnapshot};
+use odoo_mfa_exporter::domain::transition::{Recent, RecentTransition};
+use odoo_mfa_exporter::domain::{
+    Capability, Endpoint, IdSet, PerType, Reason, TargetSnapshot, UserType,
+};
 use serde_json::Value;
 
-use crate::harness::snapshots::{down, partly_blind, pending, posture, up};
+use crate::harness::snapshots::{down, identity, partly_blind, pending, posture, up};
 
 const NOW: &str = "2026-11-24T05:10:00Z";
 
@@ -21,9 +24,8 @@ fn now() -> Timestamp {
     NOW.parse().expect("a timestamp")
 }
 
-fn evaluated(targets: &[TargetSnapshot], memory: &Memory, now: Timestamp) -> Evaluation {
-    let view = |snapshot| TargetView { snapshot, memory };
-    let targets: Vec<TargetView> = targets.iter().map(view).collect();
+fn evaluated(targets: &[TargetSnapshot], now: Timestamp) -> Evaluation {
+    let targets: Vec<_> = targets.iter().cloned().map(Arc::new).collect();
     let fleet = FleetView {
         targets: &targets,
         exporter: ExporterView::default(),
@@ -73,7 +75,7 @@ fn a_target_has_the_alerts_of_its_numbers() {
         ],
         expect_blocked: BTreeSet::from([Endpoint::Xmlrpc, Endpoint::Jsonrpc]),
     }]);
-    let evaluation = evaluated(&[target], &Memory::default(), now());
+    let evaluation = evaluated(&[target], now());
     let expected = [
         ("OdooMfaAdminWithoutMfa", vec![""]),
         ("OdooMfaApiKeyOfArchivedUser", vec![""]),
@@ -85,7 +87,10 @@ fn a_target_has_the_alerts_of_its_numbers() {
             "OdooMfaEndpointExposed",
             vec!["endpoint=xmlrpc vantage=outside"],
         ),
-        ("OdooMfaExemptPrivileged", vec!["role=settings"]),
+        (
+            "OdooMfaExemptPrivileged",
+            vec!["reason=kiosk", "reason=service"],
+        ),
         (
             "OdooMfaExemptionStale",
             vec!["state=expired", "state=unmatched"],
@@ -128,21 +133,21 @@ fn what_is_not_known_is_held_and_what_is_known_is_not() {
         let fingerprint = odoo_mfa_exporter::domain::alert::Fingerprint::of(&labels);
         evaluation.held.holds(fingerprint, &labels)
     };
-    let dark = evaluated(&[down("erp")], &Memory::default(), now());
+    let dark = evaluated(&[down("erp")], now());
     assert!(held(&dark, Rule::AdminWithoutMfa));
     assert!(held(&dark, Rule::ApiKeyOld));
     assert!(!held(&dark, Rule::TargetDown));
     assert!(alerts(&dark).contains_key("OdooMfaTargetDown"));
     assert!(!alerts(&dark).contains_key("OdooMfaAdminWithoutMfa"));
 
-    let restarted = evaluated(&[pending("erp")], &Memory::default(), now());
+    let restarted = evaluated(&[pending("erp")], now());
     assert!(held(&restarted, Rule::TargetDown));
     assert!(held(&restarted, Rule::TargetStale));
     assert!(held(&restarted, Rule::AdminWithoutMfa));
     assert!(!held(&restarted, Rule::Watchdog));
 
     // It sees no groups, keys and policy any more, and nobody accepts that.
-    let blind = evaluated(&[partly_blind("erp")], &Memory::default(), now());
+    let blind = evaluated(&[partly_blind("erp")], now());
     assert!(held(&blind, Rule::AdminWithoutMfa));
     assert!(held(&blind, Rule::ApiKeyOld));
     assert!(!held(&blind, Rule::CoverageBelowTarget));
@@ -169,7 +174,7 @@ fn an_alert_outlives_the_darkness_of_its_target() {
     let mut at = now();
     let mut look = |snapshot: TargetSnapshot, minutes| {
         at += SignedDuration::from_mins(minutes);
-        let evaluation = evaluated(&[snapshot], &Memory::default(), at);
+        let evaluation = evaluated(&[snapshot], at);
         step(&mut states, evaluation, &rules, at);
         firing(&states)
     };
@@ -186,185 +191,214 @@ fn no_exposed_admins(posture: &mut Posture) {
     }
 }
 
-/// Two days of polls, and then one look.
-struct Course {
-    memory: Memory,
-    at: Timestamp,
+/// Polls that end so long after each other, in minutes, and why they fail; the last one has just ended.
+fn past(polls: &[(i64, Option<Reason>)], missing: u16) -> VecDeque<Past> {
+    let mut at = now();
+    let mut past = VecDeque::new();
+    for (minutes, failure) in polls.iter().rev() {
+        past.push_front(Past {
+            at,
+            failure: *failure,
+            missing,
+        });
+        at -= SignedDuration::from_mins(*minutes);
+    }
+    past
 }
 
-impl Course {
-    fn new() -> Self {
-        Self {
-            memory: Memory::default(),
-            at: now() - SignedDuration::from_hours(24 * 30),
-        }
-    }
+fn with_past(mut target: TargetSnapshot, past: VecDeque<Past>) -> TargetSnapshot {
+    target.health.past = past;
+    target
+}
 
-    fn polls(&mut self, hours: i64, posture: &Posture) {
-        for _ in 0..hours * 12 {
-            self.at += SignedDuration::from_mins(5);
-            self.memory.note(posture, self.at);
-        }
-    }
+fn has(target: TargetSnapshot, rule: Rule, minutes: i64) -> bool {
+    let evaluation = evaluated(&[target], now() + SignedDuration::from_mins(minutes));
+    alerts(&evaluation).contains_key(rule.as_str())
+}
 
-    fn has(&mut self, rule: Rule, posture: &Posture) -> bool {
-        self.polls(0, posture);
-        self.at += SignedDuration::from_mins(5);
-        self.memory.note(posture, self.at);
-        let snapshot = TargetSnapshot {
-            posture: Some(Arc::new(posture.clone())),
-            ..up("erp")
-        };
-        let evaluation = evaluated(&[snapshot], &self.memory, self.at);
-        alerts(&evaluation).contains_key(rule.as_str())
-    }
+#[test]
+fn one_failed_poll_is_no_ticket_and_two_are() {
+    const FAILED: Option<Reason> = Some(Reason::Connect);
+    let failing = |polls: &[(i64, Option<Reason>)], reason| {
+        let mut target = with_past(down("erp"), past(polls, 0));
+        target.health.last = Some(Outcome::Failure(reason));
+        move |minutes| has(target.clone(), Rule::TargetDown, minutes)
+    };
+    let once = failing(&[(60, None), (60, FAILED)], Reason::Connect);
+    assert!(!once(16) && !once(59), "whatever the interval");
+    let twice = failing(&[(5, None), (5, FAILED), (5, FAILED)], Reason::Connect);
+    assert!(!twice(9));
+    assert!(twice(10), "a quarter of an hour after the first");
+    let slowly = failing(&[(60, None), (60, FAILED), (60, FAILED)], Reason::Connect);
+    assert!(slowly(0));
+    let refused = failing(&[(5, None), (5, Some(Reason::Auth))], Reason::Auth);
+    assert!(!refused(14));
+    assert!(refused(15), "a refused key is tried rarely");
+    assert!(!has(up("erp"), Rule::TargetDown, 60));
+}
+
+#[test]
+fn polls_by_turns_are_unstable_and_an_outage_is_not() {
+    const FAILED: Option<Reason> = Some(Reason::Timeout);
+    let unstable = |polls: &[Option<Reason>]| {
+        let polls: Vec<_> = polls.iter().map(|failure| (5, *failure)).collect();
+        has(
+            with_past(up("erp"), past(&polls, 0)),
+            Rule::TargetUnstable,
+            0,
+        )
+    };
+    let turns = [None, FAILED, FAILED];
+    assert!(unstable(&turns.repeat(3)));
+    assert!(!unstable(&[None, FAILED, FAILED, FAILED, FAILED, None]));
+    assert!(!unstable(
+        &[[None; 6].as_slice(), &[FAILED], &[None; 6], &[FAILED]].concat()
+    ));
+    assert!(!unstable(&[None; 20]));
+}
+
+#[test]
+fn a_capability_that_comes_and_goes_is_missing() {
+    let logins = 1_u16 << Capability::Logins as u16;
+    let missing = |polls: &[bool], minutes| {
+        let polls_at: Vec<_> = polls.iter().map(|_| (5, None)).collect();
+        let mut past = past(&polls_at, 0);
+        for (poll, there) in past.iter_mut().zip(polls) {
+            poll.missing = if *there { 0 } else { logins };
+        }
+        has(with_past(up("erp"), past), Rule::CapabilityMissing, minutes)
+    };
+    assert!(missing(&[true, false].repeat(6), 0));
+    assert!(missing(&[true, false].repeat(6), 29));
+    assert!(!missing(
+        &[[true; 10].as_slice(), &[false], &[true]].concat(),
+        0
+    ));
+    let long = [[false; 20].as_slice(), &[true]].concat();
+    assert!(
+        missing(&long, 29) && !missing(&long, 30),
+        "until it was there for half an hour"
+    );
 }
 
 fn people(eligible: u64, protected: u64) -> Posture {
     let mut numbers = posture();
     numbers.eligible = PerType([eligible, 0, 0, 0]);
     numbers.protected = Some(PerType([protected, 0, 0, 0]));
+    numbers.grace = Some(PerType::default());
     numbers
 }
 
 #[test]
-fn losses_are_what_leavers_and_single_spikes_do_not_explain() {
-    use Rule::{CoverageEroding, ProtectedDropped};
-    let mut course = Course::new();
-    course.polls(48, &people(100, 90));
-    assert!(!course.has(ProtectedDropped, &people(100, 90)));
-    assert!(
-        !course.has(ProtectedDropped, &people(100, 88)),
-        "two are few"
-    );
-    assert!(!course.has(ProtectedDropped, &people(90, 80)), "ten left");
-    assert!(course.has(ProtectedDropped, &people(100, 80)));
-    assert!(
-        course.has(ProtectedDropped, &people(97, 80)),
-        "three left, ten lost"
-    );
-    assert!(
-        !course.has(ProtectedDropped, &people(1000, 80)),
-        "two in a hundred are twenty"
-    );
-
-    // A wrong number for one poll is what nobody lost.
-    let mut spiked = Course::new();
-    spiked.polls(24, &people(100, 90));
-    spiked.polls(1, &people(100, 100));
-    spiked.polls(1, &people(100, 90));
-    assert!(!spiked.has(ProtectedDropped, &people(100, 90)));
-
-    // A young target is compared with what there is.
-    let mut young = Course::new();
-    young.polls(2, &people(100, 90));
-    assert!(young.has(ProtectedDropped, &people(100, 80)));
-
-    // One a day is no sudden loss, but an erosion.
-    let mut slow = Course::new();
-    slow.polls(24 * 7, &people(100, 90));
-    for protected in (84..90).rev() {
-        slow.polls(24, &people(100, protected));
-        assert!(
-            !slow.has(ProtectedDropped, &people(100, protected)),
-            "{protected}"
-        );
-    }
-    assert!(slow.has(CoverageEroding, &people(100, 84)));
-
-    // A sudden loss is not reported again for a week.
-    let mut sudden = Course::new();
-    sudden.polls(24 * 7, &people(100, 90));
-    sudden.polls(24 * 3, &people(100, 80));
-    assert!(!sudden.has(CoverageEroding, &people(100, 80)));
-}
-
-#[test]
-fn what_is_remembered_survives_in_few_bytes() {
-    let mut course = Course::new();
-    course.polls(24 * 21, &people(1_000_000, 900_000));
-    let bytes = serde_json::to_vec(&course.memory).expect("JSON");
-    assert!(bytes.len() < 16_000, "{}", bytes.len());
-    let again: Memory = serde_json::from_slice(&bytes).expect("its own JSON");
-    assert_eq!(again, course.memory);
-}
-
-#[test]
-fn a_policy_that_covered_more_a_day_ago_is_weakened() {
-    let enforced = |internal| {
-        let mut numbers = posture();
-        numbers.enforcement = Some(Enforcement {
-            by: Enforcer::Module,
-            covers: PerType([internal, false, false, false]),
-        });
-        numbers
+fn a_loss_is_three_users_and_two_in_a_hundred() {
+    let dropped = |eligible, lost: Option<u64>| {
+        let target = TargetSnapshot {
+            posture: Some(Arc::new(people(eligible, 50))),
+            recently_unprotected: lost.map(|lost| PerType([lost, 0, 0, 0])),
+            ..up("erp")
+        };
+        has(target, Rule::ProtectedDropped, 0)
     };
-    let mut course = Course::new();
-    course.polls(48, &enforced(true));
-    assert!(!course.has(Rule::EnforcementWeakened, &enforced(true)));
-    assert!(course.has(Rule::EnforcementWeakened, &enforced(false)));
-    course.polls(26, &enforced(false));
-    assert!(
-        !course.has(Rule::EnforcementWeakened, &enforced(false)),
-        "for a day"
-    );
-
-    let mut trial = Course::new();
-    trial.polls(24, &enforced(false));
-    trial.polls(1, &enforced(true));
-    assert!(
-        !trial.has(Rule::EnforcementWeakened, &enforced(false)),
-        "it was a trial"
-    );
+    assert!(dropped(100, Some(3)) && !dropped(100, Some(2)));
+    assert!(dropped(3, Some(3)) && !dropped(3, Some(2)));
+    assert!(dropped(1000, Some(20)) && !dropped(1000, Some(19)));
+    assert!(!dropped(100, None), "it is unknown");
 }
 
 #[test]
-fn transitions_are_alerts_for_an_hour() {
-    let mut memory = Memory::default();
-    let mut happen = |kind, people: &[u32]| {
-        memory.happened(&Transitions {
-            target: "erp".into(),
-            kind,
-            count: people.len() as u64,
-            people: people.iter().copied().collect(),
-            at: now(),
-        });
+fn users_in_their_grace_period_do_not_count_for_coverage() {
+    let below = |grace, protected| {
+        let mut numbers = people(130, protected);
+        numbers.grace = Some(PerType([grace, 0, 0, 0]));
+        has(with(|it| *it = numbers), Rule::CoverageBelowTarget, 0)
     };
-    happen(Transition::Disabled, &[7, 8]);
-    happen(Transition::PrivilegedDisabled, &[7]);
-    let at = |memory: &Memory, minutes| {
-        let evaluation = evaluated(
-            &[up("erp")],
-            memory,
-            now() + SignedDuration::from_mins(minutes),
-        );
-        let mut names: Vec<_> = evaluation
+    assert!(below(0, 95));
+    assert!(!below(30, 95), "95 of 100");
+    assert!(below(30, 89));
+    assert!(!below(111, 0), "19 are few");
+}
+
+#[test]
+fn what_was_weakened_within_a_day_and_is_not_enforced_pages() {
+    let pages = |hours: Option<i64>, enforced| {
+        let mut recent = Recent::default();
+        let at = hours.map(|hours| now() - SignedDuration::from_hours(hours));
+        recent.enforcement[UserType::Internal].weakened = at;
+        let target = TargetSnapshot {
+            recent: Some(Arc::new(recent)),
+            ..with(|numbers| {
+                numbers.enforcement = Some(Enforcement {
+                    by: Enforcer::Module,
+                    covers: PerType([enforced, false, false, false]),
+                });
+            })
+        };
+        has(target, Rule::EnforcementWeakened, 0)
+    };
+    assert!(pages(Some(0), false) && pages(Some(23), false));
+    assert!(!pages(Some(24), false), "for a day");
+    assert!(!pages(Some(1), true), "it is enforced again");
+    assert!(!pages(None, false));
+}
+
+#[test]
+fn recent_transitions_are_alerts_and_name_their_users() {
+    let target = |enrolled: u64, disabled: &[u32]| {
+        let mut recent = Recent::default();
+        let mut happened = |minutes, kind, users: &[u32]| {
+            let at = now() - SignedDuration::from_mins(minutes);
+            let users = users.iter().copied().collect();
+            recent.transitions.insert((at, kind), users);
+        };
+        happened(40, RecentTransition::PrivilegedDisabled, &[7]);
+        happened(40, RecentTransition::Disabled, &[7, 8]);
+        happened(10, RecentTransition::Disabled, disabled);
+        TargetSnapshot {
+            recent: Some(Arc::new(recent)),
+            ..with(|numbers| {
+                numbers.totp = Some(PerType([enrolled, 0, 0, 0]));
+                numbers.passkey = None;
+            })
+        }
+    };
+    let found = |target| {
+        let evaluation = evaluated(&[target], now());
+        let mut found: Vec<_> = evaluation
             .active
             .values()
+            .filter(|it| matches!(it.rule, Rule::Disabled | Rule::PrivilegedDisabled))
             .map(|it| (it.rule, it.people.clone()))
             .collect();
-        names.retain(|(rule, _)| matches!(rule, Rule::Disabled | Rule::PrivilegedDisabled));
-        names
+        found.sort_by_key(|(rule, _)| *rule);
+        found
     };
     let people = |ids: &[u32]| Some(ids.iter().copied().collect::<IdSet>());
-    assert_eq!(at(&memory, 1), [(Rule::PrivilegedDisabled, people(&[7]))]);
-    memory.happened(&Transitions {
-        target: "erp".into(),
-        kind: Transition::Disabled,
-        count: 1,
-        people: [9].into_iter().collect(),
-        at: now() + SignedDuration::from_mins(30),
-    });
-    let mut both = at(&memory, 40);
-    both.sort_by_key(|(rule, _)| *rule);
+    let privileged = (Rule::PrivilegedDisabled, people(&[7]));
     assert_eq!(
-        both,
-        [
-            (Rule::PrivilegedDisabled, people(&[7])),
-            (Rule::Disabled, people(&[7, 8, 9]))
-        ]
+        found(target(100, &[8])),
+        [privileged.clone()],
+        "two are few"
     );
-    assert_eq!(at(&memory, 60), []);
+    let several = (Rule::Disabled, people(&[7, 8, 9]));
+    assert_eq!(found(target(100, &[9])), [privileged.clone(), several]);
+    assert_eq!(
+        found(target(4000, &[9])),
+        [privileged],
+        "one in a thousand has a new phone"
+    );
+}
+
+#[test]
+fn an_exempt_user_is_one_alert_for_each_reason_whatever_the_roles() {
+    let mut target = up("erp");
+    target.identity = identity("erp");
+    let evaluation = evaluated(&[target], now());
+    let found = &alerts(&evaluation)["OdooMfaExemptPrivileged"];
+    assert_eq!(
+        *found,
+        ["reason=kiosk", "reason=service"],
+        "break-glass accounts have an alert of their own"
+    );
 }
 
 #[test]
@@ -376,7 +410,7 @@ fn a_fleet_is_blind_when_most_of_at_least_four_are_down() {
                 false => up(&index.to_string()),
             })
             .collect();
-        let evaluation = evaluated(&targets, &Memory::default(), now());
+        let evaluation = evaluated(&targets, now());
         alerts(&evaluation).contains_key("OdooMfaFleetBlind")
     };
     assert!(fleet(3, 4));

@@ -66,17 +66,19 @@ impl Running {
     ) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let shown = Shown::new(targets);
-        let (_, transitions) = tokio::sync::mpsc::channel(1);
         let (reconfigure, reconfigured) = tokio::sync::mpsc::channel(1);
         let inputs = Inputs {
             board: Arc::clone(&shown.board),
             exporter: Arc::clone(&shown.state),
-            transitions,
             clients: Arc::default(),
             states: Arc::new(InMemory::default()),
             reconfigured,
         };
-        let wanted = Wanted { alerting, names };
+        let wanted = Wanted {
+            alerting,
+            names,
+            external_url: None,
+        };
         let engine = Engine::new(wanted, inputs, options);
         let alerts = engine.alerts();
         let stop = CancellationToken::new();
@@ -98,6 +100,7 @@ impl Running {
         let wanted = Wanted {
             alerting: alerting.clone(),
             names: None,
+            external_url: Some("https://mfa.example.com/x/".parse().expect("a URL")),
         };
         let sent = self.reconfigure.send(wanted).await;
         sent.expect("the engine runs");
@@ -136,6 +139,16 @@ async fn another_configuration_keeps_the_alerts_and_notifies_its_receivers() {
     running.reconfigure(&alerting).await;
     let told = new.first(ADMIN, "firing").await;
     let begun = |message: &Value| message["alerts"][0]["startsAt"].clone();
+    let link = |name: &str| told["alerts"][0][name].clone();
+    assert_eq!(
+        link("generatorURL"),
+        "https://mfa.example.com/x/targets/erp/people?finding=admin_without_mfa"
+    );
+    let runbook = &told["alerts"][0]["annotations"]["runbook_url"];
+    assert_eq!(
+        *runbook,
+        json!("https://mfa.example.com/x/runbooks/OdooMfaAdminWithoutMfa")
+    );
     assert_eq!(begun(&told), begun(&fired), "it is the same alert");
     let receivers = running.shown.state.alerting().receivers();
     let names: Vec<_> = receivers.iter().map(|(name, _)| name.as_str()).collect();

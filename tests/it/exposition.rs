@@ -158,13 +158,20 @@ async fn a_target_that_is_up_in_openmetrics() {
     # TYPE odoo_mfa_exempt_users gauge
     odoo_mfa_exempt_users{target="erp",team="finance",user_type="internal",reason="kiosk"} 1
     odoo_mfa_exempt_users{target="erp",team="finance",user_type="internal",reason="service"} 2
+    odoo_mfa_exempt_users{target="erp",team="finance",user_type="internal",reason="break_glass"} 0
     odoo_mfa_exempt_users{target="erp",team="finance",user_type="internal",reason="other"} 3
     odoo_mfa_exempt_users{target="erp",team="finance",user_type="portal",reason="kiosk"} 0
     odoo_mfa_exempt_users{target="erp",team="finance",user_type="portal",reason="service"} 0
+    odoo_mfa_exempt_users{target="erp",team="finance",user_type="portal",reason="break_glass"} 0
     odoo_mfa_exempt_users{target="erp",team="finance",user_type="portal",reason="other"} 4
     odoo_mfa_exempt_users{target="erp",team="finance",user_type="none",reason="kiosk"} 0
     odoo_mfa_exempt_users{target="erp",team="finance",user_type="none",reason="service"} 0
+    odoo_mfa_exempt_users{target="erp",team="finance",user_type="none",reason="break_glass"} 0
     odoo_mfa_exempt_users{target="erp",team="finance",user_type="none",reason="other"} 0
+    # HELP odoo_mfa_break_glass_last_login_timestamp_seconds The last login of the accounts exempted as `break_glass`.
+    # TYPE odoo_mfa_break_glass_last_login_timestamp_seconds gauge
+    # UNIT odoo_mfa_break_glass_last_login_timestamp_seconds seconds
+    odoo_mfa_break_glass_last_login_timestamp_seconds{target="erp",team="finance"} 1795132800.0
     # HELP odoo_mfa_exemptions Exemptions of the configuration, by what became of them.
     # TYPE odoo_mfa_exemptions gauge
     odoo_mfa_exemptions{target="erp",team="finance",state="valid"} 5
@@ -195,6 +202,12 @@ async fn a_target_that_is_up_in_openmetrics() {
     # HELP odoo_privileged_users_without_mfa Distinct eligible people in at least one role who are unprotected.
     # TYPE odoo_privileged_users_without_mfa gauge
     odoo_privileged_users_without_mfa{target="erp",team="finance"} 23
+    # HELP odoo_privileged_exempt_users Distinct exempt active users in at least one role.
+    # TYPE odoo_privileged_exempt_users gauge
+    odoo_privileged_exempt_users{target="erp",team="finance",reason="kiosk"} 51
+    odoo_privileged_exempt_users{target="erp",team="finance",reason="service"} 52
+    odoo_privileged_exempt_users{target="erp",team="finance",reason="break_glass"} 53
+    odoo_privileged_exempt_users{target="erp",team="finance",reason="other"} 0
     # HELP odoo_role_users Distinct eligible people in the role.
     # TYPE odoo_role_users gauge
     odoo_role_users{target="erp",team="finance",role="settings"} 24
@@ -207,6 +220,10 @@ async fn a_target_that_is_up_in_openmetrics() {
     # TYPE odoo_role_users_without_mfa_past_grace gauge
     odoo_role_users_without_mfa_past_grace{target="erp",team="finance",role="settings"} 26
     odoo_role_users_without_mfa_past_grace{target="erp",team="finance",role="hr"} 0
+    # HELP odoo_role_users_with_passkey Eligible users in the role who have a passkey.
+    # TYPE odoo_role_users_with_passkey gauge
+    odoo_role_users_with_passkey{target="erp",team="finance",role="settings"} 54
+    odoo_role_users_with_passkey{target="erp",team="finance",role="hr"} 0
     # HELP odoo_role_exempt_users Active people in the role who are exempt.
     # TYPE odoo_role_exempt_users gauge
     odoo_role_exempt_users{target="erp",team="finance",role="settings"} 27
@@ -382,14 +399,17 @@ async fn what_is_not_completely_known_is_absent_and_says_so() {
     - odoo_mfa_enrolled_users{target="erp",team="finance",user_type="portal",method="passkey"}
     - odoo_mfa_enrolled_users{target="erp",team="finance",user_type="none",method="passkey"}
     - odoo_mfa_single_factor_users
+    - odoo_mfa_break_glass_last_login_timestamp_seconds
     - odoo_mfa_dormant_unprotected_users
     - odoo_mfa_trusted_devices
     - odoo_mfa_trusted_device_users
     - odoo_privileged_users
     - odoo_privileged_users_without_mfa
+    - odoo_privileged_exempt_users
     - odoo_role_users
     - odoo_role_users_without_mfa
     - odoo_role_users_without_mfa_past_grace
+    - odoo_role_users_with_passkey
     - odoo_role_exempt_users
     - odoo_admins_with_mfa
     - odoo_api_keys

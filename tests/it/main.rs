@@ -15,6 +15,7 @@ mod companion;
 mod completeness;
 mod daemon;
 mod directory;
+mod engines;
 mod exposition;
 mod generated;
 mod harness;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use odoo_mfa_exporter::config::{Config, ProcessEnv};
 use odoo_mfa_exporter::domain::posture::Posture;
+use odoo_mfa_exporter::domain::standing::{Standing, Terms};
 use odoo_mfa_exporter::domain::transition::{
     Baseline, Change, ChangeKind, Found, Origin, Step, advance, questions,
 };
@@ -551,7 +552,15 @@ impl Client {
             url: "https://erp.example.com".into(),
             database: "prod".into(),
         };
-        let current = Baseline::of(facts, &self.config.roles, origin);
+        let target = &self.config.targets[0];
+        let terms = Terms {
+            accepted: &target.accepted_factors,
+            exemptions: &target.exemptions,
+        };
+        let standing = Standing::of(facts, &terms);
+        let posture = Posture::of(facts, &terms, &standing).expect("numbers that fit");
+        let roles = &self.config.roles;
+        let current = Baseline::of(facts, &terms, roles, &standing, &posture, origin);
         let session = self.session.as_ref().expect("a poll opened it");
         let asked = questions(previous, &current);
         let answers = plan::answers(&self.transport, session, facts, asked, false)

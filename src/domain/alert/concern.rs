@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
 
-use crate::domain::IdSet;
 use crate::domain::facts::{ApiKey, Facts};
 use crate::domain::finding::ADMIN_ROLES;
 use crate::domain::standing::Standing;
+use crate::domain::{ExemptReason, IdSet};
 
 /// People whom alerts of one kind concern.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -16,8 +16,8 @@ pub enum Concern {
     Admins,
     /// Unprotected people past grace in a role.
     Role(String),
-    /// Exempt people in a role.
-    Exempt(String),
+    /// Exempt users in a role, by reason.
+    Exempt(ExemptReason),
     /// The one administrator.
     LoneAdmin,
     /// Accounts that stand for no user and can act as one.
@@ -26,13 +26,17 @@ pub enum Concern {
     KeysOfArchived,
     /// Privileged people with a key that has no date.
     KeysWithoutExpiry,
+    /// The break-glass accounts.
+    BreakGlass,
+    /// Users with a key that expires within 7 days, the polling account excepted.
+    ExpiringKeys,
     /// People with a key older than a year.
     OldKeys,
-    /// Privileged people who lost their factor within the last hour.
+    /// Privileged people who lost their factor within the last 3 hours.
     PrivilegedDisabled,
-    /// People who lost their factor within the last hour.
+    /// People who lost their factor within the last 3 hours.
     Disabled,
-    /// People who became privileged within the last hour.
+    /// People who became privileged within the last 3 hours.
     NewlyPrivileged,
 }
 
@@ -53,12 +57,18 @@ pub fn concerned(facts: &Facts, standing: &Standing) -> BTreeMap<Concern, IdSet>
                 add(Concern::Role(role.clone()), exposed);
             }
         }
-        add(Concern::Exempt(role.clone()), people & &standing.exempt);
         if role == "settings" && people.len() == 1 {
             add(Concern::LoneAdmin, people.clone());
         }
     }
+    let privileged = standing.privileged.clone().unwrap_or_default();
+    for (reason, exempt) in ExemptReason::ALL.iter().zip(&standing.exempt_by_reason) {
+        add(Concern::Exempt(*reason), &privileged & exempt);
+    }
     add(Concern::WellKnown, facts.well_known_active.clone());
+    let break_glass = &standing.exempt_by_reason[ExemptReason::BreakGlass as usize];
+    add(Concern::BreakGlass, break_glass.clone());
+    let week = SignedDuration::from_hours(24 * 7);
     let year = SignedDuration::from_hours(24 * 365);
     let unexpired = |key: &&ApiKey| key.expires.is_none_or(|end| end > facts.now);
     for key in facts
@@ -76,6 +86,10 @@ pub fn concerned(facts: &Facts, standing: &Standing) -> BTreeMap<Concern, IdSet>
         let privileged = standing.privileged.as_ref();
         if key.expires.is_none() && privileged.is_some_and(|people| people.contains(key.owner)) {
             add(Concern::KeysWithoutExpiry, owner());
+        }
+        let left = key.expires.map(|end| end.duration_since(facts.now));
+        if left.is_some_and(|left| left < week) && key.owner != facts.poller {
+            add(Concern::ExpiringKeys, owner());
         }
         if key.age(facts.now).is_some_and(|age| age >= year) {
             add(Concern::OldKeys, owner());

@@ -1,21 +1,24 @@
 //! The evaluation of all rules on the fleet at one moment.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 use super::judge::{Case, Judge};
 use super::{
     Active, Concern, Detail, Evaluation, Fingerprint, FleetView, Labels, ORIGIN, Phase, Rule,
-    Rules, Severity, States, TargetView, Transition,
+    Rules, Severity, States,
 };
 use crate::domain::snapshot::Identity;
-use crate::domain::{IdSet, Reason};
+use crate::domain::transition::RecentTransition;
+use crate::domain::{IdSet, Reason, TargetSnapshot};
 
 /// Evaluates all rules on the fleet. `states` are the alerts as they are: an alert on coverage that fires ends a little above where it began.
 pub fn evaluate(rules: &Rules, view: &FleetView, states: &States, now: Timestamp) -> Evaluation {
     let mut evaluation = Evaluation::default();
     for target in view.targets {
         for rule in Rule::ALL.iter().filter(|rule| rule.is_of_targets()) {
-            if rules.applies(*rule, &target.snapshot.identity) {
+            if rules.applies(*rule, &target.identity) {
                 evaluate_target(rules, *rule, target, states, now, &mut evaluation);
             }
         }
@@ -27,12 +30,12 @@ pub fn evaluate(rules: &Rules, view: &FleetView, states: &States, now: Timestamp
 fn evaluate_target(
     rules: &Rules,
     rule: Rule,
-    target: &TargetView,
+    target: &TargetSnapshot,
     states: &States,
     now: Timestamp,
     evaluation: &mut Evaluation,
 ) {
-    let identity = &target.snapshot.identity;
+    let identity = &target.identity;
     let labels = |own: &[(&'static str, String)], severity| {
         labels(rules, rule, severity, Some(identity), own)
     };
@@ -54,24 +57,25 @@ fn evaluate_target(
         evaluation.held.hold_alert(fingerprint);
     }
     for case in verdict.cases {
-        let people = case.concern.as_ref().map(|it| people(it, target, now));
+        let people = case.concern.as_ref().map(|it| people(it, target));
         let labels = labels(&case.labels, case.severity);
-        let failing = target.snapshot.failing();
+        let failing = target.failing();
         evaluation.add(rule, labels, case, people, failing, states);
     }
 }
 
-fn people(concern: &Concern, target: &TargetView, now: Timestamp) -> IdSet {
+fn people(concern: &Concern, target: &TargetSnapshot) -> IdSet {
     let transition = match concern {
-        Concern::PrivilegedDisabled => Transition::PrivilegedDisabled,
-        Concern::Disabled => Transition::Disabled,
-        Concern::NewlyPrivileged => Transition::PrivilegeGranted,
+        Concern::PrivilegedDisabled => RecentTransition::PrivilegedDisabled,
+        Concern::Disabled => RecentTransition::Disabled,
+        Concern::NewlyPrivileged => RecentTransition::PrivilegeGranted,
         _ => {
-            let known = target.snapshot.concerned.get(concern);
+            let known = target.concerned.get(concern);
             return known.cloned().unwrap_or_default();
         }
     };
-    target.memory.recent(transition, now).1
+    let recent = target.recent.as_deref();
+    recent.map_or_else(IdSet::new, |recent| recent.people(transition))
 }
 
 fn evaluate_exporter(
@@ -92,6 +96,9 @@ fn evaluate_exporter(
     if exporter.config_rejected {
         add(Rule::ConfigReloadFailed, 0.0, &[]);
     }
+    if exporter.web_config_rejected {
+        add(Rule::WebConfigRejected, 0.0, &[]);
+    }
     for receiver in exporter.failing_receivers {
         let own = [("alertmanager", receiver.clone())];
         add(Rule::NotificationsFailing, 1.0, &own);
@@ -100,13 +107,48 @@ fn evaluate_exporter(
     if errors > 0.0 && errors >= rules.get(Rule::StoreFailing).threshold {
         add(Rule::StoreFailing, errors, &[]);
     }
-    let ups: Vec<Option<bool>> = view.targets.iter().map(|it| it.snapshot.up()).collect();
-    let down = ups.iter().filter(|up| **up == Some(false)).count();
-    let share = down as f64 / ups.len().max(1) as f64;
-    if ups.len() >= 4 && share > rules.get(Rule::FleetBlind).threshold {
-        add(Rule::FleetBlind, 1.0 - share, &[]);
-    } else if ups.iter().any(Option::is_none) {
-        evaluation.held.hold(Rule::FleetBlind, "");
+    add_blind(rules, view, states, evaluation);
+}
+
+/// Labels that tell environments apart: each has a fleet of its own, in the Prometheus rules too.
+pub const ENVIRONMENT: [&str; 8] = [
+    "cluster",
+    "datacenter",
+    "env",
+    "environment",
+    "region",
+    "stage",
+    "tenant",
+    "zone",
+];
+
+fn add_blind(rules: &Rules, view: &FleetView, states: &States, evaluation: &mut Evaluation) {
+    if !rules.get(Rule::FleetBlind).enabled {
+        return;
+    }
+    let mut fleets: BTreeMap<Vec<&(String, String)>, Vec<Option<bool>>> = BTreeMap::new();
+    for target in view.targets {
+        let labels = target.identity.labels.iter();
+        let labels = labels.filter(|(name, _)| ENVIRONMENT.contains(&name.as_str()));
+        fleets
+            .entry(labels.collect())
+            .or_default()
+            .push(target.up());
+    }
+    for (environment, ups) in fleets {
+        let down = ups.iter().filter(|up| **up == Some(false)).count();
+        let share = down as f64 / ups.len() as f64;
+        let own = labels(rules, Rule::FleetBlind, None, None, &[]);
+        let environment = environment
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()));
+        let labels = environment.chain(own.iter()).collect();
+        if ups.len() >= 4 && share > rules.get(Rule::FleetBlind).threshold {
+            let case = Case::plain(1.0 - share, Vec::new());
+            evaluation.add(Rule::FleetBlind, labels, case, None, None, states);
+        } else if ups.iter().any(Option::is_none) {
+            evaluation.held.hold_alert(Fingerprint::of(&labels));
+        }
     }
 }
 

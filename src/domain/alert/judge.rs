@@ -1,13 +1,19 @@
 //! What each rule says of a target.
 
+use std::collections::VecDeque;
+
 use jiff::{SignedDuration, Timestamp};
 
-use super::memory::{Loss, Transition};
-use super::{Concern, Rule, Severity, TargetView};
+use super::{Concern, Rule, Severity};
 use crate::domain::finding::ADMIN_ROLES;
+use crate::domain::health::{PAST, Past};
 use crate::domain::posture::{Bypasses, Keys, Posture, Privileged};
 use crate::domain::surface::Exposure;
-use crate::domain::{Bypass, UserType};
+use crate::domain::transition::RecentTransition;
+use crate::domain::{Bypass, ExemptReason, Reason, TargetSnapshot};
+
+/// Polls must fail for at least this time.
+const DOWN: SignedDuration = SignedDuration::from_mins(15);
 
 /// A label that is the case's own.
 pub(super) type Label = (&'static str, String);
@@ -37,7 +43,7 @@ pub(super) struct Case {
 
 /// What a judgement is made from.
 pub(super) struct Judge<'a> {
-    pub target: &'a TargetView<'a>,
+    pub target: &'a TargetSnapshot,
     pub threshold: f64,
     pub now: Timestamp,
     /// Whether the alert of this rule with these labels fires already.
@@ -89,20 +95,12 @@ impl Verdict {
 
 impl Judge<'_> {
     pub(super) fn judge(&self, rule: Rule) -> Verdict {
-        let snapshot = self.target.snapshot;
+        let snapshot = self.target;
         match rule {
-            Rule::TargetDown => match snapshot.up() {
-                None => Verdict::unknown(),
-                Some(up) => Verdict::of((!up).then(|| Case::new(0.0))),
-            },
+            Rule::TargetDown => self.down(),
+            Rule::TargetUnstable => self.unstable(),
             Rule::TargetStale => self.stale(),
-            Rule::CapabilityMissing => {
-                if snapshot.capabilities.is_empty() {
-                    return Verdict::unknown();
-                }
-                let missing = snapshot.missing_capabilities();
-                Verdict::of(missing.map(|it| Case::new(0.0).label("capability", it.as_str())))
-            }
+            Rule::CapabilityMissing => self.missing(),
             Rule::EndpointExposed => self.exposed(),
             // It stays while polls fail: it may be why they do.
             Rule::PollerKeyExpiring => match snapshot.poller_key_expiry {
@@ -110,12 +108,13 @@ impl Judge<'_> {
                 None if snapshot.posture.is_none() => Verdict::unknown(),
                 None => Verdict::default(),
             },
-            Rule::PrivilegedDisabled => {
-                self.recent(Transition::PrivilegedDisabled, Concern::PrivilegedDisabled)
-            }
-            Rule::Disabled => self.recent(Transition::Disabled, Concern::Disabled),
+            Rule::PrivilegedDisabled => self.recent(
+                RecentTransition::PrivilegedDisabled,
+                Concern::PrivilegedDisabled,
+            ),
+            Rule::Disabled => self.disabled(),
             Rule::NewPrivilegedPerson => {
-                self.recent(Transition::PrivilegeGranted, Concern::NewlyPrivileged)
+                self.recent(RecentTransition::PrivilegeGranted, Concern::NewlyPrivileged)
             }
             _ => match &snapshot.posture {
                 None => Verdict::unknown(),
@@ -153,12 +152,14 @@ impl Judge<'_> {
                 })
                 .collect(),
             Rule::ExemptPrivileged => {
-                let roles = privileged?.roles.iter();
-                roles
-                    .filter_map(|role| {
-                        let case = Case::new(self.enough(role.exempt)?);
-                        let case = case.label("role", role.name.as_str());
-                        Some(case.concern(Concern::Exempt(role.name.clone())))
+                let exempt = ExemptReason::ALL.iter().zip(privileged?.exempt);
+                exempt
+                    // Its use is an alert of its own.
+                    .filter(|(reason, _)| **reason != ExemptReason::BreakGlass)
+                    .filter_map(|(reason, count)| {
+                        let case = Case::new(self.enough(count)?);
+                        let case = case.label("reason", reason.as_str());
+                        Some(case.concern(Concern::Exempt(*reason)))
                     })
                     .collect()
             }
@@ -188,39 +189,12 @@ impl Judge<'_> {
                     .into_iter()
                     .collect()
             }
-            Rule::ProtectedDropped => {
-                posture.protected?;
-                self.losses(posture, |user_type, _| {
-                    self.target.memory.day_loss(user_type, posture)
-                })
-            }
-            Rule::CoverageEroding => {
-                posture.protected?;
-                self.losses(posture, |user_type, limit| {
-                    self.target.memory.week_loss(user_type, posture, limit)
-                })
-            }
+            Rule::ProtectedDropped => self.losses(posture)?,
             Rule::CoverageBelowTarget => self.below_target(posture)?,
-            Rule::EnforcementWeakened => {
-                let covers = posture.enforcement.as_ref()?.covers;
-                let usual = self.target.memory.usually_enforced();
-                let lost: Vec<_> = usual
-                    .iter()
-                    .filter(|(user_type, usual)| **usual && !covers[*user_type])
-                    .map(|(user_type, _)| user_type.as_str())
-                    .collect();
-                let case = || Case {
-                    before_after: Some((
-                        format!("enforced for {}", lost.join(", ")),
-                        "not enforced for them".into(),
-                    )),
-                    ..Case::new(lost.len() as f64)
-                };
-                (!lost.is_empty()).then(case).into_iter().collect()
-            }
+            Rule::EnforcementWeakened => self.weakened(posture)?,
             Rule::BypassPresent => {
                 let present = posture.bypasses?;
-                let accepted = &self.target.snapshot.identity.accept_bypasses;
+                let accepted = &self.target.identity.accept_bypasses;
                 Bypass::ALL
                     .iter()
                     .filter(|bypass| has(present, **bypass) && !accepted.contains(bypass))
@@ -240,12 +214,19 @@ impl Judge<'_> {
                     })
                     .collect()
             }
+            Rule::BreakGlassUsed => self.break_glass(posture),
+            Rule::ApiKeyExpiring => self.keys(keys?, Concern::ExpiringKeys, |keys| {
+                let own = self.target.poller_key_expiry.is_some_and(|end| {
+                    end.duration_since(self.now) < SignedDuration::from_hours(7 * 24)
+                });
+                Some(keys.expiring[0].saturating_sub(u64::from(own)))
+            })?,
             Rule::ApiKeyOfArchivedUser => self.keys(keys?, Concern::KeysOfArchived, |keys| {
                 Some(keys.of_archived)
             })?,
             Rule::ApiKeyOld => self.keys(keys?, Concern::OldKeys, |keys| Some(keys.by_age[3]))?,
             Rule::ApiKeyWithoutExpiry => {
-                let release = self.target.snapshot.server.as_ref()?.release;
+                let release = self.target.server.as_ref()?.release;
                 if release < (18, 0) {
                     return Some(Vec::new());
                 }
@@ -274,15 +255,98 @@ impl Judge<'_> {
         Some(case.into_iter().collect())
     }
 
-    /// Transitions of the last hour; none are found while the target is dark, and none are forgotten before the hour is over.
-    fn recent(&self, kind: Transition, concern: Concern) -> Verdict {
-        let (count, _) = self.target.memory.recent(kind, self.now);
+    /// Users to whom something happened lately.
+    fn recent(&self, kind: RecentTransition, concern: Concern) -> Verdict {
+        let Some(recent) = &self.target.recent else {
+            return Verdict::unknown();
+        };
+        let count = recent.people(kind).len();
         let case = self.enough(count);
         Verdict::of(case.map(|count| Case::new(count).concern(concern)))
     }
 
+    /// As many as one in a thousand of the enrolled, where there are so many: people get new phones.
+    fn disabled(&self) -> Verdict {
+        let mut verdict = self.recent(RecentTransition::Disabled, Concern::Disabled);
+        let enrolled = |posture: &Posture| {
+            let methods = [posture.totp, posture.passkey];
+            methods.iter().flatten().flat_map(|it| it.0).sum::<u64>()
+        };
+        let enrolled = self.target.posture.as_deref().map_or(0, enrolled);
+        verdict
+            .cases
+            .retain(|case| case.value >= 0.001 * enrolled as f64);
+        verdict
+    }
+
+    /// Polls have failed for a quarter of an hour, and twice in a row unless the key was refused, which polls try rarely.
+    fn down(&self) -> Verdict {
+        let failing = match self.target.up() {
+            None => return Verdict::unknown(),
+            Some(true) => return Verdict::default(),
+            Some(false) => self.target.health.failing(),
+        };
+        let refused = self.target.failing() == Some(Reason::Auth);
+        let long = failing.is_some_and(|(since, polls)| {
+            (polls >= 2 || refused) && self.now.duration_since(since) >= DOWN
+        });
+        // An alert that fires does not end by a restart.
+        if long {
+            Verdict::of([Case::new(0.0)])
+        } else {
+            Verdict::unknown()
+        }
+    }
+
+    /// Polls that fail and succeed by turns.
+    fn unstable(&self) -> Verdict {
+        let past = &self.target.health.past;
+        let up = |poll: &Past| poll.failure.is_none();
+        let failed = past.iter().filter(|poll| !up(poll)).count();
+        let turns = past.iter().zip(past.iter().skip(1));
+        let turns = turns.filter(|(one, next)| up(one) != up(next)).count();
+        if failed as f64 >= self.threshold && failed * 3 >= past.len() && turns >= 4 {
+            return Verdict::of([Case::new(failed as f64)]);
+        }
+        self.known_since(PAST)
+    }
+
+    /// Capabilities that were missing for a third of the last hour, and within the last half hour.
+    fn missing(&self) -> Verdict {
+        let snapshot = self.target;
+        if snapshot.capabilities.is_empty() {
+            return Verdict::unknown();
+        }
+        let past = &snapshot.health.past;
+        let mut verdict = Verdict::default();
+        for (capability, gap) in snapshot.capabilities.iter() {
+            if snapshot.identity.accept_missing.contains(capability) {
+                continue;
+            }
+            let labels = || vec![("capability", capability.as_str().to_owned())];
+            let seen = Seen::of(past, *capability as u16, self.now);
+            if seen.mostly() {
+                verdict.cases.push(Case::plain(0.0, labels()));
+            } else if gap.is_some() || !seen.whole {
+                verdict.unknown.push(labels());
+            }
+        }
+        verdict
+    }
+
+    /// Nothing is wrong, if that is known for this time.
+    fn known_since(&self, time: SignedDuration) -> Verdict {
+        let first = self.target.health.past.front();
+        let long = first.is_some_and(|first| self.now.duration_since(first.at) >= time / 2);
+        if long {
+            Verdict::default()
+        } else {
+            Verdict::unknown()
+        }
+    }
+
     fn stale(&self) -> Verdict {
-        let snapshot = self.target.snapshot;
+        let snapshot = self.target;
         let Some(last) = snapshot.health.last_success else {
             return Verdict::unknown();
         };
@@ -293,7 +357,7 @@ impl Judge<'_> {
 
     fn exposed(&self) -> Verdict {
         let mut verdict = Verdict::default();
-        let snapshot = self.target.snapshot;
+        let snapshot = self.target;
         for checked in snapshot.surface.iter() {
             for (endpoint, seen) in &checked.endpoints {
                 if !checked.expect_blocked.contains(endpoint) {
@@ -315,37 +379,73 @@ impl Judge<'_> {
         verdict
     }
 
-    /// Types that lost as many people as counts: two in a hundred of the eligible, and never fewer than the threshold.
-    fn losses(&self, posture: &Posture, loss: impl Fn(UserType, f64) -> Option<Loss>) -> Vec<Case> {
-        let mut cases = Vec::new();
-        for (user_type, eligible) in posture.eligible.iter() {
-            let limit = (0.02 * *eligible as f64).max(self.threshold);
-            let Some(loss) = loss(user_type, limit) else {
-                continue;
-            };
-            if loss.people > 0 && loss.people as f64 >= limit {
-                let now = posture.protected.map_or(0, |it| it[user_type]);
-                cases.push(Case {
-                    before_after: Some((
-                        format!("{} protected", loss.before),
-                        format!("{now} of {eligible} protected"),
-                    )),
-                    ..Case::new(loss.people as f64).label("user_type", user_type.as_str())
-                });
-            }
-        }
-        cases
+    /// Types that lost as many users as counts: two in a hundred of the eligible, and never fewer than the threshold.
+    fn losses(&self, posture: &Posture) -> Option<Vec<Case>> {
+        let protected = posture.protected?;
+        let lost = self.target.recently_unprotected?;
+        let cases = lost.iter().filter_map(|(user_type, lost)| {
+            let (now, eligible) = (protected[user_type], posture.eligible[user_type]);
+            let enough = self.enough(*lost)?;
+            (enough >= 0.02 * eligible as f64).then(|| Case {
+                before_after: Some((
+                    format!("{} protected", now + lost),
+                    format!("{now} of {eligible} protected"),
+                )),
+                ..Case::new(enough).label("user_type", user_type.as_str())
+            })
+        });
+        Some(cases.collect())
+    }
+
+    /// A login within a day, or one that was found within the last hour, however old it is.
+    fn break_glass(&self, posture: &Posture) -> Vec<Case> {
+        let Some(login) = posture.break_glass_login else {
+            return Vec::new();
+        };
+        let age = self.now.duration_since(login).as_secs_f64();
+        let known = self.target.recent.as_ref().and_then(|it| it.break_glass);
+        let found = known.and_then(|known| known.found);
+        let lately = |at: Timestamp| self.now.duration_since(at) < SignedDuration::from_hours(1);
+        let used = age < self.threshold * 3600.0 || found.is_some_and(lately);
+        let case = || Case::new(age).concern(Concern::BreakGlass);
+        used.then(case).into_iter().collect()
+    }
+
+    /// What was weakened within a day and is not enforced now. It is known over an outage; whether it still is so is not.
+    fn weakened(&self, posture: &Posture) -> Option<Vec<Case>> {
+        let covers = posture.enforcement.as_ref()?.covers;
+        let known = self.target.recent.as_ref()?.enforcement;
+        let lost: Vec<_> = known
+            .iter()
+            .filter(|(user_type, known)| {
+                let lately =
+                    |at: Timestamp| self.now.duration_since(at) < SignedDuration::from_hours(24);
+                known.weakened.is_some_and(lately) && !covers[*user_type]
+            })
+            .map(|(user_type, _)| user_type.as_str())
+            .collect();
+        let case = || Case {
+            before_after: Some((
+                format!("enforced for {}", lost.join(", ")),
+                "not enforced for them".into(),
+            )),
+            ..Case::new(lost.len() as f64)
+        };
+        Some((!lost.is_empty()).then(case).into_iter().collect())
     }
 
     fn below_target(&self, posture: &Posture) -> Option<Vec<Case>> {
         let protected = posture.protected?;
-        let wanted = self.target.snapshot.identity.coverage_target;
+        let wanted = self.target.identity.coverage_target;
         let cases = wanted.iter().filter_map(|(user_type, wanted)| {
-            let (wanted, eligible) = ((*wanted)?, posture.eligible[user_type]);
-            if eligible == 0 || (eligible as f64) < self.threshold {
+            let grace = posture.grace.map_or(0, |grace| grace[user_type]);
+            // Users in their grace period have yet to enroll.
+            let counted = posture.eligible[user_type].saturating_sub(grace);
+            let wanted = (*wanted)?;
+            if counted == 0 || (counted as f64) < self.threshold {
                 return None;
             }
-            let coverage = protected[user_type] as f64 / eligible as f64;
+            let coverage = protected[user_type] as f64 / counted as f64;
             let case = Case::new(coverage).label("user_type", user_type.as_str());
             // Once firing it resolves 3 points above the wanted coverage, not at the first person who enrols.
             let margin = if (self.firing)(&case.labels) {
@@ -373,6 +473,43 @@ impl Judge<'_> {
             });
         }
         cases
+    }
+}
+
+/// For how long a capability was missing.
+struct Seen {
+    missing: SignedDuration,
+    known: SignedDuration,
+    /// Within the last half hour.
+    lately: bool,
+    /// Whether so much is known that it can be said to be there.
+    whole: bool,
+}
+
+impl Seen {
+    fn of(past: &VecDeque<Past>, capability: u16, now: Timestamp) -> Self {
+        let (hour, half) = (SignedDuration::from_hours(1), SignedDuration::from_mins(30));
+        let ago = |at: Timestamp| now.duration_since(at).clamp(SignedDuration::ZERO, hour);
+        let mut seen = Self {
+            missing: SignedDuration::ZERO,
+            known: past
+                .front()
+                .map_or(SignedDuration::ZERO, |first| ago(first.at)),
+            lately: false,
+            whole: past.front().is_some_and(|first| ago(first.at) >= half),
+        };
+        let ends = past.iter().skip(1).map(|poll| poll.at).chain([now]);
+        for (poll, end) in past.iter().zip(ends) {
+            if poll.missing >> capability & 1 == 1 {
+                seen.missing += ago(poll.at) - ago(end);
+                seen.lately |= ago(end) < half;
+            }
+        }
+        seen
+    }
+
+    fn mostly(&self) -> bool {
+        self.missing * 3 >= self.known && self.lately
     }
 }
 

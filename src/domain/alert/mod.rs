@@ -4,8 +4,8 @@
 //! pending, firing and resolved alerts. A target that is down holds its alerts: they neither fire, resolve nor start anew, and only the
 //! alerts on its polls are evaluated.
 //!
-//! From the bottom up, each file uses only those before it: [`rule`], [`mod@labels`], [`template`], [`settings`], [`text`]; [`ring`],
-//! [`memory`], [`concern`], [`view`], [`judge`]; [`state`], [`evaluation`], [`mod@evaluate`], [`lifecycle`].
+//! From the bottom up, each file uses only those before it: [`rule`], [`mod@labels`], [`template`], [`settings`], [`text`];
+//! [`concern`], [`view`], [`judge`]; [`state`], [`evaluation`], [`mod@evaluate`], [`lifecycle`].
 
 mod concern;
 mod evaluate;
@@ -13,8 +13,6 @@ mod evaluation;
 mod judge;
 mod labels;
 mod lifecycle;
-mod memory;
-mod ring;
 mod rule;
 mod settings;
 mod state;
@@ -23,17 +21,16 @@ mod text;
 mod view;
 
 pub use concern::{Concern, concerned};
-pub use evaluate::{evaluate, labels};
+pub use evaluate::{ENVIRONMENT, evaluate, labels};
 pub use evaluation::{Active, Evaluation, Held};
 pub use labels::{Fingerprint, Labels, ORIGIN};
 pub use lifecycle::{Event, RESOLVED_FOR, step};
-pub use memory::{Memory, Transition, Transitions};
 pub use rule::{Rule, Severity, Threshold};
 pub use settings::{Matcher, Rules, Settings, Silence};
 pub use state::{Phase, State, States};
 pub use template::{InvalidTemplate, Template};
 pub use text::{Detail, annotations, runbook, runbook_url};
-pub use view::{ExporterView, FleetView, TargetView};
+pub use view::{ExporterView, FleetView};
 
 #[cfg(test)]
 mod tests;

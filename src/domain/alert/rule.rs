@@ -11,19 +11,17 @@ vocabulary! {
         PrivilegedWithoutMfa = "OdooMfaPrivilegedWithoutMfa",
         /// Somebody in a role went from a factor to none.
         PrivilegedDisabled = "OdooMfaPrivilegedDisabled",
-        /// Several people went from a factor to none within an hour.
+        /// Several users went from a factor to none within three hours.
         Disabled = "OdooMfaDisabled",
-        /// Fewer people are protected than within the last day, and leavers do not explain it.
+        /// Users lost protection within seven days and are without it.
         ProtectedDropped = "OdooMfaProtectedDropped",
-        /// The same over seven days, a few at a time.
-        CoverageEroding = "OdooMfaCoverageEroding",
         /// Coverage is below the wanted one.
         CoverageBelowTarget = "OdooMfaCoverageBelowTarget",
         /// Somebody became privileged.
         NewPrivilegedPerson = "OdooMfaNewPrivilegedPerson",
         /// One protected person in `settings`, and nobody else in it.
         AdminLockoutRisk = "OdooMfaAdminLockoutRisk",
-        /// The policy in force covers fewer types than within the last day.
+        /// What enforced a second factor does so no more for a type of user.
         EnforcementWeakened = "OdooMfaEnforcementWeakened",
         /// A bypass that the configuration does not accept.
         BypassPresent = "OdooMfaBypassPresent",
@@ -31,28 +29,36 @@ vocabulary! {
         EndpointExposed = "OdooMfaEndpointExposed",
         /// An exemption is expired or matches nobody.
         ExemptionStale = "OdooMfaExemptionStale",
-        /// Somebody exempt is in a role.
+        /// An exempt user is in a role.
         ExemptPrivileged = "OdooMfaExemptPrivileged",
         /// An account that Odoo or a website uses for no user can act as one.
         WellKnownAccountActive = "OdooMfaWellKnownAccountActive",
+        /// A break-glass account logged in.
+        BreakGlassUsed = "OdooMfaBreakGlassUsed",
         /// Unexpired keys of archived people.
         ApiKeyOfArchivedUser = "OdooMfaApiKeyOfArchivedUser",
         /// Privileged people's keys without an expiry, from 18 on.
         ApiKeyWithoutExpiry = "OdooMfaApiKeyWithoutExpiry",
         /// Working keys of 365 days and older.
         ApiKeyOld = "OdooMfaApiKeyOld",
+        /// Active keys other than the poller's expire soon.
+        ApiKeyExpiring = "OdooMfaApiKeyExpiring",
         /// The polling account's own key ends soon.
         PollerKeyExpiring = "OdooMfaPollerKeyExpiring",
         /// Something cannot be seen completely, and the configuration does not accept that.
         CapabilityMissing = "OdooMfaCapabilityMissing",
         /// Polls fail.
         TargetDown = "OdooMfaTargetDown",
+        /// Polls fail and succeed by turns.
+        TargetUnstable = "OdooMfaTargetUnstable",
         /// No poll has succeeded for some intervals.
         TargetStale = "OdooMfaTargetStale",
         /// Polls of most targets fail.
         FleetBlind = "OdooMfaFleetBlind",
         /// The last reload of the configuration failed.
         ConfigReloadFailed = "OdooMfaConfigReloadFailed",
+        /// The last reload of the web configuration failed.
+        WebConfigRejected = "OdooMfaWebConfigRejected",
         /// Alerts cannot be delivered to a receiver.
         NotificationsFailing = "OdooMfaNotificationsFailing",
         /// The store cannot be used.
@@ -98,8 +104,8 @@ impl Rule {
                 (Critical, 15 * MINUTE)
             }
             Self::EndpointExposed => (Critical, 10 * MINUTE),
+            Self::BreakGlassUsed => (Critical, 0),
             Self::PrivilegedWithoutMfa
-            | Self::CoverageEroding
             | Self::AdminLockoutRisk
             | Self::ExemptionStale
             | Self::ExemptPrivileged
@@ -108,13 +114,19 @@ impl Rule {
             Self::ProtectedDropped
             | Self::BypassPresent
             | Self::WellKnownAccountActive
-            | Self::TargetDown
             | Self::ConfigReloadFailed
+            | Self::WebConfigRejected
             | Self::NotificationsFailing
             | Self::StoreFailing => (Warning, 15 * MINUTE),
             Self::TargetStale => (Warning, 5 * MINUTE),
-            Self::PrivilegedDisabled | Self::Disabled | Self::PollerKeyExpiring => (Warning, 0),
+            // How long polls must fail is a matter of the interval.
+            Self::PrivilegedDisabled
+            | Self::Disabled
+            | Self::PollerKeyExpiring
+            | Self::TargetDown
+            | Self::TargetUnstable => (Warning, 0),
             Self::NewPrivilegedPerson => (Info, 0),
+            Self::ApiKeyExpiring => (Info, HOUR),
             Self::ApiKeyWithoutExpiry | Self::ApiKeyOld => (Info, DAY),
             Self::Watchdog => (None, 0),
         }
@@ -134,19 +146,26 @@ impl Rule {
             | Self::NewPrivilegedPerson
             | Self::ExemptPrivileged => (1.0, "people, at least"),
             Self::WellKnownAccountActive => (1.0, "accounts, at least"),
-            Self::Disabled => (3.0, "people within an hour, at least"),
-            Self::ProtectedDropped | Self::CoverageEroding => {
-                (3.0, "people lost, at least (and 2% of the eligible)")
-            }
-            Self::CoverageBelowTarget => (20.0, "eligible people, at least"),
+            Self::Disabled => (
+                3.0,
+                "users within 3 hours, at least (and 0.1% of the enrolled)",
+            ),
+            Self::ProtectedDropped => (
+                3.0,
+                "users without the protection they had, at least (and 2% of the eligible)",
+            ),
+            Self::CoverageBelowTarget => (20.0, "eligible users past their grace period, at least"),
             Self::ExemptionStale => (1.0, "exemptions, at least"),
-            Self::ApiKeyOfArchivedUser | Self::ApiKeyWithoutExpiry | Self::ApiKeyOld => {
-                (1.0, "keys, at least")
-            }
+            Self::ApiKeyOfArchivedUser
+            | Self::ApiKeyWithoutExpiry
+            | Self::ApiKeyOld
+            | Self::ApiKeyExpiring => (1.0, "keys, at least"),
+            Self::BreakGlassUsed => (24.0, "hours since the login, fewer than"),
             Self::PollerKeyExpiring => (14.0, "days left, fewer than"),
             Self::TargetStale => (2.5, "intervals, more than"),
             Self::FleetBlind => (0.5, "share of targets down, more than"),
-            Self::StoreFailing => (2.0, "errors within half an hour, at least"),
+            Self::TargetUnstable => (3.0, "failed polls within 6 hours, at least"),
+            Self::StoreFailing => (2.0, "errors within 150 minutes, at least"),
             Self::AdminLockoutRisk
             | Self::EnforcementWeakened
             | Self::BypassPresent
@@ -154,6 +173,7 @@ impl Rule {
             | Self::CapabilityMissing
             | Self::TargetDown
             | Self::ConfigReloadFailed
+            | Self::WebConfigRejected
             | Self::NotificationsFailing
             | Self::Watchdog => return None,
         };
@@ -166,6 +186,7 @@ impl Rule {
             self,
             Self::FleetBlind
                 | Self::ConfigReloadFailed
+                | Self::WebConfigRejected
                 | Self::NotificationsFailing
                 | Self::StoreFailing
                 | Self::Watchdog
@@ -184,9 +205,11 @@ impl Rule {
                 | Self::AdminLockoutRisk
                 | Self::ExemptPrivileged
                 | Self::WellKnownAccountActive
+                | Self::BreakGlassUsed
                 | Self::ApiKeyOfArchivedUser
                 | Self::ApiKeyWithoutExpiry
                 | Self::ApiKeyOld
+                | Self::ApiKeyExpiring
         )
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::{Rule, Severity, Template};
+use super::{Rule, Severity, Template, runbook_url};
 use crate::domain::exemption::Glob;
 use crate::domain::snapshot::Identity;
 
@@ -50,6 +50,8 @@ pub struct Rules {
     settings: Vec<Settings>,
     /// Targets and rules that are not evaluated.
     pub silences: Vec<Silence>,
+    /// Where the exporter serves its runbooks, with a slash at the end; those of the repository if not given.
+    pub runbooks: Option<String>,
 }
 
 impl Settings {
@@ -71,6 +73,7 @@ impl Default for Rules {
         Self {
             settings: Rule::ALL.iter().copied().map(Settings::standard).collect(),
             silences: Vec::new(),
+            runbooks: None,
         }
     }
 }
@@ -84,6 +87,14 @@ impl Rules {
     /// Settings of a rule, to change them.
     pub fn get_mut(&mut self, rule: Rule) -> &mut Settings {
         &mut self.settings[rule as usize]
+    }
+
+    /// Where a rule's runbook is.
+    pub fn runbook_url(&self, rule: Rule) -> String {
+        match &self.runbooks {
+            Some(base) => format!("{base}{rule}"),
+            None => runbook_url(rule),
+        }
     }
 
     /// Whether a rule is evaluated for a target.

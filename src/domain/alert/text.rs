@@ -44,7 +44,7 @@ pub fn annotations(
     let mut annotations = BTreeMap::from([
         ("summary".to_owned(), summary),
         ("description".to_owned(), description),
-        ("runbook_url".to_owned(), runbook_url(rule)),
+        ("runbook_url".to_owned(), rules.runbook_url(rule)),
     ]);
     if let Some((before, after)) = detail.before_after.as_deref() {
         annotations.insert("before".into(), before.clone());
@@ -65,59 +65,55 @@ fn sentences(rule: Rule, labels: &Labels, value: f64, detail: &Detail) -> (Strin
     match rule {
         Rule::AdminWithoutMfa => (
             format!("{t}: an administrator has no second factor"),
-            format!("At least {value} of the people who may change settings or access rights in {t} have no accepted second factor, and their grace period is over. A stolen password is enough to take over the database."),
+            format!("At least {value} of the users who may change settings or access rights in {t} have no accepted second factor, and their grace period is over. A stolen password is enough to take over the database."),
         ),
         Rule::PrivilegedWithoutMfa => (
-            format!("{t}: people in role {role} have no second factor"),
-            format!("People in the role {role} of {t} who have no accepted second factor and whose grace period is over: {value}."),
+            format!("{t}: users in role {role} have no second factor"),
+            format!("Users in the role {role} of {t} who have no accepted second factor and whose grace period is over: {value}."),
         ),
         Rule::PrivilegedDisabled => (
-            format!("{t}: a privileged person's second factor was removed"),
-            format!("People in a role of {t} who went from a second factor to none within the last hour: {value}. A new phone looks like this too; so does the first step of a takeover."),
+            format!("{t}: the second factor of a privileged user was removed"),
+            format!("Users in a role of {t} who went from a second factor to none within the last 3 hours: {value}. A new phone looks like this too; so does the first step of a takeover."),
         ),
         Rule::Disabled => (
-            format!("{t}: several people lost their second factor within an hour"),
-            format!("{value} people of {t} went from a second factor to none within the last hour. One is a new phone; several at once are a script, a module or an attack."),
+            format!("{t}: several users lost their second factor"),
+            format!("Users of {t} who went from a second factor to none within the last 3 hours: {value}. One is a new phone; several at once are a script, a module or an attack."),
         ),
         Rule::ProtectedDropped => (
-            format!("{t}: fewer {user_type} people are protected than a day ago"),
-            format!("Within a day {t} lost {value} protected {user_type} people whom leavers do not explain."),
-        ),
-        Rule::CoverageEroding => (
-            format!("{t}: protection of {user_type} people erodes"),
-            format!("Over seven days {t} lost {value} protected {user_type} people, a few at a time, whom leavers do not explain."),
+            format!("{t}: {user_type} users lost their protection"),
+            format!("Eligible {user_type} users of {t} who lost their second factor within the last 7 days and are still without one: {value}."),
         ),
         Rule::CoverageBelowTarget => (
-            format!("{t}: coverage of {user_type} people is below the wanted one"),
-            format!("Only {} of the eligible {user_type} people of {t} have an accepted second factor, less than the configuration wants (coverage_target).", percent()),
+            format!("{t}: coverage of {user_type} users is below the coverage target"),
+            format!("Only {} of the eligible {user_type} users of {t} who are past their grace period have an accepted second factor, less than the coverage target.", percent()),
         ),
         Rule::NewPrivilegedPerson => (
-            format!("{t}: somebody became privileged"),
-            format!("People of {t} who came into their first privileged role within the last hour: {value}."),
+            format!("{t}: a user became privileged"),
+            format!("Users of {t} who came into their first privileged role within the last 3 hours: {value}."),
         ),
         Rule::AdminLockoutRisk => (
             format!("{t}: one lost phone locks the administrators out"),
-            format!("Exactly one person may change settings in {t}, and logs in with a second factor. Odoo has no recovery codes: if the device is lost, nobody can let that person in again."),
+            format!("Exactly one user may change settings in {t}, and logs in with a second factor. Odoo has no recovery codes: if the device is lost, no one can let that user in again."),
         ),
         Rule::EnforcementWeakened => (
-            format!("{t}: the second factor is enforced for fewer people than a day ago"),
-            format!("The policy in force in {t} no longer covers all types of user that it covered within the last day (lost: {value}): the parameter was changed, or its module was uninstalled."),
+            format!("{t}: a second factor is no longer enforced"),
+            format!("What enforced a second factor in {t} within the last day does so no more. Types of user that it covered: {value}. The parameter was changed, or its module was uninstalled."),
         ),
         Rule::BypassPresent => (
-            format!("{t}: {} lets people around the second factor", label("mechanism")),
+            format!("{t}: {} lets users around the second factor", label("mechanism")),
             format!("{t} has a way around the second factor ({}) that the configuration does not accept.", label("mechanism")),
         ),
         Rule::EndpointExposed => (
             format!("{t}: {} is reachable from {}", label("endpoint"), label("vantage")),
-            format!("Odoo answers on {} of {t} when asked from {} without credentials, though the configuration says that this must be blocked.", label("endpoint"), label("vantage")),
+            format!("Odoo answers on {} of {t} when asked from {} without credentials, although the configuration says that this must be blocked.", label("endpoint"), label("vantage")),
         ),
         Rule::ExemptionStale => (
             format!("{t}: exemptions are {state}"),
-            format!("Exemptions of {t} in the configuration that are {state}: {value}. An expired one no longer exempts anybody; an unmatched one would exempt the next person with that login."),
+            format!("Exemptions of {t} in the configuration that are {state}: {value}. An expired one exempts no user any more; an unmatched one would exempt the next user with that login."),
         ),
         Rule::ExemptPrivileged => (
-            format!("{t}: an exempt person is in role {role}"),
-            format!("Exempt people in the role {role} of {t}: {value}. They are in no figure of unprotected people."),
+            format!("{t}: a privileged user is exempt ({})", label("reason")),
+            format!("Users in a role of {t} whom the configuration exempts ({}): {value}. They count in no figure of unprotected users.", label("reason")),
         ),
         Rule::WellKnownAccountActive => (
             format!("{t}: an account that stands for no user can act as one"),
@@ -127,48 +123,68 @@ fn sentences(rule: Rule, labels: &Labels, value: f64, detail: &Detail) -> (Strin
                 format!("Accounts of {t} that Odoo or a website uses for no user (public user, portal template, default user, websites' users), and that can act as one: {value}. Visitors of a website have the rights of its user.")
             },
         ),
+        Rule::BreakGlassUsed => (
+            format!("{t}: the break-glass account was used"),
+            format!("An account of {t} that the configuration exempts as break_glass logged in. It is for emergencies only."),
+        ),
+        Rule::ApiKeyExpiring => (
+            format!("{t}: API keys expire within 7 days"),
+            format!("Active API keys in {t} that expire within 7 days: {value}. What uses them stops working then."),
+        ),
         Rule::ApiKeyOfArchivedUser => (
-            format!("{t}: API keys of archived people were left behind"),
-            format!("Unexpired API keys of archived people in {t}: {value}. They work again as soon as the owner is unarchived."),
+            format!("{t}: API keys of archived users were left behind"),
+            format!("Unexpired API keys of archived users in {t}: {value}. They work again as soon as the owner is unarchived."),
         ),
         Rule::ApiKeyWithoutExpiry => (
-            format!("{t}: API keys of privileged people never expire"),
-            format!("Working API keys of people in a role of {t} that have no expiry date: {value}. Odoo 18 and later can give them one."),
+            format!("{t}: API keys of privileged users never expire"),
+            format!("Active API keys of users in a role of {t} that have no expiry date: {value}. Odoo 18 and later can give them one."),
         ),
         Rule::ApiKeyOld => (
             format!("{t}: API keys are older than a year"),
-            format!("Working API keys in {t} that are 365 days old or older: {value}."),
+            format!("Active API keys in {t} that are 365 days old or older: {value}."),
         ),
         Rule::PollerKeyExpiring => {
-            let left = lasting(value);
             let soon = if label("severity") == "critical" { "within two days" } else { "soon" };
+            let when = if value > 0.0 {
+                format!("expires in {}", lasting(value))
+            } else {
+                format!("expired {} ago", lasting(value))
+            };
             (
                 format!("{t}: the exporter's own API key expires {soon}"),
-                format!("The API key with which the exporter polls {t} expires in {left}; after that the target is dark."),
+                format!("The API key with which the exporter polls {t} {when}. Without a valid key every poll fails."),
             )
         }
         Rule::CapabilityMissing => (
             format!("{t}: the polling account cannot see {} completely", label("capability")),
-            format!("The polling account, or this version of Odoo, does not give {} of {t} completely. What depends on it is not exported, and no alert on it can fire.", label("capability")),
+            format!("For at least a third of the last hour, the polling account or this version of Odoo did not give {} of {t} completely. What depends on it is not exported, and no alert on it can fire.", label("capability")),
         ),
         Rule::TargetDown => {
             let why = detail.failing.map(|reason| format!(" ({reason})"));
             (
                 format!("{t}: polls fail"),
-                format!("Polls of {t} fail{}. Its figures are withdrawn, and its alerts stand still until it answers again.", why.unwrap_or_default()),
+                format!("Polls of {t} fail{}. Its figures are withdrawn. Its alerts keep their state until a poll succeeds.", why.unwrap_or_default()),
             )
         }
+        Rule::TargetUnstable => (
+            format!("{t}: polls fail and succeed by turns"),
+            format!("Within the last 6 hours at least a third of the polls of {t} failed, several times in between successful ones. Figures and alerts come and go."),
+        ),
         Rule::TargetStale => (
-            format!("{t}: no successful poll for {}", lasting(value)),
-            format!("The last successful poll of {t} ended {} ago, more than two and a half intervals.", lasting(value)),
+            format!("{t}: no successful poll for more than two and a half intervals"),
+            format!("The last successful poll of {t} ended {} ago.", lasting(value)),
         ),
         Rule::FleetBlind => (
             "Polls of most targets fail".into(),
-            format!("Only {} of the targets answer. So many at once are rarely Odoo's fault: look at the exporter's network, DNS, proxy and keys.", percent()),
+            format!("Only {} of the targets answer. So many at once are rarely Odoo's fault: check the exporter's network, DNS, proxy and keys.", percent()),
         ),
         Rule::ConfigReloadFailed => (
             "odoo-mfa-exporter runs with an old configuration".into(),
             "The last reload of the configuration failed. The exporter goes on with the old one; it would not start with the new one.".into(),
+        ),
+        Rule::WebConfigRejected => (
+            "odoo-mfa-exporter runs with an old web configuration".into(),
+            "The last reload of the web configuration failed. Certificates, users and roles are the old ones.".into(),
         ),
         Rule::NotificationsFailing => (
             format!("odoo-mfa-exporter cannot deliver alerts to {}", label("alertmanager")),
@@ -176,7 +192,7 @@ fn sentences(rule: Rule, labels: &Labels, value: f64, detail: &Detail) -> (Strin
         ),
         Rule::StoreFailing => (
             "odoo-mfa-exporter cannot use its store".into(),
-            format!("{value} store errors within half an hour. What the store cannot keep is lost at the next restart: transitions, alert state, history."),
+            format!("Store errors within the last 150 minutes: {value}. What the store cannot keep is lost at the next restart: transitions, alert state, history."),
         ),
         Rule::Watchdog => (
             "Alerting for odoo-mfa-exporter works".into(),

@@ -1,14 +1,20 @@
 //! Findings about API keys, trusted devices, and the exporter's own account.
 
-use jiff::SignedDuration;
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
 
 use super::{Case, Finding, Kind, Severity, counted, persons};
-use crate::domain::facts::ApiKey;
-use crate::domain::{IdSet, Module};
+use crate::domain::facts::{ApiKey, Scope};
+use crate::domain::{IdSet, Module, UserType};
 
 pub(super) fn find(case: &Case, found: &mut Vec<Finding>) {
     of_archived(case, found);
+    unrestricted(case, found);
     without_expiry(case, found);
+    expiring(case, found);
+    of_portal(case, found);
+    many(case, found);
     old(case, found);
     of_unprotected(case, found);
     clear_text(case, found);
@@ -48,6 +54,113 @@ fn of_archived(case: &Case, found: &mut Vec<Finding>) {
             .detail("They do not work while the owner is archived, and work again, without a word, when somebody unarchives the account.")
             .what_to_do(format!("Delete them: {}.", where_to_delete(case)))
             .people(people),
+        );
+    }
+}
+
+/// Keys without a scope open everything, RPC included. Odoo makes no other ones on its own pages.
+fn unrestricted(case: &Case, found: &mut Vec<Finding>) {
+    let Some(privileged) = &case.standing.privileged else {
+        return;
+    };
+    let (count, people) = owners(
+        case.working_keys()
+            .filter(|key| key.scope == Scope::Unrestricted && privileged.contains(key.owner)),
+    );
+    if count > 0 {
+        found.push(
+            Finding::new(
+                Kind::PrivilegedUnrestrictedKeys,
+                Severity::Info,
+                format!(
+                    "{} of privileged users without a scope",
+                    counted(count, "API key", "API keys")
+                ),
+            )
+            .detail("Such a key has all rights of its owner, without a second factor.")
+            .what_to_do(format!(
+                "Give integrations accounts of their own with fewer rights. Delete keys that are not needed: {}.",
+                where_to_delete(case)
+            ))
+            .people(people),
+        );
+    }
+}
+
+fn expiring(case: &Case, found: &mut Vec<Finding>) {
+    let now = case.facts.now;
+    let soon = |end: Timestamp| end.duration_since(now) < SignedDuration::from_hours(24 * 7);
+    let (count, people) = owners(
+        case.working_keys()
+            .filter(|key| key.owner != case.facts.poller && key.expires.is_some_and(soon)),
+    );
+    if count > 0 {
+        found.push(
+            Finding::new(
+                Kind::KeysExpiring,
+                Severity::Info,
+                format!(
+                    "{} expire within 7 days",
+                    counted(count, "API key", "API keys")
+                ),
+            )
+            .detail("What uses them stops working then.")
+            .what_to_do(format!(
+                "Let the owners replace those that are in use: {} > API Keys.",
+                case.own_security_page()
+            ))
+            .people(people),
+        );
+    }
+}
+
+fn of_portal(case: &Case, found: &mut Vec<Finding>) {
+    let (count, people) = owners(
+        case.working_keys()
+            .filter(|key| case.facts.people.type_of(key.owner) == UserType::Portal),
+    );
+    if count > 0 {
+        found.push(
+            Finding::new(
+                Kind::KeysOfPortal,
+                Severity::Info,
+                format!("{} of portal users", counted(count, "API key", "API keys")),
+            )
+            .detail("Customers and suppliers reach Odoo by program, without a second factor.")
+            .what_to_do(format!(
+                "Ask whether these integrations are wanted. Delete the keys of others: {}.",
+                where_to_delete(case)
+            ))
+            .people(people),
+        );
+    }
+}
+
+/// So many keys on one account are hard to keep track of.
+const MANY: u64 = 5;
+
+fn many(case: &Case, found: &mut Vec<Finding>) {
+    let mut counts: BTreeMap<u32, u64> = BTreeMap::new();
+    for key in case.working_keys() {
+        *counts.entry(key.owner).or_default() += 1;
+    }
+    counts.retain(|_, count| *count >= MANY);
+    if let Some(most) = counts.values().max() {
+        let accounts = counted(counts.len() as u64, "account", "accounts");
+        found.push(
+            Finding::new(
+                Kind::ManyKeys,
+                Severity::Info,
+                format!("{accounts} with {MANY} API keys or more"),
+            )
+            .detail(format!(
+                "At most {most}. It is hard to tell which key is used for what, and which one leaked."
+            ))
+            .what_to_do(format!(
+                "Use an account with one key for each integration. Delete what is not used: {}.",
+                where_to_delete(case)
+            ))
+            .people(counts.into_keys().collect()),
         );
     }
 }

@@ -58,6 +58,8 @@ vocabulary! {
         CoverageBelowTarget = "coverage_below_target",
         /// Exempt people in a role.
         ExemptPrivileged = "exempt_privileged",
+        /// A break-glass account whose logins are unknown.
+        BreakGlassUnseen = "break_glass_unseen",
         /// A shared terminal with an API key.
         KioskHoldsApiKey = "kiosk_holds_api_key",
         /// Unexpired keys of archived people.
@@ -78,8 +80,18 @@ vocabulary! {
         CapabilityMissing = "capability_missing",
         /// People in a role without a second factor, within the grace period.
         PrivilegedInGrace = "privileged_in_grace",
+        /// Administrators without a passkey.
+        AdminsWithoutPasskey = "admins_without_passkey",
+        /// Privileged users' keys without a scope.
+        PrivilegedUnrestrictedKeys = "privileged_unrestricted_keys",
         /// Privileged people's keys without an expiry.
         PrivilegedKeysWithoutExpiry = "privileged_keys_without_expiry",
+        /// Keys that expire within a week.
+        KeysExpiring = "keys_expiring",
+        /// Keys of portal users.
+        KeysOfPortal = "keys_of_portal",
+        /// Many keys on one account.
+        ManyKeys = "many_keys",
         /// Keys older than a year.
         KeysOld = "keys_old",
         /// Keys whose owner has no second factor.

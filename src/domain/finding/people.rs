@@ -6,10 +6,12 @@ use crate::domain::{ExemptReason, Factor, IdSet, UserType};
 
 pub(super) fn find(case: &Case, found: &mut Vec<Finding>) {
     privileged(case, found);
+    without_passkey(case, found);
     well_known(case, found);
     admin_lockout(case, found);
     single_factor(case, found);
     exempt(case, found);
+    break_glass(case, found);
     exemptions(case, found);
     coverage(case, found);
     dormant(case, found);
@@ -22,6 +24,60 @@ fn how_to_enrol(case: &Case) -> String {
         "Let them enrol: {} > Two-factor Authentication. To remind them, select them in Settings > Users & Companies > Users and choose Actions > Invite to use two-factor authentication (module auth_totp_mail, from 15 on). Whoever no longer needs the role should lose it.",
         case.own_security_page()
     )
+}
+
+/// Passkeys exist from Odoo 18 on.
+fn without_passkey(case: &Case, found: &mut Vec<Finding>) {
+    let Some(holders) = case
+        .facts
+        .passkey
+        .complete()
+        .filter(|_| case.facts.is_at_least((18, 0)))
+    else {
+        return;
+    };
+    let admins = case.admins();
+    // Who has no factor at all is a finding of its own.
+    let Some(unprotected) = case.unprotected(&admins) else {
+        return;
+    };
+    let without = admins - holders - &case.standing.exempt - unprotected;
+    if without.is_empty() {
+        return;
+    }
+    found.push(
+        Finding::new(
+            Kind::AdminsWithoutPasskey,
+            Severity::Info,
+            format!(
+                "{} without a phishing-resistant factor",
+                counted(without.len(), "administrator", "administrators")
+            ),
+        )
+        .detail("A one-time code can be phished, a passkey cannot.")
+        .what_to_do(format!(
+            "Let them add a passkey: {} > Passkeys (module auth_passkey). Keep the one-time code: without a policy, a passkey alone does not close the login by password.",
+            case.own_security_page()
+        ))
+        .people(without),
+    );
+}
+
+fn break_glass(case: &Case, found: &mut Vec<Finding>) {
+    let accounts = &case.standing.exempt_by_reason[ExemptReason::BreakGlass as usize];
+    if accounts.is_empty() || case.facts.awake.gap().is_none() {
+        return;
+    }
+    found.push(
+        Finding::new(
+            Kind::BreakGlassUnseen,
+            Severity::Warning,
+            "Logins of the break-glass account are not visible",
+        )
+        .detail("The configuration exempts it for emergencies. Its use goes unnoticed, since the polling account cannot read logins.")
+        .what_to_do("Grant the polling account what the capability logins needs: docs/odoo-account.md.")
+        .people(accounts.clone()),
+    );
 }
 
 fn well_known(case: &Case, found: &mut Vec<Finding>) {
@@ -212,7 +268,9 @@ fn single_factor(case: &Case, found: &mut Vec<Finding>) {
 fn exempt(case: &Case, found: &mut Vec<Finding>) {
     let exempt = &case.standing.exempt;
     if let Some(privileged) = &case.standing.privileged {
-        let people = privileged & exempt;
+        // A break-glass account is privileged on purpose; its use is an alert.
+        let break_glass = &case.standing.exempt_by_reason[ExemptReason::BreakGlass as usize];
+        let people = privileged & exempt - break_glass;
         if !people.is_empty() {
             let roles: Vec<&str> = case
                 .facts

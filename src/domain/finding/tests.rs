@@ -1,6 +1,6 @@
 use super::fixture::{Fixture, NOW, day, device, exempt, ids, key, missing};
 use super::*;
-use crate::domain::facts::{Known, TrustedNetworks};
+use crate::domain::facts::{Gap, Known, Scope, TrustedNetworks};
 use crate::domain::role::XmlId;
 use crate::domain::surface::{Exposure, Seen};
 use crate::domain::{Endpoint, ExemptReason, Factor, Module, PolicyScope, UserType};
@@ -111,6 +111,59 @@ pub(crate) fn situations() -> Vec<(Spoil, Vec<Found>)> {
                 Warning,
                 &[],
             ),
+        ),
+        (
+            |it| {
+                it.exemptions.push(exempt("fire", ExemptReason::BreakGlass));
+                it.facts.exemptions.push(ids([14]));
+                it.facts.awake = Known::Missing(Gap {
+                    seen: "logins are refused".into(),
+                    grant: "grant it",
+                });
+                it.accept_missing.insert(Capability::Logins);
+            },
+            [
+                only(Kind::BreakGlassUnseen, None, Warning, &[14]),
+                only(Kind::CapabilityMissing, Some("logins"), Info, &[]),
+            ]
+            .concat(),
+        ),
+        (
+            |it| {
+                let Known::Complete(passkey) = &mut it.facts.passkey else {
+                    unreachable!("complete")
+                };
+                passkey.remove(12);
+            },
+            [
+                only(Kind::AdminsWithoutPasskey, None, Info, &[12]),
+                only(Kind::SingleFactor, None, Info, &[12]),
+            ]
+            .concat(),
+        ),
+        (
+            |it| {
+                let mut row = key(14);
+                row.scope = Scope::Unrestricted;
+                it.key(row);
+            },
+            only(Kind::PrivilegedUnrestrictedKeys, None, Info, &[14]),
+        ),
+        (
+            |it| it.key(key(100)),
+            only(Kind::KeysOfPortal, None, Info, &[100]),
+        ),
+        (
+            |it| {
+                let mut row = key(20);
+                row.expires = Some(day(6));
+                it.key(row);
+            },
+            only(Kind::KeysExpiring, None, Info, &[20]),
+        ),
+        (
+            |it| (0..5).for_each(|_| it.key(key(20))),
+            only(Kind::ManyKeys, None, Info, &[20]),
         ),
         (
             |it| {

@@ -58,6 +58,9 @@ pub struct Posture {
     pub devices: Option<Devices>,
     /// People in roles.
     pub privileged: Option<Privileged>,
+    /// The last login of the accounts exempted as `break_glass`; `None` without any, or where logins are unknown.
+    #[serde(default)]
+    pub break_glass_login: Option<Timestamp>,
     /// API keys.
     pub keys: Option<Keys>,
     /// When the first of the polling account's own keys that open RPC expires.
@@ -108,6 +111,8 @@ pub struct Privileged {
     pub roles: Vec<Role>,
     /// Protected people in `settings`; `None` also where the configuration removes that role.
     pub protected_admins: Option<u64>,
+    /// Distinct exempt active users in at least one role, by reason, indexed by [`ExemptReason`].
+    pub exempt: [u64; ExemptReason::ALL.len()],
 }
 
 /// One role.
@@ -123,6 +128,9 @@ pub struct Role {
     pub unprotected_past_grace: Option<u64>,
     /// Active and exempt.
     pub exempt: u64,
+    /// Eligible users who have a passkey.
+    #[serde(default)]
+    pub with_passkey: Option<u64>,
 }
 
 /// API keys. A working key is unexpired and its owner is active.
@@ -285,6 +293,7 @@ impl Posture {
                 .complete()
                 .map(|rows| devices(facts.now, rows)),
             privileged: privileged(facts, standing),
+            break_glass_login: facts.break_glass_login,
             keys: facts
                 .keys
                 .complete()
@@ -366,6 +375,10 @@ fn privileged(facts: &Facts, standing: &Standing) -> Option<Privileged> {
             unprotected_past_grace: unprotected(people)
                 .map(|people| (people - &facts.recent).len()),
             exempt: people.intersection_len(&standing.exempt),
+            with_passkey: facts
+                .passkey
+                .complete()
+                .map(|holders| (people & holders - &standing.exempt).len()),
         })
         .collect::<Vec<_>>();
     let protected_admins = roles
@@ -377,6 +390,10 @@ fn privileged(facts: &Facts, standing: &Standing) -> Option<Privileged> {
         unprotected: unprotected(everybody).map(|people| people.len()),
         roles,
         protected_admins,
+        exempt: standing
+            .exempt_by_reason
+            .each_ref()
+            .map(|exempt| everybody.intersection_len(exempt)),
     })
 }
 

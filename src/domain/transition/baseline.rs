@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::Answers;
+use super::{Answers, Protection, Recent};
 use crate::domain::facts::Facts;
 use crate::domain::role::Roles;
+use crate::domain::standing::{Standing, Terms};
 use crate::domain::vocabulary::UserType;
-use crate::domain::{IdSet, PerType};
+use crate::domain::{IdSet, PerType, Posture};
 
 /// What a poll leaves for the next one to be compared with. Each part is the last one that was complete, so that a part which was
 /// missing for a while is compared over the gap.
@@ -36,6 +37,16 @@ pub struct Baseline {
     pub roles: Option<Part<RoleMembers>>,
     /// API keys by id.
     pub keys: Option<Part<BTreeMap<u32, Key>>>,
+    /// Who is protected.
+    pub protection: Option<Part<Protection>>,
+    /// Active users who are exempt.
+    pub exempt: IdSet,
+    /// For which types of user a second factor is enforced. Only in what a poll says: [`Recent`] keeps it.
+    pub enforced: Option<PerType<bool>>,
+    /// The last login of the break-glass accounts. Only in what a poll says: [`Recent`] keeps it.
+    pub break_glass: Option<Timestamp>,
+    /// What alerts must remember.
+    pub recent: Recent,
     /// Archived people with a factor: who comes back with it did not enrol.
     pub archived_holders: IdSet,
     /// A few people by id, with the time of their creation: the polling account, the oldest and the newest. If one of them was created
@@ -134,8 +145,16 @@ const NEWEST: usize = 3;
 
 impl Baseline {
     /// What a poll says.
-    pub fn of(facts: &Facts, roles: &Roles, origin: Origin) -> Self {
+    pub fn of(
+        facts: &Facts,
+        terms: &Terms,
+        roles: &Roles,
+        standing: &Standing,
+        posture: &Posture,
+        origin: Origin,
+    ) -> Self {
         let at = facts.now;
+        let protection = Protection::of(facts, terms, standing, posture);
         let (active, archived) = (facts.people.active(), facts.people.archived);
         Self {
             at,
@@ -181,25 +200,37 @@ impl Baseline {
                     })
                     .collect(),
             }),
+            protection: protection.map(|value| Part { at, value }),
+            exempt: standing.exempt.clone(),
+            enforced: posture.enforcement.map(|all| all.covers),
+            break_glass: posture.break_glass_login,
+            recent: Recent::default(),
             archived_holders: IdSet::new(),
             witnesses: BTreeMap::new(),
         }
     }
 
+    /// Active users of a type, except portal users, who are only counted.
+    pub(super) fn named(&self, user_type: UserType) -> Option<&IdSet> {
+        match user_type {
+            UserType::Internal => Some(&self.internal),
+            UserType::Public => Some(&self.public),
+            UserType::None => Some(&self.none),
+            UserType::Portal => None,
+        }
+    }
+
     /// The type of an active person who is not a portal person.
     pub(super) fn named_type(&self, person: u32) -> Option<UserType> {
-        [
-            (UserType::Internal, &self.internal),
-            (UserType::Public, &self.public),
-            (UserType::None, &self.none),
-        ]
-        .into_iter()
-        .find_map(|(user_type, people)| people.contains(person).then_some(user_type))
+        UserType::ALL.iter().copied().find(|user_type| {
+            self.named(*user_type)
+                .is_some_and(|people| people.contains(person))
+        })
     }
 
     /// Everybody whom the poll saw as active. Portal people show only by what they hold.
     pub(super) fn seen_active(&self) -> IdSet {
-        &self.public | &self.none | self.concerned(true, true)
+        &self.public | &self.none | self.concerned(true, true, true)
     }
 
     /// Everybody here whose absence from a later poll may be a change.
@@ -211,11 +242,12 @@ impl Baseline {
         self.concerned(
             later.factors.is_some(),
             definition(self) == definition(later),
+            later.protection.is_some(),
         )
     }
 
-    /// Internal people, and those who have a factor or a role.
-    fn concerned(&self, factors: bool, roles: bool) -> IdSet {
+    /// Internal people, and those who have a factor, a role or protection.
+    fn concerned(&self, factors: bool, roles: bool, protection: bool) -> IdSet {
         let mut people = self.internal.clone();
         if let Some(known) = self.factors.as_ref().filter(|_| factors) {
             people |= known.value.holders();
@@ -223,12 +255,15 @@ impl Baseline {
         if let Some(known) = self.roles.as_ref().filter(|_| roles) {
             people |= known.value.everybody();
         }
+        if let Some(known) = self.protection.as_ref().filter(|_| protection) {
+            people |= &known.value.users;
+        }
         people
     }
 
     /// Who shall be witnesses: people whose vanishing is asked about, so that one who was deleted is replaced.
     pub(super) fn witness_candidates(&self) -> IdSet {
-        let people = self.concerned(true, true);
+        let people = self.concerned(true, true, true);
         let mut candidates: IdSet = people.iter().rev().take(NEWEST).collect();
         candidates.extend(people.min());
         candidates.insert(self.poller);
@@ -236,14 +271,16 @@ impl Baseline {
     }
 
     /// As the first of a series.
-    pub(super) fn begin(mut self, answers: &Answers) -> Self {
+    pub(super) fn begin(mut self, recent: Recent, answers: &Answers) -> Self {
+        self.recent = recent;
         self.archived_holders = self.still_archived(answers).unwrap_or_default();
         self.witnesses = self.answered_witnesses(answers);
         self
     }
 
     /// As the next one of a series.
-    pub(super) fn succeed(mut self, previous: &Self, answers: &Answers) -> Self {
+    pub(super) fn succeed(mut self, previous: &Self, recent: Recent, answers: &Answers) -> Self {
+        self.recent = recent;
         self.archived_holders = self.still_archived(answers).unwrap_or_else(|| {
             let mut archived = previous.archived_holders.clone();
             if let (Some(before), Some(now)) = (&previous.factors, &self.factors) {
@@ -263,6 +300,7 @@ impl Baseline {
         self.factors = self.factors.or_else(|| previous.factors.clone());
         self.roles = self.roles.or_else(|| previous.roles.clone());
         self.keys = self.keys.or_else(|| previous.keys.clone());
+        self.protection = self.protection.or_else(|| previous.protection.clone());
         self
     }
 

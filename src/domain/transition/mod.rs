@@ -7,6 +7,9 @@
 
 mod baseline;
 mod counters;
+mod recent;
+#[cfg(test)]
+mod recent_tests;
 #[cfg(test)]
 mod tests;
 
@@ -16,9 +19,11 @@ use jiff::Timestamp;
 
 pub use baseline::{Baseline, Factors, Key, Origin, Part, RoleMembers};
 pub use counters::{Counters, KeyTransition, MfaTransition, PrivilegeTransition};
+pub use recent::{BreakGlass, Enforced, Enforcement, Protection, Recent, RecentTransition};
 
 use super::vocabulary::{UserType, vocabulary};
-use super::{Factor, IdSet};
+use super::{Factor, IdSet, PerType};
+use recent::Losses;
 
 /// What must be asked of Odoo before a poll can be compared. Nothing, in nearly every poll.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -217,7 +222,10 @@ pub fn questions(previous: Option<&Baseline>, current: &Baseline) -> Questions {
             archived_holders: current.factors.as_ref().map(|_| IdSet::new()),
         };
     };
-    let gone = previous.comparable_with(current) - current.seen_active();
+    let mut gone = previous.comparable_with(current) - current.seen_active();
+    if current.protection.is_some() {
+        gone |= previous.recent.portal() - current.seen_active();
+    }
     let mut people = IdSet::new();
     if !gone.is_empty() || differ(previous, current) {
         people = gone | current.witness_candidates();
@@ -272,19 +280,27 @@ pub fn advance(
     {
         return Err(Unasked);
     }
-    let fresh = |current: Baseline, found| {
-        Ok(Step {
-            baseline: current.begin(answers),
-            found,
-        })
-    };
     let Some(previous) = previous else {
-        return fresh(current, Found::First);
+        let recent = Recent::begin(&current);
+        return Ok(Step {
+            baseline: current.begin(recent, answers),
+            found: Found::First,
+        });
+    };
+    let broken = |current: Baseline, found| {
+        let recent = match &found {
+            Break::Moved(_) => Recent::begin(&current),
+            _ => Recent::after_break(previous, &current),
+        };
+        Ok(Step {
+            baseline: current.begin(recent, answers),
+            found: Found::Break(found),
+        })
     };
     if let Some(found) =
         evident_break(previous, &current).or_else(|| answered_break(previous, &current, answers))
     {
-        return fresh(current, Found::Break(found));
+        return broken(current, found);
     }
     let comparison = Comparison {
         previous,
@@ -293,11 +309,18 @@ pub fn advance(
         answers,
     };
     if let Some(found) = comparison.implausible() {
-        return fresh(current, Found::Break(found));
+        // The database is the one that it was, so ids are: what was lost is known exactly, however it came.
+        let recent = Recent::succeed(previous, &current, comparison.losses(&[]), &[]);
+        return Ok(Step {
+            baseline: current.begin(recent.without_transitions(), answers),
+            found: Found::Break(found),
+        });
     }
     let changes = comparison.changes();
+    let losses = comparison.losses(&changes);
+    let recent = Recent::succeed(previous, &current, losses, &changes);
     Ok(Step {
-        baseline: current.succeed(previous, answers),
+        baseline: current.succeed(previous, recent, answers),
         found: Found::Changes(changes),
     })
 }
@@ -441,6 +464,99 @@ impl Comparison<'_> {
             detail: before.value.methods(person),
             ..self.change(ChangeKind::MfaDisabled, person, before.at)
         }));
+    }
+
+    /// Who lost protection since, and who of those who lost it before is still without it. `None` where one of the polls does not know.
+    fn losses(&self, changes: &[Change]) -> Option<Losses> {
+        let before = &self.previous.protection.as_ref()?.value;
+        let now = &self.current.protection.as_ref()?.value;
+        let mut losses = Losses::default();
+        let disabled: IdSet = changes
+            .iter()
+            .filter(|change| change.kind == ChangeKind::MfaDisabled)
+            .map(|change| change.person)
+            .collect();
+        let gone = self.protected_before(before, now) - &now.users - &self.current.exempt;
+        for person in self.active_of(&gone) {
+            let user_type = self.type_now(person).unwrap_or(UserType::Portal);
+            let same = self.previous.named_type(person) == self.current.named_type(person);
+            // Who only changed type did not lose anything of their own.
+            if !now.covered[user_type] && (same || disabled.contains(person)) {
+                losses.lost[user_type].insert(person);
+            }
+        }
+        let ended = before.covered[UserType::Portal] && !now.covered[UserType::Portal];
+        if ended && now.accepted.contains(&Factor::EmailPolicy) {
+            losses.portal = before.bare_portal.min(now.bare_portal);
+        }
+        for ((at, user_type), people) in &self.previous.recent.lost {
+            let still = self.still_unprotected(people, *user_type, now);
+            if !still.is_empty() {
+                losses.still.insert((*at, *user_type), still);
+            }
+        }
+        let known: IdSet = self
+            .previous
+            .recent
+            .lost
+            .values()
+            .fold(IdSet::new(), |all, it| all | it);
+        let enrolled = &now.users - &before.users - known;
+        losses.enrolled = PerType::from_fn(|user_type| match self.current.named(user_type) {
+            Some(people) => enrolled.intersection_len(people),
+            None => {
+                let named = [
+                    &self.current.internal,
+                    &self.current.public,
+                    &self.current.none,
+                ];
+                enrolled.len()
+                    - named
+                        .map(|people| enrolled.intersection_len(people))
+                        .iter()
+                        .sum::<u64>()
+            }
+        });
+        Some(losses)
+    }
+
+    /// Users who were protected by what both configurations accept.
+    fn protected_before(&self, before: &Protection, now: &Protection) -> IdSet {
+        if before.accepted == now.accepted {
+            return before.users.clone();
+        }
+        let both = |factor| before.accepted.contains(&factor) && now.accepted.contains(&factor);
+        let mut protected = IdSet::new();
+        if let Some(factors) = &self.previous.factors {
+            let sets = [
+                (Factor::Totp, &factors.value.totp),
+                (Factor::Passkey, &factors.value.passkey),
+            ];
+            for (_, people) in sets.iter().filter(|(factor, _)| both(*factor)) {
+                protected |= *people;
+            }
+        }
+        if both(Factor::EmailPolicy) {
+            let covered = UserType::ALL.iter().filter(|it| before.covered[**it]);
+            for people in covered.filter_map(|it| self.previous.named(*it)) {
+                protected |= people;
+            }
+        }
+        protected & &before.users
+    }
+
+    /// Of users of a type who lost protection, those who are active, of that type, eligible and without it.
+    fn still_unprotected(&self, people: &IdSet, user_type: UserType, now: &Protection) -> IdSet {
+        let people = people - &now.users - &self.current.exempt;
+        match self.current.named(user_type) {
+            _ if now.covered[user_type] => IdSet::new(),
+            Some(of_type) => people & of_type,
+            None => self
+                .active_of(&people)
+                .iter()
+                .filter(|id| self.current.named_type(*id).is_none())
+                .collect(),
+        }
     }
 
     fn privilege_changes(&self, changes: &mut Vec<Change>) {

@@ -10,25 +10,33 @@ use crate::domain::PerType;
 
 /// A database that knows everything, archived people too.
 #[derive(Debug, Clone)]
-struct World {
-    now: Timestamp,
-    people: BTreeMap<u32, Somebody>,
+pub(super) struct World {
+    pub(super) now: Timestamp,
+    pub(super) people: BTreeMap<u32, Somebody>,
     keys: BTreeMap<u32, Key>,
     next_person: u32,
     next_key: u32,
     /// What the polling account may see at present.
-    sees_factors: bool,
+    pub(super) sees_factors: bool,
     sees_keys: bool,
     release: (u32, u32),
+    /// What counts as a second factor.
+    pub(super) accepted: BTreeSet<Factor>,
+    /// For which types the e-mail code policy is in force.
+    pub(super) policy: PerType<bool>,
+    /// The last login of the break-glass accounts.
+    pub(super) break_glass: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone)]
-struct Somebody {
-    user_type: UserType,
-    active: bool,
-    totp: bool,
-    passkey: bool,
-    privileged: bool,
+pub(super) struct Somebody {
+    pub(super) user_type: UserType,
+    pub(super) active: bool,
+    pub(super) totp: bool,
+    pub(super) passkey: bool,
+    pub(super) privileged: bool,
+    pub(super) sso: bool,
+    pub(super) exempt: bool,
     created: Timestamp,
 }
 
@@ -46,7 +54,7 @@ fn start() -> Timestamp {
 
 impl World {
     /// Thirty internal and thirty portal people, some with factors, some privileged.
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut world = Self {
             now: start(),
             people: BTreeMap::new(),
@@ -56,6 +64,9 @@ impl World {
             sees_factors: true,
             sees_keys: true,
             release: (18, 0),
+            accepted: BTreeSet::from([Factor::Totp]),
+            policy: PerType::default(),
+            break_glass: None,
         };
         for index in 0..60 {
             let portal = index % 2 == 1;
@@ -72,15 +83,15 @@ impl World {
         world
     }
 
-    fn someone(&mut self, id: u32) -> &mut Somebody {
+    pub(super) fn someone(&mut self, id: u32) -> &mut Somebody {
         self.people.get_mut(&id).expect("somebody with that id")
     }
 
-    fn delete(&mut self, id: u32) {
+    pub(super) fn delete(&mut self, id: u32) {
         self.people.remove(&id);
     }
 
-    fn join(&mut self, user_type: UserType) -> u32 {
+    pub(super) fn join(&mut self, user_type: UserType) -> u32 {
         let id = self.next_person;
         self.next_person += 1;
         let created = self.now - SignedDuration::from_hours(24 * 400 - i64::from(id));
@@ -90,6 +101,8 @@ impl World {
             totp: false,
             passkey: false,
             privileged: false,
+            sso: false,
+            exempt: false,
             created,
         };
         self.people.insert(id, somebody);
@@ -160,9 +173,50 @@ impl World {
                 at,
                 value: self.keys.clone(),
             }),
+            protection: self.protection().map(|value| Part { at, value }),
+            exempt: self.active(|it| it.exempt),
+            enforced: Some(self.policy),
+            break_glass: self.break_glass,
+            recent: Recent::default(),
             archived_holders: IdSet::new(),
             witnesses: BTreeMap::new(),
         }
+    }
+
+    fn protection(&self) -> Option<Protection> {
+        let accepts = |factor| self.accepted.contains(&factor);
+        if !self.sees_factors {
+            return None;
+        }
+        let covered = PerType::from_fn(|it| self.policy[it] && accepts(Factor::EmailPolicy));
+        let holds = |it: &Somebody| {
+            it.totp && accepts(Factor::Totp)
+                || it.passkey && accepts(Factor::Passkey)
+                || it.sso && accepts(Factor::Sso)
+        };
+        let protected = |it: &Somebody| !it.exempt && (holds(it) || covered[it.user_type]);
+        let count = |of: &dyn Fn(&Somebody) -> bool| {
+            PerType::from_fn(|user_type| {
+                self.active(|it| it.user_type == user_type && of(it)).len()
+            })
+        };
+        let portal = |it: &Somebody| it.user_type == UserType::Portal;
+        Some(Protection {
+            accepted: self.accepted.clone(),
+            users: self.active(|it| protected(it) && (holds(it) || !portal(it))),
+            covered,
+            eligible: count(&|it| !it.exempt),
+            protected: count(&protected),
+            bare_portal: self
+                .active(|it| portal(it) && !it.exempt && !holds(it))
+                .len(),
+        })
+    }
+
+    /// Eligible users without an accepted factor, by type.
+    pub(super) fn unprotected(&self) -> PerType<u64> {
+        let known = self.protection().expect("factors are seen");
+        PerType::from_fn(|user_type| known.eligible[user_type] - known.protected[user_type])
     }
 
     fn answer(&self, questions: Questions) -> Answers {
@@ -191,13 +245,13 @@ impl World {
         }
     }
 
-    fn step(&self, previous: Option<&Baseline>) -> Step {
+    pub(super) fn step(&self, previous: Option<&Baseline>) -> Step {
         let current = self.poll();
         let answers = self.answer(questions(previous, &current));
         advance(previous, current, &answers).expect("everything was asked")
     }
 
-    fn later(&mut self) {
+    pub(super) fn later(&mut self) {
         self.now += SignedDuration::from_mins(5);
     }
 
@@ -399,6 +453,8 @@ fn each_pair_of_states_is_the_transition_of_the_table() {
             passkey: false,
             privileged: false,
             created: start(),
+            sso: false,
+            exempt: false,
         };
         world.people.insert(id, somebody);
     };

@@ -41,6 +41,19 @@ pub const SECTION: Section = Section {
             samples.add_per_type(posture, posture.enforcement.map(|all| all.covers));
         }),
         Family::gauge(
+            "odoo_mfa_enforcement_weakened_timestamp_seconds",
+            "When a poll last found that what had enforced a second factor for this type for 90 minutes or longer does so no more.",
+        )
+        .notes("Absent if never. Stays while the target is down, and over restarts.")
+        .labels(&[USER_TYPE])
+        .target(|target, samples| {
+            for (user_type, known) in target.recent.iter().flat_map(|it| it.enforcement.iter()) {
+                if let Some(at) = known.weakened {
+                    samples.add(&[user_type.as_str()], at);
+                }
+            }
+        }),
+        Family::gauge(
             "odoo_mfa_module_installed",
             "1 for each installed module that changes the picture.",
         )

@@ -2,8 +2,8 @@
 
 use super::samples::user_types;
 use super::{Family, Label, Section, USER_TYPE};
-use crate::domain::transition::MfaTransition;
-use crate::domain::{ExemptReason, Factor};
+use crate::domain::transition::{MfaTransition, RecentTransition};
+use crate::domain::{ExemptReason, Factor, UserType};
 
 const TRANSITION: Label = Label::closed("transition", MfaTransition::WORDS);
 
@@ -137,6 +137,12 @@ pub const SECTION: Section = Section {
             }
         }),
         Family::gauge(
+            "odoo_mfa_break_glass_last_login_timestamp_seconds",
+            "The last login of the accounts exempted as `break_glass`.",
+        )
+        .notes("Absent without such an account, before its first login, and without `logins`.")
+        .posture(|posture, samples| samples.add_known(posture.break_glass_login)),
+        Family::gauge(
             "odoo_mfa_exemptions",
             "Exemptions of the configuration, by what became of them.",
         )
@@ -188,6 +194,39 @@ pub const SECTION: Section = Section {
             for (user_type, counts) in counters.mfa.iter() {
                 for (transition, count) in MfaTransition::ALL.iter().zip(counts.iter().flatten()) {
                     samples.add(&[user_type.as_str(), transition.as_str()], *count);
+                }
+            }
+        }),
+        Family::gauge(
+            "odoo_mfa_recently_unprotected_users",
+            "Eligible users who lost their protection within the last 7 days and are still without it.",
+        )
+        .notes("By any accepted factor, policy and SSO included. Exact by user id, over restarts and outages of any length; portal users whom a policy protected are counted. New users, changes of the configuration and expired exemptions never enter. After a restored backup the net loss of protected users enters.")
+        .labels(&[USER_TYPE])
+        .target(|target, samples| {
+            if let Some(posture) = &target.posture {
+                samples.add_per_type(posture, target.recently_unprotected);
+            }
+        }),
+        Family::gauge(
+            "odoo_mfa_recent_transitions",
+            "Users whose transition was found within the last 3 hours.",
+        )
+        .notes("Restarts and failed polls included: it stays while the target is down. The first poll of a database and a restored backup give 0.")
+        .labels(&[Label::closed("transition", RecentTransition::WORDS)])
+        .target(|target, samples| {
+            let (Some(counters), Some(recent)) = (&target.counters, &target.recent) else {
+                return;
+            };
+            for kind in RecentTransition::ALL {
+                // As the counters: absent until the capability was there.
+                let known = match kind {
+                    RecentTransition::Disabled => counters.mfa[UserType::Internal].is_some(),
+                    RecentTransition::PrivilegedDisabled => counters.privileged_mfa.is_some(),
+                    RecentTransition::PrivilegeGranted => counters.privilege.is_some(),
+                };
+                if known {
+                    samples.add(&[kind.as_str()], recent.people(*kind).len());
                 }
             }
         }),

@@ -1,9 +1,9 @@
 //! Families about people in privileged roles.
 
 use super::{Family, Label, Samples, Section};
-use crate::domain::Posture;
 use crate::domain::posture::{Privileged, Role};
 use crate::domain::transition::PrivilegeTransition;
+use crate::domain::{ExemptReason, Posture};
 
 const ROLE: Label = Label::open("role");
 
@@ -21,6 +21,16 @@ pub const SECTION: Section = Section {
             "Distinct eligible people in at least one role who are unprotected.",
         )
         .posture(|posture, samples| samples.add_known(of_all(posture, |all| all.unprotected))),
+        Family::gauge(
+            "odoo_privileged_exempt_users",
+            "Distinct exempt active users in at least one role.",
+        )
+        .labels(&[Label::closed("reason", ExemptReason::WORDS)])
+        .posture(|posture, samples| {
+            if let Some(all) = &posture.privileged {
+                samples.add_each(ExemptReason::WORDS, &all.exempt);
+            }
+        }),
         Family::gauge("odoo_role_users", "Distinct eligible people in the role.")
             .labels(&[ROLE])
             .posture(|posture, samples| add_roles(samples, posture, |role| Some(role.people))),
@@ -38,6 +48,13 @@ pub const SECTION: Section = Section {
         .posture(|posture, samples| {
             add_roles(samples, posture, |role| role.unprotected_past_grace)
         }),
+        Family::gauge(
+            "odoo_role_users_with_passkey",
+            "Eligible users in the role who have a passkey.",
+        )
+        .notes("The only factor of Odoo that resists phishing. Needs `passkeys`.")
+        .labels(&[ROLE])
+        .posture(|posture, samples| add_roles(samples, posture, |role| role.with_passkey)),
         Family::gauge(
             "odoo_role_exempt_users",
             "Active people in the role who are exempt.",

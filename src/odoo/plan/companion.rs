@@ -260,6 +260,7 @@ impl Found {
                 Known::NotAsked
             },
             exemptions: self.exemptions.0.into_iter().map(|Ids(ids)| ids).collect(),
+            break_glass_login: None,
             keys: keys.keys,
             devices: keys.devices,
             poller_key_expiry: keys.poller_expiry,

@@ -114,6 +114,9 @@ pub async fn read(
     for (entry, users) in entries.zip(&mut facts.exemptions) {
         *users = entry.exempted_of(users, &facts.people);
     }
+    if let Some(session) = session {
+        facts.break_glass_login = people::last_login(transport, session, question, &facts).await?;
+    }
     Ok(facts)
 }
 
@@ -191,6 +194,7 @@ async fn facts(users: &Users<'_>, question: &Question<'_>) -> Result<Facts, Erro
         roles,
         missing_groups: settings::missing_groups(users, &modules),
         exemptions,
+        break_glass_login: None,
         poller_key_expiry: keys.poller_expiry,
         keys: keys.keys,
         devices: keys.devices,

@@ -2,18 +2,25 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::Question;
 use super::accounts::{INTERNAL, PORTAL, PUBLIC, all_groups_field};
 use super::settings::Modules;
-use super::users::{Users, any, is_set, row, unless_forbidden};
+use super::users::{Users, any, is_set, row, unless_false, unless_forbidden};
 use crate::domain::exemption::{Exemption, Matcher};
 use crate::domain::facts::{Gap, Known, People, PortalGroups};
-use crate::domain::{IdSet, Module, PerType};
+use crate::domain::standing::Standing;
+use crate::domain::{ExemptReason, Facts, IdSet, Module, PerType};
+use crate::odoo::call::Call;
+use crate::odoo::date::Date;
 use crate::odoo::error::{Error, Kind};
 use crate::odoo::groups::in_groups;
+use crate::odoo::session::Session;
 use crate::odoo::text::Text;
+use crate::odoo::transport::Transport;
 
 const OAUTH_PROVIDERS: &str = "read access to auth.oauth.provider, or the module mfa_auditor_use: links to providers that are switched off do not count";
 
@@ -275,6 +282,40 @@ impl Users<'_> {
     }
 }
 
+/// The last login of the accounts that are exempt as `break_glass`, as Odoo shows it: the date of the newest row of the log.
+///
+/// # Errors
+/// When the server fails.
+pub(super) async fn last_login(
+    transport: &Transport,
+    session: &Session,
+    question: &Question<'_>,
+    facts: &Facts,
+) -> Result<Option<Timestamp>, Error> {
+    let standing = Standing::of(facts, &question.terms());
+    let accounts = &standing.exempt_by_reason[ExemptReason::BreakGlass as usize];
+    if accounts.is_empty() || facts.awake.complete().is_none() {
+        return Ok(None);
+    }
+    let call = Call::new("res.users", "search_read")
+        .arg(
+            "domain",
+            json!([["id", "in", accounts.iter().collect::<Vec<u32>>()]]),
+        )
+        .named("fields", ["login_date"]);
+    let what = "logins of break-glass accounts";
+    let rows: Vec<LastLoginRow> = session.call(transport, call, what).await?;
+    let dates = rows.into_iter().filter_map(|row| row.login_date);
+    Ok(dates.map(Timestamp::from).max())
+}
+
+#[derive(Deserialize)]
+struct LastLoginRow {
+    id: u32,
+    #[serde(deserialize_with = "unless_false")]
+    login_date: Option<Date>,
+}
+
 #[derive(Deserialize)]
 struct GroupsRow {
     id: u32,
@@ -290,4 +331,4 @@ struct LoginRow {
     groups: Vec<u32>,
 }
 
-row!(GroupsRow, LoginRow);
+row!(GroupsRow, LoginRow, LastLoginRow);

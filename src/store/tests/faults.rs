@@ -212,7 +212,7 @@ async fn a_later_version_and_another_program_are_refused_untouched() {
     let refused =
         Store::open(Location::Path(scene.path.clone()), Limits::default()).expect_err("refused");
     let text = refused.to_string();
-    assert!(text.contains("store.db was written by a later version of this program (format 7; this one knows up to 1)"), "{text}");
+    assert!(text.contains("store.db was written by a later version of this program (format 7; this one knows up to 2)"), "{text}");
     let error = Reader::open(&scene.path).expect_err("refused").to_string();
     assert!(error.contains("later version"), "{error}");
     change("application_id", 1);
@@ -221,7 +221,10 @@ async fn a_later_version_and_another_program_are_refused_untouched() {
     assert!(matches!(refused, Refused::Foreign(_)));
     change("application_id", i64::from(schema::APPLICATION_ID));
     assert_eq!(fs::read(&scene.path).expect("read").len(), before.len());
-    change("user_version", 1);
+    change(
+        "user_version",
+        i64::try_from(schema::VERSION).expect("small"),
+    );
     assert_eq!(
         counters(&open(&scene.path), "erp")
             .await

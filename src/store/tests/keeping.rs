@@ -66,6 +66,7 @@ async fn a_baseline_is_read_back_as_it_was_written() {
         let now = store.baseline("erp").await.expect("read").expect("there");
         let expected = Baseline {
             witnesses: now.witnesses.clone(),
+            recent: recorded.recent,
             ..world.baseline()
         };
         assert_eq!(*now, expected);
@@ -77,6 +78,30 @@ async fn a_baseline_is_read_back_as_it_was_written() {
     world.poll(&store, "erp").await.expect("recorded");
     let now = store.baseline("erp").await.expect("read").expect("there");
     assert_eq!(now.roles, world.baseline().roles);
+}
+
+#[tokio::test]
+async fn what_alerts_remember_survives() {
+    let store = memory();
+    let mut world = World::new();
+    world.poll(&store, "erp").await.expect("recorded");
+    let lost: IdSet = (10..15).collect();
+    world.later().totp -= &lost;
+    let recorded = world.poll(&store, "erp").await.expect("recorded");
+    let found = recorded.recent.people(RecentTransition::Disabled);
+    assert_eq!((recorded.recent.unprotected().0[0], &found), (5, &lost));
+    let resume = async || {
+        let resumed = store.resume("erp", FINGERPRINT, INTERVAL, world.now).await;
+        resumed.expect("a store that works").recent
+    };
+    assert_eq!(resume().await, Some(recorded.recent));
+    // What is fixed is gone from the file too.
+    world.later().totp |= &lost;
+    world.now += SignedDuration::from_hours(3);
+    let recorded = world.poll(&store, "erp").await.expect("recorded");
+    assert_eq!(recorded.recent, Recent::default());
+    let now = store.baseline("erp").await.expect("read").expect("there");
+    assert_eq!(now.recent, Recent::default());
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use super::*;
 use crate::domain::facts::{ApiKey, Facts, Gap, Known, People, Scope, Server};
 use crate::domain::role::Roles;
 use crate::domain::standing::{Standing, Terms};
-use crate::domain::transition::{Answers, Origin, Person, Questions, questions};
+use crate::domain::transition::{Answers, Origin, Person, Questions, RecentTransition, questions};
 use crate::domain::{Api, Capability, Factor, IdSet, Posture};
 
 const INTERVAL: Duration = Duration::from_mins(5);
@@ -98,7 +98,21 @@ impl World {
             url: "https://erp.example.com/".into(),
             database: "prod".into(),
         };
-        Baseline::of(&self.facts(), &Roles::default(), origin)
+        let (facts, posture) = (self.facts(), self.posture());
+        let accepted = BTreeSet::from([Factor::Totp]);
+        let terms = Terms {
+            accepted: &accepted,
+            exemptions: &[],
+        };
+        let standing = Standing::of(&facts, &terms);
+        Baseline::of(
+            &facts,
+            &terms,
+            &Roles::default(),
+            &standing,
+            &posture,
+            origin,
+        )
     }
 
     fn answer(&self, to: Questions) -> Answers {

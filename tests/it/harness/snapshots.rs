@@ -1,11 +1,12 @@
 //! Targets in various states, with numbers that no two fields share.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use odoo_mfa_exporter::domain::facts::{Gap, Server};
-use odoo_mfa_exporter::domain::health::{Outcome, PollHealth};
+use odoo_mfa_exporter::domain::health::{Outcome, Past, PollHealth};
 use odoo_mfa_exporter::domain::posture::{
     Bypasses, Devices, Enforcement, Enforcer, Exemptions, Keys, Privileged, Role,
 };
@@ -50,6 +51,7 @@ pub fn up(name: &str) -> TargetSnapshot {
             skipped: 4,
             requests_ok: 30,
             requests_error: 5,
+            past: past(None, 0),
             ..PollHealth::default()
         },
         server: Some(Server {
@@ -67,9 +69,21 @@ pub fn up(name: &str) -> TargetSnapshot {
     }
 }
 
-/// As [`up`], but then a poll failed.
+/// Two hours of polls that ended alike.
+fn past(failure: Option<Reason>, missing: u16) -> VecDeque<Past> {
+    let last: Timestamp = "2026-11-24T05:00:01.25Z".parse().expect("a timestamp");
+    let poll = |ago: i64| Past {
+        at: last - SignedDuration::from_mins(5 * ago),
+        failure,
+        missing,
+    };
+    (0..24).rev().map(poll).collect()
+}
+
+/// As [`up`], but then polls failed.
 pub fn down(name: &str) -> TargetSnapshot {
     let mut target = up(name);
+    target.health.past = past(Some(Reason::Auth), 0);
     target.health.last = Some(Outcome::Failure(Reason::Auth));
     target.health.failures[Reason::Auth as usize] = 1;
     target.posture = None;
@@ -94,10 +108,14 @@ pub fn partly_blind(name: &str) -> TargetSnapshot {
         });
         (*capability, gap)
     };
+    let bits = missing.iter().fold(0, |bits, it| bits | 1 << *it as u16);
+    let mut target = up(name);
+    target.health.past = past(None, bits);
     TargetSnapshot {
         capabilities: Capability::ALL.iter().map(state).collect(),
         posture: Some(Arc::new(Posture {
             passkey: None,
+            break_glass_login: None,
             single_factor: None,
             dormant_unprotected: None,
             devices: None,
@@ -110,7 +128,7 @@ pub fn partly_blind(name: &str) -> TargetSnapshot {
             password_rpc_used: None,
             ..posture()
         })),
-        ..up(name)
+        ..target
     }
 }
 
@@ -122,7 +140,7 @@ pub fn posture() -> Posture {
     Posture {
         active: per_type(101, 201, 3),
         archived: per_type(11, 21, 0),
-        exempt: PerType([[1, 2, 3], [0, 0, 4], [0, 0, 0], [0, 0, 0]]),
+        exempt: PerType([[1, 2, 0, 3], [0, 0, 0, 4], [0; 4], [0; 4]]),
         exemptions: Exemptions {
             valid: 5,
             expired: 6,
@@ -153,6 +171,7 @@ pub fn posture() -> Posture {
                     unprotected: Some(25),
                     unprotected_past_grace: Some(26),
                     exempt: 27,
+                    with_passkey: Some(54),
                 },
                 Role {
                     name: "hr".into(),
@@ -160,10 +179,13 @@ pub fn posture() -> Posture {
                     unprotected: Some(0),
                     unprotected_past_grace: Some(0),
                     exempt: 0,
+                    with_passkey: Some(0),
                 },
             ],
             protected_admins: Some(28),
+            exempt: [51, 52, 53, 0],
         }),
+        break_glass_login: Some("2026-11-20T00:00:00Z".parse().expect("a timestamp")),
         keys: Some(Keys {
             unrestricted: 29,
             rpc: 30,
