@@ -188,7 +188,8 @@ async fn scan_reports_as_text_json_and_a_page() {
 }
 
 /// Every command that prints, and one that says what is wrong.
-const PRINTING: [&[&str]; 10] = [
+const PRINTING: [&[&str]; 11] = [
+    &["rules"],
     &["config", "init"],
     &["schema"],
     &["completions", "bash"],
