@@ -78,6 +78,7 @@ fn a_target_has_the_alerts_of_its_numbers() {
     let evaluation = evaluated(&[target], now());
     let expected = [
         ("OdooMfaAdminWithoutMfa", vec![""]),
+        ("OdooMfaApiKeyExpiring", vec![""]),
         ("OdooMfaApiKeyOfArchivedUser", vec![""]),
         ("OdooMfaApiKeyOld", vec![""]),
         ("OdooMfaApiKeyWithoutExpiry", vec![""]),

@@ -22,7 +22,9 @@ use crate::harness::text::Text;
 const MINUTES: i64 = 180;
 
 /// When both are compared: some minutes after each turn of the story, so that what Prometheus still holds for five minutes is gone.
-const COMPARED: [i64; 14] = [14, 16, 29, 35, 44, 46, 57, 66, 100, 117, 120, 139, 150, 175];
+const COMPARED: [i64; 15] = [
+    14, 16, 29, 34, 40, 49, 51, 62, 71, 105, 117, 120, 139, 150, 175,
+];
 
 /// Labels by which alerts are told apart.
 const LABELS: [&str; 6] = [
@@ -58,7 +60,7 @@ impl Story {
 
     /// A poll, at each fifth minute.
     fn poll(&mut self, minute: i64) {
-        let down = (30..50).contains(&minute) || minute >= 140;
+        let down = (35..55).contains(&minute) || minute >= 140;
         let failure = down.then_some(Reason::Connect);
         let snapshot = &mut self.snapshot;
         snapshot.health.last = Some(failure.map_or(Outcome::Success, Outcome::Failure));
@@ -78,9 +80,9 @@ impl Story {
         numbers.break_glass_login = None;
         let mut recent = Recent::default();
         let mut lost = 0;
-        if (50..110).contains(&minute) {
+        if (55..110).contains(&minute) {
             lost = 5;
-            let found = at(50);
+            let found = at(55);
             let mut happened = |kind, users: &[u32]| {
                 let users = users.iter().copied().collect();
                 recent.transitions.insert((found, kind), users);

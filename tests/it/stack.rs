@@ -293,7 +293,7 @@ fn family_of(name: &str) -> Option<&'static Family> {
     })
 }
 
-/// Prometheus' configuration and rules as committed, but hasty: alerts do not wait, and a week passes within a minute. One of two
+/// Prometheus' configuration and rules as committed, but hasty: alerts do not wait. One of two
 /// instances of the exporter is down.
 fn files(address: &str) -> [(&'static str, String); 2] {
     let configuration = changed(
@@ -306,11 +306,7 @@ fn files(address: &str) -> [(&'static str, String); 2] {
     );
     let rules = changed(
         &committed("alerts/odoo-mfa.rules.yml"),
-        &[
-            ("[1d:5m]", "[1m:1s]"),
-            ("[7d:1h]", "[1m:1s]"),
-            ("    for: ", "    # for: "),
-        ],
+        &[("    for: ", "    # for: ")],
     );
     [
         ("prometheus.yml", configuration),

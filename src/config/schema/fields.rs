@@ -286,7 +286,7 @@ pub(in crate::config) static EXEMPTION: Section = Section {
         ),
         field(
             "reason",
-            Kind::Word(&["kiosk", "service", "other"]),
+            Kind::Word(&["kiosk", "service", "break_glass", "other"]),
             "required",
             "Why.",
         ),

@@ -267,7 +267,7 @@ privacy: {}
     config.yaml:22:18: error: `login_glob` would exempt everybody
       hint: narrow it, such as `svc-*`
     config.yaml:22:31: error: `reason` has an unknown value
-      hint: known here: `kiosk`, `service`, `other`
+      hint: known here: `kiosk`, `service`, `break_glass`, `other`
     config.yaml:22:48: error: `expires` is no date of the calendar
       hint: write year, month and day, such as `2027-01-31`
     config.yaml:23:5: error: `reason` is missing

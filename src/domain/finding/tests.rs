@@ -328,7 +328,11 @@ pub(crate) fn situations() -> Vec<(Spoil, Vec<Found>)> {
                     ..key(13)
                 });
             },
-            only(Kind::PrivilegedKeysWithoutExpiry, None, Info, &[13]),
+            [
+                only(Kind::PrivilegedUnrestrictedKeys, None, Info, &[13]),
+                only(Kind::PrivilegedKeysWithoutExpiry, None, Info, &[13]),
+            ]
+            .concat(),
         ),
         (
             |it| {
