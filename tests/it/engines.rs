@@ -21,7 +21,8 @@ use crate::harness::text::Text;
 /// The story's minutes; the promtool clock begins at 0.
 const MINUTES: i64 = 180;
 
-/// When both are compared: some minutes after each turn of the story, so that what Prometheus still holds for five minutes is gone.
+/// When both are compared: some minutes after each turn of the story, so that what Prometheus still holds for five minutes is gone. No
+/// `for` ends during an outage: Prometheus fires then, the daemon with the first poll after it.
 const COMPARED: [i64; 15] = [
     14, 16, 29, 34, 40, 49, 51, 62, 71, 105, 117, 120, 139, 150, 175,
 ];
