@@ -1,6 +1,6 @@
 # Everything that is done to this project. `make` lists it.
 .DEFAULT_GOAL := help
-.PHONY: help test tools lint rules e2e unit prove release-check bench bench-fleet bench-rules bench-footprint bench-poll bench-scrape docs dashboards stack packages image addons
+.PHONY: help test tools lint rules e2e unit prove release release-check bench bench-fleet bench-rules bench-footprint bench-poll bench-scrape docs dashboards stack packages image addons
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -16,11 +16,13 @@ lint: ## Formatting, lints, words and documentation, warnings denied; the Odoo m
 	cargo fmt --all --check
 	cargo clippy --workspace --locked --all-targets -- -D warnings
 	cd e2e && cargo fmt --check
-	$(PYTHON_ENV)/ruff check --no-cache --config odoo-addons/ruff.toml odoo-addons scripts/addon-zips scripts/lint-addons scripts/lint-style scripts/tests
-	$(PYTHON_ENV)/ruff format --no-cache --config odoo-addons/ruff.toml --check odoo-addons scripts/addon-zips scripts/lint-addons scripts/lint-style scripts/tests
+	$(PYTHON_ENV)/ruff check --no-cache --config odoo-addons/ruff.toml contrib odoo-addons scripts/addon-zips scripts/lint-addons scripts/lint-style scripts/tests
+	$(PYTHON_ENV)/ruff format --no-cache --config odoo-addons/ruff.toml --check contrib odoo-addons scripts/addon-zips scripts/lint-addons scripts/lint-style scripts/tests
 	scripts/lint-addons
 	python3 scripts/tests/lint_style.py
+	python3 contrib/invite/test_invite.py
 	scripts/lint-style
+	$(PYTHON_ENV)/python scripts/lint-forge
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc --workspace --locked --no-deps --document-private-items
 
 e2e: ## The pages in Chromium: content, sign-in, keyboard, accessibility; pictures in target/e2e
@@ -29,8 +31,8 @@ e2e: ## The pages in Chromium: content, sign-in, keyboard, accessibility; pictur
 unit: ## Unit and integration tests
 	scripts/cargo-test
 
-# Rules, Alertmanager's configuration, runbooks, dashboards and Kubernetes' manifests: promtool, amtool, alertmanager, and Python with PyYAML.
-rules: ## Test the Prometheus rules, the Alertmanager configuration, the dashboards and the Kubernetes manifests
+# Needs promtool, amtool, alertmanager, mtail, and what scripts/test-tools installs for Python.
+rules: ## Test rules, Alertmanager's configuration, dashboards, mixin, Kubernetes manifests, Helm chart, Compose stack, mtail program
 	promtool check config alerts/prometheus.yml
 	promtool test rules alerts/tests/*.test.yml
 	amtool check-config alerts/alertmanager.yml
@@ -38,6 +40,11 @@ rules: ## Test the Prometheus rules, the Alertmanager configuration, the dashboa
 	python3 alerts/tests/lint.py
 	python3 dashboards/generate.py --check
 	$(PYTHON_ENV)/python packaging/kubernetes/check.py
+	$(PYTHON_ENV)/python packaging/helm/check.py
+	$(PYTHON_ENV)/python packaging/compose/check.py
+	$(PYTHON_ENV)/python packaging/mixin/check.py
+	promtool test rules contrib/mtail/tests/odoo-mfa-log.test.yml
+	python3 contrib/mtail/tests/check.py
 
 packages: ## Build the .deb and the .rpm into target/packages
 	@scripts/packages
@@ -58,15 +65,20 @@ docs: ## Write the generated pages in docs/ anew
 	UPDATE_DOCS=1 cargo test --locked
 
 # Names, packages and image need root.
-prove: ## What takes long: kills the store 200 times, an Alertmanager that is away for five minutes, a hostile server against its budget, DNS that does not answer, packages on a booted Debian, the image
+prove: ## What takes long: kills the store 200 times, an Alertmanager that is away for five minutes, a hostile server against its budget, DNS that does not answer, Prometheus 3, packages on a booted Debian, the image, a release
 	@scripts/test-tools prove
 	STORE_KILLS=200 cargo test --locked --lib store
 	cargo test --locked --test it -- --ignored for_five_minutes
 	python3 alerts/tests/watchdog.py
 	cargo test --release --locked --test it hostile::
 	scripts/prove-names
+	scripts/prove-newer
 	scripts/prove-packages
 	scripts/prove-image
+	scripts/prove-release
+
+release: ## Make what a release consists of in target/release-artifacts; signed with MINISIGN_SECRET_KEY=FILE
+	scripts/release
 
 release-check: ## What a release must pass: licences, sources, the package, the oldest compiler
 	scripts/release-check

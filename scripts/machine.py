@@ -49,14 +49,14 @@ def eventually(claim, condition, within=60):
     check(claim, bool(last) and not isinstance(last, Exception), f"not within {within} s: {last}")
 
 
-def debian():
+def debian(name="debian-12", packages=PACKAGES):
     """The directory of a Debian 12 that nothing was done to, made once."""
-    root = CACHE / "debian-12"
+    root = CACHE / name
     if not root.exists():
-        partial = CACHE / "debian-12.partial"
+        partial = CACHE / f"{name}.partial"
         shutil.rmtree(partial, ignore_errors=True)
         print("making a Debian 12", flush=True)
-        subprocess.run(["debootstrap", "--variant=minbase", f"--include={PACKAGES}", "bookworm", partial],
+        subprocess.run(["debootstrap", "--variant=minbase", f"--include={packages}", "bookworm", partial],
                        check=True, stdout=subprocess.DEVNULL)
         partial.rename(root)
     return root

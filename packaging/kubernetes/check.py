@@ -16,6 +16,7 @@ HERE = Path(__file__).resolve().parent
 RULES = HERE.parents[1] / "alerts/odoo-mfa.rules.yml"
 RULE = HERE / "prometheus-operator/prometheusrule.yaml"
 VERSIONS = ("1.28", "1.37")
+KUSTOMIZATION = "kustomization.yaml"
 RULE_HEAD = """\
 # Output of `odoo-mfa-exporter rules --format operator`. Your Prometheus may want a label here (ruleSelector).
 apiVersion: monitoring.coreos.com/v1
@@ -34,8 +35,10 @@ def main():
     if sys.argv[1:] == ["--write"]:
         RULE.write_text(rule)
         return 0
-    documents = {path.relative_to(HERE): yaml.safe_load(path.read_text()) for path in sorted(HERE.glob("**/*.yaml"))}
+    documents = {path.relative_to(HERE): yaml.safe_load(path.read_text()) for path in sorted(HERE.glob("**/*.yaml"))
+                 if path.name != KUSTOMIZATION}
     problems = [] if RULE.read_text() == rule else [f"{RULE.name} differs from alerts/: packaging/kubernetes/check.py --write"]
+    problems += kustomized()
     for path, document in documents.items():
         problems += [f"{path}: {problem}" for problem in against_schema(document)]
     problems = problems or fit({document["kind"]: document for document in documents.values()})
@@ -44,6 +47,16 @@ def main():
     if not problems:
         print(f"{len(documents)} Kubernetes manifests: nothing to complain of")
     return 1 if problems else 0
+
+
+def kustomized():
+    """What each kustomization.yaml leaves out. That kustomize builds them is for `make prove`."""
+    problems = []
+    for path in HERE.glob(f"**/{KUSTOMIZATION}"):
+        beside = {other.name for other in path.parent.glob("*.yaml")} - {KUSTOMIZATION}
+        if beside != set(yaml.safe_load(path.read_text())["resources"]):
+            problems.append(f"{path.relative_to(HERE)}: its resources are not the files beside it")
+    return problems
 
 
 def against_schema(document):

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use super::endpoint::{Endpoint, Refusal};
+use super::endpoint::{self, Endpoint, Refusal, Then};
 use super::queue::Queue;
 use super::{Notification, Options, payload};
 use crate::config::ReceiverKind;
@@ -18,6 +18,9 @@ use crate::exposition::ReceiverStats;
 
 /// Alerts in one request.
 const BATCH: usize = 256;
+
+/// Another reason is logged this long after the last one: two that alternate are no flood.
+const REASONS: Duration = Duration::from_secs(10);
 
 /// A clock that is further off is worth a line: leases are a few minutes.
 const SKEW: SignedDuration = SignedDuration::from_secs(30);
@@ -35,7 +38,8 @@ pub(super) struct Delivery {
 #[derive(Debug, Default)]
 struct Course {
     failures: u32,
-    failing: bool,
+    /// The reason that was logged last, and when.
+    failing: Option<(String, Instant)>,
     skewed: bool,
 }
 
@@ -69,7 +73,8 @@ impl Delivery {
                 self.flush(&mut course).await;
             }
         };
-        if tokio::time::timeout_at(deadline, drained).await.is_err() {
+        let drained = tokio::time::timeout_at(deadline, drained).await;
+        if drained.is_err() || !self.queue.is_done() {
             warn!(
                 receiver = self.endpoint.name(),
                 "stopped with alerts that were not taken"
@@ -90,36 +95,79 @@ impl Delivery {
             groups: groups.into(),
         };
         while let Some(group) = taken.groups.front() {
-            let count = group.len() as u64;
             let began = Instant::now();
             let result = self.endpoint.send(group).await;
             self.stats.answered(began.elapsed());
+            let Some(group) = taken.groups.pop_front() else {
+                return;
+            };
             match result {
-                Ok(answer) => {
-                    self.stats.sent(count);
-                    if let Some(ahead) = answer.clock_ahead {
-                        self.note_clock(course, ahead);
+                Ok(answer) => self.taken(course, group.len() as u64, answer),
+                Err(refusal) => {
+                    if let Some(pause) = self.refused(course, &mut taken, group, refusal) {
+                        drop(taken);
+                        tokio::time::sleep(pause).await;
+                        return;
                     }
-                    if std::mem::take(&mut course.failing) {
-                        info!(receiver = self.endpoint.name(), "takes alerts again");
-                    }
-                    course.failures = 0;
-                }
-                Err(Refusal::Permanent(error)) => {
-                    self.stats.failed(count);
-                    self.stats.dropped(count);
-                    self.log(course, &error);
-                }
-                Err(Refusal::Temporary(error)) => {
-                    self.stats.failed(count);
-                    self.log(course, &error);
-                    drop(taken);
-                    tokio::time::sleep(self.pause(course.failures)).await;
-                    course.failures = course.failures.saturating_add(1);
-                    return;
                 }
             }
-            taken.groups.pop_front();
+        }
+    }
+
+    fn taken(&self, course: &mut Course, count: u64, answer: endpoint::Taken) {
+        self.stats.sent(count);
+        if let Some(ahead) = answer.clock_ahead {
+            self.note_clock(course, ahead);
+        }
+        if course.failing.take().is_some() {
+            info!(receiver = self.endpoint.name(), "takes alerts again");
+        }
+        course.failures = 0;
+    }
+
+    /// Decides what becomes of alerts that were not taken. Gives a pause before the next request, if there must be one.
+    fn refused(
+        &self,
+        course: &mut Course,
+        taken: &mut Taken<'_>,
+        group: Vec<Arc<Notification>>,
+        refusal: Refusal,
+    ) -> Option<Duration> {
+        let count = group.len() as u64;
+        let wait = refusal.retry_after.unwrap_or_default();
+        // A receiver that wants to be left alone for longer than alerts last would lose them.
+        let wait = wait.min(self.options.lease());
+        let reason = refusal.reason;
+        self.stats.failed(count);
+        match refusal.then {
+            Then::Split if count > 1 => {
+                let (first, second) = group.split_at(group.len() / 2);
+                taken.groups.push_front(second.to_vec());
+                taken.groups.push_front(first.to_vec());
+                debug!(
+                    receiver = self.endpoint.name(),
+                    reason, count, "sends fewer alerts at once"
+                );
+                None
+            }
+            Then::GiveUp | Then::Split => {
+                self.stats.dropped(count);
+                self.log(course, &format!("{reason}; it does not get {count} alerts"));
+                None
+            }
+            Then::RetryLater => {
+                let until = Instant::now() + wait.max(self.options.resend_every);
+                self.queue.postpone(group, until);
+                self.log(course, &reason);
+                None
+            }
+            Then::Retry => {
+                taken.groups.push_front(group);
+                self.log(course, &reason);
+                let pause = self.pause(course.failures).max(wait);
+                course.failures = course.failures.saturating_add(1);
+                Some(pause)
+            }
         }
     }
 
@@ -131,13 +179,21 @@ impl Delivery {
         pause.mul_f64(0.5 + chance as f64 / f64::from(u32::MAX) / 2.0)
     }
 
+    /// Warns at the first failure, and again when the reason is another one.
     fn log(&self, course: &mut Course, error: &str) {
         let receiver = self.endpoint.name();
-        if std::mem::replace(&mut course.failing, true) {
+        let known = course.failing.as_ref();
+        if known.is_some_and(|(reason, at)| reason == error || at.elapsed() < REASONS) {
             debug!(receiver, error, "still does not take alerts");
-        } else {
-            warn!(receiver, error, "does not take alerts");
+            return;
         }
+        let said = if known.is_some() {
+            "still does not take alerts, for another reason"
+        } else {
+            "does not take alerts"
+        };
+        warn!(receiver, error, "{said}");
+        course.failing = Some((error.to_owned(), Instant::now()));
     }
 
     fn note_clock(&self, course: &mut Course, ahead: SignedDuration) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use jiff::{SignedDuration, Timestamp};
-use reqwest::header::{DATE, HeaderMap};
+use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 use reqwest::{StatusCode, Url};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
@@ -41,13 +41,37 @@ pub struct Endpoint {
 
 /// Why alerts were not taken. Holds no secret, and no URL.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+#[error("{reason}")]
+pub struct Refusal {
+    /// What was answered, or what went wrong.
+    pub reason: String,
+    /// What becomes of the alerts.
+    pub then: Then,
+    /// How long the receiver wants to be left alone.
+    pub retry_after: Option<Duration>,
+}
+
+/// What becomes of alerts that were not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Then {
     /// Sending the same again would be refused again.
-    #[error("{0}")]
-    Permanent(String),
-    /// Sending the same again may succeed.
-    #[error("{0}")]
-    Temporary(String),
+    GiveUp,
+    /// Sending the same again soon may succeed.
+    Retry,
+    /// The request may have been wrong, or the receiver's configuration: sending the same again later may succeed.
+    RetryLater,
+    /// Fewer alerts in one request may be taken.
+    Split,
+}
+
+impl Refusal {
+    fn new(then: Then, reason: impl Into<String>) -> Self {
+        Self {
+            reason: reason.into(),
+            then,
+            retry_after: None,
+        }
+    }
 }
 
 /// What an answer tells beside success.
@@ -68,7 +92,7 @@ impl Endpoint {
         timeout: Duration,
         clients: &Clients,
     ) -> Result<Self, Refusal> {
-        let unusable = |error: odoo::Error| Refusal::Permanent(error.message);
+        let unusable = |error: odoo::Error| Refusal::new(Then::GiveUp, error.message);
         let builder = clients.builder(&receiver.tls, None).map_err(unusable)?;
         let mut builder = builder.timeout(timeout);
         let mut name = receiver.name.clone();
@@ -80,7 +104,7 @@ impl Endpoint {
         Ok(Self {
             receiver: Arc::clone(receiver),
             name,
-            client: client.map_err(|error| Refusal::Permanent(error.to_string()))?,
+            client: client.map_err(|error| Refusal::new(Then::GiveUp, error.to_string()))?,
         })
     }
 
@@ -136,7 +160,10 @@ impl Endpoint {
             .await
             .map_err(|error| lost(&error))?;
         let alerts: Vec<Routed> = serde_json::from_slice(&body).map_err(|_| {
-            Refusal::Permanent("does not answer as an Alertmanager does: check its url".to_owned())
+            Refusal::new(
+                Then::GiveUp,
+                "does not answer as an Alertmanager does: check its url",
+            )
         })?;
         let receivers = alerts.into_iter().flat_map(|it| it.receivers);
         Ok(receivers.map(|it| self.redacted(&it.name)).collect())
@@ -144,7 +171,7 @@ impl Endpoint {
 
     fn api(&self, path: &str) -> Result<Url, Refusal> {
         let url = self.receiver.url.join(path);
-        url.map_err(|error| Refusal::Permanent(error.to_string()))
+        url.map_err(|error| Refusal::new(Then::GiveUp, error.to_string()))
     }
 
     fn authorized(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
@@ -170,30 +197,56 @@ impl Endpoint {
         }
     }
 
-    /// Alertmanager refuses a whole batch with 400 and yet keeps its valid alerts: the same batch would be refused forever.
+    /// Alertmanager refuses a whole batch with 400 and yet keeps its valid alerts: the same batch would be refused forever. A webhook
+    /// gets each alert once, so it gets it again.
     async fn refusal(&self, status: StatusCode, response: reqwest::Response) -> Refusal {
-        let text = match self.receiver.kind {
-            // A webhook's answer may repeat what it was sent.
-            ReceiverKind::Webhook { .. } => String::new(),
-            ReceiverKind::Alertmanager { .. } => {
-                let text = beginning(response, ANSWER).await.unwrap_or_default();
-                let text = String::from_utf8_lossy(&text);
-                format!(": {}", printable(&self.redacted(&text), 200))
-            }
-        };
-        let message = format!("answers {status}{text}");
-        let again = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS];
-        if status.is_server_error() || again.contains(&status) {
-            Refusal::Temporary(message)
+        let now = Timestamp::now();
+        let retry_after = response.headers().get(RETRY_AFTER);
+        let retry_after = retry_after.and_then(|value| wait(value.to_str().ok()?, now));
+        let text = beginning(response, ANSWER).await.unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let too_large = status == StatusCode::PAYLOAD_TOO_LARGE
+            || status == StatusCode::BAD_REQUEST && text.contains("body too large");
+        let is_webhook = matches!(self.receiver.kind, ReceiverKind::Webhook { .. });
+        let reason = if is_webhook {
+            // It may repeat what it was sent.
+            format!("answers {status}")
         } else {
-            Refusal::Permanent(message)
+            format!(
+                "answers {status}: {}",
+                printable(&self.redacted(&text), 200)
+            )
+        };
+        let again = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS];
+        let then = if too_large {
+            Then::Split
+        } else if status.is_server_error() || again.contains(&status) {
+            Then::Retry
+        } else if is_webhook {
+            Then::RetryLater
+        } else {
+            Then::GiveUp
+        };
+        Refusal {
+            reason,
+            then,
+            retry_after,
         }
     }
 }
 
+/// `Retry-After`: seconds, or a date.
+fn wait(value: &str, now: Timestamp) -> Option<Duration> {
+    if let Ok(seconds) = value.trim().parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = jiff::fmt::rfc2822::parse(value).ok()?.timestamp();
+    Some(Duration::try_from(date.duration_since(now)).unwrap_or(Duration::ZERO))
+}
+
 /// Nothing, or nothing whole, came back.
 fn lost(error: &reqwest::Error) -> Refusal {
-    Refusal::Temporary(odoo::cause(error).message)
+    Refusal::new(Then::Retry, odoo::cause(error).message)
 }
 
 fn clock_ahead(headers: &HeaderMap, now: Timestamp) -> Option<SignedDuration> {
@@ -216,5 +269,16 @@ mod tests {
         assert_eq!(ahead("Tue, 24 Nov 2026 05:02:00 GMT"), Some(120));
         assert_eq!(ahead("Tue, 24 Nov 2026 04:59:59 GMT"), Some(-1));
         assert_eq!(ahead("yesterday"), None);
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let now = "2026-11-24T05:00:00Z".parse().expect("a time");
+        let seconds = |value| wait(value, now).map(|it| it.as_secs());
+        assert_eq!(seconds("120"), Some(120));
+        assert_eq!(seconds("Tue, 24 Nov 2026 05:02:00 GMT"), Some(120));
+        assert_eq!(seconds("Tue, 24 Nov 2026 04:00:00 GMT"), Some(0));
+        assert_eq!(seconds("-1"), None);
+        assert_eq!(seconds("soon"), None);
     }
 }

@@ -22,7 +22,7 @@ mod view;
 
 use std::time::Duration;
 
-pub use endpoint::{Endpoint, Refusal};
+pub use endpoint::{Endpoint, Refusal, Then};
 pub use engine::{Engine, Inputs, Wanted};
 pub use hub::{Hub, To};
 pub use names::{Names, NamesUnavailable, PEOPLE, Someone};

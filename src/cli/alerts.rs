@@ -11,6 +11,7 @@ use reqwest::StatusCode;
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 
+use super::output::{complain, printed};
 use super::table::Table;
 use super::{FAILED, MISCONFIGURED, Options, block_on, colour, load, print_diagnostics};
 use crate::alerting::{self, Endpoint, Notification};
@@ -55,10 +56,7 @@ pub(super) fn alerts(options: &Options, what: &Alerts) -> ExitCode {
     match &what.command {
         None => list(options, what),
         Some(Command::Rules) => match load(&options.config_file) {
-            Ok(config) => {
-                print!("{}", rules(&config).render(colour()));
-                ExitCode::SUCCESS
-            }
+            Ok(config) => printed(rules(&config).render(colour()), ExitCode::SUCCESS),
             Err(code) => code,
         },
         Some(Command::Test { rule }) => match load(&options.config_file) {
@@ -114,10 +112,7 @@ fn list(options: &Options, what: &Alerts) -> ExitCode {
         None => format!("http://{}", options.listen.reached_at()),
     };
     match block_on(ask(&format!("{url}/api/v1/alerts"), &how)) {
-        Ok(alerts) => {
-            print!("{}", table(alerts).render(colour()));
-            ExitCode::SUCCESS
-        }
+        Ok(alerts) => printed(table(alerts).render(colour()), ExitCode::SUCCESS),
         Err(error) => {
             let hint = match error.downcast_ref().and_then(reqwest::Error::status) {
                 Some(StatusCode::UNAUTHORIZED) => "say how to sign in with --http.config.file",
@@ -129,7 +124,9 @@ fn list(options: &Options, what: &Alerts) -> ExitCode {
                     "name it with --url (https://... if it serves TLS); --http.config.file says whom to trust"
                 }
             };
-            eprintln!("error: no list of alerts from {url}: {error:#}\n  hint: {hint}");
+            complain(format_args!(
+                "error: no list of alerts from {url}: {error:#}\n  hint: {hint}"
+            ));
             ExitCode::from(FAILED)
         }
     }
@@ -201,8 +198,8 @@ fn rules(config: &Config) -> Table {
 
 fn test(config: &Config, rule: Rule) -> ExitCode {
     if config.alerting.receivers.is_empty() {
-        eprintln!(
-            "error: the configuration names nobody to tell\n  hint: alerting: {{alertmanagers: [{{url: http://127.0.0.1:9093}}]}}"
+        complain(
+            "error: the configuration names no receiver\n  hint: alerting: {alertmanagers: [{url: http://127.0.0.1:9093}]}",
         );
         return ExitCode::from(MISCONFIGURED);
     }
@@ -214,21 +211,19 @@ fn test(config: &Config, rule: Rule) -> ExitCode {
         });
         futures::future::join_all(told).await
     });
-    let mut all = true;
+    let mut code = ExitCode::SUCCESS;
+    let mut text = String::new();
     for (receiver, result) in config.alerting.receivers.iter().zip(told) {
-        match result {
-            Ok(what) => println!("{}: {what}", receiver.name),
+        let line = match result {
+            Ok(what) => what,
             Err(error) => {
-                all = false;
-                println!("{}: not taken: {error}", receiver.name);
+                code = ExitCode::from(FAILED);
+                format!("not taken: {error}")
             }
-        }
+        };
+        text += &format!("{}: {line}\n", receiver.name);
     }
-    if all {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::from(FAILED)
-    }
+    printed(text, code)
 }
 
 /// Marked by a label, so that routes and silences can tell it from a real one.

@@ -106,14 +106,14 @@ impl Progress {
 
     fn show(&self, done: usize, name: &str) {
         if self.shown {
-            eprint!("\r\x1b[Kpolling: {done} of {} targets {name}", self.all);
-            let _ = stderr().flush();
+            let all = self.all;
+            let _ = write!(stderr(), "\r\x1b[Kpolling: {done} of {all} targets {name}");
         }
     }
 
     fn clear(&self) {
         if self.shown {
-            eprint!("\r\x1b[K");
+            let _ = write!(stderr(), "\r\x1b[K");
         }
     }
 }

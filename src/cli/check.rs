@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use super::ask::{Answer, ask};
+use super::output::print;
 use super::table::Table;
 use super::{Options, UNREACHABLE, block_on, colour, load, load_web};
 use crate::domain::facts::Companion;
@@ -17,30 +18,29 @@ pub(super) struct Check {
 }
 
 pub(super) fn check(options: &Options, check: &Check) -> ExitCode {
-    let config = match load(&options.config_file) {
-        Ok(config) => config,
-        Err(code) => return code,
-    };
-    if let Err(code) = load_web(options, &config.web) {
-        return code;
-    }
+    run(options, check).unwrap_or_else(|code| code)
+}
+
+fn run(options: &Options, check: &Check) -> Result<ExitCode, ExitCode> {
+    let config = load(&options.config_file)?;
+    load_web(options, &config.web)?;
     if let Some(path) = &options.web_config_file {
-        println!("{}: good", path.display());
+        print(format!("{}: good\n", path.display()))?;
     }
-    println!(
-        "{}: good, {} target{}",
+    print(format!(
+        "{}: good, {} target{}\n",
         options.config_file.display(),
         config.targets.len(),
         if config.targets.len() == 1 { "" } else { "s" }
-    );
+    ))?;
     if !check.connect {
-        return ExitCode::SUCCESS;
+        return Ok(ExitCode::SUCCESS);
     }
     let answers = block_on(ask(&config, &config.targets, async |_, _| Ok(())));
-    print!("{}", table(&answers).render(colour()));
+    print(table(&answers).render(colour()))?;
     let advice = advice(&answers);
     if !advice.is_empty() {
-        println!("\n{}", advice.join("\n"));
+        print(format!("\n{}\n", advice.join("\n")))?;
     }
     let complete = answers.iter().all(|answer| match &answer.result {
         Ok((polled, ())) => polled
@@ -49,11 +49,11 @@ pub(super) fn check(options: &Options, check: &Check) -> ExitCode {
             .all(|(capability, _)| answer.target.accept_missing.contains(&capability)),
         Err(_) => false,
     });
-    if complete {
+    Ok(if complete {
         ExitCode::SUCCESS
     } else {
         ExitCode::from(UNREACHABLE)
-    }
+    })
 }
 
 fn table(answers: &[Answer<()>]) -> Table {

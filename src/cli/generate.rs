@@ -1,12 +1,12 @@
 //! `completions`, `man`, `schema` and `config init`: what is generated from the program's own declarations.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::CommandFactory;
 use clap_complete::Shell;
 
+use super::output::{complain, printed};
 use super::{Cli, FAILED};
 use crate::config::{json_schema, starting_configuration};
 
@@ -45,16 +45,16 @@ pub(super) fn completions(what: &Completions) -> ExitCode {
         env!("CARGO_PKG_NAME"),
         &mut script,
     );
-    print(&script)
+    printed(script, ExitCode::SUCCESS)
 }
 
 pub(super) fn schema() -> ExitCode {
-    print(format!("{:#}\n", json_schema()).as_bytes())
+    printed(format!("{:#}\n", json_schema()), ExitCode::SUCCESS)
 }
 
 pub(super) fn config(what: &Config) -> ExitCode {
     match what {
-        Config::Init => print(starting_configuration().as_bytes()),
+        Config::Init => printed(starting_configuration(), ExitCode::SUCCESS),
     }
 }
 
@@ -63,7 +63,9 @@ pub(super) fn man(what: &Man) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let directory = what.directory.display();
-            eprintln!("error: cannot write the pages to {directory}: {error}");
+            complain(format_args!(
+                "error: cannot write the pages to {directory}: {error}"
+            ));
             ExitCode::from(FAILED)
         }
     }
@@ -72,10 +74,4 @@ pub(super) fn man(what: &Man) -> ExitCode {
 fn write_pages(directory: &Path) -> std::io::Result<()> {
     std::fs::create_dir_all(directory)?;
     clap_mangen::generate_to(Cli::command(), directory)
-}
-
-fn print(text: &[u8]) -> ExitCode {
-    // Whoever reads may have read enough.
-    let _ = std::io::stdout().write_all(text);
-    ExitCode::SUCCESS
 }

@@ -3,22 +3,34 @@
 //! 0: good. 1: findings, or something failed. 2: the configuration or the command line is wrong. 3: a target is unreachable, or shows
 //! less than it must.
 
+#![deny(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "both panic where the other end is closed or full"
+)]
+
 mod alerts;
 mod ask;
 mod check;
 mod generate;
+mod output;
 mod remembered;
 mod rules;
 mod scan;
 mod serve;
 mod table;
 
-use std::io::{stderr, stdout};
+use std::io::{ErrorKind, Write, stderr, stdout};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::builder::Resettable;
+use clap::error::{ContextKind, ContextValue};
+use clap::parser::ValueSource;
+use clap::{Arg, Args, CommandFactory, FromArgMatches, Id, Parser, Subcommand};
+
+use output::complain;
 
 use crate::config::web_file::{Sources, WebConfig, WebFile};
 use crate::config::{self, Config, Diagnostic, Files, ProcessEnv};
@@ -288,13 +300,25 @@ Examples:
 
 /// Runs the program.
 pub fn run() -> ExitCode {
-    let Cli { options, command } = Cli::parse();
+    let command = without_empty_variables(Cli::command());
+    let parsed = command.clone().try_get_matches().and_then(|matches| {
+        let level = matches.value_source("log_level");
+        Cli::from_arg_matches(&matches).map(|cli| (cli, level))
+    });
+    let (Cli { options, command }, level) = match parsed {
+        Ok(parsed) => parsed,
+        Err(error) => return refuse(&command, &error),
+    };
     let logging = match Logging::start(&options.log_level, options.log_format) {
         Ok(logging) => logging,
         Err(error) => {
-            eprintln!(
-                "error: --log.level: {error}\n  hint: a level is error, warn, info, debug or trace"
-            );
+            let from = match level {
+                Some(ValueSource::EnvVariable) => "ODOO_MFA_EXPORTER_LOG_LEVEL",
+                _ => "--log.level",
+            };
+            complain(format_args!(
+                "error: {from}: {error}\n  hint: a level is error, warn, info, debug or trace"
+            ));
             return ExitCode::from(MISCONFIGURED);
         }
     };
@@ -316,6 +340,69 @@ pub fn run() -> ExitCode {
     }
 }
 
+/// An environment variable that is set and empty means the same as one that is not set.
+fn without_empty_variables(mut command: clap::Command) -> clap::Command {
+    let is_empty = |arg: &&Arg| {
+        let value = arg.get_env().and_then(std::env::var_os);
+        value.is_some_and(|value| value.is_empty())
+    };
+    let empty: Vec<Id> = command
+        .get_arguments()
+        .filter(is_empty)
+        .map(|arg| arg.get_id().clone())
+        .collect();
+    for id in empty {
+        command = command.mut_arg(id, |arg| arg.env(Resettable::Reset));
+    }
+    command
+}
+
+/// Says what is wrong with the command line, or shows the help that was asked for.
+fn refuse(command: &clap::Command, error: &clap::Error) -> ExitCode {
+    let shown = error.print();
+    if !error.use_stderr() {
+        let written = shown.and_then(|()| stdout().flush());
+        return match written {
+            Err(why) if why.kind() != ErrorKind::BrokenPipe => {
+                complain(format_args!(
+                    "error: cannot write to standard output: {why}"
+                ));
+                ExitCode::from(FAILED)
+            }
+            _ => ExitCode::SUCCESS,
+        };
+    }
+    if let Some(variable) = blamed(command, error) {
+        complain(format_args!(
+            "  hint: the value is that of the environment variable {variable}"
+        ));
+    }
+    ExitCode::from(MISCONFIGURED)
+}
+
+/// The environment variable that a wrong value comes from, if it comes from one.
+fn blamed(command: &clap::Command, error: &clap::Error) -> Option<String> {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    let (argument, value) = (
+        text(ContextKind::InvalidArg)?,
+        text(ContextKind::InvalidValue)?,
+    );
+    let mut command = command.clone();
+    // An argument has no text before.
+    command.build();
+    let arg = command
+        .get_arguments()
+        .find(|arg| arg.to_string() == argument)?;
+    let variable = arg.get_env()?;
+    let given = std::env::args()
+        .any(|it| it.starts_with(&format!("--{}", arg.get_long().unwrap_or_default())));
+    let same = std::env::var_os(variable).is_some_and(|it| it == value);
+    (same && !given).then(|| variable.to_string_lossy().into_owned())
+}
+
 impl Options {
     /// Where the store is.
     fn storage(&self) -> Location {
@@ -323,8 +410,9 @@ impl Options {
             Some(path) if path.as_os_str() == ":memory:" => Location::Memory,
             Some(path) => Location::Path(path.clone()),
             None => {
-                let directory =
-                    std::env::var_os("STATE_DIRECTORY").unwrap_or_else(|| STATE_DIRECTORY.into());
+                let directory = std::env::var_os("STATE_DIRECTORY")
+                    .filter(|directory| !directory.is_empty())
+                    .unwrap_or_else(|| STATE_DIRECTORY.into());
                 Location::Path(PathBuf::from(directory).join(FILE_NAME))
             }
         }
@@ -369,14 +457,14 @@ fn load_web(options: &Options, roles: &config::Web) -> Result<(Access, Sources),
     print_diagnostics(&file.diagnostics);
     let web = file.config.ok_or_else(|| ExitCode::from(MISCONFIGURED))?;
     let access = Access::new(roles, web).map_err(|error| {
-        eprintln!("error: {error}");
+        complain(format_args!("error: {error}"));
         ExitCode::from(MISCONFIGURED)
     })?;
     for stranger in access.strangers() {
-        eprintln!(
+        complain(format_args!(
             "warning: `web.roles` names {stranger}, who cannot sign in\n  hint: a user stands in `basic_auth_users` of --web.config.file; a \
              client certificate is written `certificate:NAME`"
-        );
+        ));
     }
     Ok((access, file.sources))
 }
@@ -384,7 +472,7 @@ fn load_web(options: &Options, roles: &config::Web) -> Result<(Access, Sources),
 fn print_diagnostics(diagnostics: &[Diagnostic]) {
     let colour = wants_colour(&stderr());
     for diagnostic in diagnostics {
-        eprintln!("{}", diagnostic.render(colour));
+        complain(diagnostic.render(colour));
     }
 }
 

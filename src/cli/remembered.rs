@@ -6,6 +6,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 
+use super::output::{complain, printed};
 use super::{FAILED, Options};
 use crate::store::render::{Format, render};
 use crate::store::{Error, Location, Page, Range, Reader};
@@ -84,12 +85,9 @@ fn print(
         .map_err(|error| error.to_string())
     };
     match result() {
-        Ok(text) => {
-            print!("{text}");
-            ExitCode::SUCCESS
-        }
+        Ok(text) => printed(text, ExitCode::SUCCESS),
         Err(message) => {
-            eprintln!("error: {message}");
+            complain(format_args!("error: {message}"));
             ExitCode::from(FAILED)
         }
     }

@@ -4,6 +4,8 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
+use super::output::printed;
+
 /// The rules as they are committed: those of the job `odoo-mfa-exporter` with the runbooks of the repository.
 const RULES: &str = include_str!("../../alerts/odoo-mfa.rules.yml");
 /// What another job's name takes the place of.
@@ -47,8 +49,7 @@ enum Format {
 
 /// Prints the rules.
 pub(super) fn rules(what: &Rules) -> ExitCode {
-    print!("{}", what.text());
-    ExitCode::SUCCESS
+    printed(what.text(), ExitCode::SUCCESS)
 }
 
 impl Rules {

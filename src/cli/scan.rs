@@ -1,7 +1,10 @@
 //! `scan`: one poll now, and a report.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::fs::{OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -9,6 +12,7 @@ use futures::future::join_all;
 use jiff::Timestamp;
 
 use super::ask::{Answer, ask};
+use super::output::{complain, printed};
 use super::{FAILED, MISCONFIGURED, Options, UNREACHABLE, block_on, colour, load};
 use crate::config::{Config, Target};
 use crate::domain::finding::Severity;
@@ -29,7 +33,7 @@ pub(super) struct Scan {
     /// Leave with code 1 if there is a finding of this severity or a higher one: info, warning or critical.
     #[arg(long, value_name = "SEVERITY")]
     fail_on: Option<Severity>,
-    /// Write the report into this file instead of printing it.
+    /// Write the report into this file instead of printing it. A new file has the mode 0600, since the report names people.
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -50,7 +54,7 @@ pub(super) fn scan(options: &Options, scan: &Scan) -> ExitCode {
     let targets = match chosen(&config, &scan.targets) {
         Ok(targets) => targets,
         Err(message) => {
-            eprintln!("error: {message}");
+            complain(format_args!("error: {message}"));
             return ExitCode::from(MISCONFIGURED);
         }
     };
@@ -60,16 +64,7 @@ pub(super) fn scan(options: &Options, scan: &Scan) -> ExitCode {
         Format::Json => scan::json(&report),
         Format::Html => scan::render_html(&report),
     };
-    match &scan.output {
-        None => print!("{text}"),
-        Some(path) => {
-            if let Err(error) = std::fs::write(path, text) {
-                eprintln!("error: cannot write {}: {error}", path.display());
-                return ExitCode::from(FAILED);
-            }
-        }
-    }
-    if report.is_incomplete() {
+    let code = if report.is_incomplete() {
         ExitCode::from(UNREACHABLE)
     } else if scan
         .fail_on
@@ -78,7 +73,50 @@ pub(super) fn scan(options: &Options, scan: &Scan) -> ExitCode {
         ExitCode::from(FAILED)
     } else {
         ExitCode::SUCCESS
+    };
+    let Some(path) = &scan.output else {
+        return printed(text, code);
+    };
+    match write(path, &text) {
+        Ok(()) => code,
+        Err(error) => {
+            complain(format_args!(
+                "error: cannot write {}: {error}",
+                path.display()
+            ));
+            ExitCode::from(FAILED)
+        }
     }
+}
+
+/// Writes a report, which names people: a new file is its owner's alone. A file that is there is replaced as a whole, and keeps its
+/// mode; what is no regular file, such as a pipe, is written to.
+fn write(path: &Path, text: &str) -> io::Result<()> {
+    // What a symbolic link leads to is written, not the link.
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let mode = match path.metadata() {
+        Ok(there) if !there.is_file() => return std::fs::write(path, text),
+        Ok(there) => there.permissions().mode() & 0o777,
+        Err(_) => 0o600,
+    };
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.tmp", std::process::id()));
+    let temporary = path.with_file_name(name);
+    let written = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&temporary)
+        .and_then(|mut file| {
+            file.write_all(text.as_bytes())?;
+            file.set_permissions(Permissions::from_mode(mode))?;
+            file.sync_all()
+        })
+        .and_then(|()| std::fs::rename(&temporary, &path));
+    if written.is_err() {
+        let _ = std::fs::remove_file(&temporary);
+    }
+    written
 }
 
 fn chosen(config: &Config, names: &[String]) -> Result<Vec<Arc<Target>>, String> {

@@ -14,6 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
+use super::output::{self, complain};
 use super::{
     FAILED, MISCONFIGURED, Options, block_on, load_noting_files, load_web, print_diagnostics,
 };
@@ -70,10 +71,10 @@ pub(super) struct Simulate {
 
 pub(super) fn serve(options: &Options, logging: Logging) -> ExitCode {
     if options.shard >= options.total_shards {
-        eprintln!(
+        complain(format_args!(
             "error: there is no shard {} of {}\n  hint: --shard counts from 0",
             options.shard, options.total_shards
-        );
+        ));
         return ExitCode::from(MISCONFIGURED);
     }
     let (config, files) = match load_noting_files(&options.config_file) {
@@ -116,15 +117,10 @@ async fn run(config: &Config, options: &Options, started: Started) -> anyhow::Re
     stop_on_signals(stop.clone()).context("cannot listen to signals")?;
     // From here on a SIGHUP waits for the daemon instead of ending it.
     let hangups = signal(SignalKind::hangup()).context("cannot listen to signals")?;
-    if let Some(path) = &options.web_config_file {
-        let access = started.access.clone();
-        let sources = started.sources;
-        tokio::spawn(access.reread(path.clone(), sources, LOOK_EVERY, stop.clone()));
-    }
     let settings = Settings {
         listener: started.listener,
         metrics_path: options.metrics_path.clone(),
-        access: started.access,
+        access: started.access.clone(),
         store: Some(Store::open(options.storage(), Limits::default())?),
         shard: Shard {
             index: options.shard,
@@ -137,6 +133,15 @@ async fn run(config: &Config, options: &Options, started: Started) -> anyhow::Re
         logging: Some(started.logging),
     };
     let daemon = Daemon::prepare(config, settings).await?;
+    if let Some(path) = &options.web_config_file {
+        tokio::spawn(started.access.reread(
+            path.clone(),
+            started.sources,
+            LOOK_EVERY,
+            daemon.exporter(),
+            stop.clone(),
+        ));
+    }
     if let Some(reloader) = daemon.reloader() {
         tokio::spawn(reloader.clone().on_hangups(hangups));
         if let Some(every) = options.auto_reload {
@@ -178,20 +183,22 @@ pub(super) fn demo(options: &Options, demo: &Demo, logging: Logging) -> ExitCode
             logging: Some(logging),
         };
         let daemon = Daemon::prepare(&config, settings).await?;
-        println!("Simulated Odoo servers, changing while you watch:");
+        let mut text = String::from("Simulated Odoo servers, changing while you watch:\n");
         for target in &simulated.targets {
-            println!(
-                "  {:<10} Odoo {:<3} {}",
+            text += &format!(
+                "  {:<10} Odoo {:<3} {}\n",
                 target.name, target.version, target.url
             );
         }
         let address = daemon.address()?;
-        println!(
+        text += &format!(
             "\nThe exporter:\n  http://localhost:{port}/\n  http://localhost:{port}{}\n\nNames of people want a signed-in reader:\n  \
-             http://localhost:{port}/sign-in\n  user {DEMO_READER}, password {password}\n\nCtrl-C ends it.",
+             http://localhost:{port}/sign-in\n  user {DEMO_READER}, password {password}\n\nCtrl-C ends it.\n",
             options.metrics_path,
             port = address.port(),
         );
+        // The daemon runs also if standard output is closed or full.
+        let _ = output::print(text);
         daemon.run(stop).await?;
         Ok(())
     }))

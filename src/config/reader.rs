@@ -171,7 +171,7 @@ impl<'a> Item<'a> {
     pub(super) fn flag(&self) -> Option<bool> {
         match self.node.value {
             Value::Bool(value) => Some(value),
-            _ => self.wrong_kind("`true` or `false`", "write it without quotes"),
+            _ => self.wrong_kind("`true` or `false`", &flag_hint(&self.node.value)),
         }
     }
 
@@ -362,6 +362,19 @@ fn parse_duration(text: &str) -> Option<Duration> {
         rest = tail;
     }
     (!text.is_empty() && total <= MAX_MS).then(|| Duration::from_millis(total))
+}
+
+/// What to write in place of what is no flag. YAML 1.1 had more words for true and false.
+fn flag_hint(value: &Value) -> String {
+    let Value::Text(text) = value else {
+        return "write `true` or `false`".to_owned();
+    };
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "false" => "write it without quotes".to_owned(),
+        "yes" | "on" | "y" => format!("`{text}` is text in YAML 1.2: write `true`"),
+        "no" | "off" | "n" => format!("`{text}` is text in YAML 1.2: write `false`"),
+        _ => "write `true` or `false`".to_owned(),
+    }
 }
 
 #[cfg(test)]

@@ -145,6 +145,7 @@ impl KeySource {
                 }
                 let directory = env
                     .var("CREDENTIALS_DIRECTORY")
+                    .filter(|directory| !directory.is_empty())
                     .ok_or(KeyError::NoCredentials)?;
                 let file = env
                     .file(&Path::new(&directory).join(name))

@@ -6,8 +6,8 @@ use reqwest::{RequestBuilder, StatusCode};
 use secrecy::ExposeSecret;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::value::RawValue;
-use serde_json::{Map, Value, json};
+use serde_json::value::{RawValue, to_raw_value};
+use serde_json::{Map, Value};
 
 use super::error::{Error, Kind};
 use super::refusal::OdooError;
@@ -23,8 +23,9 @@ use crate::domain::Api;
 pub(super) struct Call {
     model: &'static str,
     method: &'static str,
-    positional: Vec<(&'static str, Value)>,
-    named: Map<String, Value>,
+    positional: Vec<(&'static str, Box<RawValue>)>,
+    named: BTreeMap<&'static str, Box<RawValue>>,
+    context: Map<String, Value>,
 }
 
 impl Call {
@@ -34,19 +35,20 @@ impl Call {
             model,
             method,
             positional: Vec::new(),
-            named: Map::new(),
+            named: BTreeMap::new(),
+            context: Map::new(),
         }
     }
 
     /// Adds a positional argument, with its name in JSON-2.
-    pub(super) fn arg(mut self, name: &'static str, value: impl Into<Value>) -> Self {
-        self.positional.push((name, value.into()));
+    pub(super) fn arg(mut self, name: &'static str, value: impl Serialize) -> Self {
+        self.positional.push((name, json_of(&value)));
         self
     }
 
     /// Adds a named argument.
-    pub(super) fn named(mut self, name: &'static str, value: impl Into<Value>) -> Self {
-        self.named.insert(name.to_owned(), value.into());
+    pub(super) fn named(mut self, name: &'static str, value: impl Serialize) -> Self {
+        self.named.insert(name, json_of(&value));
         self
     }
 
@@ -61,10 +63,16 @@ impl Call {
     }
 
     fn context(mut self, name: &'static str, value: impl Into<Value>) -> Self {
-        let context = self.named.entry("context").or_insert_with(|| json!({}));
-        context[name] = value.into();
+        self.context.insert(name.to_owned(), value.into());
+        let context = json_of(&self.context);
+        self.named.insert("context", context);
         self
     }
+}
+
+/// An argument, written at once: a tree of values for a list of ids would take ten times its bytes.
+fn json_of(value: &impl Serialize) -> Box<RawValue> {
+    to_raw_value(value).expect("ids, names and domains can be written as JSON")
 }
 
 /// Calls a method as an account: the uid is asked once and kept. `what` is the name of the reply in an error.
@@ -82,7 +90,7 @@ pub(super) async fn call<T: Reply>(
         Api::Json2 => json2(transport, call, what).await,
         Api::Jsonrpc => {
             let target = transport.target();
-            let positional: Vec<&Value> = call.positional.iter().map(|(_, value)| value).collect();
+            let positional: Vec<_> = call.positional.iter().map(|(_, value)| value).collect();
             let key = target.api_key.current();
             let args = (
                 &target.database,
@@ -164,11 +172,8 @@ pub(super) async fn database_is_named(transport: &Transport) -> Result<(), Error
 
 fn json2_request(transport: &Transport, call: &Call, database: &str) -> RequestBuilder {
     let positional = call.positional.iter().map(|(name, value)| (*name, value));
-    let named = call
-        .named
-        .iter()
-        .map(|(name, value)| (name.as_str(), value));
-    let body: BTreeMap<&str, &Value> = positional.chain(named).collect();
+    let named = call.named.iter().map(|(name, value)| (*name, value));
+    let body: BTreeMap<&str, &Box<RawValue>> = positional.chain(named).collect();
     transport
         .post(&format!("/json/2/{}/{}", call.model, call.method))
         .bearer_auth(transport.target().api_key.current().expose_secret())

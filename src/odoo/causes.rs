@@ -58,29 +58,8 @@ impl Way<'_> {
             place.to_owned()
         };
         let last = innermost(error);
-        match last.as_str() {
-            "tunnel error: proxy authorization required" => {
-                return Error::new(
-                    Kind::Unreachable,
-                    format!("{first} asks for credentials before it connects to {place} (407)"),
-                )
-                .hint("put user and password into `proxy`");
-            }
-            "tunnel error: unsuccessful" => {
-                return Error::new(
-                    Kind::Unreachable,
-                    format!("{first} refuses to connect to {place}"),
-                )
-                .hint("allow this host and port in the proxy's rules, or remove `proxy`");
-            }
-            "tls handshake eof" => {
-                return Error::new(
-                    Kind::Tls,
-                    format!("{place} closed the connection during the TLS handshake"),
-                )
-                .hint("check that the port speaks TLS; if it does not, begin `url` with http://");
-            }
-            _ => {}
+        if let Some(error) = handshake(&last, &first, place) {
+            return error;
         }
         let io = find::<io::Error>(error).map(io::Error::kind);
         let hyper = find::<hyper::Error>(error);
@@ -113,8 +92,34 @@ impl Way<'_> {
                 Kind::Unreachable,
                 format!("{place} closed the connection before its answer ended: {last}"),
             )
+            .hint(
+                "see the log of Odoo or of the proxy before it; if the port speaks TLS, begin `url` with https://",
+            )
         }
     }
+}
+
+/// A failure of a proxy's tunnel or of a TLS handshake, which only its text tells apart.
+fn handshake(last: &str, first: &str, place: &str) -> Option<Error> {
+    let (kind, message, hint) = match last {
+        "tunnel error: proxy authorization required" => (
+            Kind::Unreachable,
+            format!("{first} asks for credentials before it connects to {place} (407)"),
+            "put user and password into `proxy`",
+        ),
+        "tunnel error: unsuccessful" => (
+            Kind::Unreachable,
+            format!("{first} refuses to connect to {place}"),
+            "allow this host and port in the proxy's rules, or remove `proxy`",
+        ),
+        "tls handshake eof" => (
+            Kind::Tls,
+            format!("{place} closed the connection during the TLS handshake"),
+            "check that the port speaks TLS; if it does not, begin `url` with http://",
+        ),
+        _ => return None,
+    };
+    Some(Error::new(kind, message).hint(hint))
 }
 
 /// Whether a server closed a connection without a word, as one does that has been idle for too long.

@@ -197,7 +197,7 @@ async fn rows<T: Row + DeserializeOwned + Send + 'static>(
     let mut rows = Vec::with_capacity(ids.len());
     for ids in ids.chunks(ROWS) {
         let call = Call::new(model, "search_read")
-            .arg("domain", json!([["id", "in", ids]]))
+            .arg("domain", [("id", "in", ids)])
             .named("fields", fields)
             .named("order", "id")
             .with_archived();

@@ -10,7 +10,7 @@ use reqwest::{ClientBuilder, RequestBuilder, Response, StatusCode, Url};
 use rustls::ClientConfig;
 use secrecy::ExposeSecret;
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::call::result_of;
 use super::causes::{Way, innermost, is_closed, place};
@@ -40,7 +40,7 @@ const LARGE: usize = 1 << 20;
 static PLACES: Semaphore = Semaphore::const_new(4);
 
 /// A large reply must arrive within this time once it has a place, since others wait for it.
-const LARGE_WITHIN: Duration = Duration::from_secs(10);
+const LARGE_WITHIN: Duration = Duration::from_secs(20);
 
 /// The shortest key that is looked for in replies: a shorter one may be a password, which may be a word that belongs there.
 const SHORTEST_KEY: usize = 16;
@@ -305,13 +305,15 @@ impl Transport {
     /// Reads a reply whole, unless it is too large.
     async fn body(&self, mut response: Response, limit: usize, what: &str) -> Result<Body, Error> {
         let mut body = Body::default();
-        while let Some(piece) = self.piece(&mut response, body.place.is_some()).await? {
+        let mut until = None;
+        while let Some(piece) = self.piece(&mut response, until).await? {
             let length = body.bytes.len() + piece.len();
             if length > limit {
                 return Err(too_large(&format!("the reply on {what}"), limit));
             }
             if length > LARGE && body.place.is_none() {
                 body.place = PLACES.acquire().await.ok();
+                until = Some(Instant::now() + LARGE_WITHIN);
             }
             body.bytes.extend_from_slice(&piece);
         }
@@ -322,7 +324,7 @@ impl Transport {
     async fn beginning(&self, mut response: Response) -> Result<Vec<u8>, Error> {
         let mut bytes = Vec::new();
         while bytes.len() < SCALAR
-            && let Some(piece) = self.piece(&mut response, false).await?
+            && let Some(piece) = self.piece(&mut response, None).await?
         {
             bytes.extend_from_slice(&piece);
         }
@@ -333,10 +335,12 @@ impl Transport {
     async fn piece(
         &self,
         response: &mut Response,
-        hurries: bool,
+        until: Option<Instant>,
     ) -> Result<Option<bytes::Bytes>, Error> {
-        let within = if hurries { LARGE_WITHIN } else { Duration::MAX };
-        let piece = timeout(within, response.chunk()).await;
+        let piece = match until {
+            Some(until) => timeout_at(until, response.chunk()).await,
+            None => Ok(response.chunk().await),
+        };
         let piece = piece
             .map_err(|_| {
                 Error::new(

@@ -9,7 +9,7 @@ use super::Polled;
 use crate::config::Target;
 use crate::domain::role::Roles;
 use crate::domain::standing::Terms;
-use crate::domain::transition::{Answers, Baseline, Origin, questions};
+use crate::domain::transition::{Answers, Baseline, Origin, mentioned, questions};
 use crate::odoo::{self, Session, Transport};
 use crate::store::{self, LastPoll, PollRecord, Recorded, Resumed, Store};
 
@@ -56,7 +56,10 @@ impl Remembered {
         let Ok(previous) = self.0.baseline(&target.name).await else {
             return Ok(None);
         };
-        let questions = questions(previous.as_deref(), &baseline);
+        let mut questions = questions(previous.as_deref(), &baseline);
+        if logins && !questions.people.is_empty() {
+            questions.people |= mentioned(previous.as_deref(), &baseline);
+        }
         let answers =
             odoo::plan::answers(transport, session, &polled.facts, questions, logins).await?;
         Ok(Some(Comparable { baseline, answers }))

@@ -148,6 +148,11 @@ impl Daemon {
         self.reloader.clone()
     }
 
+    /// What it counts about itself.
+    pub fn exporter(&self) -> Arc<ExporterState> {
+        Arc::clone(&self.status.exporter)
+    }
+
     /// Where it listens.
     ///
     /// # Errors

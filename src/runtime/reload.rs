@@ -138,11 +138,11 @@ impl State {
                     warnings.iter().for_each(log);
                     return Ok(lines(&format!("reloaded: {changes}"), &warnings));
                 }
-                Err(nobody) => vec![Diagnostic {
+                Err(refused) => vec![Diagnostic {
                     file: self.origin.path.clone(),
                     position: None,
                     level: Level::Error,
-                    message: nobody.to_string(),
+                    message: refused.to_string(),
                     hint: None,
                 }],
             },

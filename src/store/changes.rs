@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 
@@ -105,15 +105,21 @@ pub(super) fn add(
     let Some(newest) = changes.last() else {
         return Ok(());
     };
-    let first = next_seq(transaction, target)?;
+    let last = last(transaction, target)?;
+    let first = last.seq + 1;
     let keep = usize::try_from(limits.changes).unwrap_or(usize::MAX);
     // Of more than are kept, only the last are written.
     let skipped = changes.len().saturating_sub(keep);
+    // Where logins may not be kept, the answers have none, and an earlier one is not copied either.
+    let keeps_logins = people.values().any(|person| person.login.is_some());
     let mut insert = insert(transaction)?;
     for (seq, change) in (first..).zip(changes).skip(skipped) {
-        let login = people
-            .get(&change.person)
-            .and_then(|it| it.login.as_deref());
+        let login = match people.get(&change.person) {
+            Some(person) => person.login.clone(),
+            // Odoo has no login of a user who was deleted; an earlier change may.
+            None if keeps_logins => known_login(transaction, target, change.person)?,
+            None => None,
+        };
         insert.execute(params![
             target,
             seq,
@@ -128,7 +134,13 @@ pub(super) fn add(
         ])?;
     }
     drop(insert);
-    trim(transaction, target, newest.before, limits)
+    trim(
+        transaction,
+        target,
+        last.now(newest.before),
+        changes.len(),
+        limits,
+    )
 }
 
 pub(super) fn add_break(
@@ -138,11 +150,11 @@ pub(super) fn add_break(
     (after, before): (Timestamp, Timestamp),
     limits: &Limits,
 ) -> Result<(), Fault> {
-    let seq = next_seq(transaction, target)?;
+    let last = last(transaction, target)?;
     let none = None::<String>;
     insert(transaction)?.execute(params![
         target,
-        seq,
+        last.seq + 1,
         after.as_second().min(before.as_second()),
         before.as_second(),
         BREAK,
@@ -152,7 +164,7 @@ pub(super) fn add_break(
         none,
         format!("{}: {found}", found.as_str()),
     ])?;
-    trim(transaction, target, before, limits)
+    trim(transaction, target, last.now(before), 1, limits)
 }
 
 fn insert<'c>(transaction: &'c Transaction<'_>) -> rusqlite::Result<rusqlite::CachedStatement<'c>> {
@@ -160,30 +172,80 @@ fn insert<'c>(transaction: &'c Transaction<'_>) -> rusqlite::Result<rusqlite::Ca
         .prepare_cached("INSERT INTO change VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")
 }
 
-fn next_seq(transaction: &Transaction<'_>, target: i64) -> Result<i64, Fault> {
-    let last: Option<i64> = transaction
-        .prepare_cached("SELECT max(seq) FROM change WHERE target = ?1")?
-        .query_row([target], |row| row.get(0))?;
-    Ok(last.unwrap_or(0) + 1)
+/// The newest row before an insert.
+struct Last {
+    /// Its number, or 0.
+    seq: i64,
+    /// When it happened; `None` where there is no row.
+    before: Option<i64>,
 }
 
-/// The newest row always stays, so that numbers go on.
+impl Last {
+    /// The time by which rows expire, in seconds: the poll's, but at most a day after the newest row. A clock that jumps ahead
+    /// expires nothing.
+    fn now(&self, poll: Timestamp) -> i64 {
+        let poll = poll.as_second();
+        self.before.map_or(poll, |before| {
+            poll.min(before.saturating_add(super::DAY.as_secs().cast_signed()))
+        })
+    }
+}
+
+fn last(transaction: &Transaction<'_>, target: i64) -> Result<Last, Fault> {
+    let row = transaction
+        .prepare_cached(
+            "SELECT seq, before FROM change WHERE target = ?1 ORDER BY seq DESC LIMIT 1",
+        )?
+        .query_row([target], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let (seq, before) = row.unzip();
+    Ok(Last {
+        seq: seq.unwrap_or(0),
+        before,
+    })
+}
+
+/// The login that an earlier change of a user has.
+fn known_login(
+    transaction: &Transaction<'_>,
+    target: i64,
+    person: u32,
+) -> Result<Option<String>, Fault> {
+    let login = transaction
+        .prepare_cached(
+            "SELECT login FROM change WHERE target = ?1 AND person = ?2 AND login IS NOT NULL ORDER BY seq DESC LIMIT 1",
+        )?
+        .query_row(params![target, person], |row| row.get(0))
+        .optional()?;
+    Ok(login)
+}
+
+/// Expired rows that are deleted for each row that is written: enough to keep up, and few enough that a wrong clock destroys little.
+const EXPIRED: usize = 2;
+
+/// Deletes the rows that are too many, and a few of those that are too old. The newest row always stays, so that numbers go on.
 fn trim(
     transaction: &Transaction<'_>,
     target: i64,
-    now: Timestamp,
+    now: i64,
+    written: usize,
     limits: &Limits,
 ) -> Result<(), Fault> {
     let age = i64::try_from(limits.age.as_secs()).unwrap_or(i64::MAX);
     transaction
         .prepare_cached(
-            "DELETE FROM change WHERE target = ?1 AND seq < (SELECT max(seq) FROM change WHERE target = ?1)
-             AND (before < ?2 OR seq <= (SELECT max(seq) FROM change WHERE target = ?1) - ?3)",
+            "DELETE FROM change WHERE target = ?1 AND seq <= (SELECT max(seq) FROM change WHERE target = ?1) - ?2",
+        )?
+        .execute(params![target, i64::from(limits.changes.max(1))])?;
+    transaction
+        .prepare_cached(
+            "DELETE FROM change WHERE target = ?1 AND before < ?2 AND seq < (SELECT max(seq) FROM change WHERE target = ?1)
+             AND seq IN (SELECT seq FROM change WHERE target = ?1 ORDER BY seq LIMIT ?3)",
         )?
         .execute(params![
             target,
-            now.as_second().saturating_sub(age),
-            i64::from(limits.changes.max(1))
+            now.saturating_sub(age),
+            i64::try_from(EXPIRED * written).unwrap_or(i64::MAX),
         ])?;
     Ok(())
 }

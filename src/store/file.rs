@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::ops::{Deref, DerefMut};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -72,7 +72,29 @@ pub(super) struct Open {
     /// Each target's number and baseline, from when a poll asks for it until that poll is written down, which takes them instead of
     /// reading them again. Nobody else writes baselines.
     pub(super) asked: HashMap<String, (i64, Arc<Baseline>)>,
-    _lock: Option<File>,
+    /// Whether the file was there and had no bytes.
+    pub(super) was_empty: bool,
+    place: Option<Place>,
+}
+
+/// The file's lock, and which file it is.
+struct Place {
+    _lock: File,
+    identity: (u64, u64),
+    was_empty: bool,
+}
+
+impl Open {
+    /// What became of the open file's path, if it does not lead to it any more.
+    pub(super) fn lost(&self, path: &Path) -> Option<&'static str> {
+        let place = self.place.as_ref()?;
+        match std::fs::metadata(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Some("was deleted"),
+            Ok(now) if (now.dev(), now.ino()) != place.identity => Some("was replaced"),
+            Ok(now) if now.len() == 0 => Some("was emptied"),
+            _ => None,
+        }
+    }
 }
 
 impl Deref for Open {
@@ -116,11 +138,32 @@ pub(super) fn open(location: &Location) -> Result<Open, OpenError> {
             .map_err(|error| unavailable(Path::new(":memory:"), &error))?;
         return prepare(connection, None, Path::new(":memory:"));
     };
-    let lock = lock(&path)?;
+    let place = lock(&path)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection =
         Connection::open_with_flags(&path, flags).map_err(|error| fault(&path, &error))?;
-    prepare(connection, Some(lock), &path)
+    prepare(connection, Some(place), &path)
+}
+
+/// Writes everything that is in an open store into a file beside a path.
+pub(super) fn rescue(open: &Open, path: &Path) -> io::Result<PathBuf> {
+    create_directory_of(path)?;
+    let copy = with_suffix(path, ".rescued");
+    let _ = std::fs::remove_file(&copy);
+    private(&copy)?;
+    let name = copy.to_str().ok_or(io::ErrorKind::InvalidFilename)?;
+    open.execute("VACUUM INTO ?1", [name])
+        .map_err(io::Error::other)?;
+    File::open(&copy)?.sync_all()?;
+    Ok(copy)
+}
+
+/// Puts a copy in the place of a file that was deleted, side files included.
+pub(super) fn put_back(copy: &Path, path: &Path) -> io::Result<()> {
+    for side in ["-wal", "-shm"] {
+        let _ = std::fs::remove_file(with_suffix(path, side));
+    }
+    std::fs::rename(copy, path)
 }
 
 /// Opens for reading only, also while a daemon writes.
@@ -149,7 +192,11 @@ pub(super) fn open_to_read(path: &Path) -> Result<Connection, OpenError> {
     }
 }
 
-fn prepare(mut connection: Connection, lock: Option<File>, path: &Path) -> Result<Open, OpenError> {
+fn prepare(
+    mut connection: Connection,
+    place: Option<Place>,
+    path: &Path,
+) -> Result<Open, OpenError> {
     let known = (|| {
         connection.busy_timeout(BUSY)?;
         // Looks before it writes: a refused file stays as it is.
@@ -191,31 +238,18 @@ fn prepare(mut connection: Connection, lock: Option<File>, path: &Path) -> Resul
     Ok(Open {
         connection,
         asked: HashMap::new(),
-        _lock: lock,
+        was_empty: place.as_ref().is_some_and(|it| it.was_empty),
+        place,
     })
 }
 
-/// Makes the directory and the file, readable by nobody else, and takes the lock. The lock is on a file of its own, since closing a
+/// Creates the directory and the file, readable by their owner only, and takes the lock. The lock is on a file of its own, since closing a
 /// descriptor of the database would drop SQLite's own locks.
-fn lock(path: &Path) -> Result<File, OpenError> {
+fn lock(path: &Path) -> Result<Place, OpenError> {
     let cannot = |what: &str, error: &io::Error| {
         OpenError::Unavailable(format!("{} cannot be {what}: {error}", path.display()))
     };
-    if let Some(directory) = path.parent().filter(|it| !it.as_os_str().is_empty()) {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(directory)
-            .map_err(|error| cannot("made", &error))?;
-    }
-    let private = |path: &Path| {
-        OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(path)
-    };
+    create_directory_of(path).map_err(|error| cannot("made", &error))?;
     let lock = private(&with_suffix(path, ".lock")).map_err(|error| cannot("locked", &error))?;
     match lock.try_lock() {
         Ok(()) => {}
@@ -227,9 +261,35 @@ fn lock(path: &Path) -> Result<File, OpenError> {
         }
         Err(TryLockError::Error(error)) => return Err(cannot("locked", &error)),
     }
+    let was_empty = std::fs::metadata(path).is_ok_and(|it| it.is_file() && it.len() == 0);
     // SQLite gives its side files the mode of this one.
-    private(path).map_err(|error| cannot("written", &error))?;
-    Ok(lock)
+    let metadata = private(path).and_then(|file| file.metadata());
+    let metadata = metadata.map_err(|error| cannot("written", &error))?;
+    Ok(Place {
+        _lock: lock,
+        identity: (metadata.dev(), metadata.ino()),
+        was_empty,
+    })
+}
+
+fn create_directory_of(path: &Path) -> io::Result<()> {
+    match path.parent().filter(|it| !it.as_os_str().is_empty()) {
+        Some(directory) => DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory),
+        None => Ok(()),
+    }
+}
+
+/// Opens a file, and creates it readable by its owner only.
+fn private(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
 }
 
 /// Moves a corrupt file and its side files aside and gives the new name of the first.

@@ -106,18 +106,24 @@ pub(super) fn add(
     )?;
     let [a, b, c, d, e, f, g, h, i, j] = values;
     insert.execute(params![target, at, a, b, c, d, e, f, g, h, i, j])?;
-    let new_hour = last.is_none_or(|last| last.div_euclid(HOUR) != at.div_euclid(HOUR));
-    if new_hour {
-        thin(transaction, target, at, limits)?;
+    match last {
+        Some(last) if last.div_euclid(HOUR) != at.div_euclid(HOUR) => {
+            // A clock that jumps ahead expires nothing.
+            thin(transaction, target, at.min(last + DAY), last, limits)
+        }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
-/// Keeps the last row of each hour, then of each day, then nothing.
+/// Rows that are deleted for each row of the last hour: enough to keep up, and few enough that a wrong clock destroys little.
+const EXPIRED: i64 = 4;
+
+/// Keeps the last row of each hour, then of each day, then nothing; but deletes no more than a few rows, the oldest first.
 fn thin(
     transaction: &Transaction<'_>,
     target: i64,
     now: i64,
+    last: i64,
     limits: &Limits,
 ) -> Result<(), Fault> {
     let ago = |period: std::time::Duration, step: i64| {
@@ -127,17 +133,31 @@ fn thin(
     let oldest = ago(limits.age, DAY);
     let by_day = ago(limits.every_hour, DAY);
     let by_hour = ago(limits.every_poll, HOUR);
-    transaction
-        .prepare_cached("DELETE FROM history WHERE target = ?1 AND at < ?2")?
-        .execute([target, oldest])?;
-    let mut keep_last = transaction.prepare_cached(
-        "DELETE FROM history WHERE target = ?1 AND at >= ?2 AND at < ?3 AND EXISTS (
-             SELECT 1 FROM history AS later
-             WHERE later.target = ?1 AND later.at > history.at AND later.at < (history.at / ?4 + 1) * ?4)",
+    let rows: i64 = transaction
+        .prepare_cached("SELECT count(*) FROM history WHERE target = ?1 AND at BETWEEN ?2 AND ?3")?
+        .query_row([target, last - HOUR + 1, last], |row| row.get(0))?;
+    let mut left = EXPIRED * rows;
+    left -= delete(
+        transaction
+            .prepare_cached(
+                "DELETE FROM history WHERE target = ?1 AND at IN (SELECT at FROM history WHERE target = ?1 AND at < ?2 ORDER BY at LIMIT ?3)",
+            )?
+            .execute([target, oldest, left]),
     )?;
-    keep_last.execute([target, oldest, by_day, DAY])?;
-    keep_last.execute([target, by_day, by_hour, HOUR])?;
+    let mut keep_last = transaction.prepare_cached(
+        "DELETE FROM history WHERE target = ?1 AND at IN (
+             SELECT at FROM history AS old WHERE target = ?1 AND at >= ?2 AND at < ?3 AND EXISTS (
+                 SELECT 1 FROM history AS later
+                 WHERE later.target = ?1 AND later.at > old.at AND later.at < (old.at / ?4 + 1) * ?4)
+             ORDER BY at LIMIT ?5)",
+    )?;
+    left -= delete(keep_last.execute([target, oldest, by_day, DAY, left]))?;
+    keep_last.execute([target, by_day, by_hour, HOUR, left])?;
     Ok(())
+}
+
+fn delete(deleted: rusqlite::Result<usize>) -> Result<i64, Fault> {
+    Ok(i64::try_from(deleted?).unwrap_or(i64::MAX))
 }
 
 const COLUMNS: &str =

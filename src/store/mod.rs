@@ -28,6 +28,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 pub use changes::{ChangeRow, LoggedKind, Page};
@@ -126,8 +127,11 @@ pub struct Store {
     shared: Arc<Shared>,
 }
 
-/// Calls that wait for the thread before the next one has to wait itself.
-const QUEUE: usize = 256;
+/// Calls that wait for the thread; the next one fails. A fleet of some thousand targets starts with a call for each.
+const QUEUE: usize = if cfg!(test) { 64 } else { 16_384 };
+
+/// How long [`Store::close`] waits for a disk that hangs.
+const CLOSE: Duration = Duration::from_secs(5);
 
 impl Store {
     /// Opens the store and starts its thread. Blocks until the file is open, or cannot be for the time being.
@@ -292,26 +296,43 @@ impl Store {
         self.shared.errors.load(Ordering::Relaxed)
     }
 
-    /// Waits for the calls under way and closes the file. Later calls fail.
+    /// Waits for the calls under way, for some seconds at most, and closes the file. Later calls fail.
     pub async fn close(&self) {
         let (done, closed) = oneshot::channel();
-        if self.jobs.send(Job::Close(done)).await.is_ok() {
-            let _ = closed.await;
+        let closing = async {
+            if self.jobs.send(Job::Close(done)).await.is_ok() {
+                let _ = closed.await;
+            }
+        };
+        if tokio::time::timeout(CLOSE, closing).await.is_err() {
+            tracing::warn!("the store does not end its calls: the disk may hang");
         }
     }
 
-    /// Runs something on the store's thread.
+    /// Runs something on the store's thread. A call whose caller does not wait any more when its turn comes is skipped.
+    ///
+    /// # Errors
+    /// Also when too many calls wait: the disk is slow, or hangs.
     async fn call<T: Send + 'static>(
         &self,
         what: impl FnOnce(&mut Open, &Limits) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Error> {
         let (reply, answer) = oneshot::channel();
         let job = Job::Call(Box::new(move |worker: &mut Worker| {
-            // Nobody listens if the caller was dropped; what was written stays written.
-            let _ = reply.send(worker.attempt(what));
+            if !reply.is_closed() {
+                // If the caller goes meanwhile, what was written stays written.
+                let _ = reply.send(worker.attempt(what));
+            }
         }));
-        self.jobs.send(job).await.map_err(|_| Error::Closed)?;
-        answer.await.map_err(|_| Error::Closed)?
+        match self.jobs.try_send(job) {
+            Ok(()) => answer.await.map_err(|_| Error::Closed)?,
+            Err(TrySendError::Closed(_)) => Err(Error::Closed),
+            Err(TrySendError::Full(_)) => {
+                let reason = format!("{QUEUE} calls wait for the disk, which is slow or hangs");
+                self.shared.failed(&reason);
+                Err(Error::Unavailable(reason))
+            }
+        }
     }
 }
 

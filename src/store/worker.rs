@@ -47,6 +47,21 @@ impl Shared {
         self.lock().clone()
     }
 
+    /// Counts an error, and logs it if it is new.
+    pub(super) fn failed(&self, reason: &str) {
+        self.errors.fetch_add(1, Ordering::Relaxed);
+        let mut health = self.lock();
+        let known = health.failing.as_ref().is_some_and(|(_, it)| it == reason);
+        if !known {
+            tracing::error!(path = %health.path.display(), reason, "the store failed; polls and metrics go on without it");
+            let since = health
+                .failing
+                .as_ref()
+                .map_or_else(Timestamp::now, |(since, _)| *since);
+            health.failing = Some((since, reason.to_owned()));
+        }
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Health> {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -99,7 +114,8 @@ pub(super) struct Worker {
 impl Worker {
     pub(super) fn new(location: Location, limits: Limits, shared: Arc<Shared>) -> Self {
         Self {
-            location,
+            // Decided once: a directory that is deleted is no file's name.
+            location: location.file().map_or(Location::Memory, Location::Path),
             limits,
             shared,
             open: None,
@@ -158,6 +174,7 @@ impl Worker {
     }
 
     fn opened(&mut self) -> Result<&mut Open, String> {
+        self.find_again();
         if self.open.is_none() {
             if let Some((until, reason)) = &self.refrain
                 && Instant::now() < *until
@@ -176,6 +193,32 @@ impl Worker {
             .ok_or_else(|| "it is not open".to_owned())
     }
 
+    /// Notices that the open file is not at its path any more. One that was deleted is written again from the open one; another one in
+    /// its place is opened instead.
+    fn find_again(&mut self) {
+        let (Some(path), Some(open)) = (self.location.file(), &self.open) else {
+            return;
+        };
+        let Some(lost) = open.lost(&path) else {
+            return;
+        };
+        let lost = format!("{} {lost} while it was in use", path.display());
+        self.failed(&lost);
+        let rescued = (!path.exists()).then(|| file::rescue(open, &path));
+        // The last connection to a file deletes its side files, which must not be taken for the new file's.
+        self.open = None;
+        match rescued.map(|copy| copy.and_then(|copy| file::put_back(&copy, &path))) {
+            Some(Ok(())) => {
+                tracing::warn!(path = %path.display(), "the store was written again from what was still open")
+            }
+            Some(Err(error)) => self.failed(&format!(
+                "{} cannot be written again, counters begin at 0 again: {error}",
+                path.display()
+            )),
+            None => {}
+        }
+    }
+
     fn try_open(&mut self) -> Result<(), OpenError> {
         let opened = match file::open(&self.location) {
             Err(OpenError::Corrupt { path, reason }) => {
@@ -185,7 +228,11 @@ impl Worker {
             }
             other => other,
         };
-        self.open = Some(opened?);
+        let opened = opened?;
+        if opened.was_empty {
+            self.failed("the file was there and had no bytes: what it remembered is lost, and counters begin at 0 again");
+        }
+        self.open = Some(opened);
         Ok(())
     }
 
@@ -233,19 +280,8 @@ impl Worker {
         Error::Failed(reason)
     }
 
-    /// Counts, and logs what is new.
     fn failed(&self, reason: &str) {
-        self.shared.errors.fetch_add(1, Ordering::Relaxed);
-        let mut health = self.shared.lock();
-        let known = health.failing.as_ref().is_some_and(|(_, it)| it == reason);
-        if !known {
-            tracing::error!(path = %health.path.display(), reason, "the store failed; polls and metrics go on without it");
-            let since = health
-                .failing
-                .as_ref()
-                .map_or_else(Timestamp::now, |(since, _)| *since);
-            health.failing = Some((since, reason.to_owned()));
-        }
+        self.shared.failed(reason);
     }
 
     fn worked(&self) {

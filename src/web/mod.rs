@@ -119,7 +119,7 @@ impl App {
 /// Lets a browser ask for user and password, and shows the first page to whoever is signed in.
 async fn sign_in(State(app): State<Arc<App>>, Extension(reader): Extension<Reader>) -> Response {
     if reader.user().is_some() {
-        return Redirect::to("/").into_response();
+        return Redirect::to("./").into_response();
     }
     if !app.access.asks_for_passwords() {
         let nobody = "nobody can sign in with a password: the exporter has no basic_auth_users (--web.config.file)\n";

@@ -44,25 +44,53 @@ pub struct Discovered {
     labels: BTreeMap<String, String>,
 }
 
-/// Each target as one to scrape at `/probe`, where this request came to.
+/// Where Prometheus scrapes: an address, a scheme, and the path of `/probe`.
+struct Reached {
+    address: String,
+    scheme: String,
+    path: String,
+}
+
+impl Reached {
+    /// Where the configuration says, or else where a request came to.
+    fn of(app: &App, connection: Option<&Connection>, parts: &Parts) -> Option<Self> {
+        if let Some(url) = app.access.external_url() {
+            let host = url.host_str().unwrap_or_default();
+            let port = url.port().map(|port| format!(":{port}"));
+            return Some(Self {
+                address: format!("{host}{}", port.unwrap_or_default()),
+                scheme: url.scheme().to_owned(),
+                path: format!("{}probe", url.path()),
+            });
+        }
+        let host = parts.headers.get(header::HOST);
+        let host = host.and_then(|host| host.to_str().ok());
+        let authority = parts.uri.authority().map(|it| it.as_str());
+        let address = authority.or(host).filter(|it| !it.is_empty())?;
+        let secure = connection.is_some_and(|connection| connection.secure);
+        Some(Self {
+            address: address.to_owned(),
+            scheme: if secure { "https" } else { "http" }.to_owned(),
+            path: "/probe".to_owned(),
+        })
+    }
+}
+
+/// Each target as one to scrape at `/probe`.
 pub async fn discover(
     State(app): State<Arc<App>>,
     connection: Option<Extension<Connection>>,
     parts: Parts,
 ) -> Response {
-    let host = parts.headers.get(header::HOST);
-    let host = host.and_then(|host| host.to_str().ok());
-    let authority = parts.uri.authority().map(|it| it.as_str());
-    let Some(address) = authority.or(host).filter(|it| !it.is_empty()) else {
+    let connection = connection.map(|Extension(connection)| connection);
+    let Some(reached) = Reached::of(&app, connection.as_ref(), &parts) else {
         let missing = "the header `Host` is missing: it says where to scrape\n";
         return (StatusCode::BAD_REQUEST, missing).into_response();
     };
-    let secure = connection.is_some_and(|connection| connection.secure);
-    let scheme = if secure { "https" } else { "http" };
     let discovered = |name: &str, labels: &[(String, String)]| {
         let fixed = [
-            ("__scheme__", scheme),
-            ("__metrics_path__", "/probe"),
+            ("__scheme__", reached.scheme.as_str()),
+            ("__metrics_path__", &reached.path),
             ("__param_target", name),
             // All have one address: without this their `up` would be one series.
             ("instance", name),
@@ -75,7 +103,7 @@ pub async fn discover(
             )
         });
         Discovered {
-            targets: [address.to_owned()],
+            targets: [reached.address.clone()],
             labels: fixed.into_iter().chain(own).collect(),
         }
     };

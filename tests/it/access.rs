@@ -2,12 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use odoo_mfa_exporter::config::web_file::{WebConfig, WebFile};
 use odoo_mfa_exporter::config::{ProcessEnv, Web};
+use odoo_mfa_exporter::domain::Shard;
+use odoo_mfa_exporter::exposition::ExporterState;
 use odoo_mfa_exporter::store::{Limits as Kept, Location, Store};
 use odoo_mfa_exporter::web::Limits;
 use odoo_mfa_exporter::web::access::{Access, NobodyCanSignIn};
@@ -262,7 +265,7 @@ async fn a_star_lets_everybody_in_and_browsers_sign_in_for_names() {
     }
     let signed_in = ask(&server, "/sign-in", Some(&basic("alice", "ecila"))).await;
     assert_eq!(signed_in.status(), StatusCode::SEE_OTHER);
-    assert_eq!(signed_in.headers()[header::LOCATION], "/");
+    assert_eq!(signed_in.headers()[header::LOCATION], "./");
     server.stop().await;
 }
 
@@ -529,10 +532,16 @@ async fn the_file_is_read_again_and_protection_never_vanishes() {
     let access = Access::new(&Web::default(), web).expect("no role is given");
     let stop = CancellationToken::new();
     let often = Duration::from_millis(100);
-    let reading = access
-        .clone()
-        .reread(path.clone(), sources, often, stop.clone());
+    let exporter = ExporterState::new(Shard::WHOLE);
+    let reading = access.clone().reread(
+        path.clone(),
+        sources,
+        often,
+        Arc::clone(&exporter),
+        stop.clone(),
+    );
     let reading = tokio::spawn(reading);
+    let successful = || exporter.config().web_last_successful;
     let server = start(access).await;
     let status = async |user: &str, arguments: &[&str]| {
         let mut all = vec![
@@ -561,22 +570,25 @@ async fn the_file_is_read_again_and_protection_never_vanishes() {
 
     // What is wrong, cut off, or would open the door is not taken.
     for (text, why) in [
-        ("tls_server_config: {", "it is wrong"),
-        ("", "TLS is switched on or off"),
-        (tls, "the last user is removed"),
-        (&users(&["mallory"]), "TLS is switched on or off"),
+        ("tls_server_config: {", "it has errors"),
+        (&first.replace("server.key", "client.key"), "it has errors"),
+        ("", "TLS would be switched on or off"),
+        (tls, "the last user would be removed"),
+        (&users(&["mallory"]), "TLS would be switched on or off"),
     ] {
         log.clear();
         std::fs::write(&path, text).expect("a file");
         eventually(why, async || log.text().contains(why).then_some(())).await;
         assert_eq!(status("mallory", &[]).await, Some(401), "{text}");
         assert_eq!(status("bob", &[]).await, Some(200), "{text}");
+        assert_eq!(successful(), Some(false), "{text}");
     }
     std::fs::write(&path, format!("{tls}{}", users(&["gustav"]))).expect("a file");
     eventually("gustav gets in", async || {
         (status("gustav", &[]).await? == 200).then_some(())
     })
     .await;
+    assert_eq!(successful(), Some(true));
     assert!(!log.text().contains("yrollam"), "a password is in the log");
 
     // A certificate that is renewed under the same name.

@@ -377,7 +377,7 @@ fn recent_transitions_are_alerts_and_name_their_users() {
     let privileged = (Rule::PrivilegedDisabled, people(&[7]));
     assert_eq!(
         found(target(100, &[8])),
-        [privileged.clone()],
+        std::slice::from_ref(&privileged),
         "two are few"
     );
     let several = (Rule::Disabled, people(&[7, 8, 9]));

@@ -187,6 +187,154 @@ async fn scan_reports_as_text_json_and_a_page() {
     assert!(!shown.contains("<script"), "it needs no script");
 }
 
+/// Every command that prints, and one that says what is wrong.
+const PRINTING: [&[&str]; 11] = [
+    &["rules"],
+    &["config", "init"],
+    &["schema"],
+    &["completions", "bash"],
+    &["alerts", "rules"],
+    &["check"],
+    &["check", "--connect"],
+    &["scan"],
+    &["scan", "--format", "json"],
+    &["--help"],
+    &["--version"],
+];
+
+#[tokio::test]
+async fn a_full_disk_fails_with_a_message_and_a_closed_pipe_quietly() {
+    let stage = Stage::new(AccountKind::Full).await;
+    let shell = async |script: &str, arguments: &[&str]| {
+        let output = Command::new("bash")
+            .args([
+                "-c",
+                script,
+                "bash",
+                env!("CARGO_BIN_EXE_odoo-mfa-exporter"),
+                "--config.file",
+            ])
+            .arg(stage.path("config.yml"))
+            .args(arguments)
+            .output()
+            .await;
+        output.expect("a shell")
+    };
+    for arguments in PRINTING {
+        let output = shell("exec \"$@\" > /dev/full", arguments).await;
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
+        assert!(
+            said.contains("error: cannot write to standard output: No space left on device"),
+            "{arguments:?}: {said}"
+        );
+        // The reader has gone before anything is written.
+        let output = shell("\"$@\" | true; exit ${PIPESTATUS[0]}", arguments).await;
+        let said = text(&output.stderr);
+        let code = output.status.code();
+        assert!(
+            !said.contains("error") && !said.contains("panicked"),
+            "{arguments:?}: {said}"
+        );
+        assert!(
+            code == Some(141) || code == Some(0),
+            "{arguments:?}: {code:?}"
+        );
+        let output = shell("exec \"$@\" >&-", arguments).await;
+        assert!(!text(&output.stderr).contains("panicked"), "{arguments:?}");
+    }
+    for arguments in [
+        &["scan", "missing"][..],
+        &["history", "missing"],
+        &["--nothing"],
+    ] {
+        for standard_error in ["2> /dev/full", "2>&-"] {
+            let output = shell(&format!("exec \"$@\" {standard_error}"), arguments).await;
+            let code = output.status.code();
+            assert!(
+                code == Some(1) || code == Some(2),
+                "{arguments:?}: {code:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_empty_variable_is_none_and_a_wrong_one_is_named() {
+    let stage = Stage::new(AccountKind::Full).await;
+    let run = async |variable: &str, value: &str, arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_odoo-mfa-exporter"))
+            .arg("--config.file")
+            .arg(stage.path("config.yml"))
+            .args(arguments)
+            .env(variable, value)
+            .output()
+            .await
+            .expect("the program starts");
+        (output.status.code(), text(&output.stderr).to_owned())
+    };
+    for (variable, wrong) in [
+        ("ODOO_MFA_EXPORTER_LOG_LEVEL", "loud"),
+        ("ODOO_MFA_EXPORTER_LOG_FORMAT", "xml"),
+        ("ODOO_MFA_EXPORTER_SHARD", "first"),
+        ("ODOO_MFA_EXPORTER_TOTAL_SHARDS", "0"),
+        ("ODOO_MFA_EXPORTER_WEB_LISTEN_ADDRESS", "here"),
+        ("ODOO_MFA_EXPORTER_WEB_TELEMETRY_PATH", "metrics"),
+        ("ODOO_MFA_EXPORTER_CONFIG_AUTO_RELOAD", "often"),
+    ] {
+        let (code, said) = run(variable, "", &["check"]).await;
+        assert_eq!(code, Some(0), "{variable}: {said}");
+        let (code, said) = run(variable, wrong, &["check"]).await;
+        assert_eq!(code, Some(2), "{variable}: {said}");
+        assert!(said.contains(variable), "{said}");
+    }
+    let (code, said) = run("ODOO_MFA_EXPORTER_SHARD", "0", &["--shard", "x", "check"]).await;
+    assert_eq!(code, Some(2));
+    assert!(!said.contains("environment variable"), "{said}");
+}
+
+#[tokio::test]
+async fn a_report_is_its_owners_and_one_that_is_there_keeps_its_mode() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let stage = Stage::new(AccountKind::Full).await;
+    let path = stage.path("report.html");
+    let arguments = [
+        "scan",
+        "--format",
+        "html",
+        "-o",
+        path.to_str().expect("UTF-8"),
+    ];
+    let mode = || path.metadata().expect("a file").permissions().mode() & 0o777;
+    assert_eq!(stage.run(&arguments).await.status.code(), Some(0));
+    assert_eq!(mode(), 0o600);
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640))
+        .expect("a file of ours");
+    std::fs::write(&path, "an older one").expect("a file");
+    assert_eq!(stage.run(&arguments).await.status.code(), Some(0));
+    assert_eq!(mode(), 0o640);
+    assert!(
+        std::fs::read_to_string(&path)
+            .expect("a file")
+            .contains("<svg")
+    );
+    let left: Vec<_> = std::fs::read_dir(stage.directory.path())
+        .expect("a directory")
+        .map(|entry| {
+            entry
+                .expect("an entry")
+                .file_name()
+                .into_string()
+                .expect("UTF-8")
+        })
+        .filter(|name| name.ends_with(".tmp"))
+        .collect();
+    assert_eq!(left, Vec::<String>::new());
+    let output = stage.run(&["scan", "-o", "/dev/full"]).await;
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("cannot write /dev/full"));
+}
+
 /// Opens a page in Chromium and gives what it made of it.
 async fn open(page: &Path, profile: &Path) -> String {
     let output = Command::new("chromium")

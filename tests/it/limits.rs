@@ -107,7 +107,12 @@ async fn many_sign_in_at_once_and_a_wrong_password_is_never_right() {
 #[tokio::test]
 async fn a_name_that_is_no_users_waits_like_a_wrong_password() {
     let directory = tempfile::tempdir().expect("a directory");
-    let alice = web(directory.path(), &users(&["alice"]));
+    // So slow that the line is full before the first one is through.
+    let hash = bcrypt::hash("ecila", 8).expect("a hash");
+    let alice = web(
+        directory.path(),
+        &format!("basic_auth_users: {{alice: {hash}}}"),
+    );
     let access = Access::new(&Web::default(), alice);
     let server = start(access.expect("no role is given")).await;
     for user in ["alice", "nobody"] {
@@ -117,6 +122,32 @@ async fn a_name_that_is_no_users_waits_like_a_wrong_password() {
         let statuses: BTreeSet<u16> = answers.iter().map(|it| it.status().as_u16()).collect();
         assert_eq!(statuses, [401, 429].into(), "{user}");
     }
+    server.stop().await;
+}
+
+/// Also where all come from one address, as behind a reverse proxy.
+#[tokio::test]
+async fn many_wrong_passwords_do_not_keep_another_user_from_signing_in() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let hash = |password: &str| bcrypt::hash(password, 8).expect("a hash");
+    let text = format!(
+        "basic_auth_users: {{alice: {}, scraper: {}}}",
+        hash("ecila"),
+        hash("reparcs")
+    );
+    let access = Access::new(&Web::default(), web(directory.path(), &text));
+    let server = start(access.expect("no role is given")).await;
+    let wrong = basic("alice", "wrong");
+    let guesses = (0..200).map(|_| ask(&server, "/metrics", Some(&wrong)));
+    let guesses = futures::future::join_all(guesses);
+    let scrape = async {
+        // When the line is long.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        ask(&server, "/metrics", Some(&basic("scraper", "reparcs"))).await
+    };
+    let (guessed, scraped) = tokio::join!(guesses, scrape);
+    assert_eq!(scraped.status(), StatusCode::OK);
+    assert!(guessed.iter().all(|it| it.status() != StatusCode::OK));
     server.stop().await;
 }
 

@@ -47,7 +47,7 @@ impl Pages {
     async fn get(&self, user: &str, path: &str) -> reqwest::Response {
         let password: String = user.chars().rev().collect();
         let request = client()
-            .get(self.server.url(path))
+            .get(self.server.url(path.strip_prefix('.').unwrap_or(path)))
             .header(header::AUTHORIZATION, basic(user, &password));
         request.send().await.expect("an answer")
     }
@@ -116,7 +116,8 @@ async fn the_fleet_is_shown_worst_first_filtered_and_sorted() {
     };
     let (_, page) = pages.page("rolf", "/").await;
     for expected in [
-        "<a href=\"/metrics\">",
+        "<base href=\"./\">",
+        "<a href=\"./metrics\">",
         "3 up, 1 down, 1 pending",
         "The store failed 2 times",
         "Signed in as rolf",
@@ -127,7 +128,7 @@ async fn the_fleet_is_shown_worst_first_filtered_and_sorted() {
     let escaped = "&#60;script&#62;alert(1)&#60;/script&#62;";
     let link = "/targets/%3Cscript%3Ealert(1)%3C%2Fscript%3E";
     assert!(
-        page.contains(&format!("<a href=\"{link}\">{escaped}</a>")),
+        page.contains(&format!("<a href=\".{link}\">{escaped}</a>")),
         "{page}"
     );
     let table = rows(&page, "<table>");

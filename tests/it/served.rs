@@ -165,6 +165,34 @@ async fn changes_and_history_are_told_and_logins_only_to_those_who_may_read_name
         .await;
     assert_eq!(none, json!({"changes": [], "next": null}));
 
+    // Any user that a change is about, not only the newest ones.
+    let oldest = {
+        let database = stage.server.databases()[0].clone();
+        let mut world = database.world_mut();
+        let without = world
+            .people()
+            .filter(|it| it.active() && !it.totp() && it.passkeys() == 0);
+        let without: Vec<u32> = without.map(|it| it.id()).take(2).collect();
+        world.enrol(without[0]);
+        world.grant(without[1], "base.group_system");
+        without[0]
+    };
+    let logged = eventually("they enrolled", async || {
+        let page = stage
+            .json("/api/v1/changes?target=erp", "officer", OFFICER)
+            .await;
+        let all = page["changes"].as_array()?.clone();
+        let enrolled = |it: &Value| it["kind"] == "mfa_enrolled" && it["person"] == oldest;
+        all.iter().any(enrolled).then_some(all)
+    })
+    .await;
+    for change in &logged {
+        assert!(
+            change["login"].is_string() || change["kind"] == "break",
+            "{change}"
+        );
+    }
+
     // Somebody leaves and comes back: several changes, one at a time.
     let person = u32::try_from(change["person"].as_u64().expect("an id")).expect("an id");
     for (active, kind) in [(false, "archived"), (true, "joined")] {
@@ -273,7 +301,11 @@ async fn no_secret_shows_in_a_page_a_reply_a_log_a_metric_or_an_error() {
     );
     std::fs::write(stage.directory.path().join("web.yml"), broken).expect("a file");
     eventually("the change is refused", async || {
-        stage.program.log().contains("is not taken").then_some(())
+        stage
+            .program
+            .log()
+            .contains("web configuration refused")
+            .then_some(())
     })
     .await;
     let output = run(stage.directory.path(), &[&all[..], &["check"]].concat());
@@ -330,7 +362,7 @@ async fn a_real_prometheus_signs_in_and_finds_the_targets() {
         path("ca.crt")
     );
     let config = format!(
-        "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nscrape_configs:\n\
+        "global: {{scrape_interval: 4s, scrape_timeout: 4s}}\nscrape_configs:\n\
          - {{job_name: whole, scheme: https, honor_labels: true, {credentials}, static_configs: [{{targets: ['{address}']}}]}}\n\
          - {{job_name: each, {credentials}, http_sd_configs: [{{url: 'https://{address}/sd', refresh_interval: 1s, {credentials}}}],\n\
             relabel_configs: [{{source_labels: [__meta_odoo_mfa_exporter_label_team], target_label: owner}}]}}\n"

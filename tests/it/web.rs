@@ -191,28 +191,93 @@ async fn a_head_that_is_too_long_or_too_slow_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn one_connection_too_many_is_closed() {
+async fn an_idle_connection_gives_way_and_a_busy_one_does_not() {
     let limits = Limits {
-        connections: 1,
+        connections: 3,
         ..Limits::default()
     };
-    let server = Server::start_within(limits, Shown::new([up("erp")]).routes().0).await;
-    let mut first = TcpStream::connect(server.address)
-        .await
-        .expect("a connection");
-    let request = "GET /-/healthy HTTP/1.1\r\nhost: x\r\n\r\n";
-    first.write_all(request.as_bytes()).await.expect("sent");
-    first.read_u8().await.expect("an answer");
-    assert_eq!(raw(&server, request).await, "");
-    drop(first);
-    crate::harness::eventually("the place is free again", async || {
-        let closing = "GET /-/healthy HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
-        raw(&server, closing)
+    let release = Arc::new(tokio::sync::Notify::new());
+    let slow = {
+        let release = Arc::clone(&release);
+        async move || release.notified().await
+    };
+    let routes = Shown::new([up("erp")]).routes().0;
+    let routes = routes.route("/slow", axum::routing::get(slow));
+    let server = Server::start_within(limits, routes).await;
+    let get = |path: &str| format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
+    let open = async |path: &str| {
+        let mut connection = TcpStream::connect(server.address)
             .await
-            .starts_with("HTTP/1.1 200")
-            .then_some(())
+            .expect("a connection");
+        connection
+            .write_all(get(path).as_bytes())
+            .await
+            .expect("sent");
+        connection
+    };
+    let idle = async || {
+        let mut connection = open("/-/healthy").await;
+        connection.read_u8().await.expect("an answer");
+        connection
+    };
+    let closing = "GET /-/healthy HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    // All places are taken by idle ones: the longest idle one gives way, and a scrape is answered.
+    let mut kept = vec![idle().await, idle().await, idle().await];
+    assert!(raw(&server, closing).await.starts_with("HTTP/1.1 200"));
+    let mut rest = Vec::new();
+    let mut first = kept.remove(0);
+    let first = first.read_to_end(&mut rest);
+    tokio::time::timeout(Duration::from_secs(10), first)
+        .await
+        .expect("it is closed")
+        .expect("in good order");
+    drop(kept);
+    // All of one client are busy: one more of the same client is closed.
+    let busy = [
+        open("/slow").await,
+        open("/slow").await,
+        open("/slow").await,
+    ];
+    crate::harness::eventually("one too many is closed", async || {
+        let answer = raw(&server, closing).await;
+        answer.is_empty().then_some(())
     })
     .await;
+    release.notify_waiters();
+    drop(busy);
+    crate::harness::eventually("a place is free again", async || {
+        let answer = raw(&server, closing).await;
+        answer.starts_with("HTTP/1.1 200").then_some(())
+    })
+    .await;
+    server.stop().await;
+}
+
+/// What a client that means no good sends, and how it is answered: with a refusal, and never twice.
+#[tokio::test]
+async fn requests_that_are_no_requests_are_refused() {
+    let server = Server::start(Shown::new([up("erp")]).routes().0).await;
+    let cookie = format!("cookie: a={}\r\n", "x".repeat(20_000));
+    for (what, request, expected) in [
+        ("two lengths", "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello".to_owned(), "400"),
+        ("a length and chunks", "GET /-/healthy HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\ntransfer-encoding: chunked, identity\r\n\r\n0\r\n\r\n".to_owned(), "400"),
+        ("a space before the colon", "GET / HTTP/1.1\r\nhost : x\r\n\r\n".to_owned(), "400"),
+        ("a folded header", "GET / HTTP/1.1\r\nhost: x\r\nx: a\r\n b\r\n\r\n".to_owned(), "400"),
+        ("a bare line feed in a header", "GET / HTTP/1.1\r\nhost: x\r\nx: a\0b\r\n\r\n".to_owned(), "400"),
+        ("a huge cookie", format!("GET / HTTP/1.1\r\nhost: x\r\n{cookie}\r\n"), "431"),
+        ("a word that is no version", "GET / HTTP/9.9\r\nhost: x\r\n\r\n".to_owned(), "400"),
+        ("chunks that are too many", format!("POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n{}0\r\n\r\n", format!("1000\r\n{}\r\n", "x".repeat(4096)).repeat(40)), "405"),
+        ("an encoded slash", "GET /%2e%2e/metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".to_owned(), "404"),
+        ("another server's URL", "GET http://other.example/-/nothing HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".to_owned(), "404"),
+        ("a tunnel", "CONNECT other.example:443 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".to_owned(), "40"),
+        ("HTTP/1.0", "GET /-/healthy HTTP/1.0\r\n\r\n".to_owned(), "200"),
+        ("names of headers in any case", "GET /-/healthy HTTP/1.1\r\nHOST: x\r\nCONNECTION: CLOSE\r\n\r\n".to_owned(), "200"),
+    ] {
+        let answer = raw(&server, &request).await;
+        let status = answer.split(' ').nth(1).unwrap_or_default();
+        assert!(status.starts_with(expected), "{what}: {answer}");
+        assert_eq!(answer.matches("HTTP/1.").count(), 1, "{what}: {answer}");
+    }
     server.stop().await;
 }
 

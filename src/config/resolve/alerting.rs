@@ -142,6 +142,10 @@ fn secret(item: &Item<'_>, context: &Context<'_>) -> Option<SecretString> {
         );
     }
     match std::str::from_utf8(&file.bytes).map(|text| text.trim_end_matches(['\r', '\n'])) {
+        Ok(text) if text.starts_with('\u{feff}') => item.fail(
+            "holds a secret with a byte order mark",
+            "save it as plain text, without a byte order mark",
+        ),
         Ok(text) if !text.is_empty() && !text.chars().any(char::is_control) => {
             Some(SecretString::from(text))
         }

@@ -373,7 +373,7 @@ pub(in crate::config) static WEB: Section = Section {
             "external_url",
             Kind::Url,
             "",
-            "Where clients reach the exporter, with a proxy's path: its alerts link to its pages and runbooks there.",
+            "Where clients and Prometheus reach the exporter, with a reverse proxy's path: `/sd` answers with it, and alerts link to pages and runbooks there. Links of pages are relative and need no setting.",
         ),
         field(
             "roles",

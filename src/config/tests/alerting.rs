@@ -134,3 +134,19 @@ alerting:
       hint: did you mean `OdooMfaDisabled`?
     "#);
 }
+
+/// An editor's byte order mark would be a part of the password.
+#[test]
+fn a_secret_with_a_byte_order_mark_is_refused() {
+    let yaml = format!(
+        "{MINIMAL}
+alerting:
+  alertmanagers: [{{url: 'http://am:9093', basic_auth: {{username: me, password_file: marked}}}}]
+"
+    );
+    let env = env().file("/etc/ome/marked", format!("\u{feff}{CANARY}\n"), 0o600);
+    insta::assert_snapshot!(errors_in(env, &yaml), @r"
+    config.yaml:9:85: error: `password_file` holds a secret with a byte order mark
+      hint: save it as plain text, without a byte order mark
+    ");
+}

@@ -259,7 +259,7 @@ privacy: {}
     config.yaml:17:20: error: `accept_missing` has an unknown value
       hint: did you mean `modules`?
     config.yaml:18:21: error: `allow_plain_http` must be `true` or `false`, not text
-      hint: write it without quotes
+      hint: `no` is text in YAML 1.2: write `false`
     config.yaml:20:29: error: `group` stands beside `login`
       hint: an exemption has one of `login`, `login_glob` and `group`: make two of it
     config.yaml:21:5: error: the exemption says not for whom
@@ -295,7 +295,7 @@ privacy: {}
     config.yaml:28:8: error: `url` is plain http to another host: the API key would cross the network in clear
       hint: write `https://`, or `allow_plain_http: true` where the network is trusted
     config.yaml:30:21: error: `allow_plain_http` must be `true` or `false`, not text
-      hint: write it without quotes
+      hint: `yes` is text in YAML 1.2: write `true`
     config.yaml:31:3: error: an entry of `targets` must be a mapping, not text
       hint: write `key: value` pairs, indented
     config.yaml:32:20: error: `Payroll` cannot be the name of a role

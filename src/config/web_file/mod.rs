@@ -48,8 +48,12 @@ pub struct WebConfig {
 pub struct ServerTls {
     /// All of it.
     pub config: Arc<rustls::ServerConfig>,
-    /// Whether a certificate that a client showed says who it is: whether somebody verified it.
+    /// Whether a client must show a certificate.
+    pub requires_clients: bool,
+    /// Whether the exporter verifies the certificate that a client shows, which then says who the client is.
     pub verifies_clients: bool,
+    /// The alternative names of which a client's certificate must have one; `None`: any certificate will do.
+    pub allowed_names: Option<Vec<String>>,
 }
 
 /// The bcrypt hash of a password. Not shown.
@@ -126,7 +130,9 @@ impl fmt::Debug for PasswordHash {
 impl fmt::Debug for ServerTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServerTls")
+            .field("requires_clients", &self.requires_clients)
             .field("verifies_clients", &self.verifies_clients)
+            .field("allowed_names", &self.allowed_names)
             .finish_non_exhaustive()
     }
 }

@@ -270,7 +270,7 @@ fn exempt(case: &Case, found: &mut Vec<Finding>) {
     if let Some(privileged) = &case.standing.privileged {
         // A break-glass account is privileged on purpose; its use is an alert.
         let break_glass = &case.standing.exempt_by_reason[ExemptReason::BreakGlass as usize];
-        let people = privileged & exempt - break_glass;
+        let people = privileged & (exempt - break_glass);
         if !people.is_empty() {
             let roles: Vec<&str> = case
                 .facts

@@ -378,7 +378,7 @@ fn privileged(facts: &Facts, standing: &Standing) -> Option<Privileged> {
             with_passkey: facts
                 .passkey
                 .complete()
-                .map(|holders| (people & holders - &standing.exempt).len()),
+                .map(|holders| (people & (holders - &standing.exempt)).len()),
         })
         .collect::<Vec<_>>();
     let protected_admins = roles

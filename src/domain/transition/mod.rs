@@ -240,6 +240,30 @@ pub fn questions(previous: Option<&Baseline>, current: &Baseline) -> Questions {
     }
 }
 
+/// The users that the changes between these two may mention; none at the first poll.
+pub fn mentioned(previous: Option<&Baseline>, current: &Baseline) -> IdSet {
+    fn differing(before: &IdSet, now: &IdSet) -> IdSet {
+        &(before - now) | &(now - before)
+    }
+    let Some(previous) = previous else {
+        return IdSet::new();
+    };
+    let mut people = differing(&previous.internal, &current.internal);
+    if let (Some(before), Some(now)) = (&previous.factors, &current.factors) {
+        people |= differing(&before.value.holders(), &now.value.holders());
+    }
+    if let (Some(before), Some(now)) = (&previous.roles, &current.roles) {
+        people |= differing(&before.value.everybody(), &now.value.everybody());
+    }
+    if let (Some(before), Some(now)) = (&previous.keys, &current.keys) {
+        let (before, now) = (&before.value, &now.value);
+        let created = now.iter().filter(|(id, _)| !before.contains_key(id));
+        let gone = before.iter().filter(|(id, _)| !now.contains_key(id));
+        people.extend(created.chain(gone).map(|(_, key)| key.owner));
+    }
+    people
+}
+
 /// Compares a poll with the one before.
 ///
 /// # Errors

@@ -77,7 +77,7 @@ async fn people(
     let mut people = BTreeMap::new();
     for ids in ids.chunks(ROWS_PAGE) {
         let call = Call::new("res.users", "search_read")
-            .arg("domain", json!([["id", "in", ids]]))
+            .arg("domain", [("id", "in", ids)])
             .named("fields", fields.clone())
             .named("order", "id")
             .with_archived();

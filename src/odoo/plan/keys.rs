@@ -17,6 +17,9 @@ use crate::odoo::text::Text;
 const GRANT: &str =
     "a group with read access and a record rule [(1, '=', 1)] on the model, or base.group_system";
 
+/// How many rows one request asks for: 3 MB.
+const PAGE: usize = 20_000;
+
 /// Odoo 14 keeps trusted browsers among the API keys.
 const SCOPE_OF_14S_DEVICES: &str = "2fa_trusted_device";
 
@@ -175,7 +178,7 @@ impl<R: OwnedRow> Owned<R> {
         // A user may create one between the two questions: what is hidden is read once more.
         let mut again = true;
         loop {
-            let rows: Result<Vec<R>, _> = users.rows(R::MODEL, Vec::new(), &fields).await;
+            let rows: Result<Vec<R>, _> = users.pages(R::MODEL, Vec::new(), &fields, PAGE).await;
             let mut rows = match unless_forbidden(rows, R::MODEL, GRANT)? {
                 Known::Complete(rows) => rows,
                 refused => {

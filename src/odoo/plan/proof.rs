@@ -376,7 +376,7 @@ impl Users<'_> {
         users: &[u32],
     ) -> Result<u64, Error> {
         let call = Call::new(model, "search_count")
-            .arg("domain", json!([[field, "in", users]]))
+            .arg("domain", [(field, "in", users)])
             .with_archived();
         let count: u32 = self.call(call, "a count of records with users").await?;
         Ok(count.into())

@@ -5,7 +5,6 @@
 //! each poll.
 
 use serde::Deserialize;
-use serde_json::json;
 
 use super::users::{Users, row, totp};
 use crate::domain::IdSet;
@@ -134,7 +133,7 @@ pub(super) async fn read_totp(
     let mut on = IdSet::new();
     for ids in users.chunks(PAGE) {
         let call = Call::new("res.users", "search_read")
-            .arg("domain", json!([["id", "in", ids]]))
+            .arg("domain", [("id", "in", ids)])
             .named("fields", vec!["totp_enabled"])
             .named("order", "id")
             .with_archived();

@@ -254,12 +254,23 @@ impl<'a> Users<'a> {
         self.rows("res.users", all, fields).await
     }
 
-    /// Rows of any model, all of them, page by page in the order of their ids.
+    /// Rows of any model, all of them, in the order of their ids.
     pub(super) async fn rows<T: Row + DeserializeOwned + Send + 'static>(
         &self,
         model: &'static str,
         domain: Domain,
         fields: &[&str],
+    ) -> Result<Vec<T>, Error> {
+        self.pages(model, domain, fields, ROWS_PAGE).await
+    }
+
+    /// The same, `limit` of them in one request.
+    pub(super) async fn pages<T: Row + DeserializeOwned + Send + 'static>(
+        &self,
+        model: &'static str,
+        domain: Domain,
+        fields: &[&str],
+        limit: usize,
     ) -> Result<Vec<T>, Error> {
         let mut rows: Vec<T> = Vec::new();
         for _ in 0..PAGES {
@@ -271,7 +282,7 @@ impl<'a> Users<'a> {
                 .arg("domain", page)
                 .named("fields", fields)
                 .named("order", "id")
-                .named("limit", ROWS_PAGE)
+                .named("limit", limit)
                 .with_archived();
             // Spares Odoo the names of related records; 14 does not know the argument.
             if self.session.server.release >= (15, 0) {
@@ -279,7 +290,7 @@ impl<'a> Users<'a> {
             }
             let mut got: Vec<T> = self.call(call, model).await?;
             rises(rows.last().map(T::id), got.first().map(T::id), model)?;
-            let full = got.len() >= ROWS_PAGE;
+            let full = got.len() >= limit;
             rows.append(&mut got);
             if !full {
                 return Ok(rows);

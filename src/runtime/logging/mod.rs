@@ -5,16 +5,19 @@
 
 mod logfmt;
 
+use std::collections::hash_map::{Entry, HashMap};
 use std::fmt::Debug;
 use std::io::{IsTerminal, stderr};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use anstyle::Style;
+use tracing::callsite::Identifier;
 use tracing::field::Field;
 use tracing::metadata::ParseLevelError;
-use tracing::{Event, Level, Subscriber};
+use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::filter::{ParseError, Targets};
 use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
@@ -61,7 +64,8 @@ impl Logging {
             LogFormat::Logfmt
         });
         let journal = is_journal();
-        let lines = fmt::layer().with_writer(stderr);
+        // Where standard error is closed or full, nothing can be said about that.
+        let lines = fmt::layer().with_writer(stderr).log_internal_errors(false);
         let lines: Box<dyn Layer<_> + Send + Sync> = match format {
             LogFormat::Text => {
                 let text = fmt::format().with_target(false);
@@ -156,15 +160,54 @@ fn is_journal() -> bool {
     metadata.is_ok_and(|it| *stream == *format!("{}:{}", it.dev(), it.ino()))
 }
 
+/// A line with the number of those that were not written, as a field.
+fn counted(line: &str, more: u64) -> String {
+    match line.strip_suffix('}') {
+        Some(object) => format!("{object},\"more\":{more}}}"),
+        None => format!("{line} more={more}"),
+    }
+}
+
 /// A line, with its priority in front where somebody takes that off.
 struct Line<F> {
     format: F,
     priority: bool,
+    floods: Mutex<HashMap<Identifier, (Instant, u64)>>,
 }
+
+/// A library's warning is written once in this time: a client can cause some as often as it likes.
+const FLOOD: Duration = Duration::from_secs(10);
 
 impl<F> Line<F> {
     fn new(format: F, priority: bool) -> Self {
-        Self { format, priority }
+        Self {
+            format,
+            priority,
+            floods: Mutex::default(),
+        }
+    }
+
+    /// How many like this were not written since the last one; `None` if this one is not to be written either.
+    fn passes(&self, metadata: &'static Metadata<'static>, now: Instant) -> Option<u64> {
+        if metadata.target().starts_with(env!("CARGO_CRATE_NAME")) {
+            return Some(0);
+        }
+        let mut floods = self.floods.lock().unwrap_or_else(PoisonError::into_inner);
+        match floods.entry(metadata.callsite()) {
+            Entry::Vacant(place) => {
+                place.insert((now, 0));
+                Some(0)
+            }
+            Entry::Occupied(mut known) => {
+                let (last, more) = known.get_mut();
+                if now.duration_since(*last) < FLOOD {
+                    *more += 1;
+                    return None;
+                }
+                *last = now;
+                Some(std::mem::take(more))
+            }
+        }
     }
 }
 
@@ -180,6 +223,9 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> std::fmt::Result {
+        let Some(more) = self.passes(event.metadata(), Instant::now()) else {
+            return Ok(());
+        };
         if self.priority {
             let priority = match *event.metadata().level() {
                 Level::ERROR => 3,
@@ -189,7 +235,13 @@ where
             };
             write!(writer, "<{priority}>")?;
         }
-        self.format.format_event(context, writer, event)
+        if more == 0 {
+            return self.format.format_event(context, writer, event);
+        }
+        let mut line = String::new();
+        self.format
+            .format_event(context, Writer::new(&mut line), event)?;
+        writeln!(writer, "{}", counted(line.trim_end(), more))
     }
 }
 
@@ -230,6 +282,36 @@ mod tests {
         assert_eq!(
             line,
             "poll [31m failed error=a ]0;owned   b 31m text=\"a\\u{1b}]0;owned\\u{7}\\r\\nb\\u{9b}31m\"\n"
+        );
+    }
+
+    #[test]
+    fn a_library_is_not_repeated_and_this_program_is() {
+        let written = Buffer::default();
+        let to = written.clone();
+        let layer = fmt::layer()
+            .with_writer(move || to.clone())
+            .event_format(Line::new(Logfmt, false));
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+            for _ in 0..3 {
+                tracing::warn!(target: "h2::proto", "reset");
+                tracing::warn!("of this program");
+            }
+        });
+        let text = String::from_utf8(written.0.lock().expect("no panic").clone()).expect("text");
+        assert_eq!(text.matches("reset").count(), 1, "{text}");
+        assert_eq!(text.matches("of this program").count(), 3, "{text}");
+    }
+
+    #[test]
+    fn the_number_of_those_that_were_not_written_is_a_field() {
+        assert_eq!(
+            counted("level=warn msg=reset", 7),
+            "level=warn msg=reset more=7"
+        );
+        assert_eq!(
+            counted("{\"level\":\"WARN\"}", 7),
+            "{\"level\":\"WARN\",\"more\":7}"
         );
     }
 }

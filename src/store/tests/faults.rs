@@ -233,6 +233,114 @@ async fn a_later_version_and_another_program_are_refused_untouched() {
     );
 }
 
+/// What is still open is written again, so that nothing is lost.
+#[tokio::test]
+async fn a_file_that_is_deleted_is_noticed_and_written_again() {
+    let Scene {
+        _directory,
+        path,
+        mut world,
+    } = Scene::new().await;
+    let store = open(&path);
+    world.later().totp.remove(11);
+    world.poll(&store, "erp").await.expect("recorded");
+    for side in ["", "-wal", "-shm"] {
+        let _ = fs::remove_file(format!("{}{side}", path.display()));
+    }
+    world.later().totp.remove(12);
+    let recorded = world.poll(&store, "erp").await.expect("recorded");
+    assert_eq!((total(&recorded.counters), store.errors()), (3, 1));
+    store.close().await;
+    let again = open(&path);
+    assert_eq!(counters(&again, "erp").await.map(|it| total(&it)), Some(3));
+    assert_eq!(again.errors(), 0);
+    // Its directory as well.
+    fs::remove_dir_all(path.parent().expect("a directory")).expect("removed");
+    world.later().totp.remove(13);
+    let recorded = world.poll(&again, "erp").await.expect("recorded");
+    assert_eq!((total(&recorded.counters), again.errors()), (4, 1));
+    assert!(path.exists());
+}
+
+#[tokio::test]
+async fn another_file_in_its_place_is_noticed_and_opened() {
+    let scene = Scene::new().await;
+    let other = Scene::new().await;
+    let store = open(&scene.path);
+    assert_eq!(counters(&store, "erp").await.map(|it| total(&it)), Some(1));
+    fs::rename(&other.path, &scene.path).expect("renamed");
+    assert_eq!(counters(&store, "erp").await.map(|it| total(&it)), Some(1));
+    assert_eq!(store.errors(), 1);
+}
+
+#[tokio::test]
+async fn a_file_without_bytes_is_reported() {
+    let scene = Scene::new().await;
+    fs::write(&scene.path, "").expect("written");
+    let store = open(&scene.path);
+    let (_, reason) = store.health().failing.expect("reported");
+    assert!(reason.contains("had no bytes"), "{reason}");
+    assert_eq!(counters(&store, "erp").await, None);
+    scene.world.poll(&store, "erp").await.expect("recorded");
+    assert_eq!((store.errors(), store.health().failing), (1, None));
+    // A file that is new is no such file.
+    let directory = tempfile::tempdir().expect("a directory");
+    assert_eq!(open(&directory.path().join("new.db")).errors(), 0);
+    // While it is in use.
+    fs::OpenOptions::new()
+        .write(true)
+        .truncate(true)
+        .open(&scene.path)
+        .expect("emptied");
+    scene.world.poll(&store, "erp").await.expect("recorded");
+    assert!(store.errors() >= 2, "{}", store.errors());
+}
+
+/// A disk that hangs: the calls that wait are bounded, one more fails at once, and a call that no caller waits for is not done.
+#[tokio::test]
+async fn too_many_calls_fail_and_those_whose_caller_left_are_skipped() {
+    let store = memory();
+    let (release, hang) = std::sync::mpsc::channel::<()>();
+    let hanging = {
+        let store = store.clone();
+        tokio::spawn(async move {
+            store
+                .call(move |_, _| {
+                    let _ = hang.recv();
+                    Ok(())
+                })
+                .await
+        })
+    };
+    let done = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let call = || {
+        let done = Arc::clone(&done);
+        store.call(move |_, _| {
+            done.fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        })
+    };
+    tokio::task::yield_now().await;
+    let mut waiting: Vec<_> = (0..QUEUE + 1).map(|_| Box::pin(call())).collect();
+    // Each is put into the queue when it is first looked at; the hanging one may be in it, too.
+    let mut refused = 0;
+    for call in &mut waiting {
+        if let std::task::Poll::Ready(answer) = futures::poll!(call) {
+            assert!(matches!(answer, Err(Error::Unavailable(_))), "{answer:?}");
+            refused += 1;
+        }
+    }
+    assert!((1..=2).contains(&refused), "{refused}");
+    assert_eq!(store.errors(), refused);
+    let (_, reason) = store.health().failing.expect("reported");
+    assert!(reason.contains("calls wait for the disk"), "{reason}");
+    drop(waiting);
+    release.send(()).expect("it hangs");
+    hanging.await.expect("no panic").expect("done");
+    call().await.expect("done");
+    assert_eq!(done.load(Ordering::Relaxed), 1, "only the last one");
+}
+
 #[tokio::test]
 async fn a_clock_that_steps_back_stops_nothing() {
     let Scene {

@@ -256,14 +256,43 @@ async fn the_change_log_is_bounded_and_read_in_pages() {
             .len(),
         1
     );
-    world.now += SignedDuration::from_hours(24 * 800);
-    world.totp.insert(46);
+}
+
+/// The clock was wrong once, by years: what it made look old is still there, and what is old goes bit by bit.
+#[tokio::test]
+async fn a_clock_that_jumps_ahead_deletes_nothing() {
+    let store = memory();
+    let mut world = World::new();
     world.poll(&store, "erp").await.expect("recorded");
-    let rows = store
-        .changes("erp", whole, Page::default())
-        .await
-        .expect("read");
-    assert_eq!(rows.iter().map(|row| row.seq).collect::<Vec<_>>(), [16]);
+    let change = async |world: &mut World, person: u32| {
+        world.later().totp.insert(person);
+        world.poll(&store, "erp").await.expect("recorded");
+    };
+    for person in 31..=40 {
+        change(&mut world, person).await;
+    }
+    let kept = async || {
+        let whole = Range::default();
+        let changes = store.changes("erp", whole, Page::default()).await;
+        let history = store.history("erp", whole).await;
+        (changes.expect("read").len(), history.expect("read").len())
+    };
+    assert_eq!(kept().await, (10, 11));
+    world.now += SignedDuration::from_hours(24 * 1000);
+    change(&mut world, 41).await;
+    assert_eq!(kept().await, (11, 12));
+    // It is right again, and then wrong for two polls.
+    world.now -= SignedDuration::from_hours(24 * 1000);
+    change(&mut world, 42).await;
+    assert_eq!(kept().await, (12, 13));
+    world.now += SignedDuration::from_hours(24 * 1000);
+    change(&mut world, 43).await;
+    change(&mut world, 44).await;
+    assert_eq!(
+        kept().await.0,
+        12,
+        "a change takes two that are too old with it"
+    );
 }
 
 #[tokio::test]

@@ -1,11 +1,12 @@
 //! Basic authentication (RFC 7617) against bcrypt hashes.
 //!
-//! bcrypt is slow on purpose. It runs beside the async code, one at a time, and what was right once is recognized by a keyed hash.
+//! bcrypt is slow on purpose. It runs beside the async code, one at a time and in turns, and what was right once is recognized by a keyed hash.
 //! Only that is kept, one for each user, so that nobody's attempts can crowd it out. A name that is no user's is compared with the hash
 //! of some user: it takes as long as another.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::http::HeaderMap;
@@ -15,13 +16,10 @@ use base64::prelude::BASE64_STANDARD;
 use ring::hmac;
 use ring::rand::SystemRandom;
 use secrecy::{ExposeSecret, SecretString};
-use tokio::sync::Semaphore;
 
 use super::Refusal;
+use super::turns::{Origin, Turns};
 use crate::config::web_file::PasswordHash;
-
-/// Those who sign in for the first time, or with a wrong password, and may wait for their turn.
-const WAITING: usize = 64;
 
 /// What a client says who it is.
 #[derive(Debug)]
@@ -53,8 +51,7 @@ pub(super) struct Passwords {
     key: hmac::Key,
     /// Of each user, the password that was right last, hashed with the key.
     right: Arc<Mutex<HashMap<String, hmac::Tag>>>,
-    turn: Arc<Semaphore>,
-    waiting: Arc<Semaphore>,
+    turns: Turns,
 }
 
 impl Passwords {
@@ -64,12 +61,11 @@ impl Passwords {
         Self {
             key,
             right: Arc::default(),
-            turn: Arc::new(Semaphore::new(1)),
-            waiting: Arc::new(Semaphore::new(WAITING)),
+            turns: Turns::default(),
         }
     }
 
-    /// Whether it is a user's password.
+    /// Whether it is a user's password, which a client of a network sends.
     ///
     /// # Errors
     /// When too many wait for an answer.
@@ -77,6 +73,7 @@ impl Passwords {
         &self,
         users: &BTreeMap<String, PasswordHash>,
         credentials: &Credentials,
+        network: Option<IpAddr>,
     ) -> Result<bool, Refusal> {
         let Credentials { user, password } = credentials;
         let known = users.get(user);
@@ -87,8 +84,11 @@ impl Passwords {
         if known.is_some() && self.was_right(user, &tag) {
             return Ok(true);
         }
-        let _waits = self.waiting.try_acquire().map_err(|_| Refusal::Busy)?;
-        let turn = Arc::clone(&self.turn).acquire_owned().await;
+        let origin = Origin {
+            network,
+            user: self.number(user),
+        };
+        let turn = self.turns.next(origin).await.ok_or(Refusal::Busy)?;
         // Whoever came before may have said the same.
         if known.is_some() && self.was_right(user, &tag) {
             return Ok(true);
@@ -114,9 +114,15 @@ impl Passwords {
         users: &'a BTreeMap<String, PasswordHash>,
         user: &str,
     ) -> Option<&'a PasswordHash> {
+        let number = self.number(user) % users.len().max(1) as u64;
+        users.values().nth(usize::try_from(number).unwrap_or(0))
+    }
+
+    /// A number for a name. Only this process can compute it.
+    fn number(&self, user: &str) -> u64 {
         let tag = hmac::sign(&self.key, user.as_bytes());
-        let number = usize::from(u16::from_le_bytes([tag.as_ref()[0], tag.as_ref()[1]]));
-        users.values().nth(number % users.len().max(1))
+        let bytes = tag.as_ref().first_chunk().copied();
+        u64::from_le_bytes(bytes.unwrap_or_default())
     }
 
     fn tag(&self, hash: &PasswordHash, password: &SecretString) -> hmac::Tag {

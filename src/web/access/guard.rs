@@ -11,6 +11,7 @@ use axum::response::Response;
 
 use super::{Access, Credentials, Reader, Refusal, Role};
 use crate::web::App;
+use crate::web::Connection;
 use crate::web::problem::refusal;
 
 /// What a route needs; the metrics need [`Role::Scrape`]. What is not listed, paths without a route too, needs [`Role::Read`].
@@ -85,6 +86,7 @@ enum Refused {
     CrossSite,
     TooManyRequests,
     Unauthorized,
+    NoCertificate,
     Forbidden(Role),
 }
 
@@ -109,10 +111,12 @@ async fn admit(app: &App, request: &mut Request, role: Option<Role>) -> Result<(
     }
     let has_users = !rules.web.users.is_empty();
     let credentials = has_users.then(|| Credentials::of(request.headers()));
+    let connection: Option<&Connection> = request.extensions().get();
     let reader = match credentials.flatten() {
-        None => rules.without_password(request.extensions().get()),
+        None => rules.without_password(connection),
         Some(credentials) => {
-            let reader = app.access.reader(&rules, &credentials).await;
+            let network = connection.map(|it| it.network);
+            let reader = app.access.reader(&rules, &credentials, network).await;
             reader.map_err(|why| match why {
                 Refusal::Unauthorized => Refused::Unauthorized,
                 Refusal::Busy => Refused::TooManyRequests,
@@ -124,10 +128,14 @@ async fn admit(app: &App, request: &mut Request, role: Option<Role>) -> Result<(
 
 /// Lets a request pass if whoever sent it may do what it needs.
 fn pass(app: &App, request: &mut Request, reader: Reader, role: Role) -> Result<(), Refused> {
-    let unknown = reader.user().is_none() && app.access.asks_for_passwords();
-    // Where there are users, whoever changes something is one of them, even if everybody may read.
-    if unknown && (changes_something(request.method()) || !reader.may(role)) {
+    let unknown = reader.user().is_none();
+    // Where clients can sign in, only those who did change something, even if everybody may read.
+    let changes = changes_something(request.method());
+    if unknown && app.access.asks_for_passwords() && (changes || !reader.may(role)) {
         return Err(Refused::Unauthorized);
+    }
+    if unknown && changes && app.access.verifies_clients() {
+        return Err(Refused::NoCertificate);
     }
     if !reader.may(role) {
         return Err(Refused::Forbidden(role));
@@ -189,6 +197,10 @@ impl Refused {
             ),
             Self::TooManyRequests => (StatusCode::TOO_MANY_REQUESTS, "too many requests"),
             Self::Unauthorized => (StatusCode::UNAUTHORIZED, "user and password are wanted"),
+            Self::NoCertificate => (
+                StatusCode::FORBIDDEN,
+                "this needs a client certificate, also where everybody may read",
+            ),
             Self::Forbidden(role) => (
                 StatusCode::FORBIDDEN,
                 match role {

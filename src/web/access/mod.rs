@@ -12,8 +12,11 @@ mod basic;
 mod bucket;
 mod guard;
 mod reread;
+mod turns;
+mod weaker;
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -24,6 +27,8 @@ use crate::config::web_file::{CertificateNames, ServerTls, WebConfig};
 use basic::{Credentials, Passwords};
 use bucket::Bucket;
 pub(super) use guard::{CHALLENGE, guard};
+pub(super) use turns::network;
+pub use weaker::NotTaken;
 
 /// What somebody may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,12 +151,11 @@ impl Access {
     /// Takes other roles from now on.
     ///
     /// # Errors
-    /// When roles are given to somebody, and nobody can sign in. Then the old ones stay.
-    pub fn set_roles(&self, roles: &config::Web) -> Result<(), NobodyCanSignIn> {
-        self.change(|rules| {
-            let rules = Rules::new(roles.clone(), rules.web.clone());
-            rules.verify()?;
-            Ok(rules)
+    /// When they would give a role to more clients, or when no client can sign in. Then the old ones stay.
+    pub fn set_roles(&self, roles: &config::Web) -> Result<(), NotTaken> {
+        self.change(|before| {
+            let rules = Rules::new(roles.clone(), before.web.clone());
+            rules.keep_roles(&before.roles).map(|()| rules)
         })
     }
 
@@ -170,6 +174,16 @@ impl Access {
         !self.rules().web.users.is_empty()
     }
 
+    /// Where clients reach the exporter through a reverse proxy, if the configuration says so.
+    pub(super) fn external_url(&self) -> Option<reqwest::Url> {
+        self.rules().roles.external_url.clone()
+    }
+
+    /// Whether a client certificate says who a client is.
+    pub(super) fn verifies_clients(&self) -> bool {
+        self.rules().verifies_clients()
+    }
+
     fn rules(&self) -> Arc<Rules> {
         self.0.rules.load_full()
     }
@@ -182,9 +196,15 @@ impl Access {
     }
 
     /// Who says a password.
-    async fn reader(&self, rules: &Rules, credentials: &Credentials) -> Result<Reader, Refusal> {
+    async fn reader(
+        &self,
+        rules: &Rules,
+        credentials: &Credentials,
+        network: Option<IpAddr>,
+    ) -> Result<Reader, Refusal> {
         let passwords = &self.0.passwords;
-        if passwords.verify(&rules.web.users, credentials).await? {
+        let users = &rules.web.users;
+        if passwords.verify(users, credentials, network).await? {
             Ok(rules.reader(&Principal::User(&credentials.user)))
         } else {
             Err(Refusal::Unauthorized)
@@ -201,9 +221,15 @@ impl Rules {
         }
     }
 
+    fn verifies_clients(&self) -> bool {
+        self.web.tls.as_ref().is_some_and(|it| it.verifies_clients)
+    }
+
     fn verify(&self) -> Result<(), NobodyCanSignIn> {
-        let verified = self.web.tls.as_ref().is_some_and(|it| it.verifies_clients);
-        if self.web.users.is_empty() && !verified && self.listed().any(|entry| entry != "*") {
+        if self.web.users.is_empty()
+            && !self.verifies_clients()
+            && self.listed().any(|entry| entry != "*")
+        {
             return Err(NobodyCanSignIn);
         }
         Ok(())
@@ -222,7 +248,7 @@ impl Rules {
     }
 
     fn strangers(&self) -> impl Iterator<Item = &str> {
-        let verified = self.web.tls.as_ref().is_some_and(|it| it.verifies_clients);
+        let verified = self.verifies_clients();
         self.listed()
             .filter(move |entry| match entry.strip_prefix(CERTIFICATE) {
                 Some(_) => !verified,

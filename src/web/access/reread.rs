@@ -1,41 +1,32 @@
 //! `--web.config.file` is read again when it, or a file that it names, has changed.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::{Access, NobodyCanSignIn, Rules};
+use super::{Access, NotTaken, Rules};
 use crate::config::web_file::{Sources, WebConfig, WebFile};
 use crate::config::{Diagnostic, Level, ProcessEnv};
+use crate::exposition::ExporterState;
 
 /// A change counts once two looks saw the same, this time apart.
 const SETTLED: Duration = Duration::from_millis(500);
 
-/// A change that a running daemon does not take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NotTaken {
-    /// HTTPS is switched on or off.
-    #[error("TLS is switched on or off only by a restart")]
-    Tls,
-    /// There are no users any more: a file that was cut off must not open the door.
-    #[error("the last user is removed only by a restart")]
-    Users,
-    /// There are roles, and nobody who could have them.
-    #[error(transparent)]
-    Roles(#[from] NobodyCanSignIn),
-}
-
 impl Access {
-    /// Reads the file again whenever it changes, looking this often, until it is told to stop. One that is wrong is not taken.
+    /// Reads the file again when it changes, and checks this often whether it did, until `stop`. Refuses a file that is wrong, or that
+    /// would let in clients that are kept out now. `exporter` counts the result.
     pub async fn reread(
         self,
         path: PathBuf,
         read: Sources,
         every: Duration,
+        exporter: Arc<ExporterState>,
         stop: CancellationToken,
     ) {
+        exporter.web_config_loaded(true);
         let mut known = read;
         let mut changed: Option<WebFile> = None;
         loop {
@@ -58,44 +49,37 @@ impl Access {
             (known, changed) = (before, seen);
             if let Some(file) = settled {
                 known = file.sources.clone();
-                self.take(file);
+                exporter.web_config_loaded(self.take(file));
             }
         }
     }
 
-    fn take(&self, file: WebFile) {
+    /// Whether the file is in force now.
+    fn take(&self, file: WebFile) -> bool {
         for diagnostic in &file.diagnostics {
             log(diagnostic);
         }
         let taken = match file.config {
-            None => Err("it is wrong".to_owned()),
+            None => Err("it has errors".to_owned()),
             Some(web) => self.set_web(web).map_err(|error| error.to_string()),
         };
-        match taken {
-            Ok(()) => info!("the web configuration was read again"),
+        match &taken {
+            Ok(()) => info!("web configuration reloaded"),
             Err(why) => {
-                error!(
-                    "the web configuration was changed, and is not taken: {why}; the one before stays in force"
-                );
+                error!("web configuration refused, the old one stays in force: {why}");
             }
         }
+        taken.is_ok()
     }
 
     /// Takes another file from now on: for new connections, and for the next request of open ones.
     ///
     /// # Errors
-    /// When it takes protection away that a running daemon keeps.
+    /// When it would let in clients that are kept out now.
     pub fn set_web(&self, web: WebConfig) -> Result<(), NotTaken> {
-        self.change(|rules| {
-            if web.tls.is_some() != rules.web.tls.is_some() {
-                return Err(NotTaken::Tls);
-            }
-            if web.users.is_empty() && !rules.web.users.is_empty() {
-                return Err(NotTaken::Users);
-            }
-            let rules = Rules::new(rules.roles.clone(), web);
-            rules.verify()?;
-            Ok(rules)
+        self.change(|before| {
+            let rules = Rules::new(before.roles.clone(), web);
+            rules.keep_web(&before.web).map(|()| rules)
         })?;
         for stranger in self.strangers() {
             warn!("`web.roles` names {stranger}, who cannot sign in");

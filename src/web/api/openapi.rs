@@ -1,6 +1,9 @@
 //! The OpenAPI document: generated from the operations below and the types that they read and write.
 
+use std::sync::Arc;
+
 use axum::Json;
+use axum::extract::State;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
@@ -9,8 +12,8 @@ use super::alerts::{AlertsQuery, Answer};
 use super::remembered::{ChangesPage, ChangesQuery, HistoryPage, HistoryQuery};
 use super::targets::{Nothing, TargetsPage, TargetsQuery};
 use super::view::TargetDetail;
-use crate::web::Problem;
 use crate::web::directory::{KeysPage, KeysQuery, PeoplePage, PeopleQuery};
+use crate::web::{App, Problem};
 
 /// One operation: a GET.
 struct Operation {
@@ -100,8 +103,13 @@ const OPERATIONS: &[Operation] = &[
     },
 ];
 
-pub(super) async fn answer() -> Json<Value> {
-    Json(document())
+/// The document, with the exporter's address where a reverse proxy has another one.
+pub(super) async fn answer(State(app): State<Arc<App>>) -> Json<Value> {
+    let mut document = document();
+    if let Some(url) = app.access.external_url() {
+        document["servers"] = json!([{"url": url.as_str().trim_end_matches('/')}]);
+    }
+    Json(document)
 }
 
 /// The document.

@@ -88,14 +88,21 @@ impl AlertRow {
     }
 }
 
-pub async fn page(Asked { app, reader, query }: Asked<AlertsQuery>) -> Response {
+pub async fn page(
+    Asked {
+        app,
+        reader,
+        uri,
+        query,
+    }: Asked<AlertsQuery>,
+) -> Response {
     let rows: Vec<AlertRow> = AlertRow::all(&app)
         .into_iter()
         .filter(|row| query.matches(row))
         .collect();
     let slice = Slice::new(query.page, None);
     let page = Page {
-        layout: Layout::new(&app, &reader, "Alerts", "Alerts"),
+        layout: Layout::new(&app, &reader, &uri, "Alerts", "Alerts"),
         matching: rows.len(),
         pager: Pager::new("alerts", slice, rows.len() as u64, |page| {
             query.page_link(page)

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::Extension;
 use axum::extract::{FromRequestParts, Path, Query};
-use axum::http::StatusCode;
 use axum::http::request::Parts;
+use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
 
@@ -19,6 +19,7 @@ use crate::web::directory::Refused;
 pub struct Asked<Q> {
     pub app: Arc<App>,
     pub reader: Reader,
+    pub uri: Uri,
     pub query: Q,
 }
 
@@ -26,6 +27,7 @@ pub struct Asked<Q> {
 pub struct OfTarget<Q> {
     pub app: Arc<App>,
     pub reader: Reader,
+    pub uri: Uri,
     pub query: Q,
     pub name: String,
     pub snapshot: Arc<TargetSnapshot>,
@@ -52,9 +54,10 @@ impl<Q: DeserializeOwned + Send> FromRequestParts<Arc<App>> for Asked<Q> {
             Ok(Query(query)) => Ok(Self {
                 app: Arc::clone(app),
                 reader,
+                uri: parts.uri.clone(),
                 query,
             }),
-            Err(rejection) => Err(refused::parameters(app, &reader, &rejection)),
+            Err(rejection) => Err(refused::parameters(app, &reader, &parts.uri, &rejection)),
         }
     }
 }
@@ -63,7 +66,12 @@ impl<Q: DeserializeOwned + Send> FromRequestParts<Arc<App>> for OfTarget<Q> {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Response> {
-        let Asked { app, reader, query } = Asked::from_request_parts(parts, app).await?;
+        let Asked {
+            app,
+            reader,
+            uri,
+            query,
+        } = Asked::from_request_parts(parts, app).await?;
         let Path(name) = Path::<String>::from_request_parts(parts, &app)
             .await
             .map_err(IntoResponse::into_response)?;
@@ -71,11 +79,12 @@ impl<Q: DeserializeOwned + Send> FromRequestParts<Arc<App>> for OfTarget<Q> {
             Ok(snapshot) => Ok(Self {
                 app,
                 reader,
+                uri,
                 query,
                 name,
                 snapshot,
             }),
-            Err(refused) => Err(refused::page(&app, &reader, &refused)),
+            Err(refused) => Err(refused::page(&app, &reader, &uri, &refused)),
         }
     }
 }

@@ -46,6 +46,7 @@ pub async fn page(
     OfTarget {
         app,
         reader,
+        uri,
         query,
         name,
         ..
@@ -67,7 +68,7 @@ pub async fn page(
     };
     let path = ["targets", name.as_str(), "changes"];
     let page = Page {
-        layout: Layout::of(&app, &reader, &name, "Changes"),
+        layout: Layout::of(&app, &reader, &uri, &name, "Changes"),
         older: older.map(|seq| href(&path, &[("before", &seq)])),
         newest: query.before.map(|_| href(&path, &[])),
         name,

@@ -132,7 +132,14 @@ struct Ranked {
     keys: Option<u64>,
 }
 
-pub async fn page(Asked { app, reader, query }: Asked<FleetQuery>) -> Response {
+pub async fn page(
+    Asked {
+        app,
+        reader,
+        uri,
+        query,
+    }: Asked<FleetQuery>,
+) -> Response {
     let mut ranked: Vec<Ranked> = app
         .board
         .snapshots()
@@ -157,7 +164,7 @@ pub async fn page(Asked { app, reader, query }: Asked<FleetQuery>) -> Response {
     let lines = lines(&app, names).await;
     let alerts = firing(&app);
     let page = Page {
-        layout: Layout::new(&app, &reader, "Fleet", "Fleet"),
+        layout: Layout::new(&app, &reader, &uri, "Fleet", "Fleet"),
         states: app.board.states(),
         matching: ranked.len(),
         pager: Pager::new("targets", slice, ranked.len() as u64, |page| {

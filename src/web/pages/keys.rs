@@ -61,6 +61,7 @@ pub async fn page(
     OfTarget {
         app,
         reader,
+        uri,
         query,
         name,
         snapshot,
@@ -69,7 +70,7 @@ pub async fn page(
     let list = List::read(&reader, app.directory.keys(&name, &query)).await;
     let roster = snapshot.roster.as_deref();
     let page = Page {
-        layout: Layout::of(&app, &reader, &name, "API keys"),
+        layout: Layout::of(&app, &reader, &uri, &name, "API keys"),
         numbers: numbers(roster, |query| {
             reader.may(Role::ReadNames).then(|| query.href(&name))
         }),

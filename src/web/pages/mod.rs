@@ -26,6 +26,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::Router;
 use axum::body::{Body, Bytes};
+use axum::http::Uri;
 use axum::http::header::{self, HeaderValue};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
@@ -66,6 +67,10 @@ pub(super) fn routes() -> Router<Arc<App>> {
 
 /// What stands around every page.
 struct Layout {
+    /// The way from the page to the exporter's root, against which links are resolved: `../` for each folder of its path.
+    root: String,
+    /// The page itself, from there.
+    own: String,
     title: String,
     /// Which link of the navigation is the page itself.
     here: &'static str,
@@ -87,8 +92,20 @@ struct Link {
 }
 
 impl Layout {
-    fn new(app: &App, reader: &Reader, title: impl Into<String>, here: &'static str) -> Self {
+    fn new(
+        app: &App,
+        reader: &Reader,
+        uri: &Uri,
+        title: impl Into<String>,
+        here: &'static str,
+    ) -> Self {
+        let path = uri.path_and_query().map_or("/", |it| it.as_str());
         Self {
+            root: format!(
+                "./{}",
+                "../".repeat(uri.path().matches('/').count().saturating_sub(1))
+            ),
+            own: format!(".{path}"),
             title: title.into(),
             here,
             target: None,
@@ -102,7 +119,7 @@ impl Layout {
     }
 
     /// The page is about a target.
-    fn of(app: &App, reader: &Reader, target: &str, here: &'static str) -> Self {
+    fn of(app: &App, reader: &Reader, uri: &Uri, target: &str, here: &'static str) -> Self {
         let link = |text, path: &[&str]| Link {
             text,
             href: href(&[&["targets", target], path].concat(), &[]),
@@ -119,7 +136,7 @@ impl Layout {
         };
         Self {
             target: Some((target.to_owned(), links)),
-            ..Self::new(app, reader, title, here)
+            ..Self::new(app, reader, uri, title, here)
         }
     }
 
@@ -133,7 +150,7 @@ impl Layout {
 }
 
 /// Pages run no script, load their style and icon from here, and their forms lead here.
-const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'";
 
 fn html(page: &impl Template) -> Response {
     match page.render() {

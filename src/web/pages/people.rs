@@ -54,6 +54,7 @@ pub async fn page(
     OfTarget {
         app,
         reader,
+        uri,
         query,
         name,
         snapshot,
@@ -63,7 +64,7 @@ pub async fn page(
     let roster = snapshot.roster.as_deref();
     let types = types(&snapshot);
     let page = Page {
-        layout: Layout::of(&app, &reader, &name, "People"),
+        layout: Layout::of(&app, &reader, &uri, &name, "People"),
         numbers: numbers(roster, &types, |query| {
             reader.may(Role::ReadNames).then(|| query.href(&name))
         }),

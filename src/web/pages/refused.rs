@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::extract::rejection::QueryRejection;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 
 use super::{Layout, html};
@@ -22,7 +22,7 @@ struct Page {
 }
 
 /// A page that says why there is none.
-pub fn page(app: &App, reader: &Reader, refused: &Refused) -> Response {
+pub fn page(app: &App, reader: &Reader, uri: &Uri, refused: &Refused) -> Response {
     let title = match refused {
         Refused::NoSuchTarget(_) => "Not found",
         _ => "Not available",
@@ -30,6 +30,7 @@ pub fn page(app: &App, reader: &Reader, refused: &Refused) -> Response {
     show(
         app,
         reader,
+        uri,
         title,
         refused.status(),
         &refused.to_string(),
@@ -38,11 +39,12 @@ pub fn page(app: &App, reader: &Reader, refused: &Refused) -> Response {
 }
 
 /// Parameters that are not understood: a list must not be shown as if they had been.
-pub fn parameters(app: &App, reader: &Reader, rejection: &QueryRejection) -> Response {
+pub fn parameters(app: &App, reader: &Reader, uri: &Uri, rejection: &QueryRejection) -> Response {
     let hint = "Leave the parameter out, or take one of the values.";
     show(
         app,
         reader,
+        uri,
         "Not understood",
         StatusCode::BAD_REQUEST,
         &rejection.body_text(),
@@ -53,13 +55,14 @@ pub fn parameters(app: &App, reader: &Reader, rejection: &QueryRejection) -> Res
 fn show(
     app: &App,
     reader: &Reader,
+    uri: &Uri,
     title: &str,
     status: StatusCode,
     message: &str,
     hint: &str,
 ) -> Response {
     let page = Page {
-        layout: Layout::new(app, reader, title, ""),
+        layout: Layout::new(app, reader, uri, title, ""),
         message: message.to_owned(),
         hint: hint.to_owned(),
     };

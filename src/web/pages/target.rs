@@ -94,6 +94,7 @@ pub async fn page(
     OfTarget {
         app,
         reader,
+        uri,
         query,
         name,
         snapshot,
@@ -113,7 +114,7 @@ pub async fn page(
         .filter(|alert| alert.target.as_deref() == Some(name.as_str()))
         .partition(|alert| alert.firing);
     let page = Page {
-        layout: Layout::of(&app, &reader, &name, "Overview"),
+        layout: Layout::of(&app, &reader, &uri, &name, "Overview"),
         history: history(&app, &name, range).await,
         alerts,
         pending: pending.len(),

@@ -42,7 +42,8 @@ pub fn spaced(word: &str) -> String {
     word.replace('_', " ")
 }
 
-/// A path below the root, with a query. Whatever the parts hold, they stay parts.
+/// A path below the exporter's root, with a query, relative to that root: a reverse proxy may serve it below another path. Any
+/// text in a part stays in that part.
 pub fn href(path: &[&str], query: &[(&str, &str)]) -> String {
     let mut url = Url::parse("http://x/").expect("a URL");
     if let Ok(mut segments) = url.path_segments_mut() {
@@ -57,7 +58,7 @@ pub fn href(path: &[&str], query: &[(&str, &str)]) -> String {
             .extend_pairs(query.iter().map(|(name, value)| (name, value)));
     }
     match url.query() {
-        Some(query) => format!("{}?{query}", url.path()),
-        None => url.path().to_owned(),
+        Some(query) => format!(".{}?{query}", url.path()),
+        None => format!(".{}", url.path()),
     }
 }

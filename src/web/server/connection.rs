@@ -1,29 +1,33 @@
 //! From an accepted connection to one that requests come from: its place, its TLS, and its time.
 
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, Version};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum_server::accept::Accept;
 use futures::future::BoxFuture;
+use hyper::body::{Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either as EitherStream;
+use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::Limits;
+use super::places::{Activity, Place, Places, Request as Running};
 use crate::config::web_file::{CertificateNames, ServerTls};
-use crate::web::access::Access;
+use crate::web::access::{Access, network};
 
 /// What a request knows of its connection.
 #[derive(Debug, Clone)]
@@ -34,22 +38,9 @@ pub struct Connection {
     pub secure: bool,
     /// Whether HTTP/2 was agreed on.
     pub http2: bool,
-    last_request: LastRequest,
-    _place: Arc<OwnedSemaphorePermit>,
-}
-
-/// When the last request of a connection began.
-#[derive(Debug, Clone)]
-struct LastRequest(Arc<Mutex<Instant>>);
-
-impl LastRequest {
-    fn set(&self, at: Instant) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = at;
-    }
-
-    fn get(&self) -> Instant {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+    /// The network of the client's address.
+    pub network: IpAddr,
+    place: Arc<Place>,
 }
 
 /// Gives connections their place and their TLS. Those that are too many are closed, rather than let wait.
@@ -57,7 +48,7 @@ impl LastRequest {
 pub(super) struct Door {
     access: Access,
     limits: Limits,
-    places: Arc<Semaphore>,
+    places: Places,
 }
 
 impl Door {
@@ -65,29 +56,31 @@ impl Door {
         Self {
             access,
             limits,
-            places: Arc::new(Semaphore::new(limits.connections)),
+            places: Places::new(limits.connections),
         }
     }
 
     async fn open(self, stream: TcpStream) -> io::Result<(Stream, Connection)> {
-        let too_many = |_| io::Error::new(io::ErrorKind::QuotaExceeded, "too many connections");
-        let place = self.places.try_acquire_owned().map_err(too_many)?;
+        let network = network(stream.peer_addr()?.ip());
+        let too_many = || io::Error::new(io::ErrorKind::QuotaExceeded, "too many connections");
+        let place = Arc::new(self.places.take(network).ok_or_else(too_many)?);
         // Or the second write of an answer waits for the client to acknowledge the first, 40 ms later.
         stream.set_nodelay(true)?;
-        let last_request = LastRequest(Arc::new(Mutex::new(Instant::now())));
         let mut connection = Connection {
             certificate: None,
             secure: false,
             http2: false,
-            last_request: last_request.clone(),
-            _place: Arc::new(place),
+            network,
+            place: Arc::clone(&place),
         };
         let stream = match self.access.tls() {
             None => EitherStream::Left(stream),
             Some(tls) => {
                 let handshake = TlsAcceptor::from(Arc::clone(&tls.config)).accept(stream);
-                let stream = timeout(self.limits.first_request, handshake)
-                    .await
+                let handshake = timeout(self.limits.first_request, handshake);
+                let handshake = place.gives_way.run_until_cancelled(handshake).await;
+                let stream = handshake
+                    .ok_or_else(too_many)?
                     .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
                     // What anybody can send is no failure of ours.
                     .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
@@ -99,9 +92,10 @@ impl Door {
         };
         let stream = Stream {
             stream,
-            last_request,
+            activity: place.activity.clone(),
             lasts: self.limits.request,
             ends: Box::pin(tokio::time::sleep(self.limits.request)),
+            gives_way: Box::pin(place.gives_way.clone().cancelled_owned()),
         };
         Ok((stream, connection))
     }
@@ -134,24 +128,61 @@ async fn enter(State(connection): State<Connection>, mut request: Request, next:
     if request.version() == Version::HTTP_2 && !connection.http2 {
         return StatusCode::HTTP_VERSION_NOT_SUPPORTED.into_response();
     }
-    connection.last_request.set(Instant::now());
+    let running = connection.place.activity.request();
     request.extensions_mut().insert(connection);
-    next.run(request).await
+    let response = next.run(request).await;
+    response.map(|body| {
+        Body::new(Answer {
+            body,
+            _running: running,
+        })
+    })
 }
 
-/// A connection that fails some time after its last request began: whatever its client does or does not send or read.
+/// The body of an answer; the request has been answered once it is dropped.
+struct Answer {
+    body: Body,
+    _running: Running,
+}
+
+impl HttpBody for Answer {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A connection that fails some time after its last request began, also if its client keeps on sending or reading, or when it must give
+/// way.
 #[derive(Debug)]
 pub(super) struct Stream {
     stream: EitherStream<TcpStream, Box<TlsStream<TcpStream>>>,
-    last_request: LastRequest,
+    activity: Activity,
     lasts: Duration,
     ends: Pin<Box<Sleep>>,
+    gives_way: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
 impl Stream {
     fn poll_end(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if self.gives_way.as_mut().poll(cx).is_ready() {
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
         while self.ends.as_mut().poll(cx).is_ready() {
-            let ends = self.last_request.get() + self.lasts;
+            let ends = self.activity.began() + self.lasts;
             if ends <= Instant::now() {
                 return Err(io::ErrorKind::TimedOut.into());
             }

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum_server::Handle;
@@ -13,13 +13,17 @@ use tokio_util::sync::CancellationToken;
 use super::access::Access;
 pub use connection::Connection;
 use connection::Door;
+use flood::Flood;
 
 mod connection;
+mod flood;
+mod places;
 
 /// What a client may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Connections at one time: each costs a file descriptor and some 10 kB. One too many is closed at once.
+    /// Connections at one time: each costs a file descriptor and some 10 kB. If one too many comes, the longest idle one of the client
+    /// network with the most connections is closed.
     pub connections: usize,
     /// A connection that has not sent a whole first request by then is closed, and so is one that has not agreed on TLS by then.
     pub first_request: Duration,
@@ -72,16 +76,25 @@ pub async fn serve_within(
     shutdown: CancellationToken,
 ) -> io::Result<()> {
     let handle = Handle::new();
+    let (refused, failed) = (Flood::default(), Flood::default());
     let mut server = axum_server::Server::<SocketAddr>::from_listener(listener)
         .acceptor(Door::new(access, limits))
         .handle(handle.clone())
         .first_request_timeout(limits.first_request)
-        .accept_error_handler(|peer, error| match error.kind() {
-            // One line for each would help whoever opens them.
-            io::ErrorKind::QuotaExceeded | io::ErrorKind::InvalidData | io::ErrorKind::TimedOut => {
+        .accept_error_handler(move |peer, error| match error.kind() {
+            io::ErrorKind::InvalidData | io::ErrorKind::TimedOut | io::ErrorKind::NotConnected => {
                 tracing::debug!(?peer, %error, "connection refused");
             }
-            _ => tracing::warn!(?peer, %error, "connection not accepted"),
+            io::ErrorKind::QuotaExceeded => {
+                if let Some(more) = refused.says(Instant::now()) {
+                    tracing::warn!(?peer, more, %error, "connection refused");
+                }
+            }
+            _ => {
+                if let Some(more) = failed.says(Instant::now()) {
+                    tracing::warn!(?peer, more, %error, "connection not accepted");
+                }
+            }
         });
     server
         .http_builder()

@@ -69,11 +69,12 @@ pub(super) fn tls(tls: &Fields<'_>, http2: bool, context: &Context<'_>) -> Optio
         },
         _ => None,
     };
+    let allowed_names = allowed_names(tls);
     let verifier = mandatory.map(|mandatory| {
         Arc::new(ClientVerifier {
             mandatory,
             authorities: trusted,
-            allowed: allowed_names(tls),
+            allowed: allowed_names.clone(),
             provider: Arc::clone(&provider),
         }) as _
     });
@@ -84,7 +85,9 @@ pub(super) fn tls(tls: &Fields<'_>, http2: bool, context: &Context<'_>) -> Optio
             config.alpn_protocols = h2.into_iter().chain([b"http/1.1".to_vec()]).collect();
             Some(ServerTls {
                 config: Arc::new(config),
+                requires_clients: mandatory.unwrap_or(false),
                 verifies_clients: verify,
+                allowed_names,
             })
         }
         Err(error) => certificate?.fail(
