@@ -4,10 +4,12 @@
 check.py           fails where a number differs, or where a log counts differently as syslog, a journal or a container runtime writes it
 check.py --write   writes the .metrics files anew
 
-The logs of Odoo 14 to 19 come from real servers (names and addresses replaced); those of 20 follow its source. forged.log is what real servers of 14
+The logs of Odoo 14 to 19 come from real servers (names and addresses replaced); those of 20 follow its source. forged.log is
+what real servers of 14
 and 19 wrote for hostile logins, and prefixes.log has lines that must count, or not, for the sake of their beginning.
 Needs mtail: scripts/test-tools installs it.
 """
+
 import json
 import re
 import subprocess
@@ -21,7 +23,11 @@ PROGRAM = HERE.parent / "odoo-mfa-log.mtail"
 
 
 def docker_json(line):
-    return json.dumps({"log": line + "\n", "stream": "stderr", "time": "2026-11-29T14:55:35.316000001Z"}).replace("<", "\\u003c").replace(">", "\\u003e")
+    return (
+        json.dumps({"log": line + "\n", "stream": "stderr", "time": "2026-11-29T14:55:35.316000001Z"})
+        .replace("<", "\\u003c")
+        .replace(">", "\\u003e")
+    )
 
 
 def syslog(line):
@@ -62,8 +68,20 @@ def counted(log):
         path = Path(directory) / "odoo.log"
         path.write_text(log, newline="\n")
         said = subprocess.run(
-            ["mtail", "--one_shot", "--one_shot_format=prometheus", f"--progs={PROGRAM}", f"--logs={path}", "--address=127.0.0.1", "--port=0", "--logtostderr"],
-            capture_output=True, text=True, check=False)
+            [
+                "mtail",
+                "--one_shot",
+                "--one_shot_format=prometheus",
+                f"--progs={PROGRAM}",
+                f"--logs={path}",
+                "--address=127.0.0.1",
+                "--port=0",
+                "--logtostderr",
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     errors = [line for line in said.stderr.splitlines() if line.startswith("E") or "untime error" in line]
     if said.returncode or errors:
         sys.exit(f"mtail: {said.returncode}: {chr(10).join(errors) or said.stderr}")
@@ -86,7 +104,9 @@ def main():
             problems += [f"{path.name}: expected, not counted: {line}" for line in expected if line not in text.splitlines()]
         pairs = [(path, form) for path in logs if path.stem.startswith("odoo") for form in FORMS]
         forms = pool.map(lambda pair: counted("".join(FORMS[pair[1]](line) + "\n" for line in logs[pair[0]].splitlines())), pairs)
-        problems += [f"{path.name} counts differently by way of {form}" for (path, form), text in zip(pairs, forms) if text != numbers[path]]
+        problems += [
+            f"{path.name} counts differently by way of {form}" for (path, form), text in zip(pairs, forms) if text != numbers[path]
+        ]
     for problem in problems:
         print(problem, file=sys.stderr)
     if not problems:
