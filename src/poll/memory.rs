@@ -24,6 +24,22 @@ pub(super) struct Comparable {
     answers: Answers,
 }
 
+impl Comparable {
+    /// All that is written down of a poll.
+    pub(super) fn record(self, target: &Target, polled: &Polled, ended: Timestamp) -> PollRecord {
+        PollRecord {
+            target: target.name.clone(),
+            fingerprint: target.fingerprint,
+            ended,
+            baseline: self.baseline,
+            answers: self.answers,
+            posture: Arc::clone(&polled.posture),
+            server: polled.facts.server.clone(),
+            capabilities: polled.facts.capabilities().into(),
+        }
+    }
+}
+
 impl Remembered {
     pub(super) fn new(store: Store) -> Self {
         Self(store)
@@ -66,40 +82,25 @@ impl Remembered {
     }
 
     /// Writes a good poll down. `None` while the store cannot be used, which it has logged itself: the daemon goes on without it.
-    pub(super) async fn record(
-        &self,
-        target: &Target,
-        comparable: Comparable,
-        polled: &Polled,
-        ended: Timestamp,
-    ) -> Option<Recorded> {
-        let record = PollRecord {
-            target: target.name.clone(),
-            fingerprint: target.fingerprint,
-            ended,
-            baseline: comparable.baseline,
-            answers: comparable.answers,
-            posture: Arc::clone(&polled.posture),
-            server: polled.facts.server.clone(),
-            capabilities: polled.facts.capabilities().into(),
-        };
+    pub(super) async fn record(&self, record: PollRecord) -> Option<Recorded> {
+        let target = record.target.clone();
         match self.0.record(record).await {
             Ok(recorded) => {
                 if let Some(found) = &recorded.found_break {
                     warn!(
-                        target = target.name,
+                        target,
                         reason = found.as_str(),
                         "polls cannot be compared, a new baseline begins: {found}"
                     );
                 }
                 for change in &recorded.changes {
-                    info!(target = target.name, kind = %change.kind, "change");
+                    info!(target, kind = %change.kind, "change");
                 }
                 Some(recorded)
             }
             Err(error) => {
                 if !matches!(error, store::Error::Unavailable(_)) {
-                    warn!(target = target.name, %error, "a poll was not written down");
+                    warn!(target, %error, "a poll was not written down");
                 }
                 None
             }
@@ -140,6 +141,7 @@ pub(super) fn show(last_poll: LastPoll, snapshot: &mut crate::domain::TargetSnap
     snapshot.server = Some(last_poll.server);
     snapshot.capabilities = last_poll.capabilities.into();
     snapshot.poller_key_expiry = last_poll.posture.poller_key_expiry;
+    let recent = snapshot.recent.as_ref().map(|recent| recent.unprotected());
+    snapshot.recently_unprotected = recent.filter(|_| last_poll.posture.protected.is_some());
     snapshot.posture = Some(Arc::new(last_poll.posture));
-    snapshot.recently_unprotected = snapshot.recent.as_ref().map(|recent| recent.unprotected());
 }

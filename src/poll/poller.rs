@@ -25,6 +25,7 @@ use crate::domain::{Capability, Reason, Roster, TargetSnapshot};
 use crate::exposition::{Board, ExporterState, Slot};
 use crate::odoo::surface::check_all;
 use crate::odoo::{Clients, Error, Kind, Session, Transport};
+use crate::store::PollRecord;
 
 /// One target as it is configured. When that changes, another poller takes its place.
 #[derive(Debug)]
@@ -57,6 +58,17 @@ struct Memory {
 struct Failing {
     reason: Reason,
     since: Instant,
+}
+
+/// What a poll leaves for the store.
+#[derive(Debug)]
+enum Found {
+    /// Figures, to be compared with those of the poll before.
+    Success(Box<PollRecord>),
+    /// A failure.
+    Failure,
+    /// The poll was given up, or cannot be compared.
+    Nothing,
 }
 
 /// What pollers share.
@@ -205,15 +217,18 @@ impl Poller {
                 self.shared.everywhere.acquire().await,
             )
         };
-        let Some((Ok(_host), Ok(_everywhere))) = self.retired.run_until_cancelled(permits).await
-        else {
+        let permits = self.retired.run_until_cancelled(permits).await;
+        let Some((Ok(_), Ok(_))) = permits else {
             return;
         };
-        let _in_flight = self
+        let in_flight = self
             .shared
             .exporter
             .poll_started(due.elapsed(), self.settings.target.timeout);
-        self.poll(&mut memory).await;
+        let found = self.poll(&mut memory).await;
+        // A slow disk holds up no other poll.
+        drop((in_flight, permits));
+        self.write_down(found).await;
     }
 
     fn skip(&self) {
@@ -224,15 +239,16 @@ impl Poller {
         });
     }
 
-    #[expect(clippy::too_many_lines, reason = "the steps of a poll, in their order")]
-    async fn poll(&self, memory: &mut Memory) {
+    /// Polls once and publishes the figures.
+    async fn poll(&self, memory: &mut Memory) -> Found {
         let (began, attempt) = (Instant::now(), Timestamp::now());
         let (result, requests) = self.ask(memory, attempt).await;
         let Some(result) = result else {
-            return self.slot.update(|snapshot| {
+            self.slot.update(|snapshot| {
                 snapshot.health.requests_ok += requests.0;
                 snapshot.health.requests_error += requests.1;
             });
+            return Found::Nothing;
         };
         let ended = Timestamp::now();
         let mut snapshot = TargetSnapshot::clone(&self.slot.load());
@@ -251,68 +267,15 @@ impl Poller {
                 hint: error.hint,
             }),
         });
-        match result {
+        let found = match result {
             Ok((polled, comparable)) => {
-                self.log_success(memory, &polled);
-                memory.backoff.succeeded();
-                memory.not_before = None;
-                health.last = Some(Outcome::Success);
-                health.last_success = Some(ended);
-                health.successes += 1;
-                snapshot.recently_unprotected = None;
-                if let (Some(store), Some(comparable)) = (&self.shared.store, comparable)
-                    && let Some(recorded) = store
-                        .record(&self.settings.target, comparable, &polled, ended)
-                        .await
-                {
-                    let known = polled.posture.protected;
-                    snapshot.recently_unprotected = known.map(|_| recorded.recent.unprotected());
-                    snapshot.counters = Some(Arc::new(recorded.counters));
-                    snapshot.recent = Some(Arc::new(recorded.recent));
-                }
-                snapshot.capabilities = polled.facts.capabilities().into();
-                if self.settings.named {
-                    snapshot.concerned = Arc::new(concerned(&polled.facts, &polled.standing));
-                }
-                snapshot.server = Some(polled.facts.server.clone());
-                snapshot.poller_key_expiry = polled.posture.poller_key_expiry;
-                snapshot.posture = Some(polled.posture);
-                let terms = Terms {
-                    accepted: &self.settings.target.accepted_factors,
-                    exemptions: &self.settings.target.exemptions,
-                };
-                snapshot.roster =
-                    Some(Arc::new(Roster::new(polled.facts, polled.standing, &terms)));
+                self.succeeded(memory, &mut snapshot, polled, comparable, ended)
             }
             Err(error) => {
-                let reason = error.reason();
-                self.log_failure(memory, &error);
-                let delay =
-                    memory
-                        .backoff
-                        .failed(reason, self.settings.target.interval, self.place());
-                memory.not_before = Some(began + delay.max(error.retry_after.unwrap_or_default()));
-                if matches!(
-                    error.kind,
-                    Kind::NoSuchName | Kind::Unexpected | Kind::Unauthorized
-                ) {
-                    // Perhaps the server is not what it was: learn it anew.
-                    memory.session = None;
-                }
-                health.last = Some(Outcome::Failure(reason));
-                health.failures[reason as usize] += 1;
-                if error.kind == Kind::Incomplete {
-                    snapshot.capabilities = with_users_missing(&snapshot.capabilities, &error);
-                }
-                snapshot.posture = None;
-                snapshot.recently_unprotected = None;
-                snapshot.roster = None;
-                forget(&mut snapshot, ended);
-                if let Some(store) = &self.shared.store {
-                    store.record_failure(&self.settings.target).await;
-                }
+                self.failed(memory, &mut snapshot, &error, (began, ended));
+                Found::Failure
             }
-        }
+        };
         let missing = snapshot.capabilities.iter();
         snapshot.health.note(Past {
             at: ended,
@@ -323,9 +286,6 @@ impl Poller {
                     missing | 1 << *capability as u16
                 }),
         });
-        if let Some(store) = &self.shared.store {
-            self.shared.exporter.set_store_errors(store.errors());
-        }
         self.slot.update(|current| {
             // A check of the surface, or a skipped poll, may have come in the meantime.
             let (surface, skipped) = (Arc::clone(&current.surface), current.health.skipped);
@@ -335,6 +295,99 @@ impl Poller {
             };
             current.health.skipped = skipped;
         });
+        found
+    }
+
+    fn succeeded(
+        &self,
+        memory: &mut Memory,
+        snapshot: &mut TargetSnapshot,
+        polled: Polled,
+        comparable: Option<Comparable>,
+        ended: Timestamp,
+    ) -> Found {
+        self.log_success(memory, &polled);
+        memory.backoff.succeeded();
+        memory.not_before = None;
+        let health = &mut snapshot.health;
+        health.last = Some(Outcome::Success);
+        health.last_success = Some(ended);
+        health.successes += 1;
+        let record =
+            comparable.map(|it| Box::new(it.record(&self.settings.target, &polled, ended)));
+        if record.is_none() || polled.posture.protected.is_none() {
+            snapshot.recently_unprotected = None;
+        }
+        snapshot.capabilities = polled.facts.capabilities().into();
+        if self.settings.named {
+            snapshot.concerned = Arc::new(concerned(&polled.facts, &polled.standing));
+        }
+        snapshot.server = Some(polled.facts.server.clone());
+        snapshot.poller_key_expiry = polled.posture.poller_key_expiry;
+        snapshot.posture = Some(polled.posture);
+        let terms = Terms {
+            accepted: &self.settings.target.accepted_factors,
+            exemptions: &self.settings.target.exemptions,
+        };
+        snapshot.roster = Some(Arc::new(Roster::new(polled.facts, polled.standing, &terms)));
+        record.map_or(Found::Nothing, Found::Success)
+    }
+
+    fn failed(
+        &self,
+        memory: &mut Memory,
+        snapshot: &mut TargetSnapshot,
+        error: &Error,
+        (began, ended): (Instant, Timestamp),
+    ) {
+        let reason = error.reason();
+        self.log_failure(memory, error);
+        let delay = memory
+            .backoff
+            .failed(reason, self.settings.target.interval, self.place());
+        memory.not_before = Some(began + delay.max(error.retry_after.unwrap_or_default()));
+        if matches!(
+            error.kind,
+            Kind::NoSuchName | Kind::Unexpected | Kind::Unauthorized
+        ) {
+            // Perhaps the server is not what it was: learn it anew.
+            memory.session = None;
+        }
+        snapshot.health.last = Some(Outcome::Failure(reason));
+        snapshot.health.failures[reason as usize] += 1;
+        if error.kind == Kind::Incomplete {
+            snapshot.capabilities = with_users_missing(&snapshot.capabilities, error);
+        }
+        snapshot.posture = None;
+        snapshot.recently_unprotected = None;
+        snapshot.roster = None;
+        forget(snapshot, ended);
+    }
+
+    /// Writes down what a poll found, after its figures are published: a slow disk delays none of them. What the store computes is
+    /// published after the commit, so that a crash in between counts nothing twice.
+    async fn write_down(&self, found: Found) {
+        let Some(store) = &self.shared.store else {
+            return;
+        };
+        match found {
+            Found::Nothing => {}
+            Found::Failure => store.record_failure(&self.settings.target).await,
+            Found::Success(record) => {
+                let recorded = store.record(*record).await;
+                let recorded = recorded.map(|it| (Arc::new(it.counters), Arc::new(it.recent)));
+                self.slot.update(|snapshot| {
+                    let protected = snapshot.posture.as_ref().and_then(|it| it.protected);
+                    let recent = recorded.as_ref().map(|(_, recent)| recent.unprotected());
+                    snapshot.recently_unprotected = recent.filter(|_| protected.is_some());
+                    if let Some((counters, recent)) = &recorded {
+                        snapshot.counters = Some(Arc::clone(counters));
+                        snapshot.recent = Some(Arc::clone(recent));
+                    }
+                });
+            }
+        }
+        self.shared.exporter.set_store_errors(store.errors());
     }
 
     /// Checks what the server exposes, once an interval of its own, where that is configured, until it retires.

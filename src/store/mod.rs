@@ -130,6 +130,12 @@ pub struct Store {
 /// Calls that wait for the thread; the next one fails. A fleet of some thousand targets starts with a call for each.
 const QUEUE: usize = if cfg!(test) { 64 } else { 16_384 };
 
+/// How long a call waits for its result. A writer waits half of it for a lock.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long a poll waits for its baseline. Later it goes on without a comparison.
+const BASELINE: Duration = Duration::from_secs(2);
+
 /// How long [`Store::close`] waits for a disk that hangs.
 const CLOSE: Duration = Duration::from_secs(5);
 
@@ -159,7 +165,8 @@ impl Store {
     /// When the store fails.
     pub async fn baseline(&self, target: &str) -> Result<Option<Arc<Baseline>>, Error> {
         let target = target.to_owned();
-        self.call(move |open, _| write::ask(open, target)).await
+        self.call_within(BASELINE, move |open, _| write::ask(open, target))
+            .await
     }
 
     /// Writes down what a successful poll found, and says what changed since the one before.
@@ -309,12 +316,20 @@ impl Store {
         }
     }
 
+    async fn call<T: Send + 'static>(
+        &self,
+        what: impl FnOnce(&mut Open, &Limits) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.call_within(DEADLINE, what).await
+    }
+
     /// Runs something on the store's thread. A call whose caller does not wait any more when its turn comes is skipped.
     ///
     /// # Errors
-    /// Also when too many calls wait: the disk is slow, or hangs.
-    async fn call<T: Send + 'static>(
+    /// Also when it is late, or too many calls wait: the disk is slow, or hangs. What began late may still be written.
+    async fn call_within<T: Send + 'static>(
         &self,
+        deadline: Duration,
         what: impl FnOnce(&mut Open, &Limits) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Error> {
         let (reply, answer) = oneshot::channel();
@@ -324,15 +339,21 @@ impl Store {
                 let _ = reply.send(worker.attempt(what));
             }
         }));
-        match self.jobs.try_send(job) {
-            Ok(()) => answer.await.map_err(|_| Error::Closed)?,
-            Err(TrySendError::Closed(_)) => Err(Error::Closed),
+        let reason = match self.jobs.try_send(job) {
+            Ok(()) => match tokio::time::timeout(deadline, answer).await {
+                Ok(answer) => return answer.map_err(|_| Error::Closed)?,
+                Err(_elapsed) => format!(
+                    "the disk is slow or hangs: a call is not done within {} s",
+                    deadline.as_secs()
+                ),
+            },
+            Err(TrySendError::Closed(_)) => return Err(Error::Closed),
             Err(TrySendError::Full(_)) => {
-                let reason = format!("{QUEUE} calls wait for the disk, which is slow or hangs");
-                self.shared.failed(&reason);
-                Err(Error::Unavailable(reason))
+                format!("{QUEUE} calls wait for the disk, which is slow or hangs")
             }
-        }
+        };
+        self.shared.failed(&reason);
+        Err(Error::Unavailable(reason))
     }
 }
 

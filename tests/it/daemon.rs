@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use odoo_mfa_exporter::runtime::Daemon;
 use odoo_mfa_exporter::store::{Limits, Location, Store};
-use odoo_simulator::AccountKind;
+use odoo_simulator::{AccountKind, Kind};
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::harness::fault_proxy::{Fault, FaultProxy};
 use crate::harness::odoo::Odoo;
+use crate::harness::program::{Running, Stage, get};
 use crate::harness::{eventually, settings, target};
 
 /// Each fault, and the reason it stands for.
@@ -185,4 +187,60 @@ async fn families_that_are_switched_off_cost_no_request() {
     assert!(text.contains("odoo_role_users{target=\"erp\""), "{text}");
     stop.cancel();
     running.await.expect("no panic").expect("a clean end");
+}
+
+/// A disk that does not take what a poll found delays no figure, and what needs the store is absent. `BEGIN IMMEDIATE` locks the store as
+/// somebody's `sqlite3` does.
+#[tokio::test]
+async fn a_locked_store_delays_no_figure() {
+    let stage = Stage::new(&["prod"]).await;
+    stage.configure(&json!({
+        "defaults": {"interval": "1s", "timeout": "900ms"},
+        "targets": [stage.target("prod")],
+    }));
+    let daemon = Running::start(&mut stage.daemon());
+    let address = daemon.address().await;
+    let scrape = async || get(address, "/metrics").await.ok();
+    let active = |text: &str| {
+        let name = "odoo_users{target=\"prod\",user_type=\"internal\",state=\"active\"} ";
+        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+        line.parse::<u64>().ok()
+    };
+    let losses = |text: &str| text.contains("odoo_mfa_recently_unprotected_users{");
+    let before = eventually("a poll is compared", async || {
+        let text = scrape().await?;
+        losses(&text).then(|| active(&text))?
+    })
+    .await;
+
+    let operator = rusqlite::Connection::open(stage.path("store.db")).expect("the store");
+    operator.execute_batch("BEGIN IMMEDIATE").expect("locked");
+    stage.server.databases()[0].world_mut().hire(Kind::Internal);
+    let shown = eventually("the new user is shown", async || {
+        scrape()
+            .await
+            .filter(|text| active(text) == Some(before + 1))
+    })
+    .await;
+    assert!(
+        shown.contains("odoo_mfa_exporter_store_errors_total 0"),
+        "the figures waited for the store: {shown}"
+    );
+    let failed = eventually("the store fails", async || {
+        scrape()
+            .await
+            .filter(|text| !text.contains("odoo_mfa_exporter_store_errors_total 0"))
+    })
+    .await;
+    assert!(failed.contains("odoo_up{target=\"prod\"} 1"), "{failed}");
+    eventually("what needs the store is absent", async || {
+        scrape().await.filter(|text| !losses(text))
+    })
+    .await;
+
+    operator.execute_batch("ROLLBACK").expect("unlocked");
+    eventually("the poll after it is compared", async || {
+        scrape().await.filter(|text| losses(text))
+    })
+    .await;
 }

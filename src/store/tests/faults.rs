@@ -296,6 +296,29 @@ async fn a_file_without_bytes_is_reported() {
     assert!(store.errors() >= 2, "{}", store.errors());
 }
 
+/// Time is paused, so deadlines come as soon as nothing else can go on.
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_hangs_is_an_error_within_a_deadline() {
+    let store = memory();
+    let (release, hang) = std::sync::mpsc::channel::<()>();
+    let began = tokio::time::Instant::now();
+    let waits = move |_: &mut Open, _: &Limits| {
+        let _ = hang.recv();
+        Ok(())
+    };
+    let late = store.call(waits).await;
+    assert!(matches!(late, Err(Error::Unavailable(_))), "{late:?}");
+    assert_eq!(began.elapsed().as_secs(), 10);
+    let baseline = store.baseline("erp").await;
+    assert!(
+        matches!(baseline, Err(Error::Unavailable(_))),
+        "{baseline:?}"
+    );
+    assert_eq!(began.elapsed().as_secs(), 12);
+    assert_eq!(store.errors(), 2);
+    drop(release);
+}
+
 /// A disk that hangs: the calls that wait are bounded, one more fails at once, and a call that no caller waits for is not done.
 #[tokio::test]
 async fn too_many_calls_fail_and_those_whose_caller_left_are_skipped() {
