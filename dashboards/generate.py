@@ -165,11 +165,11 @@ def target():
         series("Coverage by user type", 12, "Protected over eligible users; dashed, the coverage target. A gap is a time in which the target was down.",
                [(by("user_type", "odoo_mfa_coverage_ratio"), "{{user_type}}"), (by("user_type", "odoo_mfa_coverage_target_ratio"), "{{user_type}}, coverage target")],
                unit="percentunit", minimum=0, maximum=1, dashed="/coverage target/"),
-        series("Internal people", 12, "Protected, in grace, and unprotected past grace: together all eligible internal people.",
+        series("Internal people", 12, "Protected, in grace, and unprotected with the grace period over: together all eligible internal users.",
                [(one("odoo_mfa_protected_users", INTERNAL), "protected"),
                 (one("odoo_mfa_grace_users", INTERNAL), "in grace"),
-                (f'{one("odoo_mfa_eligible_users", INTERNAL)} - {one("odoo_mfa_protected_users", INTERNAL)} - {one("odoo_mfa_grace_users", INTERNAL)}', "unprotected past grace")],
-               stack=True, minimum=0, decimals=0, colors={"protected": GREEN, "in grace": YELLOW, "unprotected past grace": RED}),
+                (f'{one("odoo_mfa_eligible_users", INTERNAL)} - {one("odoo_mfa_protected_users", INTERNAL)} - {one("odoo_mfa_grace_users", INTERNAL)}', "overdue")],
+               stack=True, minimum=0, decimals=0, colors={"protected": GREEN, "in grace": YELLOW, "overdue": RED}),
     ], height=9).row("People and roles", [
         table("By user type", 15, "People by type. Eligible: active and not exempt. Dormant: unprotected, without a login for the dormancy period. Password RPC: people whose bare password may open XML-RPC or JSON-RPC, an upper bound.",
               {
@@ -185,14 +185,14 @@ def target():
               }, rename={"user_type": "User type"},
               columns={"User type": dict(width=85), "Active": dict(width=70), "Exempt": dict(width=75), "Eligible": dict(width=75), "Protected": dict(width=85), "In grace": dict(width=80),
                        "Dormant": dict(width=85), "Enforced": dict(mappings=YES_GOOD, cell="color-text", width=85), "Password RPC": dict(width=120), "Archived": dict()}),
-        table("By role", 9, "Eligible people by role; somebody may be in several. 'Past grace' is what alerts.",
+        table("By role", 9, "Eligible users by role; a user may be in several. 'Overdue' (unprotected, grace period over) is what alerts.",
               {
                   "People": by("role", "odoo_role_users"),
                   "Without MFA": by("role", "odoo_role_users_without_mfa"),
-                  "Past grace": by("role", "odoo_role_users_without_mfa_past_grace"),
+                  "Overdue": by("role", "odoo_role_users_without_mfa_past_grace"),
                   "Exempt": by("role", "odoo_role_exempt_users"),
-              }, rename={"role": "Role"}, sort=("Past grace", True),
-              columns={"Role": dict(), "People": dict(width=75), "Without MFA": dict(width=110, steps=WARN_CELL, cell="color-text"), "Past grace": dict(width=100, steps=BAD_CELL, cell="color-background"), "Exempt": dict(width=75, steps=WARN_CELL, cell="color-text")}),
+              }, rename={"role": "Role"}, sort=("Overdue", True),
+              columns={"Role": dict(), "People": dict(width=75), "Without MFA": dict(width=110, steps=WARN_CELL, cell="color-text"), "Overdue": dict(width=100, steps=BAD_CELL, cell="color-background"), "Exempt": dict(width=75, steps=WARN_CELL, cell="color-text")}),
     ], height=10).row("Roles and losses", [
         series("Without MFA by role", 9, "Users in each role without an accepted factor, in grace or not.", [(by("role", "odoo_role_users_without_mfa"), "{{role}}")], minimum=0, decimals=0),
         series("Phishing-resistant by role", 8, "Share of the users in each role who have a passkey, the only factor of Odoo that resists phishing.",

@@ -1,9 +1,6 @@
 #!/usr/bin/env python3
-"""Checks the manifests, and writes the one that is generated.
-
-check.py           each document against Kubernetes' schemas (the oldest and the newest version that are promised) and Prometheus
-                   operator's; that names and labels fit each other; that the PrometheusRule says what alerts/ says
-check.py --write   writes the PrometheusRule anew
+"""Checks each manifest against Kubernetes' schemas (the oldest and the newest version that are promised) and Prometheus operator's, and that
+names and labels fit each other. The PrometheusRule is an output of `odoo-mfa-exporter rules`: `cargo test` compares it.
 
 Needs kubernetes-validate and cloudcoil-models-prometheus-operator: scripts/test-tools installs them, and `make rules` runs this with them.
 """
@@ -17,28 +14,12 @@ RULES = HERE.parents[1] / "alerts/odoo-mfa.rules.yml"
 RULE = HERE / "prometheus-operator/prometheusrule.yaml"
 VERSIONS = ("1.28", "1.37")
 KUSTOMIZATION = "kustomization.yaml"
-RULE_HEAD = """\
-# Output of `odoo-mfa-exporter rules --format operator`. Your Prometheus may want a label here (ruleSelector).
-apiVersion: monitoring.coreos.com/v1
-kind: PrometheusRule
-metadata:
-  name: odoo-mfa-exporter
-  namespace: odoo-mfa-exporter
-  labels:
-    app.kubernetes.io/name: odoo-mfa-exporter
-spec:
-"""
 
 
 def main():
-    rule = RULE_HEAD + "".join(f"  {line}" if line.strip() else line for line in RULES.read_text().splitlines(keepends=True))
-    if sys.argv[1:] == ["--write"]:
-        RULE.write_text(rule)
-        return 0
     documents = {path.relative_to(HERE): yaml.safe_load(path.read_text()) for path in sorted(HERE.glob("**/*.yaml"))
                  if path.name != KUSTOMIZATION}
-    problems = [] if RULE.read_text() == rule else [f"{RULE.name} differs from alerts/: packaging/kubernetes/check.py --write"]
-    problems += kustomized()
+    problems = kustomized()
     for path, document in documents.items():
         problems += [f"{path}: {problem}" for problem in against_schema(document)]
     problems = problems or fit({document["kind"]: document for document in documents.values()})

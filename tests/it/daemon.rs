@@ -190,7 +190,7 @@ async fn families_that_are_switched_off_cost_no_request() {
 }
 
 /// A disk that does not take what a poll found delays no figure, and what needs the store is absent. `BEGIN IMMEDIATE` locks the store as
-/// somebody's `sqlite3` does.
+/// an operator's `sqlite3` does.
 #[tokio::test]
 async fn a_locked_store_delays_no_figure() {
     let stage = Stage::new(&["prod"]).await;

@@ -454,7 +454,7 @@ fn vantages(it: &mut Fixture) {
     });
 }
 
-/// Somebody holds nothing but a passkey, and nothing makes a second factor mandatory.
+/// A user holds nothing but a passkey, and nothing makes a second factor mandatory.
 pub(crate) fn passkey_only(it: &mut Fixture) {
     it.accepted.insert(Factor::Passkey);
     it.facts.policy = Known::Complete(None);

@@ -52,7 +52,7 @@ impl Course {
     }
 
     /// The first so many users of whom this holds.
-    fn first(&self, users: usize, holds: impl Fn(&tests::Somebody) -> bool) -> Vec<u32> {
+    fn first(&self, users: usize, holds: impl Fn(&tests::TestUser) -> bool) -> Vec<u32> {
         let people = self.world.people.iter();
         let ids = people
             .filter(|(_, it)| it.active && holds(it))
@@ -62,7 +62,7 @@ impl Course {
         ids
     }
 
-    fn change(&mut self, ids: &[u32], change: impl Fn(&mut tests::Somebody)) {
+    fn change(&mut self, ids: &[u32], change: impl Fn(&mut tests::TestUser)) {
         for id in ids {
             change(self.world.someone(*id));
         }
@@ -119,7 +119,7 @@ fn a_loss_among_other_changes_is_counted_exactly_and_until_it_is_fixed() {
     course.change(&others, |it| it.active = false);
     course.hire(50, true);
     assert_eq!(course.poll().0, [30, 0, 0, 0]);
-    // Whoever enrolls again, leaves, becomes exempt or of another type drops out.
+    // Users who enroll again, leave, become exempt or change type drop out.
     course.change(&lost[..5], |it| it.totp = true);
     assert_eq!(course.poll().0, [25, 0, 0, 0]);
     course.change(&lost[5..10], |it| it.active = false);

@@ -12,7 +12,7 @@ use crate::domain::PerType;
 #[derive(Debug, Clone)]
 pub(super) struct World {
     pub(super) now: Timestamp,
-    pub(super) people: BTreeMap<u32, Somebody>,
+    pub(super) people: BTreeMap<u32, TestUser>,
     keys: BTreeMap<u32, Key>,
     next_person: u32,
     next_key: u32,
@@ -29,7 +29,7 @@ pub(super) struct World {
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct Somebody {
+pub(super) struct TestUser {
     pub(super) user_type: UserType,
     pub(super) active: bool,
     pub(super) totp: bool,
@@ -40,7 +40,7 @@ pub(super) struct Somebody {
     created: Timestamp,
 }
 
-impl Somebody {
+impl TestUser {
     fn has_factor(&self) -> bool {
         self.totp || self.passkey
     }
@@ -83,7 +83,7 @@ impl World {
         world
     }
 
-    pub(super) fn someone(&mut self, id: u32) -> &mut Somebody {
+    pub(super) fn someone(&mut self, id: u32) -> &mut TestUser {
         self.people.get_mut(&id).expect("somebody with that id")
     }
 
@@ -95,7 +95,7 @@ impl World {
         let id = self.next_person;
         self.next_person += 1;
         let created = self.now - SignedDuration::from_hours(24 * 400 - i64::from(id));
-        let somebody = Somebody {
+        let user = TestUser {
             user_type,
             active: true,
             totp: false,
@@ -105,7 +105,7 @@ impl World {
             exempt: false,
             created,
         };
-        self.people.insert(id, somebody);
+        self.people.insert(id, user);
         id
     }
 
@@ -124,7 +124,7 @@ impl World {
         id
     }
 
-    fn active(&self, holds: impl Fn(&Somebody) -> bool) -> IdSet {
+    fn active(&self, holds: impl Fn(&TestUser) -> bool) -> IdSet {
         let people = self.people.iter();
         people
             .filter(|(_, somebody)| somebody.active && holds(somebody))
@@ -189,18 +189,18 @@ impl World {
             return None;
         }
         let covered = PerType::from_fn(|it| self.policy[it] && accepts(Factor::EmailPolicy));
-        let holds = |it: &Somebody| {
+        let holds = |it: &TestUser| {
             it.totp && accepts(Factor::Totp)
                 || it.passkey && accepts(Factor::Passkey)
                 || it.sso && accepts(Factor::Sso)
         };
-        let protected = |it: &Somebody| !it.exempt && (holds(it) || covered[it.user_type]);
-        let count = |of: &dyn Fn(&Somebody) -> bool| {
+        let protected = |it: &TestUser| !it.exempt && (holds(it) || covered[it.user_type]);
+        let count = |of: &dyn Fn(&TestUser) -> bool| {
             PerType::from_fn(|user_type| {
                 self.active(|it| it.user_type == user_type && of(it)).len()
             })
         };
-        let portal = |it: &Somebody| it.user_type == UserType::Portal;
+        let portal = |it: &TestUser| it.user_type == UserType::Portal;
         Some(Protection {
             accepted: self.accepted.clone(),
             users: self.active(|it| protected(it) && (holds(it) || !portal(it))),
@@ -262,7 +262,7 @@ impl World {
         counters.begin(&later.poll());
         for (id, now) in &later.people {
             let before = self.people.get(id);
-            let had = before.is_some_and(Somebody::has_factor);
+            let had = before.is_some_and(TestUser::has_factor);
             let both = now.active && before.is_some_and(|it| it.active);
             let transition = match (had, now.has_factor()) {
                 (false, true) if now.active => Some(MfaTransition::Enrolled),
@@ -396,7 +396,7 @@ fn who_comes_back_from_the_archive_did_not_enrol() {
             "{third:?}"
         );
     }
-    // Somebody who was archived before the first poll is known from the question that the first poll asks.
+    // A user who was archived before the first poll is known from the question that the first poll asks.
     let mut world = World::new();
     world.someone(person(3)).active = false;
     let first = world.step(None);
@@ -446,7 +446,7 @@ fn each_pair_of_states_is_the_transition_of_the_table() {
             State::Archived { holds } => (false, holds),
             State::Active { holds } => (true, holds),
         };
-        let somebody = Somebody {
+        let user = TestUser {
             user_type,
             active,
             totp,
@@ -456,7 +456,7 @@ fn each_pair_of_states_is_the_transition_of_the_table() {
             sso: false,
             exempt: false,
         };
-        world.people.insert(id, somebody);
+        world.people.insert(id, user);
     };
     let found = |step: &Step| -> Vec<(MfaTransition, Option<UserType>)> {
         let mfa = |change: &Change| match change.kind {
@@ -803,7 +803,7 @@ fn another_database_with_the_same_ids_is_a_break() {
 fn a_module_that_is_uninstalled_takes_everybodys_factor_and_that_is_counted() {
     let mut world = World::new();
     let first = world.step(None);
-    let holders = world.active(Somebody::has_factor).len();
+    let holders = world.active(TestUser::has_factor).len();
     for somebody in world.people.values_mut() {
         (somebody.totp, somebody.passkey) = (false, false);
     }
@@ -949,7 +949,7 @@ proptest! {
         }
     }
 
-    /// Whoever had a factor and whoever has one differ by what was counted and by who came and went.
+    /// The users who had a factor and those who have one differ by what was counted and by who came and went.
     #[test]
     fn a_gap_is_compared_as_a_whole(lives in prop::collection::vec(prop::collection::vec(event(), 0..6), 1..4)) {
         let world = World::new();
