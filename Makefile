@@ -16,12 +16,13 @@ lint: ## Formatting, lints, words and documentation, warnings denied; the Odoo m
 	cargo fmt --all --check
 	cargo clippy --workspace --locked --all-targets -- -D warnings
 	cd e2e && cargo fmt --check
-	$(PYTHON_ENV)/ruff check --no-cache --config odoo-addons/ruff.toml contrib odoo-addons scripts/addon-zips scripts/lint-addons scripts/lint-style scripts/tests
-	$(PYTHON_ENV)/ruff format --no-cache --config odoo-addons/ruff.toml --check contrib odoo-addons scripts/addon-zips scripts/lint-addons scripts/lint-style scripts/tests
+	$(PYTHON_ENV)/ruff check --no-cache --config odoo-addons/ruff.toml contrib odoo-addons scripts/addon-zips scripts/lint-addons scripts/lint-links scripts/lint-style scripts/tests
+	$(PYTHON_ENV)/ruff format --no-cache --config odoo-addons/ruff.toml --check contrib odoo-addons scripts/addon-zips scripts/lint-addons scripts/lint-links scripts/lint-style scripts/tests
 	scripts/lint-addons
 	python3 scripts/tests/lint_style.py
 	python3 contrib/invite/test_invite.py
 	scripts/lint-style
+	scripts/lint-links
 	$(PYTHON_ENV)/python scripts/lint-forge
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc --workspace --locked --no-deps --document-private-items
 
