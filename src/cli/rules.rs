@@ -8,10 +8,10 @@ use super::output::printed;
 
 /// The rules as they are committed: those of the job `odoo-mfa-exporter` with the runbooks of the repository.
 const RULES: &str = include_str!("../../alerts/odoo-mfa.rules.yml");
-/// What another job's name takes the place of.
+/// The job name in the committed rules.
 const JOB: &str = "odoo-mfa-exporter";
 
-/// What comes before the groups in a `PrometheusRule`.
+/// The head of a `PrometheusRule`, before the groups.
 const OPERATOR: &str = "\
 # Output of `odoo-mfa-exporter rules --format operator`. Your Prometheus may want a label here (ruleSelector).
 apiVersion: monitoring.coreos.com/v1
@@ -33,12 +33,12 @@ pub(super) struct Rules {
     /// Where the runbooks are: the alert's name is added. The exporter serves them under /runbooks.
     #[arg(long, value_name = "URL", value_parser = url)]
     runbook_url: Option<String>,
-    /// Whom the rules are for.
+    /// The output format.
     #[arg(long, value_enum, default_value_t = Format::Prometheus)]
     format: Format,
 }
 
-/// Whom rules are for.
+/// An output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
     /// A rule file.
