@@ -40,7 +40,7 @@ def main():
     for problem in problems:
         print(problem, file=sys.stderr)
     if not problems:
-        print("Compose stack: nothing to complain of")
+        print("Compose stack: OK")
     return 1 if problems else 0
 
 

@@ -60,9 +60,9 @@ class LintStyle(unittest.TestCase):
         self.assertEqual(self.check({"code.rs": source}), [f"code.rs:{line}" for line in expected])
 
     def test_of_python_it_checks_comments_and_strings_alone(self):
-        source = 'def tell(nobody):\n    """Mends."""\n    return f"{whatever} shall"  # anybody\n'
+        source = 'def tell(nobody):\n    """Mends."""\n    return f"{fine} shall"  # anybody\n'
         found = self.check({"code.py": source})
-        self.assertEqual([line.split("'")[1] for line in found], ["Mends", "shall", "anybody"])
+        self.assertEqual([line.split("'")[1] for line in found], ["Mends", "anybody", "shall"])
 
     def test_doc_comments_begin_with_a_noun_phrase_or_a_verb(self):
         source = "/// What it means.\n/// Returns what it means.\n//! Whether it works.\nfn code() {}\n"
