@@ -156,7 +156,7 @@ fn sentences(rule: Rule, labels: &Labels, value: f64, detail: &Detail) -> (Strin
             )
         }
         Rule::CapabilityMissing => (
-            format!("{t}: {} is not completely visible to the polling account", label("capability")),
+            format!("{t}: the capability {} is missing", label("capability")),
             format!("For at least a third of the last hour, the polling account lacked a permission for {} of {t}, or Odoo did not return it completely. Figures that need it are not exported, and alerts on them cannot fire.", label("capability")),
         ),
         Rule::TargetDown => {
