@@ -1,4 +1,4 @@
-//! Tells the program what it was built from. Works without git and outside a repository.
+//! Embeds the revision and the compiler in the program. Works without git and outside a repository.
 
 use std::process::Command;
 
@@ -17,7 +17,7 @@ fn main() {
     println!("cargo::rustc-env=BUILD_REVISION={}", revision());
 }
 
-/// What a packager says, or git; a debug build does not ask git, since each commit would rebuild it.
+/// The revision: set by a packager, or of git; a debug build does not run git, because each commit would rebuild it.
 fn revision() -> String {
     if let Ok(revision) = std::env::var("ODOO_MFA_EXPORTER_REVISION") {
         return revision;
@@ -25,7 +25,7 @@ fn revision() -> String {
     if std::env::var("PROFILE").as_deref() == Ok("debug") {
         return "development".into();
     }
-    // A non-empty prefix: the sources lie within somebody else's repository.
+    // A non-empty prefix: the sources are in another project's repository.
     if output("git", &["rev-parse", "--show-prefix"]).is_some_and(|prefix| prefix.is_empty()) {
         if let Some(log) = output("git", &["rev-parse", "--git-path", "logs/HEAD"]) {
             println!("cargo::rerun-if-changed={log}");

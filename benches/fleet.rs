@@ -3,9 +3,9 @@
 //! 10,000 targets polled every 15 minutes, with a store on disk, alert rules evaluated every 15 s and one scrape a minute, in gzip as
 //! Prometheus asks for it, must take at most 15% of one core and 400 MB of resident memory.
 //!
-//! Time runs ten times as fast: the interval, the time-out, the latencies of the simulated servers, and the times between two evaluations
-//! and two scrapes are a tenth. What takes a core for a second here takes it for a tenth of a second there, and as many polls run at the
-//! same time. The servers run in a process of their own, in mixed sizes; 2% of the databases are down and 1% slower than the time-out.
+//! Time runs ten times as fast: the interval, the timeout, the latencies of the simulated servers, and the times between two evaluations
+//! and two scrapes are a tenth. Work that takes a core for a second here takes it for a tenth of a second there, and as many polls run at the
+//! same time. The servers run in a process of their own, in mixed sizes; 2% of the databases are down and 1% slower than the timeout.
 //! `FLEET_BENCH=100,1000` measures other numbers of targets, `FLEET_BENCH_RULES=60` other seconds between two evaluations. Prints, asserts
 //! nothing.
 
@@ -25,7 +25,7 @@ use support::{Fleet, PROGRAM, Process, median};
 
 mod support;
 
-/// How much faster time runs.
+/// Factor by which time runs faster.
 const SPEED: u32 = 10;
 const INTERVAL: Duration = Duration::from_secs(900 / SPEED as u64);
 const TIMEOUT: Duration = Duration::from_secs(30 / SPEED as u64);
@@ -213,7 +213,7 @@ impl Client {
         assert!(answers, "the daemon does not answer: see its log");
     }
 
-    /// How many bytes there are, and the last of them.
+    /// Number of bytes, and the last of them.
     async fn fetch(&self, gzip: bool) -> (usize, Reading) {
         let mut request = self.http.get(format!("{}/metrics", self.url));
         if gzip {
@@ -232,7 +232,7 @@ impl Client {
     }
 }
 
-/// What a scrape said, by family.
+/// Samples of a scrape, by family.
 #[derive(Default)]
 struct Reading {
     sums: BTreeMap<String, f64>,

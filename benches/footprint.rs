@@ -1,4 +1,4 @@
-//! What the daemon takes while it does nearly nothing, beside two exporters that everybody knows: `make bench-footprint`. Takes about
+//! Resources of the nearly idle daemon, compared with two well-known exporters: `make bench-footprint`. Takes about
 //! three minutes. Needs prometheus-node-exporter and prometheus-blackbox-exporter from Debian. Prints, asserts nothing.
 
 #![allow(
@@ -20,7 +20,7 @@ use tempfile::TempDir;
 mod support;
 
 const STARTS: usize = 21;
-/// Until what a start needed is done: the first poll has ended, and nobody waits any more for the daemon to be ready. The next poll comes
+/// Time until the work of a start is done: the first poll has ended, and no client waits for the daemon to be ready. The next poll comes
 /// at least half an interval, two and a half minutes, after the first.
 const SETTLES_WITHIN: Duration = Duration::from_secs(70);
 const IDLE: Duration = Duration::from_secs(60);
@@ -65,7 +65,7 @@ fn main() {
     }
 
     let mut starts = [const { Vec::new() }; 3];
-    // By turns, so that a busy neighbour hits all of them.
+    // Alternates, so that a busy neighbor hits all of them.
     for _ in 0..STARTS {
         for (exporter, starts) in exporters.iter().zip(&mut starts) {
             starts.push(start(exporter, &directory).1 * 1e3);
@@ -137,7 +137,7 @@ fn start(exporter: &Exporter, directory: &TempDir) -> (Process, f64, SocketAddr)
     (process, took.duration_since(started).as_secs_f64(), address)
 }
 
-/// Scrapes; `None` if nobody answers yet.
+/// Scrapes; `None` if there is no answer yet.
 fn scrape(address: SocketAddr) -> Option<usize> {
     let mut stream = TcpStream::connect(address).ok()?;
     stream

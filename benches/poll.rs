@@ -1,4 +1,4 @@
-//! What a poll costs, beside the naive way of reading all users page by page with `totp_enabled`: `make bench-poll`.
+//! Cost of a poll, compared with the naive way of reading all users page by page with `totp_enabled`: `make bench-poll`.
 //!
 //! Runs on a simulated Odoo 19 with 5,000 internal and 100,000 portal people; on real ones if URLs are given (with `ODOO_DATABASE`,
 //! `ODOO_LOGIN` and `ODOO_API_KEY`), or the targets of a configuration that `POLL_BENCH_CONFIG` names. Both ways go through a SOCKS proxy

@@ -1,8 +1,8 @@
-//! What a scrape costs: `make bench-scrape`. Takes six minutes. Needs wrk (`apt-get install wrk`). Prints, asserts nothing.
+//! Cost of a scrape: `make bench-scrape`. Takes six minutes. Needs wrk (`apt-get install wrk`). Prints, asserts nothing.
 //!
 //! First the encoding of all targets, as after each change; then scrapes of a board that does not change, against a static axum
 //! server with the same body in the same run: on a shared machine only the ratio of the two means something. Then a million series,
-//! which are streamed, and what that takes of memory at its highest; last, what signing in adds. `cargo bench --bench scrape -- scrape`
+//! which are streamed, and their peak memory; last, the cost of signing in. `cargo bench --bench scrape -- scrape`
 //! measures one of them: `encode`, `scrape`, `stream`, `sign-in`.
 
 use std::net::SocketAddr;
@@ -198,7 +198,7 @@ async fn encode(targets: usize, format: Format, coding: Coding) {
     );
 }
 
-/// How many series a body has.
+/// Number of series in a body.
 async fn series(exposition: &Arc<Exposition>) -> usize {
     let body = exposition.body(Format::OpenMetrics, Coding::Identity).await;
     let mut pieces = std::pin::pin!(body.into_stream());
@@ -252,7 +252,7 @@ async fn scrape(targets: &[TargetSnapshot], coding: Coding) {
     let rival = tokio::spawn(axum::serve(listener, routes).into_future());
 
     let mut measured = [const { [const { Vec::new() }; 2] }; 4];
-    // By turns, so that a busy neighbour hits both.
+    // Alternates, so that a busy neighbor hits both.
     for _ in 0..ROUNDS {
         for (index, address) in [ours.address, theirs].into_iter().enumerate() {
             let before = support::cpu(Path::new("/proc/self/stat"));
@@ -321,7 +321,7 @@ fn memory(field: &str) -> f64 {
     support::number(&status, field) as f64 / 1e3
 }
 
-/// What wrk says.
+/// Results of wrk.
 struct Wrk {
     requests: f64,
     /// Requests a second.

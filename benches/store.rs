@@ -1,5 +1,4 @@
-//! How large the store is and how long a poll's result takes to write: `cargo bench --bench store`. Fails where docs/storage.md
-//! promises more.
+//! Size of the store and time to write a poll's result: `cargo bench --bench store`. Fails above the limits of docs/storage.md.
 
 #![allow(
     clippy::too_many_lines,

@@ -1,6 +1,6 @@
 //! odoo-mfa-exporter: second-factor coverage of Odoo servers as Prometheus metrics.
 //!
-//! This page is a tour of the code. `docs/architecture.md` gives the reasons, `docs/errors.md` the errors, `CONTRIBUTING.md` the set-up.
+//! This page is a tour of the code. `docs/architecture.md` has the reasons, `docs/errors.md` the errors, `CONTRIBUTING.md` the setup.
 //!
 //! # The path of one poll
 //! 1. [`runtime`] starts the daemon: it loads [`config::Config`], opens the [`store`], and hands each target to [`poll::Fleet`].
@@ -29,7 +29,7 @@
 //!    [`alerting::Endpoint`].
 //!
 //! # The path of one request
-//! 1. [`web::serve`] accepts the connection within [`web::Limits`]: TLS, time-outs, sizes.
+//! 1. [`web::serve`] accepts the connection within [`web::Limits`]: TLS, timeouts, sizes.
 //! 2. [`web::access`] stands before every route: it finds the role that the route needs, authenticates, and adds a
 //!    [`web::access::Reader`] to the request.
 //! 3. [`web::router`] selects the handler: `metrics`, `probe`, [`web::api`], `pages`, or `control`.
@@ -57,7 +57,7 @@
     test,
     allow(
         clippy::too_many_lines,
-        reason = "a table of cases, and a test that tells a story, read better whole"
+        reason = "a table of cases, and a test with many steps, read better as a whole"
     )
 )]
 

@@ -1,4 +1,4 @@
-//! All texts that a user reads, in one file to proofread: `tests/texts.md`. `UPDATE_DOCS=1` writes it anew.
+//! All texts that a user reads, in one file to proofread: `tests/texts.md`. `UPDATE_DOCS=1` rewrites it.
 //!
 //! Findings, alerts and failures appear as a user sees them, and a new kind cannot be left out. Messages that are put together where
 //! something fails appear as the source has them, file by file: an error, and then its hint.
@@ -244,7 +244,7 @@ fn literals(source: &str) -> Vec<String> {
     found
 }
 
-/// Where the quote is that ends a string literal.
+/// Position of the quote that ends a string literal.
 fn end_of_string(text: &str) -> Option<usize> {
     let mut escaped = false;
     text.find(|c| {

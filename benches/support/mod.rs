@@ -11,17 +11,17 @@ use tempfile::TempDir;
 /// The program, built as the bench is.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_odoo-mfa-exporter");
 
-/// How long anything may take to start.
+/// Maximum time of a start.
 const STARTS_WITHIN: Duration = Duration::from_secs(120);
 
 /// A process; it ends when it is dropped.
 pub struct Process {
     child: Child,
-    /// When it was started.
+    /// Start time.
     pub started: Instant,
 }
 
-/// What the kernel counted of a process until one moment.
+/// The kernel's counters of a process at one moment.
 #[derive(Debug, Clone, Copy)]
 pub struct Usage {
     /// User and system time, in seconds.
@@ -31,7 +31,7 @@ pub struct Usage {
 }
 
 impl Process {
-    /// Starts it. What it logs goes to a file, since a pipe that nobody reads would stop it.
+    /// Starts it. Its log goes to a file, because a pipe without a reader would stop it.
     pub fn start(command: &mut Command, log: &Path) -> Self {
         let program = command.get_program().to_owned();
         let log = fs::File::create(log).expect("a log file");
@@ -66,7 +66,7 @@ impl Process {
             .count()
     }
 
-    /// What it has used so far.
+    /// Usage so far.
     pub fn usage(&self) -> Usage {
         let threads = fs::read_dir(self.path("task")).expect("a process that runs");
         let switches = threads

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-/// What the reader prefers.
+/// Preferences of the reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scheme {
     /// Dark on light.
@@ -29,7 +29,7 @@ impl Scheme {
     }
 }
 
-/// What axe-core finds wrong with a page.
+/// A violation that axe-core finds in a page.
 pub type Violation = String;
 
 /// A browser. It must be closed.
@@ -107,7 +107,7 @@ impl Browser {
             .expect("a session");
         let timeouts =
             TimeoutConfiguration::new(None, Some(std::time::Duration::from_secs(60)), None);
-        client.update_timeouts(timeouts).await.expect("time-outs");
+        client.update_timeouts(timeouts).await.expect("timeouts");
         Self {
             client,
             _driver: driver,
@@ -155,7 +155,7 @@ impl Browser {
             .expect("a script that runs")
     }
 
-    /// What the console has said since it was last asked, and is no remark.
+    /// Messages of the console since the last call, except remarks.
     pub async fn errors(&self) -> Vec<String> {
         let log = self.extension("se/log", json!({"type": "browser"})).await;
         let entries = log.as_array().cloned().unwrap_or_default();
@@ -167,7 +167,7 @@ impl Browser {
             .collect()
     }
 
-    /// What axe-core finds: WCAG 2.2 at A and AA, and its best practices.
+    /// Violations that axe-core finds: WCAG 2.2 at A and AA, and its best practices.
     pub async fn violations(&self) -> Vec<Violation> {
         let axe =
             std::fs::read_to_string(axe()).expect("axe-core is missing: run scripts/test-tools");
@@ -190,7 +190,7 @@ impl Browser {
             .collect()
     }
 
-    /// Keeps a picture of the page, or the upper part of a long one, for whoever wants to look.
+    /// Keeps a picture of the page, or the upper part of a long one, for review.
     pub async fn picture(&self, name: &str) {
         let size =
             self.devtools("Page.getLayoutMetrics", json!({})).await["cssContentSize"].clone();
@@ -220,7 +220,7 @@ impl Browser {
     }
 }
 
-/// Where scripts/test-tools puts axe-core.
+/// Directory in which scripts/test-tools puts axe-core.
 fn axe() -> PathBuf {
     let cache = match std::env::var_os("XDG_CACHE_HOME") {
         Some(cache) => PathBuf::from(cache),
@@ -229,7 +229,7 @@ fn axe() -> PathBuf {
     cache.join("odoo-mfa-exporter/axe/node_modules/axe-core/axe.min.js")
 }
 
-/// Where pictures go: beside what was built.
+/// Directory for pictures: beside the build.
 fn pictures() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
     let target = target.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"));

@@ -1,4 +1,4 @@
-//! What the tests in the browser share: the exporter as a program, and Chromium behind chromedriver.
+//! Shared parts of the tests in the browser: the exporter as a program, and Chromium behind chromedriver.
 
 mod browser;
 #[path = "../../tests/it/harness/eventually.rs"]

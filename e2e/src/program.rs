@@ -15,7 +15,7 @@ pub const OFFICER: &str = "olga";
 /// May read numbers.
 pub const READER: &str = "rolf";
 
-/// What a user says to get in.
+/// Credentials of a user.
 #[derive(Debug, Clone)]
 pub struct Password {
     /// Who.
@@ -34,7 +34,7 @@ pub struct Exporter {
 }
 
 impl Exporter {
-    /// The exporter on a simulated fleet in which nothing happens, all of it polled once. Anybody may read numbers.
+    /// The exporter on simulated targets in which nothing happens, all of them polled once. All clients may read numbers.
     pub async fn with_fleet(targets: u32) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let at = |name: &str| directory.path().join(name);
@@ -153,7 +153,7 @@ impl Exporter {
         (exporter, reader)
     }
 
-    /// How one of [`OFFICER`] and [`READER`] gets in.
+    /// Credentials of one of [`OFFICER`] and [`READER`].
     pub fn sign_in(user: &str) -> Password {
         Password {
             user: user.to_owned(),
@@ -161,12 +161,12 @@ impl Exporter {
         }
     }
 
-    /// Where a page is.
+    /// Address of a page.
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
-    /// Where it is, with user and password, as browsers take it.
+    /// Address of a page, with user and password, as browsers take it.
     pub fn url_as(&self, who: &Password, path: &str) -> String {
         format!(
             "http://{}:{}@{}{path}",
@@ -193,7 +193,7 @@ impl Exporter {
             .collect()
     }
 
-    /// What is at a path, for somebody who is not signed in.
+    /// Response of a path, for a client that is not signed in.
     pub async fn get(&self, path: &str) -> Option<String> {
         let url = self.url(path);
         let read = move || {

@@ -20,7 +20,7 @@ async fn texts(browser: &Browser, selector: &str) -> Vec<String> {
     serde_json::from_value(found).expect("texts")
 }
 
-/// As somebody does who types the password in. With a password in its own URL, Chromium shows the page after the redirect without it.
+/// Signs in as a user who types the password. With a password in its own URL, Chromium shows the page after the redirect without it.
 async fn sign_in(browser: &Browser, exporter: &Exporter, who: &Password) {
     browser.open(&exporter.url_as(who, "/sign-in")).await;
     browser.open(&exporter.url("/")).await;
@@ -52,7 +52,7 @@ async fn every_page_is_accessible_fits_and_says_nothing_in_the_console() {
         ("people", format!("{sim}/people?state=active")),
         ("keys", format!("{sim}/keys")),
         ("changes", format!("{sim}/changes")),
-        ("not-found", "/targets/nobody".to_owned()),
+        ("not-found", "/targets/unknown".to_owned()),
         ("not-understood", "/?sort=best".to_owned()),
     ];
     for signed_in in [false, true] {
@@ -130,10 +130,10 @@ async fn the_fleet_is_sorted_filtered_and_paged_and_says_what_the_metrics_say() 
             .starts_with("60 up, 0 down, 0 pending.")
     );
 
-    click(&browser, Locator::LinkText("Internal people protected")).await;
+    click(&browser, Locator::LinkText("Internal users protected")).await;
     let mut names = texts(&browser, "tbody th a").await;
     let sorted = text(&browser, "th[aria-sort=ascending]").await;
-    assert_eq!(sorted, "Internal people protected");
+    assert_eq!(sorted, "Internal users protected");
     let shown = texts(&browser, "tbody td:nth-of-type(3)").await;
     for (name, shown) in names.iter().zip(&shown) {
         let ratio = internal(name).expect("a sample");
@@ -232,7 +232,7 @@ async fn names_want_a_reader_who_signs_in_and_may_read_them() {
         .len(),
         0
     );
-    let everybody = "//tr[th[starts-with(., 'Everybody active')]]/td[1]";
+    let everybody = "//tr[th[starts-with(., 'All active users')]]/td[1]";
     let number = browser
         .client
         .find(Locator::XPath(everybody))

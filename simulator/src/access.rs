@@ -1,4 +1,4 @@
-//! Who may read what: access rights (a refusal) and record rules (rows that are silently not there).
+//! Access: access rights (a refusal) and record rules (rows that are silently hidden).
 
 use super::{
     companion::GROUP as COMPANION_GROUP,
@@ -233,7 +233,7 @@ impl<'w> View<'w> {
         })
     }
 
-    /// The refusal of a field that nobody may read.
+    /// The refusal of a field that no user may read.
     pub(super) fn forbidden_field(&self, model: Model, field: &str) -> Fail {
         let (label, name, uid) = (model.label(), model.name(), self.uid);
         Fail::Access(match self.world.version {

@@ -8,7 +8,7 @@ pub type Time = u32;
 /// One day in seconds.
 pub(super) const DAY: Time = 86_400;
 
-/// Where the simulator takes the time from.
+/// Source of the simulator's time.
 #[derive(Clone)]
 pub struct Clock(Arc<dyn Fn() -> Time + Send + Sync>);
 
@@ -18,7 +18,7 @@ impl Clock {
         Self::from_fn(|| u32::try_from(jiff::Timestamp::now().as_second()).unwrap_or(0))
     }
 
-    /// A clock that stands still.
+    /// A frozen clock.
     pub fn fixed(now: Time) -> Self {
         Self::from_fn(move || now)
     }

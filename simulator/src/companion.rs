@@ -24,7 +24,7 @@ pub(super) const MARKER: &str = "mfa_auditor_facts_2";
 /// The group of the polling account.
 pub(super) const GROUP: &str = "mfa_auditor.group_mfa_auditor";
 
-/// Whether the account is answered.
+/// Returns true if the account gets an answer.
 pub(super) fn may_ask(view: &View<'_>) -> bool {
     view.in_group(GROUP) || view.is_system()
 }

@@ -77,7 +77,7 @@ impl Database {
         self.hooks.add(model, method, nth, Box::new(change));
     }
 
-    /// How many changes of [`Database::before`] and [`Database::before_call`] still wait.
+    /// Number of changes of [`Database::before`] and [`Database::before_call`] that still wait.
     pub fn waiting_changes(&self) -> usize {
         self.hooks.waiting()
     }
@@ -102,7 +102,7 @@ impl Database {
         self.faults.clear();
     }
 
-    /// What was asked of this database.
+    /// Requests to this database.
     pub fn log(&self) -> &RequestLog {
         &self.log
     }

@@ -1,4 +1,4 @@
-//! What Odoo raises. The protocols turn it into a reply: a status and a bare error for JSON-2, an `error` member for JSON-RPC, a fault for XML-RPC.
+//! Exceptions of Odoo. The protocols turn them into a reply: a status and a bare error for JSON-2, an `error` member for JSON-RPC, a fault for XML-RPC.
 
 use serde_json::{Value, json};
 
@@ -26,7 +26,7 @@ pub(super) enum Fail {
     Argument {
         /// The Python name of the function, such as `BaseModel.search_count()`.
         function: String,
-        /// What does not fit.
+        /// The mismatch.
         message: String,
     },
     /// Any other exception: its full Python name and message.

@@ -8,7 +8,7 @@ use std::{
 
 use super::{clock::Time, methods::Sins, world::World};
 
-/// How a request goes wrong.
+/// Fault of a request.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Fault {
     /// The connection is closed without a byte: a killed worker, a crashed proxy.
@@ -20,7 +20,7 @@ pub enum Fault {
     /// PostgreSQL is down or refuses connections: the HTML 404 of JSON-2 (the same as for a wrong database), an `OperationalError` over
     /// JSON-RPC, `db_server_status: false` on the health page (18+), a 500 on every page in 14.
     PostgresDown,
-    /// Somebody in between answers: status and body, `text/html`.
+    /// A proxy answers: status and body, `text/html`.
     Http(u16, String),
     /// The key does not open: 401 over JSON-2, `AccessDenied` over JSON-RPC, `false` from `authenticate`.
     AccessDenied,
@@ -97,13 +97,13 @@ impl Faults {
 #[derive(Default)]
 pub(super) struct Hooks(Mutex<Vec<Hook>>);
 
-/// What a hook does.
+/// Action of a hook.
 pub(super) type Change = Box<dyn FnOnce(&mut World) + Send>;
 
 struct Hook {
     model: Option<String>,
     method: Option<String>,
-    /// How many matching requests pass before it, this one included.
+    /// Number of matching requests until it acts, this one included.
     left: u32,
     change: Change,
 }
@@ -157,7 +157,7 @@ pub struct LogEntry {
     pub arguments: String,
 }
 
-/// What was asked of a database, or of a server outside its databases.
+/// Log of requests to a database, or to a server outside its databases.
 #[derive(Debug, Default)]
 pub struct RequestLog(Mutex<Inner>);
 

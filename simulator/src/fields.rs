@@ -1,4 +1,4 @@
-//! Which models and fields a version with its modules has: the answer to `fields_get`, and the base of "unknown field".
+//! Models and fields of a version with its modules: the answer to `fields_get`, and the base of "unknown field".
 
 use super::{companion, world::World};
 
@@ -50,7 +50,7 @@ impl Model {
         }
     }
 
-    /// What people call it, in error messages.
+    /// Its label, in error messages.
     pub(super) fn label(self) -> &'static str {
         match self {
             Self::Users => "User",
@@ -112,7 +112,7 @@ pub(super) struct Field {
     pub(super) relation: Option<Model>,
     pub(super) store: bool,
     pub(super) searchable: bool,
-    /// Nobody may read it, whatever their rights.
+    /// No user may read it, with any rights.
     pub(super) forbidden: bool,
 }
 
@@ -285,7 +285,7 @@ pub(super) fn of(world: &World, model: Model) -> Vec<Field> {
 pub(super) struct Setting {
     pub(super) field: &'static str,
     pub(super) kind: Type,
-    /// Where its value is kept.
+    /// Storage of its value.
     pub(super) parameter: &'static str,
     /// `None`: the module of the policy.
     module: Option<&'static str>,

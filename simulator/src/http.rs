@@ -30,7 +30,7 @@ impl Request {
     }
 }
 
-/// What goes back.
+/// The response.
 #[derive(Debug)]
 pub(super) struct Reply {
     pub(super) status: u16,
@@ -65,7 +65,7 @@ impl Reply {
     }
 }
 
-/// What a handler wants done.
+/// The result of a handler.
 pub(super) enum Outcome {
     Answer(Reply),
     /// A fault strikes, and this is what would have been said without it.

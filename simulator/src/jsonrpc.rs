@@ -56,7 +56,7 @@ pub(super) fn enclose(version: u8, id: &Value, result: Result<Option<Value>, Fai
     }
 }
 
-/// What `common.version` and the version page say; `saas`: the minor number of a release of Odoo Online.
+/// The reply of `common.version` and of the version page; `saas`: the minor number of a release of Odoo Online.
 pub(super) fn version_info(version: u8, saas: Option<u8>) -> Value {
     let (serie, info) = match saas {
         Some(minor) => (
@@ -299,7 +299,7 @@ fn execute(
     if !opens(&world, uid, text(2)) {
         return Err(Fail::access_denied());
     }
-    // What was checked before the failures is remembered, and goes on.
+    // Keys that were checked before the failures are remembered, and stay active.
     if !database.logins.knows(uid, text(2)) {
         if world.version <= LAST_COOLDOWN && database.logins.cools_down(world.now()) {
             let message = "Too many login failures, please wait a bit before trying again.";

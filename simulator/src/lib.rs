@@ -7,7 +7,7 @@
 //!
 //! * [`World`]: what one database holds, and the calls that change it.
 //! * [`SimServer`]: one Odoo version on one address, with any number of databases, [`Fault`]s and a [`RequestLog`].
-//! * [`Life`]: people come, go, enrol and switch off, seeded and at a chosen pace.
+//! * [`Life`]: users join, leave, enroll and disable factors, seeded and at a chosen pace.
 //! * [`start_demo`] and [`simulate()`]: ready-made fleets.
 //!
 //! It never writes on behalf of a caller: each write method is refused and counted, so that a test can prove that a client only reads.
@@ -16,7 +16,7 @@
     test,
     allow(
         clippy::too_many_lines,
-        reason = "a table of cases, and a test that tells a story, read better whole"
+        reason = "a table of cases, and a test with many steps, read better as a whole"
     )
 )]
 

@@ -1,4 +1,4 @@
-//! Life goes on: people enrol, leave, join, switch TOTP off, are given roles and keys. Seeded, so that a run can be repeated.
+//! Random events: users enroll, leave, join, disable TOTP, get roles and keys. Seeded, so that a run can be repeated.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,7 +11,7 @@ use super::{
     world::{Kind, Scope, World},
 };
 
-/// How fast life goes.
+/// Rate of events.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
     /// Between two ticks.
@@ -70,7 +70,7 @@ impl Life {
         };
         let enrolled = world.user(id).is_some_and(|person| person.totp());
         match rng.below(100) {
-            // About as many enrol as lose it once most have it.
+            // About as many enroll as lose it once most have it.
             0..=29 if !enrolled => drop(world.enrol(id)),
             0..=11 => drop(world.disable_totp(id)),
             12..=49 => drop(world.log_in(id, now)),

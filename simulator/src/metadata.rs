@@ -39,7 +39,7 @@ impl<'w> View<'w> {
         Ok(Value::Object(pairs.collect::<Map<_, _>>()))
     }
 
-    /// Who made the records, and their XML ids. Records that do not exist are left out.
+    /// Creators of the records, and their XML ids. Records that do not exist are left out.
     pub(super) fn metadata(&self, model: Model, ids: &[u32]) -> Result<Value, Fail> {
         self.check_read(model)?;
         let rows: Vec<Row<'w>> = ids.iter().filter_map(|id| self.row(model, *id)).collect();

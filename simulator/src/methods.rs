@@ -26,7 +26,7 @@ pub(super) struct Call {
     pub(super) context: Map<String, Value>,
 }
 
-/// What a call did that a client of a read-only exporter must never do.
+/// Calls that a read-only client must never make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Sins {
     /// It would have written.
@@ -38,7 +38,7 @@ pub(super) struct Sins {
 /// Starts the message with which a write is refused.
 pub(super) const WRITE_MARKER: &str = "the simulated Odoo refuses to write:";
 
-/// What is wrong with a call, whatever comes of it.
+/// Errors of a call, regardless of its result.
 pub(super) fn sins(call: &Call) -> Sins {
     let text = json!([call.args, call.kwargs]).to_string();
     let secret_param = call.method.starts_with("get_") && text.contains("database.secret");
@@ -217,7 +217,7 @@ fn writes(method: &str) -> bool {
     NAMES.contains(&method) || PREFIXES.iter().any(|prefix| method.starts_with(prefix))
 }
 
-/// `res.config.settings default_get`: in 17 to 19 any internal user is told every setting, unless a module reads in it what they may not.
+/// `res.config.settings default_get`: in 17 to 19 any internal user gets every setting, unless a module reads in it what they may not.
 fn settings(view: &View<'_>, fields: Option<&Value>) -> Result<Value, Fail> {
     let world = view.world;
     if !(17..=19).contains(&world.version) && !view.is_system() {

@@ -1,11 +1,11 @@
-//! How a simulated server runs, and what of it a proxy can block.
+//! Options of a simulated server, and endpoints that a proxy can block.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
     time::Duration,
 };
 
-/// What can be asked of a server, and can be blocked as a reverse proxy does.
+/// An endpoint, which can be blocked as a reverse proxy does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Endpoint {
     /// `/xmlrpc/...`
@@ -24,20 +24,20 @@ pub enum Endpoint {
     Version,
 }
 
-/// How a server runs.
+/// Options of a server.
 #[derive(Debug, Clone)]
 pub struct ServerOptions {
     /// 14 to 20.
     pub version: u8,
-    /// Where to listen; port 0 takes a free one.
+    /// Address to listen on; port 0 takes a free one.
     pub listen: SocketAddr,
     /// Odoo closes each connection; a reverse proxy in front keeps them.
     pub keep_alive: bool,
-    /// How long each answer takes, from and to.
+    /// Minimum and maximum response time.
     pub latency: Option<(Duration, Duration)>,
     /// Odoo's `list_db`: databases may be listed and managed.
     pub list_databases: bool,
-    /// How many requests the logs keep whole, for each database; counts are always kept.
+    /// Number of requests that the logs keep completely, for each database; counts are always kept.
     pub keep_requests: usize,
     /// Seeds the latencies.
     pub seed: u64,

@@ -1,4 +1,4 @@
-//! What is neither JSON-2 nor JSON-RPC: health, versions, the database pages, XML-RPC's version, and the HTML of errors.
+//! Endpoints other than JSON-2 and JSON-RPC: health, versions, the database pages, XML-RPC's version, and the HTML of errors.
 
 use axum::http::Method;
 use serde_json::{Value, json};

@@ -142,7 +142,7 @@ impl<'w> View<'w> {
         } else {
             ids.iter().filter_map(|id| self.row(model, *id)).collect()
         };
-        // What is computed, or in the table of a relation, is read without a query on users.
+        // Computed fields, and fields in the table of a relation, are read without a query on users.
         let stored = fields.iter().any(|field| {
             field.kind != "many2many" && !computed(field) && field.name != "totp_enabled"
         });

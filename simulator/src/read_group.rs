@@ -111,7 +111,7 @@ impl<'w> View<'w> {
             for field in &by_fields {
                 match self.value(&row, field.name) {
                     Val::Many(ids) => {
-                        // Somebody in several groups is counted in each.
+                        // A user in several groups is counted in each.
                         let ids = if ids.is_empty() { vec![0] } else { ids };
                         keys.push((key.len(), field.relation.unwrap_or(model), ids));
                         key.push(Val::Null);

@@ -95,7 +95,7 @@ pub(super) fn contact_active(person: &Person) -> bool {
     person.has(ACTIVE) || !(person.has(WELL_KNOWN) || person.has(ROOT))
 }
 
-/// Every row of a model, whoever asks.
+/// Every row of a model, for any user.
 pub(super) fn all(world: &World, model: Model) -> Box<dyn Iterator<Item = Row<'_>> + '_> {
     match model {
         Model::Users => Box::new(world.people.iter().map(Row::User)),

@@ -13,7 +13,7 @@ use super::{
     world::{AccountKind, Credential, Recipe, Uses, World},
 };
 
-/// What a configuration needs to know of a simulated server.
+/// Facts about a simulated server for a configuration.
 #[derive(Clone)]
 pub struct DemoTarget {
     /// Its name, such as `healthy19`.
@@ -43,7 +43,7 @@ impl fmt::Debug for DemoTarget {
 /// A running demo; it stops when it is dropped.
 #[derive(Debug)]
 pub struct Demo {
-    /// What can be polled.
+    /// The targets.
     pub targets: Vec<DemoTarget>,
     /// The servers, in the order of the targets.
     pub servers: Vec<SimServer>,
@@ -57,7 +57,7 @@ impl Drop for Demo {
     }
 }
 
-/// How long `flaky15` is up, and then down.
+/// Times for which `flaky15` is up, and then down.
 const UP: Duration = Duration::from_secs(40);
 const DOWN: Duration = Duration::from_secs(20);
 

@@ -140,7 +140,7 @@ impl SimServer {
         write(&self.shared.blocked).remove(&endpoint);
     }
 
-    /// What was asked outside the databases: pages, `common.version`, calls of unknown databases.
+    /// Requests outside the databases: pages, `common.version`, calls of unknown databases.
     pub fn log(&self) -> &RequestLog {
         &self.shared.log
     }

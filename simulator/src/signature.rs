@@ -7,7 +7,7 @@ use super::{fail::Fail, fields::Model, methods::Call};
 /// A parameter and whether it must be given.
 type Parameter = (&'static str, bool);
 
-/// How a method is called.
+/// Signature of a method.
 pub(super) struct Signature {
     function: &'static str,
     /// Is it called on records?

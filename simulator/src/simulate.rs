@@ -20,14 +20,14 @@ use super::{
     world::{AccountKind, Recipe, World},
 };
 
-/// What to simulate.
+/// Options of the simulation.
 #[derive(Debug, Clone)]
 pub struct SimulateOptions {
-    /// How many databases.
+    /// Number of databases.
     pub targets: usize,
     /// The same seed gives the same fleet.
     pub seed: u64,
-    /// Where to listen. On 127.0.0.1 each server takes a loopback address of its own (127.0.1.1 and on), so that limits for a host mean something.
+    /// Address to listen on. On 127.0.0.1 each server gets its own loopback address (127.0.1.1 and on), so that limits for a host apply.
     pub listen: IpAddr,
     /// The first server's port, the next ones the next; 0: free ports.
     pub port: u16,
@@ -39,21 +39,21 @@ pub struct SimulateOptions {
     pub internal: (u32, u32),
     /// Portal people of a database, from and to, in the same way.
     pub portal: (u32, u32),
-    /// How long each answer takes, from and to.
+    /// Minimum and maximum response time.
     pub latency: (Duration, Duration),
     /// Share of databases that close every connection without an answer.
     pub share_down: f64,
     /// Share of databases that answer after `slow`.
     pub share_slow: f64,
-    /// How slow those are.
+    /// Response time of those.
     pub slow: Duration,
     /// Share of databases polled by an account that sees too little.
     pub share_blind: f64,
     /// Changes while it runs; `None`: none.
     pub pace: Option<Pace>,
-    /// Where the configuration goes; `None`: standard output.
+    /// File for the configuration; `None`: standard output.
     pub configuration: Option<PathBuf>,
-    /// Where the key goes that opens every simulated database.
+    /// File for the API key of every simulated database.
     pub key_file: PathBuf,
 }
 
@@ -83,7 +83,7 @@ impl Default for SimulateOptions {
 /// A running fleet; it stops when it is dropped.
 #[derive(Debug)]
 pub struct Fleet {
-    /// What can be polled.
+    /// The targets.
     pub targets: Vec<DemoTarget>,
     /// The servers.
     pub servers: Vec<SimServer>,

@@ -106,7 +106,7 @@ fn user_leaf<'w>(
         }
         "totp_secret" => return Err(view.forbidden_field(Model::Users, "totp_secret")),
         "login_date" => {
-            // The term follows the log: in 17 it needs rights on it. It matches a person if any row of theirs does, and nobody if none is.
+            // The term follows the log: in 17 it requires rights on it. It matches a user if any row of the user does, and no user if none does.
             if world.version == 17 {
                 view.check_read(Model::Log)?;
             }
@@ -129,7 +129,7 @@ fn user_leaf<'w>(
                 records::all(world, relation),
                 |row| !matches!(value, Value::Array(list) if !list.iter().any(|id| id.as_u64() == Some(row.id().into()))),
             );
-            // Whether there are any is asked without the record rules of the keys.
+            // The existence of rows is checked without the record rules of the keys.
             let empty = truth == Some(false) || *value == Value::Null;
             user(
                 move |person| owners.contains(&person.id),
@@ -183,7 +183,7 @@ fn user_leaf<'w>(
     }))
 }
 
-/// What the search for `totp_enabled` asks: a secret that is not NULL, the empty text too.
+/// Condition of the search for `totp_enabled`: a secret that is not NULL, the empty text too.
 fn has_secret(person: &Person) -> bool {
     person.has(TOTP) || person.has(EMPTY_SECRET)
 }

@@ -45,7 +45,7 @@ impl<'w> View<'w> {
                     let set = groups.intern(vec![group.id]);
                     Val::Many(self.shown_groups(groups.sets[usize::from(set)].all.clone()))
                 }
-                // As in Odoo, archived people are left out of these lists even when a search would find them.
+                // As in Odoo, archived users are left out of these lists even when a search would find them.
                 "user_ids" => Val::Many(self.members(|set| set.explicit.contains(&group.id))),
                 _ => Val::Many(self.members(|set| set.all.contains(&group.id))),
             },
@@ -180,7 +180,7 @@ impl<'w> View<'w> {
         }
     }
 
-    /// Does `totp_enabled` tell the truth of this user?
+    /// Returns true if `totp_enabled` is correct for this user.
     pub(super) fn sees_totp(&self, id: u32) -> bool {
         !self.world.quirks.totp_hidden || id == self.uid || self.is_erp_manager()
     }
@@ -192,7 +192,7 @@ impl<'w> View<'w> {
         groups
     }
 
-    /// Ids of somebody's credentials, as far as the rules show them.
+    /// Ids of a user's credentials, as far as the rules show them.
     fn own(&self, rows: Box<dyn Iterator<Item = Row<'w>> + 'w>, owner: u32) -> Vec<u32> {
         rows.filter(|row| {
             matches!(row, Row::Key(key) | Row::Passkey(key) if key.owner == owner) && self.sees(row)

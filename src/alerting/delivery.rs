@@ -1,4 +1,4 @@
-//! The task of one receiver: sends what waits, again and again if need be, and delays nobody else.
+//! The task of one receiver: sends its queue, with retries, and delays no other receiver.
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -34,7 +34,7 @@ pub(super) struct Delivery {
     options: Options,
 }
 
-/// How deliveries have gone; a line is logged when that changes.
+/// State of the deliveries; a line is logged when it changes.
 #[derive(Debug, Default)]
 struct Course {
     failures: u32,
@@ -53,7 +53,7 @@ impl Delivery {
         }
     }
 
-    /// Sends until it is told to stop; then what waits, for a short time.
+    /// Sends until it is stopped; then the rest of the queue, for a short time.
     pub(super) async fn run(&self, stop: CancellationToken) {
         let mut course = Course::default();
         let sending = async {
@@ -77,7 +77,7 @@ impl Delivery {
         if drained.is_err() || !self.queue.is_done() {
             warn!(
                 receiver = self.endpoint.name(),
-                "stopped with alerts that were not taken"
+                "stopped with alerts that were not delivered"
             );
         }
     }
@@ -120,7 +120,7 @@ impl Delivery {
             self.note_clock(course, ahead);
         }
         if course.failing.take().is_some() {
-            info!(receiver = self.endpoint.name(), "takes alerts again");
+            info!(receiver = self.endpoint.name(), "accepts alerts again");
         }
         course.failures = 0;
     }
@@ -146,13 +146,13 @@ impl Delivery {
                 taken.groups.push_front(first.to_vec());
                 debug!(
                     receiver = self.endpoint.name(),
-                    reason, count, "sends fewer alerts at once"
+                    reason, count, "reducing the number of alerts in a request"
                 );
                 None
             }
             Then::GiveUp | Then::Split => {
                 self.stats.dropped(count);
-                self.log(course, &format!("{reason}; it does not get {count} alerts"));
+                self.log(course, &format!("{reason}; {count} alerts dropped"));
                 None
             }
             Then::RetryLater => {
@@ -184,13 +184,13 @@ impl Delivery {
         let receiver = self.endpoint.name();
         let known = course.failing.as_ref();
         if known.is_some_and(|(reason, at)| reason == error || at.elapsed() < REASONS) {
-            debug!(receiver, error, "still does not take alerts");
+            debug!(receiver, error, "still does not accept alerts");
             return;
         }
         let said = if known.is_some() {
-            "still does not take alerts, for another reason"
+            "still does not accept alerts, for another reason"
         } else {
-            "does not take alerts"
+            "does not accept alerts"
         };
         warn!(receiver, error, "{said}");
         course.failing = Some((error.to_owned(), Instant::now()));
@@ -204,14 +204,14 @@ impl Delivery {
             warn!(
                 receiver = self.endpoint.name(),
                 seconds_ahead = seconds,
-                "its clock differs from this host's: alerts may end too early or too late"
+                "its clock differs from this host's: alerts may resolve too early or too late"
             );
         }
         course.skewed = skewed;
     }
 }
 
-/// What was taken out of the queue and not yet by the receiver: it goes back, also when the sending is given up at shutdown.
+/// Notifications that left the queue and are not yet accepted: they go back, also when the sending is given up at shutdown.
 struct Taken<'a> {
     queue: &'a Queue,
     groups: VecDeque<Vec<Arc<Notification>>>,

@@ -16,7 +16,7 @@ use super::{Notification, payload};
 use crate::config::{Auth, Receiver, ReceiverKind};
 use crate::odoo::{self, Clients, Text, beginning, printable};
 
-/// How many bytes of an answer are read.
+/// Number of bytes that are read of an answer.
 const ANSWER: usize = 64 << 10;
 
 /// An alert as Alertmanager lists it: its own receivers of it.
@@ -43,15 +43,15 @@ pub struct Endpoint {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct Refusal {
-    /// What was answered, or what went wrong.
+    /// The answer, or the error.
     pub reason: String,
-    /// What becomes of the alerts.
+    /// The next step for the alerts.
     pub then: Then,
-    /// How long the receiver wants to be left alone.
+    /// Time for which the receiver asks to be left alone.
     pub retry_after: Option<Duration>,
 }
 
-/// What becomes of alerts that were not taken.
+/// Next step for alerts that were not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Then {
     /// Sending the same again would be refused again.
@@ -74,10 +74,10 @@ impl Refusal {
     }
 }
 
-/// What an answer tells beside success.
+/// Facts in an answer, in addition to success.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Taken {
-    /// How far the receiver's clock is ahead; to a second.
+    /// Lead of the receiver's clock; to a second.
     pub clock_ahead: Option<SignedDuration>,
 }
 
@@ -85,7 +85,7 @@ impl Endpoint {
     /// Prepares a client. With an address, the host's name is not looked up.
     ///
     /// # Errors
-    /// When the TLS files cannot be used.
+    /// If the TLS files cannot be used.
     pub fn new(
         receiver: &Arc<Receiver>,
         address: Option<SocketAddr>,
@@ -108,12 +108,12 @@ impl Endpoint {
         })
     }
 
-    /// What it is called in logs and metrics.
+    /// Its name in logs and metrics.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// What it understands.
+    /// Its format.
     pub fn kind(&self) -> ReceiverKind {
         self.receiver.kind
     }
@@ -121,7 +121,7 @@ impl Endpoint {
     /// Sends alerts in one request. To a webhook they must be of one group.
     ///
     /// # Errors
-    /// When they were not taken.
+    /// If they were not accepted.
     pub async fn send(&self, alerts: &[Arc<Notification>]) -> Result<Taken, Refusal> {
         let (url, body) = match self.receiver.kind {
             ReceiverKind::Alertmanager { .. } => {
@@ -146,7 +146,7 @@ impl Endpoint {
     /// To which of its own receivers an Alertmanager sends the alert with these labels.
     ///
     /// # Errors
-    /// When it does not answer.
+    /// If it does not answer.
     pub async fn receivers_of(&self, alert: &Notification) -> Result<Vec<String>, Refusal> {
         let mut url = self.api("api/v2/alerts")?;
         for (name, value) in alert.labels.iter() {
@@ -162,7 +162,7 @@ impl Endpoint {
         let alerts: Vec<Routed> = serde_json::from_slice(&body).map_err(|_| {
             Refusal::new(
                 Then::GiveUp,
-                "does not answer as an Alertmanager does: check its url",
+                "does not answer like an Alertmanager: check its `url`",
             )
         })?;
         let receivers = alerts.into_iter().flat_map(|it| it.receivers);

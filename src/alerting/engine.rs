@@ -25,7 +25,7 @@ use crate::exposition::alerting::AlertCounts;
 use crate::exposition::{Board, ExporterState};
 use crate::odoo::Clients;
 
-/// What the engine reads and writes.
+/// Inputs and outputs of the engine.
 pub struct Inputs {
     /// The targets.
     pub board: Arc<Board>,
@@ -33,19 +33,19 @@ pub struct Inputs {
     pub exporter: Arc<ExporterState>,
     /// HTTP clients, and the resolver.
     pub clients: Arc<Clients>,
-    /// What survives a restart.
+    /// State that survives a restart.
     pub states: Arc<dyn AlertStates>,
-    /// Other configurations, while it runs. The engine goes on when the other end is gone.
+    /// New configurations, while it runs. The engine continues when the other end is gone.
     pub reconfigured: mpsc::Receiver<Wanted>,
 }
 
-/// What the engine is configured with.
+/// Configuration of the engine.
 pub struct Wanted {
     /// Rules, receivers and intervals.
     pub alerting: config::Alerting,
-    /// Who people are, if alerts may name them.
+    /// Source of names, if alerts may contain them.
     pub names: Option<Arc<dyn Names>>,
-    /// Where clients reach the exporter, if that is known; the path ends in a slash.
+    /// External address of the exporter, if known; the path ends in a slash.
     pub external_url: Option<reqwest::Url>,
 }
 
@@ -56,7 +56,7 @@ pub struct Engine {
     options: Options,
     ticks: Interval,
     alerts: Alerts,
-    /// When each alert was last sent to Alertmanagers, and to webhooks.
+    /// Times at which each alert was last sent to Alertmanagers, and to webhooks.
     sent: HashMap<Fingerprint, Sent>,
     naming: Naming,
     external_url: Option<reqwest::Url>,
@@ -158,7 +158,7 @@ impl Engine {
         let kept = match self.inputs.states.load().await {
             Ok(kept) => kept,
             Err(error) => {
-                warn!(%error, "the state of alerts cannot be read: alerts begin anew");
+                warn!(%error, "cannot read the state of alerts: alerts start again");
                 return;
             }
         };
@@ -229,11 +229,11 @@ impl Engine {
             Err(_elapsed) => Err("it takes too long".to_owned()),
         };
         match &saved {
-            Ok(()) if self.states_failing => info!("the state of alerts is kept again"),
+            Ok(()) if self.states_failing => info!("the state of alerts is stored again"),
             Err(error) if !self.states_failing => {
                 warn!(
                     error,
-                    "the state of alerts cannot be kept: a restart will forget it"
+                    "cannot store the state of alerts: a restart will lose it"
                 );
             }
             _ => {}
@@ -258,7 +258,7 @@ impl Engine {
 
     /// Sends what is new, and again what was sent long enough ago.
     fn send(&mut self, known: &Known, now: Timestamp, events: &[(Fingerprint, Event)]) {
-        // Whoever comes later hears of all that fires.
+        // New receivers get every firing alert.
         if self.hub.is_empty() {
             self.sent.clear();
             return;
@@ -283,7 +283,7 @@ impl Engine {
             if new || since(sent.map(|it| it.alertmanagers), self.options.resend_every) {
                 due.push((*fingerprint, To::Alertmanagers));
             }
-            // A webhook is told of an end once; after a restart nobody knows whether it was.
+            // A webhook gets a resolution once; after a restart it is unknown whether it did.
             if new
                 || since(sent.map(|it| it.webhooks), self.options.repeat_every)
                     && (!resolved || sent.is_none())
@@ -339,7 +339,7 @@ impl Engine {
             }),
             of_use_until: match to {
                 To::Alertmanagers => lease,
-                // It is told once, so that a long outage of a webhook loses nothing.
+                // It is sent once, so that a long outage of a webhook loses nothing.
                 To::Webhooks => until(self.options.repeat_every),
             },
         };

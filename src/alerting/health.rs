@@ -13,7 +13,7 @@ pub(super) struct Health {
     store: Growth,
 }
 
-/// What a receiver took, did not take and lost.
+/// Numbers of alerts that a receiver accepted, did not accept and lost.
 #[derive(Debug, Default)]
 struct Receiver {
     sent: Growth,
@@ -21,7 +21,7 @@ struct Receiver {
     dropped: Growth,
 }
 
-/// How much a counter grew, and when.
+/// Increase of a counter, and its time.
 #[derive(Debug, Default)]
 struct Growth {
     count: u64,
@@ -62,7 +62,7 @@ impl Health {
 }
 
 impl Receiver {
-    /// Whether it dropped something within the hour, or failed twice and works no more since.
+    /// Returns true if it dropped an alert within the hour, or failed twice and has not succeeded since.
     fn fails(&mut self, stats: &ReceiverStats, now: Timestamp) -> bool {
         self.sent.note(stats.all_sent(), now);
         self.failed.note(stats.all_failed(), now);

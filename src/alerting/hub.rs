@@ -1,4 +1,4 @@
-//! All receivers: whatever is sent goes to each of them.
+//! All receivers: each gets every notification.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -62,8 +62,8 @@ impl Hub {
         hub
     }
 
-    /// Tells these receivers from now on, and no others. Who stays as configured keeps what waits for it; who goes is sent what waits, for
-    /// a short time. Gives whether somebody came.
+    /// Sets the receivers. Those with an unchanged configuration keep their queue; removed ones get the rest of it, for
+    /// a short time. Returns true if there are new ones.
     pub fn update(self: &Arc<Self>, receivers: &[Receiver]) -> bool {
         let mut configured = lock(&self.configured);
         let mut new: Vec<&Receiver> = receivers.iter().collect();
@@ -99,7 +99,7 @@ impl Hub {
         !new.is_empty()
     }
 
-    /// Whether there is nobody to tell.
+    /// Returns true if there are no receivers.
     pub fn is_empty(&self) -> bool {
         lock(&self.configured).is_empty()
     }
@@ -137,7 +137,7 @@ impl Hub {
         let endpoint = match Endpoint::new(receiver, address, timeout, &self.clients) {
             Ok(endpoint) => endpoint,
             Err(error) => {
-                warn!(receiver = receiver.name, %error, "cannot be told of alerts");
+                warn!(receiver = receiver.name, %error, "cannot get alerts");
                 return;
             }
         };
@@ -177,12 +177,12 @@ impl Hub {
             match looked {
                 Ok(found) => {
                     if std::mem::take(&mut failing) {
-                        info!(receiver = receiver.name, "its addresses are found again");
+                        info!(receiver = receiver.name, "its name resolves again");
                     }
                     known.retain(|address, name| {
                         let stays = found.contains(address);
                         if !stays {
-                            info!(receiver = receiver.name, %address, "is no address of it any more");
+                            info!(receiver = receiver.name, %address, "is no longer one of its addresses");
                             self.remove(name);
                         }
                         stays
@@ -194,9 +194,9 @@ impl Hub {
                         });
                     }
                 }
-                // What was known may still be true.
+                // The earlier addresses may still be valid.
                 Err(error) if !failing => {
-                    warn!(receiver = receiver.name, %error, "its addresses cannot be looked up");
+                    warn!(receiver = receiver.name, %error, "cannot resolve its name");
                     failing = true;
                 }
                 Err(_) => {}
@@ -209,7 +209,7 @@ impl Hub {
     }
 }
 
-/// Who is told: Alertmanagers are told again and again, webhooks when something changes.
+/// Kind of a receiver: Alertmanagers get alerts again and again, webhooks when something changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum To {
     /// Every Alertmanager.

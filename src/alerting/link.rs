@@ -1,4 +1,4 @@
-//! Where the exporter's own pages show what an alert is about.
+//! Links from alerts to the exporter's own pages.
 
 use reqwest::Url;
 

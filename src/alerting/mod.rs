@@ -1,10 +1,10 @@
-//! The alerting daemon: looks at the board, keeps the alerts' lives, and tells receivers.
+//! The alerting daemon: evaluates the board, keeps the state of alerts, and notifies receivers.
 //!
 //! One task, [`Engine`], evaluates and keeps state; each receiver has a bounded queue and a task of its own ([`Hub`]), so that a dead one
-//! delays no other. What must survive a restart goes through [`AlertStates`] before anybody is told of it.
+//! delays no other. State that must survive a restart is written to [`AlertStates`] before any notification is sent.
 //!
 //! Invariants: labels are identity only; names of people stand in the annotation `people` alone, which is kept in memory and goes to
-//! receivers only; an alert whose target is dark is told again and again as it was, and never as resolved.
+//! receivers only; an alert whose target is down is sent again and again as it was, and never as resolved.
 
 mod delivery;
 mod endpoint;
@@ -30,16 +30,16 @@ pub use notification::Notification;
 pub use states::{AlertStates, Change, InMemory, Kept, StatesError};
 pub use view::{AlertView, Alerts};
 
-/// How often and how long. The defaults are those of Prometheus, where it has them.
+/// Intervals and timeouts. The defaults are those of Prometheus, if it has them.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
-    /// From one look at the fleet to the next.
+    /// Interval between evaluations.
     pub evaluate_every: Duration,
     /// From one sending of an alert that fires to the next; four times that is the lease after which an Alertmanager drops it.
     pub resend_every: Duration,
-    /// After this time a webhook is told again.
+    /// Interval at which a webhook gets an alert again.
     pub repeat_every: Duration,
-    /// From one look-up of a receiver's addresses to the next.
+    /// Interval at which a receiver's name is resolved again.
     pub resolve_every: Duration,
     /// A request takes no longer.
     pub request_timeout: Duration,
@@ -78,7 +78,7 @@ impl Options {
         }
     }
 
-    /// How long an Alertmanager believes what it was told.
+    /// Time for which an Alertmanager keeps an alert firing.
     pub fn lease(&self) -> Duration {
         4 * self.resend_every
     }

@@ -1,4 +1,4 @@
-//! Who the people are whom an alert concerns: the one annotation that names anybody.
+//! Names of the affected users of an alert: the only annotation that contains names.
 
 use futures::future::BoxFuture;
 
@@ -10,12 +10,12 @@ pub const PEOPLE: &str = "people";
 /// At most so many are named.
 pub(super) const NAMED: usize = 20;
 
-/// Somebody.
+/// A user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Someone {
-    /// What the person is called.
+    /// The name of the user.
     pub name: String,
-    /// What the person logs in with.
+    /// The login of the user.
     pub login: String,
     /// The person's form in Odoo.
     pub url: String,
@@ -28,7 +28,7 @@ pub struct NamesUnavailable;
 
 /// Asks Odoo for names.
 pub trait Names: Send + Sync + std::fmt::Debug {
-    /// Who these people of a target are, at most `limit` of them, in the order of their ids.
+    /// Returns the names of these users of a target, at most `limit` of them, in the order of their ids.
     fn names(
         &self,
         target: String,

@@ -12,17 +12,17 @@ use super::names::{self, NAMED, Names, NamesUnavailable, Someone};
 use crate::domain::alert::{Event, Fingerprint, Phase, Rule, State, States};
 use crate::domain::{IdSet, TargetSnapshot};
 
-/// What is known of names, in memory only.
+/// The known names, in memory only.
 #[derive(Debug)]
 pub(super) struct Naming {
-    /// Whom to ask; `None` where alerts may name nobody.
+    /// Source of names; `None` if alerts must not contain any.
     names: Option<Arc<dyn Names>>,
     known: HashMap<Fingerprint, Named>,
     lookups: JoinSet<Looked>,
     at_once: Arc<Semaphore>,
 }
 
-/// Who is concerned by an alert that fires.
+/// Affected users of an alert that fires.
 #[derive(Debug)]
 enum Named {
     /// Odoo is being asked; nothing was sent yet.
@@ -50,7 +50,7 @@ impl Naming {
         }
     }
 
-    /// Whether alerts may name people.
+    /// Returns true if alerts may contain names.
     pub(super) fn may_name(&self) -> bool {
         self.names.is_some()
     }
@@ -110,7 +110,7 @@ impl Naming {
     /// Waits for an answer: which alert it is about, and whether that alert waited for it. `None` if nothing is asked.
     pub(super) async fn next(&mut self) -> Option<(Fingerprint, bool)> {
         loop {
-            // An answer that panicked is none; its alert is told of without names.
+            // An answer that panicked is none; its alert is sent without names.
             let Ok((fingerprint, people, looked)) = self.lookups.join_next().await? else {
                 self.known
                     .retain(|_, named| !matches!(named, Named::Asking));
@@ -125,12 +125,12 @@ impl Naming {
         }
     }
 
-    /// Whether an alert is not to be sent before an answer has come.
+    /// Returns true if an alert must wait for an answer before it is sent.
     pub(super) fn is_awaited(&self, fingerprint: Fingerprint) -> bool {
         matches!(self.known.get(&fingerprint), Some(Named::Asking))
     }
 
-    /// Who is concerned by an alert, where alerts may say so and this one concerns people.
+    /// Affected users of an alert, if alerts may contain names and this one is about users.
     pub(super) fn annotation(&self, fingerprint: Fingerprint, state: &State) -> Option<String> {
         self.names.as_ref()?;
         match self.known.get(&fingerprint) {
@@ -141,7 +141,7 @@ impl Naming {
     }
 }
 
-/// Whether an alert concerns people, also one of before a restart, whose people are not known yet.
+/// Returns true if an alert is about users, also one from before a restart, whose users are not read yet.
 fn concerns_people(state: &State) -> bool {
     state.people.is_some() || state.rule().is_some_and(Rule::concerns_people)
 }

@@ -1,4 +1,4 @@
-//! What a receiver is told of one alert.
+//! Notification of a receiver about one alert.
 
 use std::collections::BTreeMap;
 
@@ -6,22 +6,22 @@ use jiff::Timestamp;
 
 use crate::domain::alert::{Fingerprint, Labels};
 
-/// What a receiver is told of one alert.
+/// Notification of a receiver about one alert.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Notification {
-    /// Which alert.
+    /// The alert.
     pub fingerprint: Fingerprint,
-    /// Who it is.
+    /// Its labels.
     pub labels: Labels,
-    /// What it says; the one place where people may be named.
+    /// Its annotations; the only place with names of users.
     pub annotations: BTreeMap<String, String>,
-    /// When it began to fire.
+    /// Time at which it started to fire.
     pub starts_at: Timestamp,
-    /// When it ended, or until when it shall be believed that it fires.
+    /// Time at which it was resolved, or until which it counts as firing.
     pub ends_at: Timestamp,
-    /// Whether it ended.
+    /// True if it is resolved.
     pub resolved: bool,
-    /// Where the exporter shows what it is about; empty where its own address is unknown.
+    /// Page of the exporter about it; empty if its own address is unknown.
     pub generator_url: String,
     /// Telling it later than this is of no use: there will have been a newer one.
     pub of_use_until: Timestamp,

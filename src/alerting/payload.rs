@@ -1,4 +1,4 @@
-//! What is sent, in Alertmanager's two formats.
+//! Bodies of requests, in Alertmanager's two formats.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ pub(super) fn alertmanager(batch: &[Arc<Notification>]) -> Value {
     batch.iter().map(alert).collect()
 }
 
-/// What belongs together in one message to a webhook: alerts of one name and target.
+/// The alerts of one message to a webhook: those of one name and target.
 pub(super) fn groups(batch: Vec<Arc<Notification>>) -> Vec<Vec<Arc<Notification>>> {
     let mut groups: BTreeMap<Labels, Vec<Arc<Notification>>> = BTreeMap::new();
     for notification in batch {
@@ -32,7 +32,7 @@ pub(super) fn groups(batch: Vec<Arc<Notification>>) -> Vec<Vec<Arc<Notification>
     groups.into_values().collect()
 }
 
-/// What Alertmanager sends to a webhook: the body's version 4. `group` is not empty.
+/// The message of Alertmanager to a webhook: the body's version 4. `group` is not empty.
 pub(super) fn webhook(receiver: &str, group: &[Arc<Notification>]) -> Value {
     let status = |resolved| if resolved { "resolved" } else { "firing" };
     let alert = |it: &Arc<Notification>| {

@@ -1,4 +1,4 @@
-//! What waits for one receiver: at most one notification of each alert, the newest.
+//! The queue of one receiver: at most one notification of each alert, the newest.
 
 use std::collections::VecDeque;
 use std::collections::hash_map::{Entry, HashMap};
@@ -96,12 +96,12 @@ impl Queue {
         }
     }
 
-    /// Whether there is nothing to send now.
+    /// Returns true if there is nothing to send now.
     pub(super) fn is_empty(&self) -> bool {
         self.lock().order.is_empty()
     }
 
-    /// Whether there is nothing to send, now or later.
+    /// Returns true if there is nothing to send, now or later.
     pub(super) fn is_done(&self) -> bool {
         self.lock().len() == 0
     }

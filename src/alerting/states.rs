@@ -1,4 +1,4 @@
-//! What must survive a restart: small values by key, kept by a store.
+//! State that survives a restart: small values by key, kept by a store.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -23,11 +23,11 @@ pub trait AlertStates: Send + Sync + std::fmt::Debug {
     /// Everything that is kept.
     fn load(&self) -> BoxFuture<'_, Result<Vec<Kept>, StatesError>>;
 
-    /// Keeps changes, all or none of them. When it ends well, they survive the process.
+    /// Keeps changes, all or none of them. If it succeeds, they survive the process.
     fn save(&self, changes: Vec<Change>) -> BoxFuture<'_, Result<(), StatesError>>;
 }
 
-/// What the alerts' values are among others in the store.
+/// The kind of the alerts' values among others in the store.
 const KIND: &str = "alerts";
 
 impl AlertStates for Store {

@@ -10,7 +10,7 @@ use crate::domain::alert::{Detail, Labels, Phase, Rules, State, States, annotati
 /// One alert that is pending or fires.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AlertView {
-    /// Who it is.
+    /// Its labels.
     pub labels: Labels,
     /// Pending or firing.
     pub phase: Phase,
@@ -67,7 +67,7 @@ impl AlertView {
         }
     }
 
-    /// What it says; nobody is named.
+    /// Its annotations, without names of users.
     pub fn annotations(&self) -> BTreeMap<String, String> {
         annotations(&self.rules, &self.labels, self.value, &self.detail)
     }

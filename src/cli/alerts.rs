@@ -24,10 +24,10 @@ use crate::odoo::{self, Clients};
 pub(super) struct Alerts {
     #[command(subcommand)]
     command: Option<Command>,
-    /// Where the daemon is, if not at --web.listen-address on this machine.
+    /// Address of the daemon. Default: --web.listen-address on this host.
     #[arg(long, value_name = "URL")]
     url: Option<reqwest::Url>,
-    /// A file that says how to sign in there, in the format of promtool's option of this name: `basic_auth: {username, password_file}`,
+    /// A file with credentials and TLS settings, in the format of promtool's option of this name: `basic_auth: {username, password_file}`,
     /// `authorization: {credentials_file}`, `tls_config: {ca_file, cert_file, key_file, server_name}`.
     #[arg(long = "http.config.file", value_name = "FILE")]
     http_config_file: Option<PathBuf>,
@@ -35,18 +35,18 @@ pub(super) struct Alerts {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// List the rules as they are configured.
+    /// List the rules as configured.
     #[command(after_help = "\
 Examples:
   odoo-mfa-exporter --config.file config.yml alerts rules")]
     Rules,
-    /// Send a test alert to every receiver of the configuration, and say what became of it. It ends by itself after some minutes.
+    /// Send a test alert to every receiver in the configuration, and print the results. It resolves after four minutes.
     #[command(after_help = "\
 Examples:
   odoo-mfa-exporter alerts test
   odoo-mfa-exporter alerts test --rule OdooMfaAdminWithoutMfa")]
     Test {
-        /// The alert that it is to look like.
+        /// The alert to imitate.
         #[arg(long, value_name = "NAME", default_value = Rule::Watchdog.as_str(), value_parser = rule)]
         rule: Rule,
     },
@@ -68,7 +68,7 @@ pub(super) fn alerts(options: &Options, what: &Alerts) -> ExitCode {
 
 fn rule(name: &str) -> Result<Rule, String> {
     name.parse()
-        .map_err(|_| "no alert of the daemon; `alerts rules` lists them".to_owned())
+        .map_err(|_| "unknown alert; `alerts rules` lists all alerts".to_owned())
 }
 
 type Texts = BTreeMap<String, String>;
@@ -115,17 +115,17 @@ fn list(options: &Options, what: &Alerts) -> ExitCode {
         Ok(alerts) => printed(table(alerts).render(colour()), ExitCode::SUCCESS),
         Err(error) => {
             let hint = match error.downcast_ref().and_then(reqwest::Error::status) {
-                Some(StatusCode::UNAUTHORIZED) => "say how to sign in with --http.config.file",
+                Some(StatusCode::UNAUTHORIZED) => "pass credentials with --http.config.file",
                 Some(StatusCode::FORBIDDEN) => {
-                    "it needs the role `read`: web.roles in the daemon's configuration"
+                    "the user needs the role `read`: see web.roles in the daemon's configuration"
                 }
-                Some(_) => "the daemon's log says why",
+                Some(_) => "see the daemon's log",
                 None => {
-                    "name it with --url (https://... if it serves TLS); --http.config.file says whom to trust"
+                    "set --url (https://... for TLS); set the trusted authority with --http.config.file"
                 }
             };
             complain(format_args!(
-                "error: no list of alerts from {url}: {error:#}\n  hint: {hint}"
+                "error: cannot list the alerts of {url}: {error:#}\n  hint: {hint}"
             ));
             ExitCode::from(FAILED)
         }
@@ -158,7 +158,7 @@ async fn ask(url: &str, how: &HttpClient) -> anyhow::Result<Vec<Listed>> {
         .map_err(|error: reqwest::Error| error.without_url().into())
 }
 
-/// What fires first.
+/// Sorts firing alerts first.
 fn table(mut alerts: Vec<Listed>) -> Table {
     alerts.sort_by(|a, b| (&a.state, &a.labels).cmp(&(&b.state, &b.labels)));
     let mut table = Table::new(vec!["STATE", "SEVERITY", "ALERT", "SINCE", "SUMMARY"]);
@@ -199,7 +199,7 @@ fn rules(config: &Config) -> Table {
 fn test(config: &Config, rule: Rule) -> ExitCode {
     if config.alerting.receivers.is_empty() {
         complain(
-            "error: the configuration names no receiver\n  hint: alerting: {alertmanagers: [{url: http://127.0.0.1:9093}]}",
+            "error: the configuration has no receiver\n  hint: alerting: {alertmanagers: [{url: http://127.0.0.1:9093}]}",
         );
         return ExitCode::from(MISCONFIGURED);
     }
@@ -218,7 +218,7 @@ fn test(config: &Config, rule: Rule) -> ExitCode {
             Ok(what) => what,
             Err(error) => {
                 code = ExitCode::from(FAILED);
-                format!("not taken: {error}")
+                format!("not accepted: {error}")
             }
         };
         text += &format!("{}: {line}\n", receiver.name);
@@ -226,7 +226,7 @@ fn test(config: &Config, rule: Rule) -> ExitCode {
     printed(text, code)
 }
 
-/// Marked by a label, so that routes and silences can tell it from a real one.
+/// Marked by a label, so that routes and silences can distinguish it from a real alert.
 fn test_alert(config: &Config, rule: Rule) -> Notification {
     let now = Timestamp::now();
     let target = config.targets.first().map(|it| it.name.clone());
@@ -240,7 +240,7 @@ fn test_alert(config: &Config, rule: Rule) -> Notification {
         ("summary", format!("Test of {rule}: nothing is wrong")),
         (
             "description",
-            "Sent by `odoo-mfa-exporter alerts test`. It ends by itself after four minutes.".into(),
+            "Sent by `odoo-mfa-exporter alerts test`. It resolves after four minutes.".into(),
         ),
         ("runbook_url", alert::runbook_url(rule)),
     ];
@@ -258,7 +258,7 @@ fn test_alert(config: &Config, rule: Rule) -> Notification {
     }
 }
 
-/// Sends it, and asks an Alertmanager whom it will tell.
+/// Sends it, and asks Alertmanager for the receivers that it is routed to.
 async fn tell(
     receiver: &Arc<Receiver>,
     alert: &Arc<Notification>,
@@ -269,7 +269,7 @@ async fn tell(
         ReceiverKind::Webhook { .. } => Ok("taken".into()),
         ReceiverKind::Alertmanager { .. } => {
             let receivers = endpoint.receivers_of(alert).await?;
-            Ok(format!("taken; its receivers: {}", receivers.join(", ")))
+            Ok(format!("accepted; routed to: {}", receivers.join(", ")))
         }
     }
 }

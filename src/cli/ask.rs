@@ -16,7 +16,7 @@ use crate::poll::{Polled, once};
 /// Targets that are asked at the same time.
 const AT_ONCE: usize = 8;
 
-/// What one target answered.
+/// The answer of one target.
 #[derive(Debug)]
 pub(super) struct Answer<T> {
     pub(super) target: Arc<Target>,

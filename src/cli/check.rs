@@ -12,7 +12,7 @@ use crate::domain::{Capability, Facts};
 /// Options of `check`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Check {
-    /// Ask every target once, and show what its account may see and what to grant.
+    /// Also connect to every target, and print what its account can see and what to grant.
     #[arg(long)]
     connect: bool,
 }
@@ -28,7 +28,7 @@ fn run(options: &Options, check: &Check) -> Result<ExitCode, ExitCode> {
         print(format!("{}: good\n", path.display()))?;
     }
     print(format!(
-        "{}: good, {} target{}\n",
+        "{}: OK, {} target{}\n",
         options.config_file.display(),
         config.targets.len(),
         if config.targets.len() == 1 { "" } else { "s" }
@@ -88,7 +88,7 @@ fn table(answers: &[Answer<()>]) -> Table {
     table
 }
 
-/// What to do, target by target.
+/// The next steps, target by target.
 fn advice(answers: &[Answer<()>]) -> Vec<String> {
     let mut lines = Vec::new();
     for Answer { target, result } in answers {
@@ -96,7 +96,7 @@ fn advice(answers: &[Answer<()>]) -> Vec<String> {
         match result {
             Err(error) => {
                 lines.push(format!("{name}: {error}"));
-                lines.extend(error.hint.map(|hint| format!("  to do: {hint}")));
+                lines.extend(error.hint.map(|hint| format!("next: {hint}")));
             }
             Ok((polled, ())) => {
                 for (capability, gap) in polled.facts.gaps() {
@@ -106,7 +106,7 @@ fn advice(answers: &[Answer<()>]) -> Vec<String> {
                         ""
                     };
                     lines.push(format!("{name}: no {capability}{accepted}: {}", gap.seen));
-                    lines.push(format!("  to do: grant {}", gap.grant));
+                    lines.push(format!("next: grant {}", gap.grant));
                 }
                 lines.extend(sso(name, &polled.facts));
                 lines.extend(configured(name, &polled.facts));
@@ -114,10 +114,10 @@ fn advice(answers: &[Answer<()>]) -> Vec<String> {
                 if !polled.standing.exempt.contains(polled.facts.poller) {
                     let login = target.login.as_deref().unwrap_or("the account's login");
                     lines.push(format!(
-                        "{name}: the polling account counts as a person without a second factor"
+                        "{name}: the polling account counts as a user without a second factor"
                     ));
                     lines.push(format!(
-                        "  to do: exempt it: exemptions: [{{login: {login}, reason: service}}]"
+                        "next: exempt it: exemptions: [{{login: {login}, reason: service}}]"
                     ));
                 }
             }
@@ -132,7 +132,7 @@ fn sso(name: &str, facts: &Facts) -> Vec<String> {
     let lines = gaps.into_iter().flatten().flat_map(|gap| {
         [
             format!("{name}: SSO is unknown: {}", gap.seen),
-            format!("  to do: grant {}", gap.grant),
+            format!("next: grant {}", gap.grant),
         ]
     });
     lines.collect()
@@ -145,7 +145,7 @@ fn configured(name: &str, facts: &Facts) -> Vec<String> {
         lines.push(format!(
             "{name}: warning: the configured group {xml_id} does not exist, although its module is installed"
         ));
-        lines.push("  to do: correct privileged_roles or the target's exemptions".to_owned());
+        lines.push("next: correct privileged_roles or the target's exemptions".to_owned());
     }
     if !facts.well_known_active.is_empty() {
         let ids: Vec<String> = facts
@@ -157,9 +157,7 @@ fn configured(name: &str, facts: &Facts) -> Vec<String> {
             "{name}: warning: accounts that stand for no user can act as one (ids {})",
             ids.join(", ")
         ));
-        lines.push(
-            "  to do: archive them, and give each website a public user of its own".to_owned(),
-        );
+        lines.push("next: archive them, and give each website its own public user".to_owned());
     }
     let keys = facts.keys.complete().into_iter().flatten();
     let dateless: Vec<String> = keys
@@ -168,15 +166,15 @@ fn configured(name: &str, facts: &Facts) -> Vec<String> {
         .collect();
     if !dateless.is_empty() {
         lines.push(format!(
-            "{name}: warning: Odoo does not know when API keys were created (ids {}): they count in no age",
+            "{name}: warning: Odoo has no creation date of API keys (ids {}): they count in no age",
             dateless.join(", ")
         ));
-        lines.push("  to do: delete these keys, and create new ones".to_owned());
+        lines.push("next: delete these keys and create new ones".to_owned());
     }
     lines
 }
 
-/// What the optional Odoo modules add, or would add where they run.
+/// The features that the optional Odoo modules add, or would add where they can run.
 fn companion(name: &str, facts: &Facts) -> Option<String> {
     const MENDED: [Capability; 6] = [
         Capability::Passkeys,
@@ -189,26 +187,26 @@ fn companion(name: &str, facts: &Facts) -> Option<String> {
     let modules = match &facts.companion {
         Companion::Answered => {
             return Some(format!(
-                "{name}: the Odoo module mfa_auditor_use answers, in one request a poll"
+                "{name}: the Odoo module mfa_auditor_use answers each poll in one request"
             ));
         }
         Companion::Failing(error) => {
             return Some(format!(
-                "{name}: the Odoo module mfa_auditor_use does not answer, which costs a request: {error}"
+                "{name}: the Odoo module mfa_auditor_use does not answer, which costs one more request: {error}"
             ));
         }
         _ if !facts.is_at_least((15, 0)) || facts.is_at_least((20, 0)) => return None,
         Companion::Auditor => {
-            "the account in the group 'MFA auditor', with the Odoo module mfa_auditor_use,"
+            "adding the account to the group 'MFA auditor' (module mfa_auditor_use)"
         }
-        Companion::Absent => "the optional Odoo modules of docs/odoo-addons.md",
+        Companion::Absent => "the optional Odoo modules (docs/odoo-addons.md)",
     };
     let gaps = facts.gaps().map(|(capability, _)| capability);
     let adds: Vec<String> = gaps
         .filter(|capability| MENDED.contains(capability))
         .map(|capability| capability.to_string())
         .chain([
-            "the last use of API keys and of bare passwords over RPC".into(),
+            "the last use of API keys and of password-only logins over RPC".into(),
             "polls in one request".into(),
         ])
         .collect();

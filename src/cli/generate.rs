@@ -21,12 +21,12 @@ pub(super) struct Completions {
 /// Options of `man`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Man {
-    /// Where the pages go, one for each command.
+    /// The directory for the pages, one for each command.
     #[arg(value_name = "DIRECTORY")]
     directory: PathBuf,
 }
 
-/// What `config` does.
+/// Subcommands of `config`.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Config {
     /// Print a commented configuration to start from.

@@ -1,7 +1,7 @@
-//! The command line: what each command prints, and with which code it leaves.
+//! The command line: output and exit code of each command.
 //!
-//! 0: good. 1: findings, or something failed. 2: the configuration or the command line is wrong. 3: a target is unreachable, or shows
-//! less than it must.
+//! 0: OK. 1: findings, or the command failed. 2: invalid configuration or command line. 3: a target is unreachable, or incompletely
+//! visible.
 
 #![deny(
     clippy::print_stdout,
@@ -39,20 +39,20 @@ use crate::store::{FILE_NAME, Location};
 use crate::web::MetricsPath;
 use crate::web::access::Access;
 
-/// Where the store is without systemd.
+/// Directory of the store without systemd.
 const STATE_DIRECTORY: &str = "/var/lib/odoo-mfa-exporter";
 
-/// Findings, or something failed.
+/// Findings, or the command failed.
 const FAILED: u8 = 1;
-/// The configuration or the command line is wrong.
+/// The configuration or the command line is invalid.
 const MISCONFIGURED: u8 = 2;
-/// A target is unreachable, or shows less than it must.
+/// A target is unreachable, or incompletely visible.
 const UNREACHABLE: u8 = 3;
 
-/// Whether the people who log in to your Odoo servers hold a second factor, as Prometheus metrics.
+/// Exports second-factor coverage of Odoo servers as Prometheus metrics.
 ///
-/// Polls any number of Odoo servers (14 to 20) read-only with a least-privilege account, and exports who of them is protected by a second
-/// factor, by user type and by privileged role. What the account cannot see completely is absent, and says so.
+/// Polls any number of Odoo servers (14 to 20) read-only with a least-privilege account, and exports which users are protected by a
+/// second factor, by user type and by privileged role. A number is complete or absent, and the exporter says what to grant.
 #[derive(Debug, Parser)]
 #[command(
     version,
@@ -70,41 +70,41 @@ struct Cli {
 }
 
 const AFTER_HELP: &str = "\
-Try it without an Odoo:      odoo-mfa-exporter demo
-Begin a configuration:       odoo-mfa-exporter config init > config.yml
-Check it:                    odoo-mfa-exporter --config.file config.yml check --connect
-A report, now:               odoo-mfa-exporter --config.file config.yml scan
+Try it without Odoo:         odoo-mfa-exporter demo
+Create a configuration:      odoo-mfa-exporter config init > config.yml
+Check the configuration:     odoo-mfa-exporter --config.file config.yml check --connect
+Print a report:              odoo-mfa-exporter --config.file config.yml scan
 
-Exit codes: 0 good, 1 findings or failed, 2 wrong configuration, 3 a target is unreachable or incomplete.";
+Exit codes: 0 OK, 1 findings or failed, 2 invalid configuration, 3 a target is unreachable or incomplete.";
 
 const AFTER_LONG_HELP: &str = "\
 Examples:
   odoo-mfa-exporter demo
-          Try it without an Odoo.
+          Try it without an Odoo server.
   odoo-mfa-exporter config init > config.yml
-          Begin a configuration.
+          Create a configuration.
   odoo-mfa-exporter --config.file config.yml check --connect
-          Check it, and see what to grant in Odoo.
+          Check it, and print what to grant in Odoo.
   odoo-mfa-exporter --config.file config.yml scan
-          A report, now.
+          Print a report.
   odoo-mfa-exporter --config.file config.yml
-          The daemon. Prometheus scrapes http://localhost:9893/metrics.
+          Start the daemon. Prometheus scrapes http://localhost:9893/metrics.
 
 Signals of the daemon:
-  SIGHUP  loads the configuration again. A wrong one changes nothing: the log says what is wrong.
+  SIGHUP  reloads the configuration. An invalid one changes nothing, and the log has the errors.
   SIGTERM, SIGINT
-          end it in good order; a second one at once.
+          stop the daemon; a second signal stops it at once.
 
 Files:
   /etc/odoo-mfa-exporter/config.yml
-          The configuration. Keys stand in files of their own.
+          The configuration. API keys are in their own files.
   /var/lib/odoo-mfa-exporter/store.db
-          What the daemon remembers: what changed, and since when.
+          The store: counters, history and alert state.
 
 Exit codes:
-  0 good, 1 findings or failed, 2 wrong configuration, 3 a target is unreachable or incomplete.";
+  0 OK, 1 findings or failed, 2 invalid configuration, 3 a target is unreachable or incomplete.";
 
-/// Options of every command. Each can be given by an environment variable as well.
+/// Options of every command. Each can be set by an environment variable as well.
 #[derive(Debug, Args)]
 struct Options {
     /// The configuration file (YAML).
@@ -116,8 +116,8 @@ struct Options {
         global = true
     )]
     config_file: PathBuf,
-    /// Load the configuration again when its content changes, or that of a file it names, looking every 30 seconds or as often as is
-    /// said here. Without it a reload takes SIGHUP or POST /-/reload.
+    /// Reload when the configuration or a file that it names changes, checked at this interval (30s without a value). Without this
+    /// option, reload with SIGHUP or POST /-/reload.
     #[arg(
         long = "config.auto-reload",
         env = "ODOO_MFA_EXPORTER_CONFIG_AUTO_RELOAD",
@@ -129,8 +129,8 @@ struct Options {
         global = true
     )]
     auto_reload: Option<Duration>,
-    /// Where the daemon remembers what it must not forget: a directory or a file; `:memory:` forgets it at the end. By default
-    /// systemd's state directory, and without systemd /var/lib/odoo-mfa-exporter.
+    /// Directory or file of the store, which keeps counters, history and alert state; `:memory:` keeps nothing. Default: the state directory of
+    /// systemd, or /var/lib/odoo-mfa-exporter.
     #[arg(
         long = "storage.path",
         env = "ODOO_MFA_EXPORTER_STORAGE_PATH",
@@ -138,7 +138,7 @@ struct Options {
         global = true
     )]
     storage_path: Option<PathBuf>,
-    /// Where to serve: `:9893` is every address of this host.
+    /// Address to listen on; `:9893` is port 9893 of every address of this host.
     #[arg(
         long = "web.listen-address",
         env = "ODOO_MFA_EXPORTER_WEB_LISTEN_ADDRESS",
@@ -147,7 +147,7 @@ struct Options {
         global = true
     )]
     listen: Listen,
-    /// The path of the metrics.
+    /// Path of the metrics.
     #[arg(
         long = "web.telemetry-path",
         env = "ODOO_MFA_EXPORTER_WEB_TELEMETRY_PATH",
@@ -156,7 +156,7 @@ struct Options {
         global = true
     )]
     metrics_path: MetricsPath,
-    /// Poll only this part of the targets, counted from 0. Each target is in one part, by its name.
+    /// Shard to poll, counted from 0. The name of a target decides its shard.
     #[arg(
         long,
         env = "ODOO_MFA_EXPORTER_SHARD",
@@ -165,7 +165,7 @@ struct Options {
         global = true
     )]
     shard: u32,
-    /// How many parts there are, 1 to 1024. One more or less moves only its own share of the targets.
+    /// Number of shards, 1 to 1024. Another shard takes its share of the targets from the others; no other target moves.
     #[arg(
         long,
         env = "ODOO_MFA_EXPORTER_TOTAL_SHARDS",
@@ -175,7 +175,7 @@ struct Options {
         global = true
     )]
     total_shards: u32,
-    /// TLS, users and client certificates: a file in the format that Prometheus' exporters share. Read again when it changes.
+    /// Web configuration file in the format of Prometheus exporters: TLS, users, client certificates. Read again when it changes.
     #[arg(
         long = "web.config.file",
         env = "ODOO_MFA_EXPORTER_WEB_CONFIG_FILE",
@@ -183,7 +183,7 @@ struct Options {
         global = true
     )]
     web_config_file: Option<PathBuf>,
-    /// What to log: error, warn, info, debug or trace. POST /-/log-level?level=debug changes it while the daemon runs.
+    /// Log level: error, warn, info, debug or trace. POST /-/log-level?level=debug changes it while the daemon runs.
     #[arg(
         long = "log.level",
         env = "ODOO_MFA_EXPORTER_LOG_LEVEL",
@@ -192,7 +192,7 @@ struct Options {
         global = true
     )]
     log_level: String,
-    /// How log lines look; by default text on a terminal, and logfmt elsewhere.
+    /// Log format. Default: text on a terminal, logfmt elsewhere.
     #[arg(
         long = "log.format",
         env = "ODOO_MFA_EXPORTER_LOG_FORMAT",
@@ -204,11 +204,11 @@ struct Options {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Poll, and serve metrics (the default).
+    /// Poll the targets and serve metrics (default).
     ///
-    /// Every target is polled once an interval, at an offset that its name decides. /metrics has what the last poll found; /-/ready answers
-    /// 200 once each target has been polled. Under systemd it says when it is ready, feeds the watchdog, and takes the socket of a socket
-    /// unit instead of --web.listen-address.
+    /// Polls every target once per interval, at an offset derived from its name. /metrics has the result of the last polls; /-/ready answers
+    /// 200 once each target has been polled. Under systemd, the daemon reports its readiness, notifies the watchdog, and takes the socket of
+    /// a socket unit instead of --web.listen-address.
     #[command(after_help = "\
 Examples:
   odoo-mfa-exporter
@@ -216,22 +216,22 @@ Examples:
   odoo-mfa-exporter --config.auto-reload --log.format json serve
   odoo-mfa-exporter --shard 0 --total-shards 3 serve")]
     Serve,
-    /// Try the exporter on simulated Odoo servers: no set-up, no Odoo, nothing is written.
+    /// Try the exporter on simulated Odoo servers; requires no Odoo and writes no files.
     #[command(after_help = "\
 Examples:
   odoo-mfa-exporter demo
   odoo-mfa-exporter --web.listen-address 127.0.0.1:0 demo --seed 7")]
     Demo(serve::Demo),
-    /// Check the configuration; with --connect also what each target's account may see.
+    /// Check the configuration; with --connect, also what each target's account can see.
     ///
-    /// All that is wrong is said at once, with line, column and what to write instead. Leaves with 2 if the configuration is wrong, and with
-    /// 3 if an account sees less than it must.
+    /// Prints all errors at once, with line, column and a hint. Exits with 2 if the configuration is invalid, and with 3 if an account lacks
+    /// a permission.
     #[command(after_help = "\
 Examples:
   odoo-mfa-exporter check
   odoo-mfa-exporter --config.file config.yml check --connect")]
     Check(check::Check),
-    /// List the alerts of the running daemon; `alerts rules` the rules, `alerts test` sends one.
+    /// List the alerts of the running daemon, list its rules, or send a test alert.
     #[command(after_help = "\
 Examples:
   odoo-mfa-exporter alerts
@@ -239,9 +239,9 @@ Examples:
   odoo-mfa-exporter alerts rules
   odoo-mfa-exporter alerts test --rule OdooMfaAdminWithoutMfa")]
     Alerts(alerts::Alerts),
-    /// Poll once, now, and print a report.
+    /// Poll each target once and print a report.
     ///
-    /// The report names people. Leaves with 3 if a target did not show all that it must.
+    /// The report contains names of users. Exits with 3 if a target is unreachable or incompletely visible.
     #[command(after_help = "\
 Examples:
   odoo-mfa-exporter scan
@@ -249,19 +249,19 @@ Examples:
   odoo-mfa-exporter scan --format html --output report.html
   odoo-mfa-exporter scan --format json --fail-on warning")]
     Scan(scan::Scan),
-    /// Print how the headline numbers of a target went.
+    /// Print the history of a target's headline numbers.
     #[command(after_help = "\
 Examples:
   odoo-mfa-exporter history erp
   odoo-mfa-exporter history erp --from 30d --format csv")]
     History(remembered::Remembered),
-    /// Print what changed: who enrolled, lost a factor, became privileged; which keys came and went.
+    /// Print the change log: users who enrolled, lost a factor or became privileged; API keys created and deleted.
     #[command(after_help = "\
 Examples:
   odoo-mfa-exporter changes erp
   odoo-mfa-exporter changes erp --from 2026-11-01 --to 2026-12-01 --format json")]
     Changes(remembered::Remembered),
-    /// Make a configuration to start from.
+    /// Create a configuration file.
     #[command(
         subcommand,
         after_help = "\
@@ -269,7 +269,7 @@ Examples:
   odoo-mfa-exporter config init > config.yml"
     )]
     Config(generate::Config),
-    /// Print the Prometheus rules, for your job and with your runbooks.
+    /// Print the Prometheus rules, adapted to your job and runbooks.
     #[command(after_help = "\
 Examples:
   odoo-mfa-exporter rules > odoo-mfa.rules.yml
@@ -283,7 +283,7 @@ Examples:
           Then let the first line of config.yml be:
           # yaml-language-server: $schema=config.schema.json")]
     Schema,
-    /// Print a script that completes commands and options.
+    /// Print a completion script for your shell.
     #[command(after_help = "\
 Examples:
   odoo-mfa-exporter completions bash > /etc/bash_completion.d/odoo-mfa-exporter
@@ -293,7 +293,7 @@ Examples:
     /// Write the manual pages, for packages.
     #[command(hide = true)]
     Man(generate::Man),
-    /// Run simulated Odoo servers as a process of their own, for load tests.
+    /// Run simulated Odoo servers in a process of their own, for load tests.
     #[command(hide = true)]
     Simulate(serve::Simulate),
 }
@@ -340,7 +340,7 @@ pub fn run() -> ExitCode {
     }
 }
 
-/// An environment variable that is set and empty means the same as one that is not set.
+/// Treats an empty environment variable as unset.
 fn without_empty_variables(mut command: clap::Command) -> clap::Command {
     let is_empty = |arg: &&Arg| {
         let value = arg.get_env().and_then(std::env::var_os);
@@ -357,7 +357,7 @@ fn without_empty_variables(mut command: clap::Command) -> clap::Command {
     command
 }
 
-/// Says what is wrong with the command line, or shows the help that was asked for.
+/// Prints the error of the command line, or the requested help.
 fn refuse(command: &clap::Command, error: &clap::Error) -> ExitCode {
     let shown = error.print();
     if !error.use_stderr() {
@@ -380,7 +380,7 @@ fn refuse(command: &clap::Command, error: &clap::Error) -> ExitCode {
     ExitCode::from(MISCONFIGURED)
 }
 
-/// The environment variable that a wrong value comes from, if it comes from one.
+/// The environment variable that an invalid value comes from, if any.
 fn blamed(command: &clap::Command, error: &clap::Error) -> Option<String> {
     let text = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.as_str()),
@@ -404,7 +404,7 @@ fn blamed(command: &clap::Command, error: &clap::Error) -> Option<String> {
 }
 
 impl Options {
-    /// Where the store is.
+    /// Location of the store.
     fn storage(&self) -> Location {
         match &self.storage_path {
             Some(path) if path.as_os_str() == ":memory:" => Location::Memory,
@@ -425,10 +425,10 @@ fn period(text: &str) -> Result<Duration, String> {
     let period = period.ok().and_then(|it| Duration::try_from(it).ok());
     period
         .filter(|it| !it.is_zero())
-        .ok_or_else(|| "a duration such as 30s or 5m is wanted".to_owned())
+        .ok_or_else(|| "expected a duration such as 30s or 5m".to_owned())
 }
 
-/// Loads the configuration and prints what is wrong with it, on standard error.
+/// Loads the configuration, and prints its errors on standard error.
 fn load(path: &Path) -> Result<Config, ExitCode> {
     load_noting_files(path).map(|(config, _)| config)
 }
@@ -445,7 +445,7 @@ fn load_noting_files(path: &Path) -> Result<(Config, Files), ExitCode> {
     Ok((config, files))
 }
 
-/// Loads the web configuration, where there is one, and prints what is wrong with it, or with it and the roles together.
+/// Loads the web configuration, if there is one, and prints its errors, and errors of it together with the roles.
 fn load_web(options: &Options, roles: &config::Web) -> Result<(Access, Sources), ExitCode> {
     let file = match &options.web_config_file {
         Some(path) => WebFile::load(path, &ProcessEnv),
@@ -462,8 +462,8 @@ fn load_web(options: &Options, roles: &config::Web) -> Result<(Access, Sources),
     })?;
     for stranger in access.strangers() {
         complain(format_args!(
-            "warning: `web.roles` names {stranger}, who cannot sign in\n  hint: a user stands in `basic_auth_users` of --web.config.file; a \
-             client certificate is written `certificate:NAME`"
+            "warning: `web.roles` names {stranger}, who cannot sign in\n  hint: add the user to `basic_auth_users` of --web.config.file, or write a client \
+             certificate as `certificate:NAME`"
         ));
     }
     Ok((access, file.sources))
@@ -476,7 +476,7 @@ fn print_diagnostics(diagnostics: &[Diagnostic]) {
     }
 }
 
-/// Whether standard output wants colours.
+/// Returns true if standard output shows colors.
 fn colour() -> bool {
     wants_colour(&stdout())
 }

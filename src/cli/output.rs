@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use super::FAILED;
 
-/// What a shell shows for a program that SIGPIPE ended: its reader had read enough.
+/// Exit code that a shell shows for a program that SIGPIPE ended: its reader had read enough.
 const CLOSED_PIPE: u8 = 128 + 13;
 
 /// Prints to standard output, all of it.

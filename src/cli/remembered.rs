@@ -14,19 +14,19 @@ use crate::store::{Error, Location, Page, Range, Reader};
 /// Options of `history` and `changes`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Remembered {
-    /// The target's name.
+    /// Name of the target.
     #[arg(value_name = "TARGET")]
     target: String,
-    /// From then on: a date or a time in UTC (2026-11-24, 2026-11-24T05:00:00Z), or how long ago (7d, 12h).
+    /// Start: a date or time in UTC (2026-11-24, 2026-11-24T05:00:00Z), or a duration before now (7d, 12h).
     #[arg(long, value_name = "TIME", value_parser = moment)]
     from: Option<Timestamp>,
-    /// Until then.
+    /// End, in the same format.
     #[arg(long, value_name = "TIME", value_parser = moment)]
     to: Option<Timestamp>,
-    /// What to write: table, json or csv.
+    /// Output format: table, json or csv.
     #[arg(long, default_value = "table")]
     format: Format,
-    /// At most so many changes, the newest.
+    /// Maximum number of changes, newest first.
     #[arg(long, default_value_t = 1000)]
     limit: u32,
 }
@@ -58,11 +58,12 @@ fn print(
     let result = || {
         let Location::Path(path) = options.storage() else {
             return Err(
-                "nothing is remembered in memory: name the daemon's --storage.path".to_owned(),
+                "an in-memory store keeps nothing: set --storage.path to the daemon's store"
+                    .to_owned(),
             );
         };
         let reader = Reader::open(&path)
-            .map_err(|error| format!("{error}; name the daemon's with --storage.path"))?;
+            .map_err(|error| format!("{error}; set --storage.path to the daemon's store"))?;
         let known = reader.targets().map_err(|error| error.to_string())?;
         if !known.contains(&what.target) {
             let known = if known.is_empty() {
@@ -71,7 +72,7 @@ fn print(
                 known.join(", ")
             };
             return Err(format!(
-                "nothing is remembered of '{}'; known targets: {known}",
+                "the store has no data of '{}'; known targets: {known}",
                 what.target
             ));
         }
@@ -93,7 +94,7 @@ fn print(
     }
 }
 
-/// Reads a time, a date, or how long ago something was.
+/// Reads a time, a date, or a duration before now.
 fn moment(text: &str) -> Result<Timestamp, String> {
     if let Ok(time) = text.parse::<Timestamp>() {
         return Ok(time);
@@ -109,7 +110,7 @@ fn moment(text: &str) -> Result<Timestamp, String> {
         Some(now.checked_sub(span).ok()?.timestamp())
     });
     ago.ok_or_else(|| {
-        "a date (2026-11-24), a time (2026-11-24T05:00:00Z) or a duration (7d) is wanted".to_owned()
+        "expected a date (2026-11-24), a time (2026-11-24T05:00:00Z) or a duration (7d)".to_owned()
     })
 }
 

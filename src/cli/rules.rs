@@ -27,10 +27,10 @@ spec:
 /// Options of `rules`.
 #[derive(Debug, Args)]
 pub(super) struct Rules {
-    /// The scrape job's name.
+    /// Name of the scrape job.
     #[arg(long, value_name = "NAME", default_value = JOB, value_parser = job)]
     job: String,
-    /// Where the runbooks are: the alert's name is added. The exporter serves them under /runbooks.
+    /// Address of the runbooks, to which the name of the alert is added. The exporter serves them under /runbooks.
     #[arg(long, value_name = "URL", value_parser = url)]
     runbook_url: Option<String>,
     /// The output format.

@@ -24,16 +24,16 @@ use crate::scan::{self, Report, TargetReport};
 /// Options of `scan`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Scan {
-    /// The targets to scan, by name; all of them if none is named.
+    /// Names of the targets to scan. Default: all.
     #[arg(value_name = "TARGET")]
     targets: Vec<String>,
-    /// What to write: text for people (coloured on a terminal), JSON for programs, or one HTML page to file.
+    /// Output format: text, colored on a terminal; JSON; or one self-contained HTML page.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
-    /// Leave with code 1 if there is a finding of this severity or a higher one: info, warning or critical.
+    /// Exit with 1 if there is a finding of this severity or higher: info, warning or critical.
     #[arg(long, value_name = "SEVERITY")]
     fail_on: Option<Severity>,
-    /// Write the report into this file instead of printing it. A new file has the mode 0600, since the report names people.
+    /// Write the report into this file instead of printing it. A new file has mode 0600, because the report contains names of users.
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -89,10 +89,10 @@ pub(super) fn scan(options: &Options, scan: &Scan) -> ExitCode {
     }
 }
 
-/// Writes a report, which names people: a new file is its owner's alone. A file that is there is replaced as a whole, and keeps its
-/// mode; what is no regular file, such as a pipe, is written to.
+/// Writes a report, which contains names: only the owner can read a new file. An existing file is replaced as a whole and keeps its
+/// mode. Anything other than a regular file, such as a pipe, is written to.
 fn write(path: &Path, text: &str) -> io::Result<()> {
-    // What a symbolic link leads to is written, not the link.
+    // Writes the target of a symbolic link, not the link.
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let mode = match path.metadata() {
         Ok(there) if !there.is_file() => return std::fs::write(path, text),
@@ -137,13 +137,13 @@ fn chosen(config: &Config, names: &[String]) -> Result<Vec<Arc<Target>>, String>
             let target = config.targets.iter().find(|target| target.name == *name);
             target
                 .cloned()
-                .ok_or_else(|| format!("no target is called '{name}'; there are: {}", known()))
+                .ok_or_else(|| format!("unknown target '{name}'; configured targets: {}", known()))
         })
         .collect()
 }
 
 async fn report(config: &Config, targets: &[Arc<Target>]) -> Vec<TargetReport> {
-    // Not within a poll's deadline: what a vantage cannot reach takes its time to say so.
+    // Not within the deadline of a poll: an unreachable vantage point takes its time.
     let clients = Clients::default();
     let surfaces = targets.iter().map(async |target| {
         let checked = check_all(&clients, target, Timestamp::now()).await;

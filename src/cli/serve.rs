@@ -26,13 +26,13 @@ use crate::store::{Limits, Location, Store};
 use crate::web::access::Access;
 use odoo_simulator::{DemoTarget, SimulateOptions, start_demo};
 
-/// From one look at `--web.config.file` to the next: each wakes the process and reads all files that it names.
+/// Interval between checks of `--web.config.file`: each wakes the process and reads all files that it names.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// Options of `demo`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Demo {
-    /// The same seed gives the same people.
+    /// Seed of the random users. The same seed gives the same users.
     #[arg(long, default_value_t = 1)]
     seed: u64,
 }
@@ -40,19 +40,19 @@ pub(super) struct Demo {
 /// Options of `simulate`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Simulate {
-    /// How many databases.
+    /// Number of databases.
     #[arg(long, default_value_t = 100)]
     targets: usize,
-    /// The same seed gives the same fleet.
+    /// Seed of the random databases. The same seed gives the same databases.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Shortest and longest time that an answer takes, in milliseconds.
+    /// Minimum and maximum response time, in milliseconds.
     #[arg(long, num_args = 2, value_names = ["FROM", "TO"], default_values_t = [20, 500])]
     latency: Vec<u64>,
-    /// Fewest and most internal people of a database; most databases are small.
+    /// Minimum and maximum number of internal users of a database; most databases are small.
     #[arg(long, num_args = 2, value_names = ["FROM", "TO"], default_values_t = [10, 120])]
     internal: Vec<u32>,
-    /// Fewest and most portal people of a database.
+    /// Minimum and maximum number of portal users of a database.
     #[arg(long, num_args = 2, value_names = ["FROM", "TO"], default_values_t = [0, 400])]
     portal: Vec<u32>,
     /// Share of databases that close every connection, 0 to 1.
@@ -61,10 +61,10 @@ pub(super) struct Simulate {
     /// Share of databases that answer after 10 seconds, 0 to 1.
     #[arg(long, default_value_t = 0.0)]
     slow: f64,
-    /// Where the configuration goes that polls them; standard output if not given.
+    /// File for the configuration that polls them. Default: standard output.
     #[arg(long, value_name = "FILE")]
     configuration: Option<PathBuf>,
-    /// Where the key goes that opens every simulated database.
+    /// File for the API key of every simulated database.
     #[arg(long, value_name = "FILE", default_value = "simulated.key")]
     key_file: PathBuf,
 }
@@ -102,21 +102,21 @@ pub(super) fn serve(options: &Options, logging: Logging) -> ExitCode {
     }))
 }
 
-/// What was there before anything ran.
+/// State that existed before the daemon started.
 struct Started {
     files: Files,
     listener: TcpListener,
     access: Access,
-    /// What the web configuration was read from.
+    /// Sources of the web configuration.
     sources: Sources,
     logging: Logging,
 }
 
 async fn run(config: &Config, options: &Options, started: Started) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
-    stop_on_signals(stop.clone()).context("cannot listen to signals")?;
+    stop_on_signals(stop.clone()).context("cannot handle signals")?;
     // From here on a SIGHUP waits for the daemon instead of ending it.
-    let hangups = signal(SignalKind::hangup()).context("cannot listen to signals")?;
+    let hangups = signal(SignalKind::hangup()).context("cannot handle signals")?;
     let settings = Settings {
         listener: started.listener,
         metrics_path: options.metrics_path.clone(),
@@ -172,7 +172,7 @@ pub(super) fn demo(options: &Options, demo: &Demo, logging: Logging) -> ExitCode
         let web = web.config.ok_or_else(|| defect(web.diagnostics))?;
         let access = Access::new(&config.web, web)?;
         let stop = CancellationToken::new();
-        stop_on_signals(stop.clone()).context("cannot listen to signals")?;
+        stop_on_signals(stop.clone()).context("cannot handle signals")?;
         let settings = Settings {
             listener: options.listen.bind()?,
             metrics_path: options.metrics_path.clone(),
@@ -183,7 +183,7 @@ pub(super) fn demo(options: &Options, demo: &Demo, logging: Logging) -> ExitCode
             logging: Some(logging),
         };
         let daemon = Daemon::prepare(&config, settings).await?;
-        let mut text = String::from("Simulated Odoo servers, changing while you watch:\n");
+        let mut text = String::from("Simulated Odoo servers, with changing data:\n");
         for target in &simulated.targets {
             text += &format!(
                 "  {:<10} Odoo {:<3} {}\n",
@@ -192,8 +192,8 @@ pub(super) fn demo(options: &Options, demo: &Demo, logging: Logging) -> ExitCode
         }
         let address = daemon.address()?;
         text += &format!(
-            "\nThe exporter:\n  http://localhost:{port}/\n  http://localhost:{port}{}\n\nNames of people want a signed-in reader:\n  \
-             http://localhost:{port}/sign-in\n  user {DEMO_READER}, password {password}\n\nCtrl-C ends it.\n",
+            "\nThe exporter:\n  http://localhost:{port}/\n  http://localhost:{port}{}\n\nTo see names of users, sign in:\n  \
+             http://localhost:{port}/sign-in\n  user {DEMO_READER}, password {password}\n\nPress Ctrl-C to stop it.\n",
             options.metrics_path,
             port = address.port(),
         );
@@ -235,7 +235,7 @@ fn finish(result: anyhow::Result<()>) -> ExitCode {
     }
 }
 
-/// Polls often, so that one sees something happen.
+/// Polls often, so that changes appear quickly.
 fn demo_configuration(targets: &[DemoTarget]) -> String {
     let targets: Vec<_> = targets
         .iter()
@@ -259,16 +259,16 @@ fn demo_configuration(targets: &[DemoTarget]) -> String {
     .to_string()
 }
 
-/// Who may read names in the demo.
+/// The reader of names in the demo.
 const DEMO_READER: &str = "reader";
 
 /// A password of its own for each run, and a web configuration with the reader.
 fn demo_reader() -> anyhow::Result<(String, String)> {
     let bytes: [u8; 12] = ring::rand::generate(&SystemRandom::new())
-        .map_err(|_| anyhow::anyhow!("the system gives no random bytes"))?
+        .map_err(|_| anyhow::anyhow!("the system returns no random bytes"))?
         .expose();
     let password = BASE64_URL_SAFE_NO_PAD.encode(bytes);
-    // Nobody guesses 96 bits, however fast a guess is checked.
+    // 96 bits cannot be guessed, however fast a guess is checked.
     let hash = bcrypt::hash(&password, 4)?;
     let users = serde_json::json!({"basic_auth_users": {DEMO_READER: hash}});
     Ok((password, users.to_string()))
@@ -276,7 +276,7 @@ fn demo_reader() -> anyhow::Result<(String, String)> {
 
 fn defect(diagnostics: Vec<Diagnostic>) -> anyhow::Error {
     print_diagnostics(&diagnostics);
-    anyhow::anyhow!("the demo's configuration is wrong: a defect of this program")
+    anyhow::anyhow!("the demo's configuration is invalid: a bug in the exporter")
 }
 
 /// The demo's configuration exists in memory only.

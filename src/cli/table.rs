@@ -1,4 +1,4 @@
-//! Tables for a terminal: columns as wide as their widest cell, words coloured by what they mean.
+//! Tables for a terminal: columns as wide as their widest cell, words colored by their meaning.
 
 use anstyle::{AnsiColor, Style};
 

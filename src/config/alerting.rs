@@ -1,4 +1,4 @@
-//! Alerting as resolved: who is told of alerts, and by which rules.
+//! Resolved settings of alerting: receivers and rules.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,47 +9,47 @@ use secrecy::{ExposeSecret, SecretString};
 use super::target::Tls;
 use crate::domain::alert::Rules;
 
-/// What the daemon alerts on, and whom it tells.
+/// The exporter's own alerts and their receivers.
 #[derive(Debug, Clone, Default)]
 pub struct Alerting {
     /// Each gets every alert; names are unique.
     pub receivers: Vec<Receiver>,
     /// The rules, tuned.
     pub rules: Rules,
-    /// From one look at the targets to the next, where it is configured.
+    /// Interval between evaluations, if configured.
     pub evaluation_interval: Option<Duration>,
-    /// How often Alertmanagers are told, where it is configured.
+    /// Interval at which Alertmanagers get a firing alert again, if configured.
     pub resend_interval: Option<Duration>,
-    /// How often webhooks are told again, where it is configured.
+    /// Interval at which webhooks get a firing alert again, if configured.
     pub repeat_interval: Option<Duration>,
 }
 
-/// Somebody who is told of alerts.
+/// A receiver of alerts.
 #[derive(Clone, PartialEq)]
 pub struct Receiver {
-    /// What it is called in logs and metrics, where its URL may not be shown.
+    /// Name in logs and metrics, if its URL must not be shown.
     pub name: String,
-    /// What it understands.
+    /// Its format.
     pub kind: ReceiverKind,
-    /// Where it is. An Alertmanager's is its base, and ends in `/`.
+    /// Its address. An Alertmanager's is its base, and ends in `/`.
     pub url: Url,
-    /// How the daemon proves who it is.
+    /// Credentials of the daemon.
     pub auth: Option<Auth>,
-    /// Private certification authorities and client certificate.
+    /// Private certificate authorities and client certificate.
     pub tls: Tls,
 }
 
-/// What a receiver understands.
+/// Format of a receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReceiverKind {
     /// Alertmanager's API, version 2.
     Alertmanager {
-        /// Whether the host's name stands for several, each of which gets every alert.
+        /// True if the host's name stands for several, each of which gets every alert.
         dns: bool,
     },
-    /// What Alertmanager itself sends to webhooks, version 4.
+    /// The format that Alertmanager itself sends to webhooks, version 4.
     Webhook {
-        /// Whether it is told of ends too.
+        /// True if it gets resolved alerts, too.
         send_resolved: bool,
     },
 }

@@ -1,4 +1,4 @@
-//! What is wrong with a configuration: message, position and hint, and how they are shown.
+//! Errors and warnings of a configuration: message, position and hint, and their format.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -13,7 +13,7 @@ pub struct Position {
     pub column: u64,
 }
 
-/// How bad it is.
+/// Severity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     /// The configuration is refused.
@@ -27,13 +27,13 @@ pub enum Level {
 pub struct Diagnostic {
     /// The configuration file.
     pub file: PathBuf,
-    /// Where in the file; none when the file itself could not be read.
+    /// Position in the file; none if the file itself could not be read.
     pub position: Option<Position>,
     /// Error or warning.
     pub level: Level,
-    /// What is wrong.
+    /// The error.
     pub message: String,
-    /// What to write instead.
+    /// The next step.
     pub hint: Option<String>,
 }
 

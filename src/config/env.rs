@@ -1,4 +1,4 @@
-//! What a configuration takes from outside its own text: files and environment variables.
+//! External inputs of a configuration: files and environment variables.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use crate::domain::fnv1a;
 /// The largest file that is read whole: enough for a configuration of 100,000 targets.
 const MAX_FILE: u64 = 64 << 20;
 
-/// Where files and environment variables come from; replaced in tests.
+/// Source of files and environment variables; replaced in tests.
 pub trait Env {
     /// Reads a whole file. Errors are those of opening and reading.
     fn file(&self, path: &Path) -> io::Result<FileContent>;
@@ -28,7 +28,7 @@ pub struct FileContent {
 }
 
 impl FileContent {
-    /// Whether everybody on the host may read it. A group is a choice: a package's user, a pod's `fsGroup`.
+    /// True if all users of the host can read it. A group is a choice: a package's user, a pod's `fsGroup`.
     pub fn is_world_readable(&self) -> bool {
         self.mode & 0o004 != 0
     }
@@ -68,7 +68,7 @@ impl Env for ProcessEnv {
 pub struct Files(BTreeMap<PathBuf, Option<u64>>);
 
 impl Files {
-    /// What is in the same files now.
+    /// Returns the current contents of the same files.
     pub fn again(&self, env: &dyn Env) -> Self {
         let read = |path: &PathBuf| (path.clone(), content(&env.file(path)));
         Self(self.0.keys().map(read).collect())

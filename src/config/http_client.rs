@@ -19,17 +19,17 @@ static HTTP_CLIENT: Section = Section {
             "tls_config",
             Kind::Section(&TLS),
             "",
-            "Private certification authorities and client certificates.",
+            "Private certificate authorities and client certificates.",
         ),
     ],
 };
 
-/// How to ask a daemon.
+/// Settings of requests to a daemon.
 #[derive(Debug, Clone, Default)]
 pub struct HttpClient {
-    /// How to prove who asks.
+    /// Credentials.
     pub auth: Option<Auth>,
-    /// Whom to trust.
+    /// Trusted authorities.
     pub tls: Tls,
 }
 
@@ -37,7 +37,7 @@ impl HttpClient {
     /// Reads the file. Gives what is in it with its warnings, or everything that is wrong.
     ///
     /// # Errors
-    /// What is wrong, warnings included, in the order of the file.
+    /// The errors, warnings included, in the order of the file.
     pub fn load(path: &Path, env: &dyn Env) -> Result<(Self, Vec<Diagnostic>), Vec<Diagnostic>> {
         let sink = Sink::new(path);
         let client = read_text(path, env, &sink)

@@ -38,19 +38,19 @@ pub struct Config {
     pub targets: Vec<Arc<Target>>,
     /// The default roles with the configured ones.
     pub roles: Roles,
-    /// Where names of people may go.
+    /// Places where names of users may appear.
     pub privacy: Privacy,
-    /// What the daemon alerts on, and whom it tells.
+    /// The exporter's own alerts and their receivers.
     pub alerting: Alerting,
-    /// Who may see what over HTTP.
+    /// Access over HTTP.
     pub web: Web,
-    /// Which metrics are exported.
+    /// Selection of the exported metrics.
     pub metrics: Metrics,
     /// Of everything above, without secrets. Fits into 48 bits, so that a metric shows it exactly.
     pub hash: u64,
 }
 
-/// Where names of people may go.
+/// Places where names of users may appear.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Privacy {
     /// Into the annotations of alerts.
@@ -59,20 +59,20 @@ pub struct Privacy {
     pub store_logins: bool,
 }
 
-/// Who may see what over HTTP.
+/// Access over HTTP.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Web {
-    /// Where clients reach the exporter through a reverse proxy; the path ends in a slash.
+    /// Address for clients through a reverse proxy; the path ends in a slash.
     pub external_url: Option<reqwest::Url>,
-    /// Who may read metrics; `None`: every user.
+    /// Readers of metrics; `None`: every user.
     pub scrape: Option<BTreeSet<String>>,
-    /// Who may read pages and API; `None`: every user.
+    /// Readers of pages and API; `None`: every user.
     pub read: Option<BTreeSet<String>>,
-    /// Who may also read names of people.
+    /// Readers of names of users.
     pub read_names: BTreeSet<String>,
 }
 
-/// Which metrics are exported.
+/// Selection of the exported metrics.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Metrics {
     /// Families that are switched off.
@@ -80,7 +80,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Whether a family is exported.
+    /// Returns true if a family is exported.
     pub fn is_enabled(&self, family: &str) -> bool {
         !self.disabled.contains(family)
     }
@@ -127,7 +127,7 @@ fn read_text(path: &Path, env: &dyn Env, sink: &diagnostic::Sink) -> Option<Stri
             sink.error(
                 None,
                 format!("the configuration cannot be read: {error}"),
-                "name it with `--config.file`; the exporter's user must be able to read it",
+                "set `--config.file`; the exporter's user must be able to read the file",
             );
             None
         }

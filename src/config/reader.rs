@@ -17,7 +17,7 @@ pub(super) struct Item<'a> {
     pub(super) name: &'a str,
     pub(super) node: &'a Node,
     pub(super) sink: &'a Sink,
-    /// Whether it is one of a list's values and not the list.
+    /// True if it is one of a list's values and not the list.
     entry: bool,
 }
 
@@ -46,7 +46,7 @@ impl<'a> Fields<'a> {
         })
     }
 
-    /// Whether it has no fields.
+    /// Returns true if it has no fields.
     pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
@@ -70,7 +70,7 @@ impl<'a> Fields<'a> {
                 let known: Vec<_> = self.section.fields.iter().map(|field| field.name).collect();
                 self.sink.error(
                     key.at,
-                    format!("`{}` is no field here", key.name),
+                    format!("unknown field `{}`", key.name),
                     suggestion(&key.name, &known),
                 );
             }
@@ -190,16 +190,16 @@ impl<'a> Item<'a> {
         let hint = if value > 1.0 && value <= 100.0 {
             format!("for {value} percent write `{}`", value / 100.0)
         } else {
-            "a ratio is from 0 to 1".to_owned()
+            "write a number from 0 to 1".to_owned()
         };
-        self.fail(&format!("is {value}, which is no ratio"), hint)
+        self.fail(&format!("is {value}, which is not a ratio"), hint)
     }
 
     pub(super) fn duration(&self) -> Option<Duration> {
         match &self.node.value {
             Value::Number(0.0) => Some(Duration::ZERO),
             Value::Number(number) => {
-                let hint = format!("a duration is written like `{0}s`, `{0}m` or `{0}d`", number.abs().ceil());
+                let hint = format!("write a duration such as `{0}s`, `{0}m` or `{0}d`", number.abs().ceil());
                 self.fail("has no unit", hint)
             }
             Value::Text(text) => match parse_duration(text) {
@@ -231,7 +231,7 @@ impl<'a> Item<'a> {
             // The parser takes a few more forms than are meant to be written here.
             Ok(date) if date.to_string() == text => Some(date),
             _ => self.fail(
-                "is no date of the calendar",
+                "is not a valid date",
                 "write year, month and day, such as `2027-01-31`",
             ),
         }
@@ -271,13 +271,13 @@ impl<'a> Item<'a> {
             Err(_) => {
                 return self.fail(
                     "has no scheme",
-                    format!("begin it with `{}://`", schemes[0]),
+                    format!("start it with `{}://`", schemes[0]),
                 );
             }
         };
         if !text.contains("://") || !schemes.contains(&url.scheme()) {
             return self.fail(
-                &format!("must begin with `{}://`", schemes.join("://` or `")),
+                &format!("must start with `{}://`", schemes.join("://` or `")),
                 example,
             );
         }
@@ -293,7 +293,7 @@ impl<'a> Item<'a> {
         if url.query().is_some() || url.fragment().is_some() {
             return self.fail(
                 "has a query or a fragment",
-                "remove the `?` or `#` and what follows",
+                "remove the `?` or `#` and everything after it",
             );
         }
         Some(url)
@@ -329,7 +329,7 @@ pub(super) fn suggestion(word: &str, known: &[&str]) -> String {
         .max_by(|a, b| close(a).total_cmp(&close(b)));
     match best {
         Some(best) if close(&best) >= 0.8 => format!("did you mean `{best}`?"),
-        _ if known.len() <= 24 => format!("known here: `{}`", known.join("`, `")),
+        _ if known.len() <= 24 => format!("known values: `{}`", known.join("`, `")),
         _ => String::new(),
     }
 }
@@ -364,7 +364,7 @@ fn parse_duration(text: &str) -> Option<Duration> {
     (!text.is_empty() && total <= MAX_MS).then(|| Duration::from_millis(total))
 }
 
-/// What to write in place of what is no flag. YAML 1.1 had more words for true and false.
+/// Suggests a flag for an invalid value. YAML 1.1 had more words for true and false.
 fn flag_hint(value: &Value) -> String {
     let Value::Text(text) = value else {
         return "write `true` or `false`".to_owned();

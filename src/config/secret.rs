@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::env::Env;
 
-/// Where a target's API key comes from.
+/// Source of a target's API key.
 #[derive(Debug, Clone)]
 pub enum KeySource {
     /// A file, absolute or relative to the working directory.
@@ -64,11 +64,11 @@ impl fmt::Debug for ApiKey {
 pub struct Key {
     /// The key.
     pub secret: SecretString,
-    /// Whether everybody on the host may read the file that it came from.
+    /// True if all users of the host can read its file.
     pub exposed: bool,
 }
 
-/// Why there is no API key. Says nothing of the key's content, and never the name that was given: it might be the
+/// Why the API key is missing. Says nothing of the key's content, and never the name that was given: it might be the
 /// key itself on the wrong line.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
@@ -88,29 +88,31 @@ pub enum KeyError {
     #[error("needs systemd's credentials, but $CREDENTIALS_DIRECTORY is not set")]
     NoCredentials,
     /// There is no key in it.
-    #[error("gives an empty key")]
+    #[error("contains an empty key")]
     Empty,
     /// A key never contains white space: several lines, or more than the key.
-    #[error("gives a key with white space in it")]
+    #[error("contains a key with white space")]
     WhiteSpace,
     /// A key is printable ASCII.
-    #[error("gives a key with characters that no API key has")]
+    #[error("contains a key with characters that API keys do not have")]
     NotAscii,
 }
 
 impl KeyError {
-    /// What to do about it.
+    /// The next step.
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Unreadable(_) => "the exporter's user must be able to read the file",
-            Self::NotSet => "set it, or name another one",
-            Self::NoVariableName => "give the variable's name, such as `ODOO_API_KEY`, not the key",
-            Self::NoCredentialName => "give the name that stands in `LoadCredential=NAME:PATH`",
+            Self::NotSet => "set it, or use another one",
+            Self::NoVariableName => {
+                "write the name of the variable, such as `ODOO_API_KEY`, not the key"
+            }
+            Self::NoCredentialName => "write the name in `LoadCredential=NAME:PATH`",
             Self::NoCredentials => {
                 "add `LoadCredential=NAME:PATH` to the unit, or use `api_key_file`"
             }
-            Self::Empty => "put the key there, and nothing else",
-            Self::WhiteSpace => "put the key there alone, on one line",
+            Self::Empty => "write only the key",
+            Self::WhiteSpace => "write only the key, on one line",
             Self::NotAscii => "save it as plain text, without a byte order mark",
         }
     }

@@ -12,7 +12,7 @@ use crate::domain::exemption::Exemption;
 use crate::domain::vocabulary::{Bypass, Capability, Endpoint, Factor, UserType, vocabulary};
 
 vocabulary! {
-    /// How to talk to Odoo.
+    /// Protocol of Odoo.
     ApiChoice {
         /// Ask the server.
         Auto = "auto",
@@ -28,7 +28,7 @@ vocabulary! {
 pub struct Target {
     /// The label `target`; unique.
     pub name: String,
-    /// Where Odoo answers, without credentials, query and fragment. Its path ends in `/`, so that it can be joined.
+    /// Address of Odoo, without credentials, query and fragment. Its path ends in `/`, so that it can be joined.
     pub url: Url,
     /// The database's name.
     pub database: String,
@@ -36,25 +36,25 @@ pub struct Target {
     pub login: Option<String>,
     /// The polling account's API key.
     pub api_key: ApiKey,
-    /// Where the key came from.
+    /// Source of the key.
     pub key_source: KeySource,
-    /// How to talk to Odoo.
+    /// Protocol of Odoo.
     pub api: ApiChoice,
     /// From the start of one poll to the start of the next; longer than `timeout`.
     pub interval: Duration,
     /// One poll's deadline.
     pub timeout: Duration,
-    /// What protects somebody; never empty.
+    /// Accepted factors; never empty.
     pub accepted_factors: BTreeSet<Factor>,
-    /// How long a new account may do without a second factor.
+    /// Grace period of a new account.
     pub grace: Duration,
-    /// How long after the last login an account is dormant.
+    /// Time after the last login after which an account is dormant.
     pub dormant: Duration,
-    /// Wanted coverage, 0 to 1, of the types for which some is wanted.
+    /// Coverage target, 0 to 1, of the types that have one.
     pub coverage_target: BTreeMap<UserType, f64>,
     /// Labels for each series, by name, in order; none of them is the contract's.
     pub labels: Vec<(String, String)>,
-    /// Private certification authorities and client certificate.
+    /// Private certificate authorities and client certificate.
     pub tls: Tls,
     /// The proxy on the way to Odoo.
     pub proxy: Option<ProxyUrl>,
@@ -62,9 +62,9 @@ pub struct Target {
     pub accept_missing: BTreeSet<Capability>,
     /// Ways around the second factor whose presence is no alert.
     pub accept_bypasses: BTreeSet<Bypass>,
-    /// Who is exempt, in the configuration's order.
+    /// Exemptions, in the configuration's order.
     pub exemptions: Vec<Exemption>,
-    /// What to ask without credentials.
+    /// Endpoints to check without credentials.
     pub surface: Option<Surface>,
     /// Changes when anything above or the roles change, except the key itself: a rotated key asks the same questions.
     pub fingerprint: u64,
@@ -84,9 +84,9 @@ impl Target {
 pub struct Tls {
     /// Trusted in addition to the system's authorities.
     pub ca: Option<PemFile>,
-    /// Whether `ca` is trusted alone.
+    /// True if only `ca` is trusted.
     pub only_ca: bool,
-    /// What the client shows the server.
+    /// Client certificate.
     pub client: Option<ClientCertificate>,
     /// The name that the server's certificate must be for, instead of the URL's host.
     pub server_name: Option<String>,
@@ -95,7 +95,7 @@ pub struct Tls {
 /// A file of PEM certificates.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PemFile {
-    /// Where it was read.
+    /// Its file.
     pub path: PathBuf,
     /// Its content: at least one certificate.
     pub pem: Vec<u8>,
@@ -118,7 +118,7 @@ impl std::fmt::Debug for PemFile {
 pub struct ClientCertificate {
     /// The chain, leaf first.
     pub certificate: PemFile,
-    /// Where the private key was read.
+    /// File of the private key.
     pub key_path: PathBuf,
     key_pem: PrivatePem,
 }
@@ -151,7 +151,7 @@ impl std::fmt::Debug for ClientCertificate {
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct PrivatePem(Vec<u8>);
 
-/// What is asked without credentials, and how often.
+/// Checks without credentials, and their interval.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Surface {
     /// From one check to the next.
@@ -165,10 +165,10 @@ pub struct Surface {
 pub struct Vantage {
     /// The label `vantage`; unique in its target.
     pub name: String,
-    /// Where Odoo answers as seen from there.
+    /// Address of Odoo as seen from there.
     pub url: Url,
     /// The proxy that stands there.
     pub proxy: Option<ProxyUrl>,
-    /// What must not answer there.
+    /// Endpoints that must be blocked there.
     pub expect_blocked: BTreeSet<Endpoint>,
 }

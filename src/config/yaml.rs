@@ -32,7 +32,7 @@ pub(super) enum Value {
 }
 
 impl Value {
-    /// What it is, for messages.
+    /// Its kind, for messages.
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::Null => "nothing",
@@ -105,7 +105,7 @@ fn drop_duplicate_keys(node: &mut Node, sink: &Sink) {
                     let first: &Position = first;
                     sink.error(
                         key.at,
-                        format!("`{}` is here twice", key.name),
+                        format!("`{}` is set twice", key.name),
                         format!(
                             "it stands on line {} already: remove one of them",
                             first.line

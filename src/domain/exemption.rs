@@ -7,13 +7,13 @@ use super::{IdSet, facts::People};
 /// One entry of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exemption {
-    /// Whom it is for.
+    /// The users that it applies to.
     pub matcher: Matcher,
     /// Only users of this type; for a login or a pattern, internal users unless another type is configured.
     pub user_type: Option<UserType>,
     /// Why.
     pub reason: ExemptReason,
-    /// The last day on which it holds, in UTC; none if it holds for ever.
+    /// Its last day, in UTC; `None`: it does not expire.
     pub expires: Option<jiff::civil::Date>,
 }
 
@@ -31,20 +31,20 @@ impl Exemption {
         }
     }
 
-    /// Whether it has ceased to hold on that day.
+    /// Returns true if it has expired on that day.
     pub fn expired_on(&self, today: jiff::civil::Date) -> bool {
         self.expires.is_some_and(|last| last < today)
     }
 }
 
-/// Whom an exemption is for.
+/// The users that an exemption applies to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Matcher {
     /// The person with exactly this login.
     Login(String),
-    /// Everybody whose login fits the pattern.
+    /// All users whose login matches the pattern.
     Glob(Glob),
-    /// Everybody in the group, implied groups included.
+    /// All users in the group, including implied groups.
     Group(XmlId),
 }
 
@@ -56,7 +56,7 @@ pub struct Glob(String);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidGlob {
     /// Nothing but `*`, or nothing at all.
-    #[error("fits everything")]
+    #[error("matches everything")]
     FitsAll,
 }
 
@@ -80,12 +80,12 @@ impl Glob {
         like
     }
 
-    /// Whether a text fits.
+    /// Returns true if a text matches.
     pub fn matches(&self, text: &str) -> bool {
         let pattern: Vec<char> = self.0.chars().collect();
         let text: Vec<char> = text.chars().collect();
         let (mut p, mut t) = (0, 0);
-        // Where to go on when a mismatch shows that the last `*` stands for one character more.
+        // The position to continue at when a mismatch shows that the last `*` matches one more character.
         let mut retry = None;
         while t < text.len() {
             match pattern.get(p) {

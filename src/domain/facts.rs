@@ -1,4 +1,4 @@
-//! What one poll learnt from an Odoo server: sets of people, rows of keys and devices, settings, and what the account may not see.
+//! The result of one poll: sets of users, rows of API keys and devices, settings, and missing permissions.
 //!
 //! Pseudo users (`__system__`, the templates, each website's public user) are in none of it. A set without 'archived' in its name
 //! holds active people only.
@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::vocabulary::{Api, Capability, Module, PolicyScope, UserType};
 use super::{IdSet, PerType};
 
-/// A fact that is complete, or is missing for a reason that somebody can mend: a partial answer is a missing one.
+/// A fact that is complete, or missing for a reason that can be fixed: a partial answer is a missing one.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Known<T> {
     /// Everything there is.
@@ -54,9 +54,9 @@ impl<T> Known<T> {
 /// Why a fact is missing, and what to do about it. Both are sentences for people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gap {
-    /// What was seen, for example 'reads 1 of 24 owners of API keys'.
+    /// The observation, for example 'reads 1 of 24 owners of API keys'.
     pub seen: String,
-    /// What to grant, or why that does not help.
+    /// The right to grant, or why none helps.
     #[serde(deserialize_with = "constant")]
     pub grant: Constant,
 }
@@ -80,13 +80,13 @@ fn constant<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Constant, D::E
 /// Everything that one poll learnt.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Facts {
-    /// When the poll began: ages and periods count back from here.
+    /// Time at which the poll started: ages and periods count back from here.
     pub now: Timestamp,
-    /// Which server answered.
+    /// The server that answered.
     pub server: Server,
     /// The polling account's own id.
     pub poller: u32,
-    /// Who there is.
+    /// The users.
     pub people: People,
     /// Accounts that Odoo or a website uses for no user (public, portal template, default, websites' users) and that can act as one: they are not
     /// archived, or anonymous visitors act as them with the rights of internal or portal users. They are users like any other.
@@ -105,7 +105,7 @@ pub struct Facts {
     pub recent: IdSet,
     /// Active people who are not dormant: a login within the period (`login_date`), or none yet and an account younger than it.
     pub awake: Known<IdSet>,
-    /// Active people by configured role; a role whose groups do not exist has nobody.
+    /// Active users by configured role; a role whose groups do not exist is empty.
     pub roles: Known<BTreeMap<String, IdSet>>,
     /// XML ids of groups that the configuration names and that do not exist, although their module is installed.
     pub missing_groups: Vec<String>,
@@ -117,11 +117,11 @@ pub struct Facts {
     pub keys: Known<Vec<ApiKey>>,
     /// All rows of `auth_totp.device` (Odoo 14: keys with the scope `2fa_trusted_device`).
     pub devices: Known<Vec<Device>>,
-    /// The polling account's own working keys that open RPC: seen by every account. `None`: not one of them has an expiry.
+    /// The polling account's own active API keys that open RPC, which every account sees. `None`: none of them has an expiry.
     pub poller_key_expiry: Option<Timestamp>,
     /// The installed ones of the modules that matter.
     pub modules: Known<BTreeSet<Module>>,
-    /// Whether 19 and later answer XML-RPC and JSON-RPC: the module `rpc` is installed, or server-wide. `None`: unknown.
+    /// True if 19 and later answer XML-RPC and JSON-RPC: the module `rpc` is installed, or server-wide. `None`: unknown.
     pub legacy_rpc: Option<bool>,
     /// The e-mail code policy in force: the parameter `auth_totp.policy`, and its module installed.
     pub policy: Known<Option<PolicyScope>>,
@@ -130,26 +130,26 @@ pub struct Facts {
     /// Owners of the rows of `auth.api.key` (`user_id`), where that module is installed and the account may read them. The key itself is
     /// never read. Of use for a finding only: nothing proves that these are all rows.
     pub clear_text_keys: Option<Vec<u32>>,
-    /// Whether `impersonate_login` spares administrators (`restrict_impersonate_admin_settings`), where it is installed and says so.
+    /// True if `impersonate_login` excludes administrators (`restrict_impersonate_admin_settings`), if it is installed and has that setting.
     pub administrators_spared: Option<bool>,
-    /// How portal people, who are only counted, are found when somebody asks who they are.
+    /// The groups by which a reader's request finds portal users, who are only counted.
     pub portal: PortalGroups,
-    /// What of the optional Odoo modules there is.
+    /// State of the optional Odoo modules.
     pub companion: Companion,
-    /// When keys and passwords were used, where the module that notes it answered.
+    /// Last uses of API keys and passwords, if the module that records them answered.
     pub uses: Option<Uses>,
 }
 
-/// What makes an account a portal person, in the numbers of one database.
+/// Groups of portal users, as ids of one database.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PortalGroups {
-    /// The field of `res.users` with the groups that somebody was put into.
+    /// The field of `res.users` with the explicit groups of a user.
     pub field: Constant,
-    /// Groups of which one makes somebody a portal person.
+    /// Groups of which one makes a user a portal user.
     pub portal: BTreeSet<u32>,
-    /// Unless they are in one of these, which make somebody internal.
+    /// Unless the user is in one of these, which make internal users.
     pub internal: BTreeSet<u32>,
-    /// Accounts that are nobody.
+    /// Accounts that stand for no user.
     pub nobody: BTreeSet<u32>,
 }
 
@@ -166,14 +166,14 @@ pub enum Companion {
     Answered,
 }
 
-/// What the module `mfa_auditor_use` noted, to the hour.
+/// The records of the module `mfa_auditor_use`, accurate to the hour.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Uses {
     /// Nothing is known of the time before.
     pub since: Timestamp,
     /// The last use of API keys, by the key's id. The other keys were not used.
     pub keys: BTreeMap<u32, Timestamp>,
-    /// The last use of bare passwords over XML-RPC or JSON-RPC, by the id of somebody active.
+    /// The last use of passwords alone over XML-RPC or JSON-RPC, by the id of an active user.
     pub passwords: BTreeMap<u32, Timestamp>,
 }
 
@@ -206,21 +206,21 @@ impl Uses {
 /// For how many days keys are unused that are counted as such.
 pub const UNUSED_DAYS: [Range<i64>; 2] = [30..90, 90..i64::MAX];
 
-/// What `auth_totp.cidr` says.
+/// The contents of `auth_totp.cidr`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TrustedNetworks {
-    /// Rows for named people, and rows without people, which are a bypass for everybody.
+    /// Rows with users, and rows without, which are a bypass for all users.
     Rows {
         /// Rows that name the people whom they let through.
         personal: u64,
-        /// Rows that name nobody.
+        /// Rows without users.
         everybody: u64,
     },
     /// The module is there and its rows cannot be read.
     Unreadable,
 }
 
-/// Which server answered, and how.
+/// The server that answered, and the protocol.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Server {
     /// Odoo's version string, for example `18.0` or `saas~18.2+e`.
@@ -231,7 +231,7 @@ pub struct Server {
     pub api: Api,
 }
 
-/// Who there is. Portal people, who are many, are only counted: somebody active who is in none of the sets is one of them.
+/// The users. Portal users, who are many, are only counted: an active user who is in none of the sets is one of them.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct People {
     /// Active people in `base.group_user`.
@@ -240,14 +240,14 @@ pub struct People {
     pub public: IdSet,
     /// Active people in no type group.
     pub none: IdSet,
-    /// How many active people are in `base.group_portal` and not internal.
+    /// Number of active users who are in `base.group_portal` and not internal.
     pub portal: u64,
-    /// How many archived people there are.
+    /// Number of archived users.
     pub archived: PerType<u64>,
 }
 
 impl People {
-    /// The type of somebody who is active.
+    /// The type of an active user.
     pub fn type_of(&self, active_person: u32) -> UserType {
         if self.internal.contains(active_person) {
             UserType::Internal
@@ -270,7 +270,7 @@ impl People {
         }
     }
 
-    /// How many active people of each type there are.
+    /// Number of active users of each type.
     pub fn active(&self) -> PerType<u64> {
         PerType([
             self.internal.len(),
@@ -280,7 +280,7 @@ impl People {
         ])
     }
 
-    /// How many of a set of active people are of each type.
+    /// Number of users of each type in a set of active users.
     pub fn count(&self, active_people: &IdSet) -> PerType<u64> {
         let internal = self.internal.intersection_len(active_people);
         let public = self.public.intersection_len(active_people);
@@ -295,13 +295,13 @@ impl People {
 pub struct ApiKey {
     /// Its id, which the table never reuses.
     pub id: u32,
-    /// Whose it is.
+    /// The owner.
     pub owner: u32,
-    /// Whether the owner is active.
+    /// True if the owner is active.
     pub owner_active: bool,
-    /// What it opens.
+    /// The scope.
     pub scope: Scope,
-    /// `create_date`, in whole seconds as Odoo tells it; a row that was written into the table by hand may have none.
+    /// `create_date`, in whole seconds as Odoo returns it; a row that was written into the table by hand may have none.
     pub created: Option<Timestamp>,
     /// `expiration_date`, from Odoo 18 on, in whole seconds.
     pub expires: Option<Timestamp>,
@@ -310,15 +310,15 @@ pub struct ApiKey {
 /// A row of `auth_totp.device`: a browser that skips the second factor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Device {
-    /// Whose it is.
+    /// The owner.
     pub owner: u32,
-    /// Whether the owner is active.
+    /// True if the owner is active.
     pub owner_active: bool,
     /// `expiration_date`, from Odoo 18 on, in whole seconds.
     pub expires: Option<Timestamp>,
 }
 
-/// What an API key opens (`scope`).
+/// The scope of an API key (`scope`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
     /// No scope: everything, RPC included.
@@ -330,7 +330,7 @@ pub enum Scope {
 }
 
 impl Scope {
-    /// Whether Odoo's RPC accepts such a key.
+    /// Returns true if Odoo's RPC accepts such a key.
     pub fn opens_rpc(self) -> bool {
         matches!(self, Self::Unrestricted | Self::Rpc)
     }
@@ -403,7 +403,7 @@ impl Facts {
             .filter_map(|(capability, gap)| Some((capability, gap?)))
     }
 
-    /// Whether Odoo is of this release or later: `(19, 0)` for 19.0.
+    /// Returns true if Odoo is of this release or later: `(19, 0)` for 19.0.
     pub fn is_at_least(&self, release: (u32, u32)) -> bool {
         self.server.release >= release
     }

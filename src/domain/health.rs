@@ -1,4 +1,4 @@
-//! How the polls of one target go.
+//! Health of the polls of one target.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -7,16 +7,16 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::vocabulary::Reason;
 
-/// How the polls of one target have gone since the start.
+/// Health of one target's polls since the start.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct PollHealth {
-    /// How the last poll ended. `None` until the first one has ended.
+    /// Result of the last poll. `None` until the first one has ended.
     pub last: Option<Outcome>,
-    /// When the last successful poll ended.
+    /// Time at which the last successful poll ended.
     pub last_success: Option<Timestamp>,
-    /// When the last poll began.
+    /// Time at which the last poll started.
     pub last_attempt: Option<Timestamp>,
-    /// How long the last poll took, wall time.
+    /// Duration of the last poll, wall time.
     pub last_duration: Option<Duration>,
     /// Polls that succeeded.
     pub successes: u64,
@@ -30,14 +30,14 @@ pub struct PollHealth {
     pub requests_error: u64,
     /// The last polls, the newest first; a few.
     pub recent: VecDeque<Poll>,
-    /// How polls of the last hours ended, the oldest first.
+    /// Results of the polls of the last hours, the oldest first.
     pub past: VecDeque<Past>,
 }
 
-/// How a poll ended, in few bytes.
+/// Result of a poll, in few bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Past {
-    /// When it ended.
+    /// Time at which it ended.
     pub at: Timestamp,
     /// Why it failed, if it did.
     pub failure: Option<Reason>,
@@ -48,9 +48,9 @@ pub struct Past {
 /// One poll that has ended.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Poll {
-    /// When it began.
+    /// Time at which it started.
     pub at: Timestamp,
-    /// How long it took, wall time.
+    /// Its duration, wall time.
     pub duration: Duration,
     /// Requests that it sent.
     pub requests: u64,
@@ -63,22 +63,22 @@ pub struct Poll {
 pub struct Failure {
     /// The kind.
     pub reason: Reason,
-    /// What happened.
+    /// The error.
     pub message: String,
-    /// What to do about it.
+    /// The next step.
     pub hint: Option<&'static str>,
 }
 
-/// How many of the last polls are kept.
+/// Number of last polls that are kept.
 const RECENT: usize = 10;
 
 /// For how long it is kept how polls ended.
 pub const PAST: SignedDuration = SignedDuration::from_hours(6);
 
-/// How many polls it is kept of at most.
+/// Maximum number of polls that are kept.
 const MOST_PAST: usize = 1024;
 
-/// How a poll ended.
+/// Result of a poll.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// It read everything it must.

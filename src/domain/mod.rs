@@ -1,4 +1,4 @@
-//! What the program knows about second factors, as pure data and pure functions: no I/O, no clock, no runtime.
+//! The rules about second factors, as pure data and pure functions: no I/O, no clock, no runtime.
 //!
 //! *Facts* are what Odoo said and what it could not say; a *posture* is the numbers that follow from them under a configuration;
 //! a *snapshot* is what one moment shows of a target: its last posture, if it is still true, and how its polls go.

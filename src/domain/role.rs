@@ -1,4 +1,4 @@
-//! Privileged roles: which groups, by XML id, make somebody privileged.
+//! Privileged roles: the groups, by XML id, that make a user privileged.
 
 use std::collections::BTreeMap;
 
@@ -53,9 +53,9 @@ impl std::str::FromStr for XmlId {
     }
 }
 
-/// Roles by name, in the order of their names; each with the groups that put somebody in it, never none.
+/// Roles by name, in the order of their names; each with the groups of its users, never none.
 ///
-/// Implied groups count, and a group that does not exist in a database adds nobody.
+/// Implied groups count, and a group that does not exist in a database adds no users.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Roles(BTreeMap<String, Vec<XmlId>>);
 
@@ -70,7 +70,7 @@ impl Roles {
         }
     }
 
-    /// Whether there is a role of that name.
+    /// Returns true if there is a role of that name.
     pub fn contains(&self, role: &str) -> bool {
         self.0.contains_key(role)
     }
@@ -82,7 +82,7 @@ impl Roles {
             .map(|(role, groups)| (role.as_str(), groups.as_slice()))
     }
 
-    /// Whether a group is one of those that make a role by default.
+    /// Returns true if a group is one of those of a default role.
     pub fn is_of_default_role(xml_id: &str) -> bool {
         DEFAULT_ROLES
             .iter()
@@ -101,12 +101,12 @@ impl Roles {
         super::fnv1a(text.join("\n").as_bytes())
     }
 
-    /// How many roles there are.
+    /// Number of roles.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there is no role at all.
+    /// Returns true if there is no role.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

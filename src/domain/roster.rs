@@ -1,4 +1,4 @@
-//! Whom each number counts: the people and the API keys behind it.
+//! The users and API keys behind each number.
 //!
 //! A [`Posture`](super::Posture) counts and a [`Roster`] lists, from the same facts; property tests hold both to the same sizes.
 
@@ -14,9 +14,9 @@ use super::vocabulary::{ExemptReason, Factor, UserType, vocabulary};
 use super::{IdSet, PerType};
 
 vocabulary! {
-    /// Which people a list holds.
+    /// The users of a list.
     State {
-        /// Everybody active.
+        /// All active users.
         Active = "active",
         /// Active and not exempt.
         Eligible = "eligible",
@@ -42,13 +42,13 @@ vocabulary! {
         Saml = "saml",
         /// Eligible with exactly one enrolled method.
         SingleFactor = "single_factor",
-        /// Active, and a bare password may open RPC.
+        /// Active, and the password alone may open RPC.
         PasswordRpc = "password_rpc",
     }
 }
 
 vocabulary! {
-    /// Which API keys a list holds. A working key is unexpired and its owner is active.
+    /// The API keys of a list. An active key is unexpired and its owner is active.
     KeyState {
         /// Unexpired, of active people.
         Working = "working",
@@ -74,9 +74,9 @@ vocabulary! {
         OfPrivileged = "of_privileged",
         /// Working, of people without an accepted factor, exempt or not.
         OfUnprotected = "of_unprotected",
-        /// Unexpired, of archived people: they work again when the owner does.
+        /// Unexpired, of archived users: they work again when the owner does.
         OfArchived = "of_archived",
-        /// Past their date.
+        /// Expired.
         Expired = "expired",
     }
 }
@@ -84,9 +84,9 @@ vocabulary! {
 /// One poll's facts under the terms that it was counted by.
 #[derive(Debug)]
 pub struct Roster {
-    /// What Odoo said.
+    /// The facts of the poll.
     pub facts: Facts,
-    /// Who is what.
+    /// Users by state.
     pub standing: Standing,
     accepted: BTreeSet<Factor>,
     exemptions: Vec<Exemption>,
@@ -119,7 +119,7 @@ pub enum InRole<'a> {
 pub struct Selection {
     /// People who are known by id.
     pub ids: IdSet,
-    /// Where there: all portal people are in the set too, but for these.
+    /// The exceptions, if all portal users are in the set.
     pub portal_except: Option<IdSet>,
 }
 
@@ -127,7 +127,7 @@ pub struct Selection {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unlisted {
     /// The polling account or the Odoo version cannot give it completely.
-    #[error("{what} are not known completely: {}", .gap.seen)]
+    #[error("{what} are not completely visible: {}", .gap.seen)]
     Missing {
         /// What.
         what: &'static str,
@@ -135,13 +135,13 @@ pub enum Unlisted {
         gap: Gap,
     },
     /// No exported family needs it, so that polls do not ask for it.
-    #[error("{0} are not asked for: metrics.disable switches off all families that need them")]
+    #[error("{0} are not read: metrics.disable disables all families that need them")]
     NotAsked(&'static str),
     /// Odoo itself does not record when a key is used.
-    #[error("uses of keys are not noted, or not for long enough")]
+    #[error("the use of API keys is not recorded, or not for long enough")]
     UseNotNoted,
     /// The configuration has no such role.
-    #[error("there is no role '{0}'")]
+    #[error("unknown role '{0}'")]
     NoSuchRole(String),
 }
 
@@ -156,7 +156,7 @@ impl Roster {
         }
     }
 
-    /// What the configuration said when the poll was counted.
+    /// The configuration at the time of the poll.
     pub fn terms(&self) -> Terms<'_> {
         Terms {
             accepted: &self.accepted,
@@ -164,18 +164,18 @@ impl Roster {
         }
     }
 
-    /// Who is wanted.
+    /// Returns the users of a list.
     ///
     /// # Errors
-    /// When that is not completely known.
+    /// If they are not completely known.
     pub fn people(&self, wanted: &Wanted) -> Result<Selection, Unlisted> {
         self.narrow(self.in_state(wanted.state)?, wanted)
     }
 
-    /// Of these, those of the wanted type, role and reason, whatever their state.
+    /// Of these, those of the given type, role and reason, regardless of their state.
     ///
     /// # Errors
-    /// When that is not completely known.
+    /// If they are not completely known.
     pub fn narrow(&self, mut people: Selection, wanted: &Wanted) -> Result<Selection, Unlisted> {
         if let Some(role) = wanted.role {
             people = self.and(&people, &self.role(role)?);
@@ -189,7 +189,7 @@ impl Roster {
         })
     }
 
-    /// How many there are.
+    /// Number of users.
     pub fn count(&self, people: &Selection) -> u64 {
         let portal = people.portal_except.as_ref().map_or(0, |except| {
             self.facts.people.portal.saturating_sub(except.len())
@@ -197,8 +197,8 @@ impl Roster {
         people.ids.len() + portal
     }
 
-    /// Whether somebody is among them whom Odoo says to be active and, where portal people are in the set, either in its `ids` or a
-    /// portal person.
+    /// Returns true if the set contains a user whom Odoo says to be active and, if portal users are in the set, either in its `ids` or a
+    /// portal user.
     pub fn contains(&self, people: &Selection, person: u32) -> bool {
         people.ids.contains(person)
             || people
@@ -207,20 +207,20 @@ impl Roster {
                 .is_some_and(|except| !except.contains(person) && !self.named().contains(person))
     }
 
-    /// The type of somebody, unless they may not have been active: then it is not known.
+    /// The type of a user; unknown if the user may not have been active.
     pub fn type_of(&self, person: u32, active_now: bool) -> Option<UserType> {
         let known = active_now || self.named().contains(person);
         known.then(|| self.facts.people.type_of(person))
     }
 
-    /// Whether somebody who is active has an accepted factor, where that is known.
+    /// True if an active user has an accepted factor; `None` if unknown.
     pub fn is_covered(&self, person: u32) -> Option<bool> {
         let covered = self.standing.covered.as_ref()?;
         let user_type = self.facts.people.type_of(person);
         Some(covered.holders.contains(person) || covered.types[user_type])
     }
 
-    /// The roles of somebody, in the order of their names; none where roles are not known.
+    /// The roles of a user, in the order of their names; none if roles are unknown.
     pub fn roles_of(&self, person: u32) -> Vec<&str> {
         let roles = self.facts.roles.complete().into_iter().flatten();
         roles
@@ -229,17 +229,17 @@ impl Roster {
             .collect()
     }
 
-    /// Why somebody is exempt, if they are.
+    /// The reason for which a user is exempt, if any.
     pub fn exempt_reason(&self, person: u32) -> Option<ExemptReason> {
         let by_reason = &self.standing.exempt_by_reason;
         let exempt = |reason: &&ExemptReason| by_reason[**reason as usize].contains(person);
         ExemptReason::ALL.iter().find(exempt).copied()
     }
 
-    /// The API keys that are wanted, in the order of their ids.
+    /// Returns the API keys of a list, in the order of their ids.
     ///
     /// # Errors
-    /// When they are not completely known.
+    /// If they are not completely known.
     pub fn keys(&self, state: KeyState) -> Result<Vec<&ApiKey>, Unlisted> {
         let rows = known("API keys", &self.facts.keys)?;
         let now = self.facts.now;
@@ -330,12 +330,12 @@ impl Roster {
                 Ok(self.minus(unprotected()?, awake))
             }
             State::Exempt => holders(&self.standing.exempt),
-            State::Totp => holders(known("TOTP enrolments", &facts.totp)?),
+            State::Totp => holders(known("TOTP enrollments", &facts.totp)?),
             State::Passkey => holders(known("passkeys", &facts.passkey)?),
             State::Oauth => holders(known("links to OAuth", &facts.oauth)?),
             State::Saml => holders(known("links to SAML", &facts.saml)?),
             State::SingleFactor => {
-                let totp = known("TOTP enrolments", &facts.totp)?;
+                let totp = known("TOTP enrollments", &facts.totp)?;
                 let passkey = known("passkeys", &facts.passkey)?;
                 Ok(self.and(&eligible(), &(totp ^ passkey)))
             }
@@ -348,7 +348,7 @@ impl Roster {
                 Ok(match open {
                     PasswordRpc::Closed => Selection::default(),
                     PasswordRpc::OpenExcept { types } => {
-                        let totp = known("TOTP enrolments", &facts.totp)?;
+                        let totp = known("TOTP enrollments", &facts.totp)?;
                         let rest = self.minus(everybody(), totp);
                         self.of_types(&rest, |user_type| !types[user_type])
                     }
@@ -361,7 +361,7 @@ impl Roster {
         for factor in &self.accepted {
             match factor {
                 Factor::Totp => {
-                    known("TOTP enrolments", &self.facts.totp)?;
+                    known("TOTP enrollments", &self.facts.totp)?;
                 }
                 Factor::Passkey => {
                     known("passkeys", &self.facts.passkey)?;

@@ -1,4 +1,4 @@
-//! Which process polls which target, where several share them.
+//! Assignment of targets to processes.
 
 use super::fnv1a;
 
@@ -7,7 +7,7 @@ use super::fnv1a;
 pub struct Shard {
     /// From 0.
     pub index: u32,
-    /// How many there are.
+    /// Number of shards.
     pub total: u32,
 }
 
@@ -15,13 +15,13 @@ impl Shard {
     /// All targets.
     pub const WHOLE: Self = Self { index: 0, total: 1 };
 
-    /// Whether a target is in it.
+    /// Returns true if a target is in it.
     pub fn holds(self, target: &str) -> bool {
         Self::index_of(target, self.total) == self.index
     }
 
-    /// Which of `total` shards a target is in: the one with the highest score (rendezvous hashing), so that one shard more or less moves
-    /// only its own share. Every version must agree on it: docs/operations.md says how it is computed.
+    /// The shard of a target among `total`: the one with the highest score (rendezvous hashing), so that an additional shard moves
+    /// only its own share. Every version must agree on it: docs/operations.md documents the computation.
     pub fn index_of(target: &str, total: u32) -> u32 {
         let seed = fnv1a(target.as_bytes());
         let score = |shard: &u32| split_mix(seed, u64::from(*shard));

@@ -1,4 +1,4 @@
-//! What one moment shows of a target: immutable, shared, replaced as a whole.
+//! The state of a target at one moment: immutable, shared, replaced as a whole.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,58 +14,58 @@ use super::transition::{Counters, Recent};
 use super::vocabulary::{Api, Bypass, Capability, Endpoint, Factor, Reason};
 use super::{IdSet, PerType, Posture, Roster};
 
-/// Who a target is and what its configuration says that series repeat.
+/// A target, and the parts of its configuration that series repeat.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Identity {
     /// The name in the configuration: the label `target`.
     pub name: String,
     /// Labels that the configuration gives every series of the target, sorted by name.
     pub labels: Vec<(String, String)>,
-    /// Where it is, without credentials.
+    /// Its URL, without credentials.
     pub url: String,
     /// The database.
     pub database: String,
     /// Time between two polls, in seconds.
     pub interval: f64,
-    /// What counts as a second factor.
+    /// The accepted factors.
     pub accepted: Vec<Factor>,
-    /// The wanted coverage, 0 to 1, where one is wanted.
+    /// The coverage target, 0 to 1, if set.
     pub coverage_target: PerType<Option<f64>>,
     /// Capabilities that are known to be missing and accepted as such.
     pub accept_missing: BTreeSet<Capability>,
     /// Ways around the second factor that are known and accepted as such.
     pub accept_bypasses: BTreeSet<Bypass>,
-    /// What each vantage must not reach.
+    /// The endpoints that must be blocked, by vantage point.
     pub expect_blocked: Vec<(String, Endpoint)>,
 }
 
 /// One moment of one target.
 #[derive(Debug, Clone)]
 pub struct TargetSnapshot {
-    /// Who it is.
+    /// The target.
     pub identity: Arc<Identity>,
-    /// How its polls go.
+    /// Health of its polls.
     pub health: PollHealth,
     /// The last server that answered a whole poll. Stays while polls fail.
     pub server: Option<Server>,
-    /// Which capabilities the last poll that could tell found, or why they are missing. One that is not listed is not known.
+    /// The capabilities that the last conclusive poll found, or why they are missing. One that is not listed is unknown.
     pub capabilities: Arc<[(Capability, Option<Gap>)]>,
     /// Transitions since the first baseline. `None` until there is one, and without a store. Stays while polls fail.
     pub counters: Option<Arc<Counters>>,
-    /// What alerts remember. `None` until there is a baseline. Stays while polls fail.
+    /// Events for alerts. `None` until there is a baseline. Stays while polls fail.
     pub recent: Option<Arc<Recent>>,
     /// Eligible users who lost protection recently and are without it, as long as that is true: absent when the last poll failed or could
     /// not be compared.
     pub recently_unprotected: Option<PerType<u64>>,
-    /// When the first of the polling account's own keys ends, as the last good poll saw it. Stays while polls fail: it may be why.
+    /// Expiry of the first of the polling account's own keys, as of the last successful poll. Stays while polls fail, as it may be the reason.
     pub poller_key_expiry: Option<Timestamp>,
-    /// What each configured vantage saw last. Stays while polls fail.
+    /// The latest result of each configured vantage point. Stays while polls fail.
     pub surface: Arc<[Checked]>,
     /// The numbers, only while they are true: absent when the last poll failed.
     pub posture: Option<Arc<Posture>>,
-    /// Whom the numbers count, as long as they are true and of a poll of this process; only ids. Never leaves memory.
+    /// The users behind the numbers, while these are valid and of a poll of this process; only ids. Never leaves memory.
     pub roster: Option<Arc<Roster>>,
-    /// Whom alerts concern, as of the last poll that succeeded; empty unless alerts may name people. Never leaves memory.
+    /// The affected users of alerts, as of the last successful poll; empty unless alerts may contain names. Never leaves memory.
     pub concerned: Arc<BTreeMap<Concern, IdSet>>,
 }
 
@@ -98,7 +98,7 @@ impl TargetSnapshot {
             .map(|(capability, _)| *capability)
     }
 
-    /// Whether the target is up: how its last poll ended, or, before the first one has, whether there are numbers of before the start.
+    /// True if the target is up: by its last poll or, before the first one has ended, by restored numbers.
     /// `None` while neither is known.
     pub fn up(&self) -> Option<bool> {
         let restored = self.posture.as_ref().map(|_| true);
@@ -116,7 +116,7 @@ impl TargetSnapshot {
         }
     }
 
-    /// What findings are judged from, where there is a roster.
+    /// The input of findings, if there is a roster.
     pub fn case(&self) -> Option<Case<'_>> {
         let roster = self.roster.as_deref()?;
         Some(Case {

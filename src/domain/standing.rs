@@ -1,4 +1,4 @@
-//! Who is what: exempt, protected, privileged, as sets of people that follow from the facts under a configuration.
+//! Users by state: exempt, protected, privileged, as sets derived from the facts and the configuration.
 
 use std::collections::BTreeSet;
 
@@ -9,16 +9,16 @@ use super::facts::Facts;
 use super::vocabulary::{ExemptReason, Factor, PolicyScope, UserType};
 use super::{IdSet, PerType};
 
-/// What the configuration says that the numbers depend on.
+/// The parts of the configuration that the numbers depend on.
 #[derive(Debug, Clone, Copy)]
 pub struct Terms<'a> {
-    /// What counts as a second factor.
+    /// The accepted factors.
     pub accepted: &'a BTreeSet<Factor>,
-    /// Who is exempt, in the order in which [`Facts::exemptions`] answers.
+    /// The exemptions, in the order in which [`Facts::exemptions`] answers.
     pub exemptions: &'a [Exemption],
 }
 
-/// Who is what, as sets: what a [`Posture`](super::Posture) counts, and what names are looked up for.
+/// Users by state, as sets: the basis of a [`Posture`](super::Posture) and of lists with names.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Standing {
     /// Active people who are exempt, by reason, indexed by [`ExemptReason`]; the sets are disjoint.

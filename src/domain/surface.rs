@@ -1,4 +1,4 @@
-//! What a server answers to somebody without credentials, as seen from one place.
+//! Endpoints that a server exposes without credentials, as seen from one vantage point.
 
 use std::collections::BTreeSet;
 
@@ -6,29 +6,29 @@ use jiff::Timestamp;
 
 use super::vocabulary::Endpoint;
 
-/// What one check from one vantage found.
+/// Result of one check from one vantage point.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checked {
     /// The vantage's name in the configuration.
     pub vantage: String,
-    /// When the check ended.
+    /// Time at which the check ended.
     pub at: Timestamp,
     /// Each endpoint, in the order of [`Endpoint::ALL`].
     pub endpoints: Vec<(Endpoint, Seen)>,
-    /// What the configuration says this vantage must not reach.
+    /// The endpoints that the configuration says must be blocked from this vantage point.
     pub expect_blocked: BTreeSet<Endpoint>,
 }
 
-/// What was seen of one endpoint, and why it counts as that.
+/// Observation of one endpoint, and the reason of its state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
-    /// How it counts.
+    /// Its state.
     pub exposure: Exposure,
     /// A sentence's end for people, such as 'a proxy answers 403'.
     pub why: String,
 }
 
-/// Whether Odoo answers at an endpoint.
+/// State of an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exposure {
     /// Odoo itself answers.

@@ -77,7 +77,7 @@ macro_rules! vocabulary {
 pub(crate) use vocabulary;
 
 vocabulary! {
-    /// What kind of account somebody has, by group membership (never by `share`).
+    /// Type of a user, by membership in groups (never by `share`).
     UserType {
         /// In `base.group_user`.
         Internal = "internal",
@@ -91,7 +91,7 @@ vocabulary! {
 }
 
 vocabulary! {
-    /// What may be accepted as a second factor, by configuration.
+    /// A factor that the configuration can accept.
     Factor {
         /// An authenticator application.
         Totp = "totp",
@@ -105,37 +105,37 @@ vocabulary! {
 }
 
 vocabulary! {
-    /// What the polling account and the Odoo version can give completely, or not.
+    /// A part of Odoo's data that the polling account can read completely, or not.
     Capability {
         /// All users, their types and states.
         Users = "users",
-        /// Who enrolled TOTP.
+        /// Users who enrolled TOTP.
         Totp = "totp",
-        /// Everybody's passkeys.
+        /// Passkeys of all users.
         Passkeys = "passkeys",
-        /// Everybody's API keys.
+        /// API keys of all users.
         ApiKeys = "api_keys",
-        /// Everybody's trusted devices.
+        /// Trusted devices of all users.
         TrustedDevices = "trusted_devices",
         /// The e-mail code policy's parameter.
         Policy = "policy",
-        /// Which modules are installed.
+        /// Installed modules.
         Modules = "modules",
         /// Members of groups, by XML id.
         Groups = "groups",
-        /// When people last logged in.
+        /// Last logins of users.
         Logins = "logins",
     }
 }
 
 vocabulary! {
-    /// Why somebody is exempt from the second factor.
+    /// Reason of an exemption from the second factor.
     ExemptReason {
         /// A shared terminal that cannot hold an authenticator.
         Kiosk = "kiosk",
         /// An account that a program uses.
         Service = "service",
-        /// The account for emergencies, which nobody uses otherwise.
+        /// The account for emergencies, which is otherwise unused.
         BreakGlass = "break_glass",
         /// Anything else.
         Other = "other",
@@ -143,7 +143,7 @@ vocabulary! {
 }
 
 vocabulary! {
-    /// What Odoo may answer without credentials.
+    /// An endpoint that Odoo may answer without credentials.
     Endpoint {
         /// The services `common`, `object` and `db` below `/xmlrpc` and `/xmlrpc/2`.
         Xmlrpc = "xmlrpc",
@@ -175,7 +175,7 @@ vocabulary! {
         Connect = "connect",
         /// The certificate or the handshake.
         Tls = "tls",
-        /// Longer than the target's time-out.
+        /// Longer than the target's timeout.
         Timeout = "timeout",
         /// An answer that is not Odoo's: a proxy's 403 or 429, HTML, a redirect.
         HttpStatus = "http_status",
@@ -197,23 +197,23 @@ vocabulary! {
 }
 
 vocabulary! {
-    /// Whom a second factor is mandatory for, by `auth_totp.policy`.
+    /// The types of user for which a second factor is mandatory, by `auth_totp.policy`.
     PolicyScope {
         /// Internal people.
         EmployeeRequired = "employee_required",
-        /// Everybody.
+        /// All users.
         AllRequired = "all_required",
     }
 }
 
 vocabulary! {
-    /// What lets people around the second factor.
+    /// A bypass of the second factor.
     Bypass {
-        /// Networks from which nobody is asked for one.
+        /// Networks that waive the second factor.
         TrustedNetwork = "trusted_network",
         /// One password that opens every account.
         MasterPassword = "master_password",
-        /// Administrators who act as somebody else.
+        /// Administrators who act as other users.
         Impersonation = "impersonation",
     }
 }
@@ -229,7 +229,7 @@ vocabulary! {
         AuthTotpMailEnforce = "auth_totp_mail_enforce",
         /// TOTP for portal people.
         AuthTotpPortal = "auth_totp_portal",
-        /// OCA: makes internal people enrol at login.
+        /// OCA: makes internal users enroll at login.
         AuthTotpEnforce = "auth_totp_enforce",
         /// OCA: trusted networks skip the second factor.
         AuthTotpIpCheck = "auth_totp_ip_check",
@@ -253,7 +253,7 @@ vocabulary! {
         AuthPasswordPolicy = "auth_password_policy",
         /// Sessions that end by inactivity.
         AuthTimeout = "auth_timeout",
-        /// OCA: administrators act as somebody else.
+        /// OCA: administrators act as other users.
         ImpersonateLogin = "impersonate_login",
         /// OCA: password rules.
         PasswordSecurity = "password_security",

@@ -1,4 +1,4 @@
-//! What the exporter counts about its alerts and those whom it tells.
+//! Counters of the exporter's alerts and their receivers.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -11,7 +11,7 @@ use prometheus_client::metrics::histogram::Histogram;
 /// Alerts by name, severity and state, with how many there are.
 pub type AlertCounts = BTreeMap<(String, String, &'static str), u64>;
 
-/// What the exporter counts about its alerts.
+/// Counters of the exporter's alerts.
 #[derive(Debug, Default)]
 pub struct AlertingStats {
     alerts: Mutex<AlertCounts>,
@@ -19,7 +19,7 @@ pub struct AlertingStats {
     changes: Arc<AtomicU64>,
 }
 
-/// What it counts about one receiver.
+/// Counters of one receiver.
 #[derive(Debug)]
 pub struct ReceiverStats {
     sent: AtomicU64,
@@ -27,7 +27,7 @@ pub struct ReceiverStats {
     dropped: AtomicU64,
     queue: AtomicU64,
     latency: Histogram,
-    /// In seconds; `i64::MIN`: not known.
+    /// In seconds; `i64::MIN`: unknown.
     clock_ahead: AtomicI64,
     changes: Arc<AtomicU64>,
 }
@@ -41,12 +41,12 @@ impl AlertingStats {
         self.changes.fetch_add(1, Ordering::Release);
     }
 
-    /// How many alerts there are.
+    /// Numbers of alerts.
     pub fn alerts(&self) -> AlertCounts {
         lock(&self.alerts).clone()
     }
 
-    /// What is counted about a receiver, from 0 if it is new.
+    /// Counters of a receiver, from 0 if it is new.
     pub fn receiver(&self, name: &str) -> Arc<ReceiverStats> {
         let mut receivers = lock(&self.receivers);
         let stats = receivers.entry(name.to_owned()).or_insert_with(|| {
@@ -111,7 +111,7 @@ impl ReceiverStats {
         self.changed();
     }
 
-    /// How far its clock is ahead of this host's.
+    /// Lead of its clock over this host's.
     pub fn clock_is_ahead(&self, by: SignedDuration) {
         self.clock_ahead.store(by.as_secs(), Ordering::Relaxed);
         self.changed();
@@ -137,12 +137,12 @@ impl ReceiverStats {
         self.queue.load(Ordering::Relaxed)
     }
 
-    /// How long it took to answer, in seconds.
+    /// Its response time, in seconds.
     pub fn latency(&self) -> &Histogram {
         &self.latency
     }
 
-    /// How far its clock is ahead of this host's, in seconds.
+    /// Lead of its clock over this host's, in seconds.
     pub fn clock_ahead(&self) -> Option<f64> {
         match self.clock_ahead.load(Ordering::Relaxed) {
             i64::MIN => None,

@@ -1,4 +1,4 @@
-//! Where pollers leave snapshots and scrapes find them.
+//! The board on which pollers leave snapshots and scrapes find them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,7 +17,7 @@ pub struct Board {
     generation: Arc<AtomicU64>,
 }
 
-/// The place of one target. Its poller writes it, everybody reads it.
+/// The slot of one target. Its poller writes it, all others read it.
 #[derive(Debug)]
 pub struct Slot {
     snapshot: ArcSwap<TargetSnapshot>,
@@ -33,7 +33,7 @@ impl Board {
         }
     }
 
-    /// A place for a target before its first poll. It is not shown until [`show`](Self::show) is told of it.
+    /// A slot for a target before its first poll. It is hidden until [`show`](Self::show) publishes it.
     pub fn slot(&self, identity: Arc<Identity>) -> Arc<Slot> {
         Arc::new(Slot {
             snapshot: ArcSwap::from_pointee(TargetSnapshot::pending(identity)),
@@ -71,7 +71,7 @@ impl Board {
             .find(|snapshot| snapshot.identity.name == name)
     }
 
-    /// How many targets there are, by state.
+    /// Numbers of targets, by state.
     pub fn states(&self) -> TargetStates {
         let mut states = TargetStates::default();
         for slot in self.slots.load().iter() {
@@ -84,7 +84,7 @@ impl Board {
         states
     }
 
-    /// How many targets wait for the end of their first poll.
+    /// Number of targets whose first poll has not ended.
     pub fn unpolled(&self) -> usize {
         let slots = self.slots.load();
         let unpolled = |slot: &&Arc<Slot>| slot.snapshot.load().health.last.is_none();
@@ -99,7 +99,7 @@ impl Default for Board {
 }
 
 impl Slot {
-    /// Changes the snapshot. The change may be applied more than once, if somebody else changes it at the same time.
+    /// Changes the snapshot. The change may be applied more than once, if another thread changes it at the same time.
     pub fn update(&self, mut change: impl FnMut(&mut TargetSnapshot)) {
         self.snapshot.rcu(|snapshot| {
             let mut next = TargetSnapshot::clone(snapshot);

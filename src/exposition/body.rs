@@ -25,7 +25,7 @@ use super::process::Process;
 use super::{Board, ExporterState, Family};
 use crate::domain::TargetSnapshot;
 
-/// How the body is coded for transport.
+/// Transport coding of the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Coding {
     /// As it is.
@@ -65,7 +65,7 @@ pub struct Exposition {
     encoders: Semaphore,
 }
 
-/// What is kept for one format and coding.
+/// The bodies kept for one format and coding.
 #[derive(Debug, Default)]
 struct Kept {
     /// Locked while it is encoded: other scrapes wait for the result.
@@ -119,7 +119,7 @@ impl Exposition {
         self.families.store(Arc::new(families));
     }
 
-    /// What the exporter counts about itself.
+    /// Counters of the exporter itself.
     pub fn exporter(&self) -> &ExporterState {
         &self.exporter
     }
@@ -154,7 +154,7 @@ impl Exposition {
         Body::Stream(receiver)
     }
 
-    /// What one target's snapshot says, without the exporter's own families.
+    /// Encoding of one target's snapshot, without the exporter's own families.
     pub fn of_target(&self, target: Arc<TargetSnapshot>, format: Format) -> String {
         let subject = Subject::Targets([target].into());
         let mut text = String::new();
@@ -210,7 +210,7 @@ impl Exposition {
         let turn = self.encoders.acquire().await;
         let last = encoder.step();
         drop(turn);
-        // Whatever else the runtime has to do comes first.
+        // Other work of the runtime comes first.
         yield_now().await;
         last
     }
@@ -249,7 +249,7 @@ struct Encoder {
     families: Arc<Vec<&'static Family>>,
     of_targets: Vec<Subject>,
     of_exporter: [Subject; 1],
-    /// What the next step encodes.
+    /// The next step of the encoding.
     family: usize,
     slice: usize,
     /// The family has samples in an earlier slice.
@@ -299,7 +299,7 @@ impl Encoder {
     }
 }
 
-/// What follows the header of a family.
+/// The part that follows the header of a family.
 fn samples(mut family: &str) -> &str {
     while family.starts_with('#') {
         family = family.split_once('\n').map_or("", |(_, rest)| rest);
@@ -323,7 +323,7 @@ impl Out {
         }
     }
 
-    /// What has been encoded and not been taken.
+    /// Bytes that are encoded and not yet taken.
     fn bytes(&mut self) -> &mut Vec<u8> {
         match self {
             Self::Identity(bytes) => bytes,

@@ -28,7 +28,7 @@ pub enum Format {
     Classic,
 }
 
-/// What is encoded: one of the two kinds of things that families read.
+/// Input of the encoder: one of the two kinds of sources that families read.
 #[derive(Debug, Clone)]
 pub enum Subject {
     /// Targets, in the order of the configuration.

@@ -1,4 +1,4 @@
-//! What the kernel knows of this process, for the `process_*` families.
+//! The kernel's figures about this process, for the `process_*` families.
 //!
 //! Only `/proc/self` is read: where systemd shows a service nothing else (`ProcSubset=pid`), there is no `/proc/stat` to take the
 //! time of boot from, so the start counts back from `CLOCK_BOOTTIME`.
@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use rustix::process::{Resource, getrlimit};
 use rustix::time::{ClockId, clock_gettime};
 
-/// What the kernel knows of this process. Sizes in bytes.
+/// The kernel's figures about this process. Sizes in bytes.
 #[derive(Debug, Clone, Copy)]
 pub struct Process {
     /// User and system time.
@@ -26,7 +26,7 @@ pub struct Process {
     pub resident_memory: u64,
     /// Threads.
     pub threads: u64,
-    /// When it started.
+    /// Start time.
     pub started: Timestamp,
 }
 

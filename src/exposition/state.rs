@@ -1,4 +1,4 @@
-//! What the exporter counts about itself.
+//! Counters of the exporter itself.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,11 +11,11 @@ use prometheus_client::metrics::histogram::Histogram;
 use super::alerting::AlertingStats;
 use crate::domain::Shard;
 
-/// What the exporter counts about itself while it runs.
+/// Counters of the exporter while it runs.
 #[derive(Debug)]
 pub struct ExporterState {
     shard: Shard,
-    /// When each poll that runs must have ended, and which it is.
+    /// Deadlines of the running polls, by poll.
     running: Mutex<BTreeSet<(Instant, u64)>>,
     polls: AtomicU64,
     poll_lag: Histogram,
@@ -25,25 +25,25 @@ pub struct ExporterState {
     changes: AtomicU64,
 }
 
-/// How the loading of the configuration went.
+/// Results of loading the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ConfigState {
-    /// Whether the last attempt succeeded.
+    /// True if the last attempt succeeded.
     pub last_successful: bool,
-    /// When the configuration in force was loaded.
+    /// Time at which the configuration in force was loaded.
     pub loaded_at: Option<Timestamp>,
     /// Its hash, of 48 bits: a float holds them exactly.
     pub hash: Option<u64>,
-    /// Whether the last attempt to load the web configuration succeeded; `None` without one.
+    /// True if the last attempt to load the web configuration succeeded; `None` without one.
     pub web_last_successful: Option<bool>,
 }
 
-/// What was built.
+/// Version of the build.
 #[derive(Debug, Clone, Copy)]
 pub struct BuildInfo {
     /// Of this crate.
     pub version: &'static str,
-    /// The commit; `development` in debug builds, `unknown` where nobody said.
+    /// The commit; `development` in debug builds, `unknown` if the build did not set it.
     pub revision: &'static str,
     /// The compiler's version.
     pub rustc: &'static str,
@@ -123,7 +123,7 @@ impl ExporterState {
         });
     }
 
-    /// How many operations of the store have failed by now.
+    /// Number of failed operations of the store so far.
     pub fn set_store_errors(&self, errors: u64) {
         if self.store_errors.swap(errors, Ordering::Relaxed) != errors {
             self.changed();
@@ -135,7 +135,7 @@ impl ExporterState {
         self.store_errors.load(Ordering::Relaxed)
     }
 
-    /// How the loading of the configuration went.
+    /// Results of loading the configuration.
     pub fn config(&self) -> ConfigState {
         *self.config.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -156,12 +156,12 @@ impl ExporterState {
         &self.poll_lag
     }
 
-    /// What it counts about its alerts.
+    /// Counters of its alerts.
     pub fn alerting(&self) -> &Arc<AlertingStats> {
         &self.alerting
     }
 
-    /// Which part of the targets this process polls.
+    /// The shard that this process polls.
     pub fn shard(&self) -> Shard {
         self.shard
     }

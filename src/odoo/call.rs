@@ -57,7 +57,7 @@ impl Call {
         self.context("active_test", false)
     }
 
-    /// Names the companies whose records are wanted.
+    /// Names the companies whose records the caller asks for.
     pub(super) fn within(self, companies: &[u32]) -> Self {
         self.context("allowed_company_ids", companies)
     }
@@ -78,7 +78,7 @@ fn json_of(value: &impl Serialize) -> Box<RawValue> {
 /// Calls a method as an account: the uid is asked once and kept. `what` is the name of the reply in an error.
 ///
 /// # Errors
-/// Whatever went wrong with the server, or the account's rights; also if the reply is of another type.
+/// If the server fails or the account lacks a right; also if the reply is of another type.
 pub(super) async fn call<T: Reply>(
     transport: &Transport,
     api: Api,
@@ -122,9 +122,8 @@ pub(super) async fn whoami(transport: &Transport, api: Api) -> Result<u32, Error
             let target = transport.target();
             let Some(login) = &target.login else {
                 return Err(
-                    Error::new(Kind::Unauthorized, "JSON-RPC needs the account's login").hint(
-                        "set the target's login to the login of the account that owns the API key",
-                    ),
+                    Error::new(Kind::Unauthorized, "JSON-RPC needs the account's login")
+                        .hint("set `login` to the login of the account that owns the API key"),
                 );
             };
             let key = target.api_key.current();
@@ -162,10 +161,10 @@ pub(super) async fn database_is_named(transport: &Transport) -> Result<(), Error
             Kind::NotOdoo,
             "Odoo answers for any database name: the header X-Odoo-Database does not reach it",
         )
-        .hint("let the reverse proxy pass the header X-Odoo-Database on to Odoo, or set the target's api to jsonrpc")),
+        .hint("forward the header X-Odoo-Database in the reverse proxy, or set `api: jsonrpc`")),
         status => Err(Error::new(
             Kind::NotOdoo,
-            format!("answers {status} for a database that does not exist, and not 404 as Odoo does"),
+            format!("answers {status} for a database that does not exist, instead of Odoo's 404"),
         )),
     }
 }
@@ -215,7 +214,7 @@ pub(super) async fn jsonrpc<T: Reply>(
     transport.reply(request, result_of, what).await
 }
 
-/// What JSON-RPC wraps a result or an error in.
+/// The envelope of a JSON-RPC result or error.
 #[derive(Deserialize)]
 struct Envelope<'a> {
     jsonrpc: Option<IgnoredAny>,
@@ -239,7 +238,7 @@ pub(super) fn result_of<T: Reply>(json: &[u8], what: &str) -> Result<T, Error> {
         _ => {
             return Err(Error::new(
                 Kind::NotOdoo,
-                "the reply is JSON, but not JSON-RPC's",
+                "the reply is JSON, but not JSON-RPC",
             ));
         }
     };
@@ -250,10 +249,7 @@ pub(super) fn result_of<T: Reply>(json: &[u8], what: &str) -> Result<T, Error> {
         ),
         Some(failure) => Err(match serde_json::from_str::<Failure>(failure.get()) {
             Ok(failure) => failure.data.classify(),
-            Err(_) => Error::new(
-                Kind::Unexpected,
-                "Odoo answers an error without saying which",
-            ),
+            Err(_) => Error::new(Kind::Unexpected, "Odoo returns an error without a message"),
         }),
     }
 }

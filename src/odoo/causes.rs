@@ -28,7 +28,7 @@ pub(super) fn place(url: &Url) -> String {
     }
 }
 
-/// What the HTTP client's failure means, without a proxy on the way.
+/// Explains a failure of the HTTP client, without a proxy.
 pub fn from_reqwest(error: &reqwest::Error) -> Error {
     let place = error
         .url()
@@ -42,7 +42,7 @@ pub fn from_reqwest(error: &reqwest::Error) -> Error {
 }
 
 impl Way<'_> {
-    /// What the HTTP client's failure means.
+    /// Explains a failure of the HTTP client.
     pub(super) fn failure(self, error: &reqwest::Error) -> Error {
         let place = self.place;
         if let Some(tls) = find::<rustls::Error>(error) {
@@ -68,7 +68,7 @@ impl Way<'_> {
                 Kind::TimedOut,
                 format!("cannot connect to {first}: no answer in time"),
             )
-            .hint("check that a firewall does not drop what this host sends there")
+            .hint("check that no firewall drops packets of this host")
         } else if error.is_timeout() {
             Error::new(Kind::TimedOut, format!("no answer from {place} in time"))
         } else if error.is_connect() {
@@ -81,7 +81,7 @@ impl Way<'_> {
                 Kind::NotOdoo,
                 format!("{place} does not answer in HTTP: {last}"),
             )
-            .hint("the port may speak TLS: begin `url` with https://")
+            .hint("the port may use TLS: start `url` with https://")
         } else if matches!(io, Some(ErrorKind::InvalidData | ErrorKind::InvalidInput)) {
             Error::new(
                 Kind::Unexpected,
@@ -93,7 +93,7 @@ impl Way<'_> {
                 format!("{place} closed the connection before its answer ended: {last}"),
             )
             .hint(
-                "see the log of Odoo or of the proxy before it; if the port speaks TLS, begin `url` with https://",
+                "check the log of Odoo or of the proxy in front of it; if the port uses TLS, start `url` with https://",
             )
         }
     }
@@ -104,8 +104,8 @@ fn handshake(last: &str, first: &str, place: &str) -> Option<Error> {
     let (kind, message, hint) = match last {
         "tunnel error: proxy authorization required" => (
             Kind::Unreachable,
-            format!("{first} asks for credentials before it connects to {place} (407)"),
-            "put user and password into `proxy`",
+            format!("{first} requires credentials to connect to {place} (407)"),
+            "add user and password to `proxy`",
         ),
         "tunnel error: unsuccessful" => (
             Kind::Unreachable,
@@ -115,14 +115,14 @@ fn handshake(last: &str, first: &str, place: &str) -> Option<Error> {
         "tls handshake eof" => (
             Kind::Tls,
             format!("{place} closed the connection during the TLS handshake"),
-            "check that the port speaks TLS; if it does not, begin `url` with http://",
+            "check that the port uses TLS; if it does not, start `url` with http://",
         ),
         _ => return None,
     };
     Some(Error::new(kind, message).hint(hint))
 }
 
-/// Whether a server closed a connection without a word, as one does that has been idle for too long.
+/// Returns true if a server closed a connection without an answer, as an idle one does after a while.
 pub(super) fn is_closed(error: &reqwest::Error) -> bool {
     let reset = [
         ErrorKind::ConnectionReset,

@@ -1,7 +1,7 @@
-//! Who the people and the API keys behind numbers are: read only when somebody wants to see them, and kept nowhere.
+//! Names of the users and API keys behind numbers: read only when a reader asks for them, and not kept.
 //!
-//! A long list costs one request for the ids in their order, whatever its length, and one for the rows that are shown. What a list
-//! holds is decided from the poll's sets; Odoo only sorts, searches and names.
+//! A list of any length costs one request for the ids in order, and one for the rows that are shown. The poll's sets decide which
+//! records a list has; Odoo only sorts, searches and names.
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -47,7 +47,7 @@ impl From<&Session> for Account {
 }
 
 vocabulary! {
-    /// What people are sorted by.
+    /// The sort key of users.
     SortPeople {
         /// By name.
         Name = "name",
@@ -60,7 +60,7 @@ vocabulary! {
     }
 }
 
-/// In which order, and which of them.
+/// The order and the slice of a list.
 #[derive(Debug, Clone, Copy)]
 pub struct Ordered<'a> {
     /// By what.
@@ -71,41 +71,41 @@ pub struct Ordered<'a> {
     pub search: Option<&'a str>,
 }
 
-/// Somebody.
+/// A user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Person {
     /// `res.users` id.
     pub id: u32,
-    /// What the person is called.
+    /// The name of the user.
     pub name: String,
-    /// What the person logs in with.
+    /// The login of the user.
     pub login: String,
-    /// Whether the account is active now.
+    /// True if the account is active now.
     pub active: bool,
-    /// When the account was made.
+    /// Creation time of the account.
     pub created: Option<Timestamp>,
     /// The newest login with a password.
     pub last_login: Option<Timestamp>,
 }
 
-/// What an API key is called. The key itself is never asked for.
+/// The name of an API key. The key itself is never read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyName {
     /// `res.users.apikeys` id.
     pub id: u32,
-    /// What its owner called it.
+    /// The description that its owner chose.
     pub name: String,
-    /// What it opens; `None`: everything.
+    /// The scope; `None`: unrestricted.
     pub scope: Option<String>,
 }
 
-/// How many rows one request asks for.
+/// Number of rows in one request.
 pub const ROWS: usize = 2_000;
 
 /// The ids of a selection, in order: one request.
 ///
 /// # Errors
-/// When the server fails.
+/// If the server fails.
 pub async fn ordered(
     transport: &Transport,
     roster: &Roster,
@@ -138,10 +138,10 @@ pub async fn ordered(
     Ok(ids)
 }
 
-/// Who these people are, in the order of their ids, archived ones too; whoever does not exist any more is left out.
+/// The names of these users, in the order of their ids, including archived ones. Deleted users are left out.
 ///
 /// # Errors
-/// When the server fails.
+/// If the server fails.
 pub async fn people(
     transport: &Transport,
     account: impl Into<Account>,
@@ -153,10 +153,10 @@ pub async fn people(
     Ok(rows.into_iter().map(Person::from).collect())
 }
 
-/// What these API keys are called, in the order of their ids; one that does not exist any more is left out.
+/// The descriptions of these API keys, in the order of their ids. Deleted keys are left out.
 ///
 /// # Errors
-/// When the server fails.
+/// If the server fails.
 pub async fn key_names(
     transport: &Transport,
     account: impl Into<Account>,
@@ -171,7 +171,7 @@ pub async fn key_names(
 /// The API keys among these whose name holds a text, upper or lower case.
 ///
 /// # Errors
-/// When the server fails.
+/// If the server fails.
 pub async fn keys_called(
     transport: &Transport,
     account: impl Into<Account>,

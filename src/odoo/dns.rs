@@ -44,7 +44,7 @@ pub struct NoAddress {
     /// The name of the host.
     host: String,
     why: String,
-    /// What to do about it.
+    /// The next step.
     pub(super) hint: &'static str,
 }
 
@@ -63,7 +63,7 @@ impl Resolver {
     /// The addresses of a host, as long as their records live.
     ///
     /// # Errors
-    /// When there are none, or no server says so in time.
+    /// If there are none, or no server answers in time.
     pub(super) async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, NoAddress> {
         let system = self.0.load_full();
         let found = timeout(LOOKUP, system.resolver.lookup_ip(host)).await;
@@ -121,14 +121,14 @@ impl System {
             Err(trouble) => {
                 return (
                     format!("/etc/resolv.conf cannot be used: {trouble}"),
-                    "name the DNS servers in /etc/resolv.conf, or the host in /etc/hosts; then reload",
+                    "add DNS servers to /etc/resolv.conf, or the host to /etc/hosts; then reload",
                 );
             }
         };
         if error.is_nx_domain() {
             return (
-                "there is no host of this name".to_owned(),
-                "correct the host's name, or add it to the DNS or to /etc/hosts",
+                "the host does not exist".to_owned(),
+                "correct the host name, or add it to the DNS or to /etc/hosts",
             );
         }
         if error.is_no_records_found() {
@@ -145,7 +145,7 @@ impl System {
         };
         (
             why,
-            "check /etc/resolv.conf, and that this host reaches its DNS servers",
+            "check /etc/resolv.conf, and that this host can reach the DNS servers",
         )
     }
 }
@@ -176,7 +176,7 @@ impl Resolve for Renamed {
     }
 }
 
-/// What the client asked for. It puts the port in itself.
+/// The name that the client asks for. It adds the port itself.
 fn answer(
     found: Result<Vec<IpAddr>, NoAddress>,
 ) -> Result<Addrs, Box<dyn std::error::Error + Send + Sync>> {

@@ -1,4 +1,4 @@
-//! What can go wrong with an Odoo server, named for what to do about it.
+//! Failures of an Odoo server, named by what to do about them.
 
 use std::time::Duration;
 
@@ -12,13 +12,13 @@ const LONGEST: usize = 500;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Error {
-    /// What kind of failure.
+    /// Kind of the failure.
     pub kind: Kind,
-    /// What happened.
+    /// The message.
     pub message: String,
-    /// What to do about it.
+    /// The next step.
     pub hint: Option<&'static str>,
-    /// How long the server asks not to be asked again.
+    /// Time for which the server asks to be left alone.
     pub retry_after: Option<Duration>,
 }
 
@@ -61,26 +61,28 @@ impl Error {
     /// A failure without a hint.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
         let hint = match kind {
-            Kind::Unreachable => Some("check that Odoo is running and that this host may reach it"),
+            Kind::Unreachable => Some("check that Odoo is running and that this host can reach it"),
             Kind::Tls => Some("check the target's `tls` settings"),
-            Kind::TimedOut => Some("set a larger `timeout` if the server is only slow"),
+            Kind::TimedOut => Some("if the server is only slow, raise `timeout`"),
             Kind::NotOdoo | Kind::NoSuchPath => {
-                Some("something in front of Odoo answered: let this host through, or correct `url`")
+                Some("a proxy in front of Odoo answered: allow this host there, or correct `url`")
             }
-            Kind::RateLimited => Some("allow this host more requests, or set a larger `interval`"),
+            Kind::RateLimited => Some("allow this host more requests, or raise `interval`"),
             Kind::Unauthorized => Some(
-                "make a new API key for the account (scope 'rpc' or none), check login and database, and that the account is active",
+                "create a new API key for the account (scope 'rpc' or none); check `login`, `database`, and that the account is active",
             ),
             Kind::Forbidden | Kind::Incomplete => None,
             Kind::NoDatabase => {
-                Some("correct the target's database; the name must also pass the server's dbfilter")
+                Some("correct `database`; the name must also match Odoo's dbfilter")
             }
-            Kind::Maintenance => Some("look at Odoo's and PostgreSQL's logs; it is retried"),
+            Kind::Maintenance => {
+                Some("check the logs of Odoo and PostgreSQL; the exporter retries")
+            }
             Kind::NoSuchName | Kind::Unexpected => {
-                Some("this may be an Odoo version that is not known yet: please report it")
+                Some("this may be an unknown Odoo version: report it")
             }
             Kind::TooLarge => Some("check that Odoo itself answers at `url`"),
-            Kind::Defect => Some("please report it, with the log"),
+            Kind::Defect => Some("report it, with the log"),
         };
         Self {
             kind,

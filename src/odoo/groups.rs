@@ -1,4 +1,4 @@
-//! Which groups there are, by XML id, and which of them imply which.
+//! Groups of a database, by XML id, and their implications.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -66,7 +66,7 @@ impl Groups {
         self.by_xml_id.get(xml_id).copied()
     }
 
-    /// Whether some group has an XML id of this module: then it is installed.
+    /// Returns true if a group has an XML id of this module: then it is installed.
     pub(super) fn has_module(&self, module: &str) -> bool {
         let prefix = format!("{module}.");
         let mut from = self.by_xml_id.range(prefix.clone()..);

@@ -1,7 +1,7 @@
 //! All that knows Odoo: how to call a server over JSON-2 or JSON-RPC, what to ask it, and what its answers and refusals mean.
 //!
 //! One poll is [`plan::read`]: it asks for counts and sets of ids, never for rows of portal people, and gives [`Facts`] in which
-//! whatever is not proven complete is missing. What is worth keeping between two polls is a [`Session`].
+//! anything that is not proven complete is missing. What two polls share is a [`Session`].
 //!
 //! Invariants: only reading methods are called; `totp_secret` and keys are never asked for, not even in a domain; no request leaves
 //! without the deadline of its poll; no reply is read beyond the limit of its kind ([`reply::Reply::LIMIT`]).

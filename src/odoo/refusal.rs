@@ -1,4 +1,4 @@
-//! What an answer that is not a result means: an exception of Odoo's, or something that another program said in its place.
+//! Meaning of answers other than results: an exception of Odoo, or an answer of another program.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -19,7 +19,7 @@ pub(super) struct OdooError {
     pub(super) message: String,
 }
 
-/// How PostgreSQL says that a database does not exist, in the languages that it speaks: the word for a database, and what is said of it.
+/// PostgreSQL's message that a database does not exist, in its languages: the word for a database, and the predicate.
 /// Letters beyond ASCII may be lost on the way.
 const NO_DATABASE: &[(&str, &str)] = &[
     ("database \"", "does not exist"),
@@ -41,7 +41,7 @@ const NO_DATABASE: &[(&str, &str)] = &[
 ];
 
 impl OdooError {
-    /// What the exception means.
+    /// Meaning of the exception.
     pub(super) fn classify(&self) -> Error {
         let (name, message) = (&*self.name, self.message.as_str());
         match name {
@@ -56,7 +56,7 @@ impl OdooError {
             // A database that exists and holds no tables yet, or whose models are being loaded.
             "builtins.KeyError" if is_core_model(message) => Error::new(
                 Kind::Maintenance,
-                "the database is not initialised, is being restored, or Odoo is loading it",
+                "the database is not initialized, is being restored, or Odoo is loading it",
             ),
             "builtins.MemoryError" => Error::new(
                 Kind::Maintenance,
@@ -64,7 +64,7 @@ impl OdooError {
             ),
             _ if message.contains("CPU time limit exceeded") => Error::new(
                 Kind::Maintenance,
-                "the question took Odoo longer than its CPU limit (limit_time_cpu)",
+                "the request exceeded Odoo's CPU limit (limit_time_cpu)",
             ),
             "odoo.exceptions.UserError"
             | "builtins.AttributeError"
@@ -74,14 +74,14 @@ impl OdooError {
         }
     }
 
-    /// What it means with the status of JSON-2.
+    /// Meaning with the status of JSON-2.
     pub(super) fn with_status(&self, status: StatusCode) -> Error {
         match status {
             StatusCode::UNAUTHORIZED if self.message.contains("not authenticated") => Error::new(
                 Kind::Unauthorized,
                 "Odoo did not receive the API key: a proxy in front of it removes the header Authorization",
             )
-            .hint("let the proxy forward the header Authorization to Odoo"),
+            .hint("forward the header Authorization in the proxy"),
             StatusCode::UNAUTHORIZED => Error::new(Kind::Unauthorized, "Odoo refuses the API key"),
             StatusCode::NOT_FOUND => Error::new(Kind::NoSuchName, self.message.clone()),
             _ => self.classify(),
@@ -95,7 +95,7 @@ fn is_no_database(message: &str) -> bool {
         .any(|(database, missing)| message.contains(database) && message.contains(missing))
 }
 
-/// Whether it names a model that every database has: Python puts it in quotes.
+/// Returns true if it names a model that every database has: Python puts it in quotes.
 fn is_core_model(message: &str) -> bool {
     let model = message.trim_matches('\'');
     model.starts_with("res.") || model.starts_with("ir.")
@@ -117,22 +117,22 @@ pub(super) struct Stranger<'a> {
 }
 
 impl Stranger<'_> {
-    /// Whether the status is one of a proxy's, whatever comes with it.
+    /// Returns true if the status is one of a proxy, with any body.
     pub(super) fn is_of_a_proxy(status: StatusCode) -> bool {
         matches!(status.as_u16(), 300..=399 | 407 | 429 | 502..=504 | 520..=524)
     }
 
-    /// Whether Odoo says that it has no such database, or cannot reach it.
+    /// Returns true if Odoo says that it has no such database, or cannot reach it.
     pub(super) fn has_no_database(&self) -> bool {
         self.status == StatusCode::NOT_FOUND && self.text.contains("No database is selected")
     }
 
-    /// What it means.
+    /// Meaning of the answer.
     pub(super) fn meaning(&self) -> Error {
         let (path, status) = (self.path, self.status);
         let says = |text: &str| self.text.contains(text);
         match status.as_u16() {
-            // What is between Odoo and this program: nginx, HAProxy, Cloudflare.
+            // Answers of programs between Odoo and the exporter: nginx, HAProxy, Cloudflare.
             502..=504 | 520..=524 => Error::new(
                 Kind::Maintenance,
                 format!("{path} answers {status}: the proxy in front of Odoo does not reach it"),
@@ -152,24 +152,24 @@ impl Stranger<'_> {
                     Kind::NotOdoo,
                     format!("{path} answers {status}, a redirect to '{location}'"),
                 )
-                .hint("set `url` to where Odoo itself answers; if that is a sign-in page, let this host through without it")
+                .hint("set `url` to the final address; if that is a sign-in page, exclude this host from it")
             }
             400 if says("plain HTTP request was sent to HTTPS port") => {
-                Error::new(Kind::Tls, format!("{path} answers {status}: the port speaks TLS"))
-                    .hint("begin `url` with https://")
+                Error::new(Kind::Tls, format!("{path} answers {status}: the port uses TLS"))
+                    .hint("start `url` with https://")
             }
             400 if says("No required SSL certificate") || says("SSL certificate error") => {
                 Error::new(
                     Kind::Tls,
-                    format!("{path} answers {status}: the server does not accept the client certificate, or got none"),
+                    format!("{path} answers {status}: the server refuses the client certificate, or got none"),
                 )
                 .hint("set `tls.cert_file` and `tls.key_file` to a certificate that the server accepts")
             }
             407 => Error::new(
                 Kind::Unreachable,
-                format!("{path} answers {status}: the proxy asks for credentials"),
+                format!("{path} answers {status}: the proxy requires credentials"),
             )
-            .hint("put user and password into `proxy`"),
+            .hint("add user and password to `proxy`"),
             // werkzeug's own page, which Odoo sends when it fails before it can serve a database.
             500 if says("<h1>Internal Server Error</h1>") && says("server is overloaded") => {
                 Error::new(
@@ -187,11 +187,11 @@ impl Stranger<'_> {
             ),
             200..=299 => Error::new(
                 Kind::NotOdoo,
-                format!("{path} answers {status} with something that is not Odoo's JSON"),
+                format!("{path} answers {status}, but not with Odoo's JSON"),
             ),
             _ => Error::new(
                 Kind::NotOdoo,
-                format!("{path} answers {status}, and not as Odoo does"),
+                format!("{path} answers {status}, unlike Odoo"),
             ),
         }
     }

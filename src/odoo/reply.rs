@@ -1,4 +1,4 @@
-//! Replies of a server: what each kind may hold, and how much of it. Whatever a server sends, a reply is read into a type that bounds it.
+//! Replies of a server: contents and size limits of each kind. A reply is always read into a type that bounds it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -28,7 +28,7 @@ pub(super) trait Reply: Sized + Send + 'static {
     /// Reads it. `what` is its name in an error.
     ///
     /// # Errors
-    /// When it is something else.
+    /// If it is something else.
     fn read(json: &[u8], what: &str) -> Result<Self, Error>;
 }
 
@@ -338,7 +338,7 @@ where
             while let Some(item) = seq.next_element()? {
                 if !(self.0)(&mut items, item) {
                     return Err(de::Error::custom(
-                        "an item comes twice, out of order, or is one too many",
+                        "an item is repeated, out of order, or one too many",
                     ));
                 }
             }
@@ -352,7 +352,7 @@ where
 /// Reads JSON into the type that a reply must have.
 ///
 /// # Errors
-/// When it is something else. The message quotes no value.
+/// If it is something else. The message quotes no value.
 pub(super) fn decode<T: DeserializeOwned>(json: &[u8], what: &str) -> Result<T, Error> {
     serde_json::from_slice(json).map_err(|error| {
         if !error.is_data() {
@@ -367,7 +367,7 @@ pub(super) fn decode<T: DeserializeOwned>(json: &[u8], what: &str) -> Result<T, 
         let wrong = without_value(&error.to_string());
         Error::new(
             Kind::Unexpected,
-            format!("the reply on {what} is not as expected: {place}{wrong}"),
+            format!("unexpected reply for {what}: {place}{wrong}"),
         )
     })
 }
@@ -380,7 +380,7 @@ pub(super) fn not_json(error: &serde_json::Error) -> Error {
     )
 }
 
-/// What serde says is wrong, without the value that it quotes: `invalid type: string, expected u32`.
+/// The error of serde, without the value that it quotes: `invalid type: string, expected u32`.
 fn without_value(error: &str) -> String {
     let error = error.rsplit_once(" at line ").map_or(error, |(it, _)| it);
     let Some((found, expected)) = error.rsplit_once(", expected ") else {
@@ -413,7 +413,7 @@ mod tests {
     fn ids_rise_and_fit_into_32_bits() {
         let ids = IdSet::read(b"[1, 3, 4294967295]", "it").expect("ids");
         assert_eq!(ids.iter().collect::<Vec<_>>(), [1, 3, u32::MAX]);
-        let twice = "the reply on it is not as expected: an item comes twice, out of order, or is one too many";
+        let twice = "the reply on it is not as expected: an item is repeated, out of order, or one too many";
         assert_eq!(message::<IdSet>("[1, 3, 3]"), twice);
         assert_eq!(message::<IdSet>("[3, 1]"), twice);
         assert_eq!(message::<Ordered>("[3, 1]"), "fine");

@@ -1,4 +1,4 @@
-//! What is worth remembering of a server between two polls: its version, the account's id, who is no person, which group is which.
+//! State that two polls of a server share: its version, the account's id, accounts that stand for no user, ids of groups.
 
 use std::collections::BTreeMap;
 
@@ -15,24 +15,24 @@ use crate::config::ApiChoice;
 use crate::domain::facts::Server;
 use crate::domain::{Api, IdSet};
 
-/// What is remembered of a server. Each poll asks the version again and starts over when it has changed.
+/// The state of a server between polls. Each poll reads the version again and starts over if it has changed.
 #[derive(Debug, Clone)]
 pub struct Session {
     pub(super) server: Server,
     pub(super) uid: u32,
-    /// The accounts that Odoo creates for nobody, by id, in the words of [`WELL_KNOWN`] without `base.`.
+    /// The accounts that Odoo creates and that stand for no user, by id, in the words of [`WELL_KNOWN`] without `base.`.
     pub(super) well_known: BTreeMap<u32, &'static str>,
-    /// Those of them, and of the websites' users, that were nobody in the last poll: archived, and without rights.
+    /// Those of them, and of the websites' users, that stood for no user in the last poll: archived, and without rights.
     pub(super) pseudo: Vec<u32>,
-    /// Whether keys and trusted devices have an `expiration_date`.
+    /// True if API keys and trusted devices have an `expiration_date`.
     pub(super) keys_expire: bool,
-    /// Whether `exists` may be called: up to 18.
+    /// True if `exists` may be called: up to 18.
     pub(super) exists_is_public: bool,
     /// The account's own companies, where calls must name them.
     pub(super) companies: Option<Vec<u32>>,
-    /// Which of the fields that some version or module lacks `res.users` has, and whether a domain with them is obeyed.
+    /// Optional fields that `res.users` has, and whether Odoo obeys a domain with them.
     fields: BTreeMap<String, Field>,
-    /// What polls proved and read, for the next ones.
+    /// Proofs and readings of earlier polls.
     pub(super) learned: Learned,
 }
 
@@ -45,7 +45,7 @@ struct Field {
 
 reply!(SCALAR => BTreeMap<String, Field>, Version);
 
-/// The XML ids in the module `base` of accounts that Odoo creates for nobody. [`SUPERUSER`] is another one, and has none before 12.
+/// The XML ids in the module `base` of accounts that stand for no user. [`SUPERUSER`] is another one, and has none before 12.
 const WELL_KNOWN: &[&str] = &["default_user", PUBLIC_USER, "template_portal_user_id"];
 
 /// The account that anonymous visitors act as.
@@ -64,7 +64,7 @@ impl Session {
     /// The session for this poll: the last one if it is still of the same server, a new one otherwise.
     ///
     /// # Errors
-    /// When the server cannot be asked, or does not accept the key.
+    /// If the server cannot be reached, or does not accept the key.
     pub async fn open<'s>(
         transport: &Transport,
         last: &'s mut Option<Self>,
@@ -123,8 +123,8 @@ impl Session {
         }
     }
 
-    /// Finds the accounts that Odoo creates for nobody: among the first ids, and one by one where a database has them elsewhere. One that was deleted
-    /// is not missed.
+    /// Finds the accounts that stand for no user: among the first ids, and one by one in a database that has them elsewhere. Deleted ones
+    /// are skipped.
     async fn find_well_known(
         &self,
         transport: &Transport,
@@ -157,7 +157,7 @@ impl Session {
         Ok(found)
     }
 
-    /// Which record an XML id names. An unknown one writes a traceback into Odoo's log.
+    /// The record of an XML id. An unknown one writes a traceback into Odoo's log.
     pub(super) async fn reference(
         &self,
         transport: &Transport,
@@ -179,7 +179,7 @@ impl Session {
         }
     }
 
-    /// Which server answers.
+    /// The server that answers.
     pub fn server(&self) -> &Server {
         &self.server
     }
@@ -199,12 +199,12 @@ impl Session {
         Ok(())
     }
 
-    /// Whether `res.users` has a field.
+    /// Returns true if `res.users` has a field.
     pub(super) fn has(&self, field: &str) -> bool {
         self.fields.contains_key(field)
     }
 
-    /// Whether a domain with the field is obeyed. Odoo 14, and early builds of 15 and 16, ignore one with `totp_enabled`, without an error.
+    /// Returns true if Odoo obeys a domain with the field. Odoo 14, and early builds of 15 and 16, ignore one with `totp_enabled`, without an error.
     pub(super) fn can_search(&self, field: &str) -> bool {
         self.fields.get(field).is_some_and(|field| field.searchable)
     }
@@ -234,7 +234,7 @@ impl Session {
     }
 }
 
-/// What an XML id names.
+/// The record of an XML id.
 pub(super) enum Reference {
     /// The record of this id.
     Found(u32),
@@ -244,7 +244,7 @@ pub(super) enum Reference {
     Unknown,
 }
 
-/// A version as `/web/webclient/version_info` tells it, which every version answers from memory.
+/// A version as `/web/webclient/version_info` returns it, which every version answers from memory.
 #[derive(Deserialize)]
 struct Version {
     server_version: Text,
@@ -265,7 +265,7 @@ async fn server(transport: &Transport) -> Result<Server, Error> {
     let release = release.ok_or_else(|| {
         Error::new(
             Kind::Unexpected,
-            format!("the version '{version}' cannot be read"),
+            format!("cannot parse the version '{version}'"),
         )
     })?;
     if release < (14, 0) {
@@ -273,7 +273,7 @@ async fn server(transport: &Transport) -> Result<Server, Error> {
             Kind::Unexpected,
             format!("Odoo {version} has no second factor"),
         )
-        .hint("second factors exist from Odoo 14 on"));
+        .hint("Odoo has second factors from version 14 on"));
     }
     let api = match transport.target().api {
         ApiChoice::Json2 => Api::Json2,

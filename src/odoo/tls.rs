@@ -24,7 +24,7 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// TLS as settings ask.
 ///
 /// # Errors
-/// When the files cannot be used.
+/// If the files cannot be used.
 pub fn client_config(tls: &Tls) -> Result<ClientConfig, BoxError> {
     let own = match &tls.ca {
         Some(ca) => CertificateDer::pem_slice_iter(&ca.pem).collect::<Result<_, _>>()?,
@@ -70,7 +70,7 @@ pub fn client_config(tls: &Tls) -> Result<ClientConfig, BoxError> {
 }
 
 /// The usual verification, but of another name where one is set. A server that presents exactly a certificate of `ca_file` needs neither
-/// a chain nor a name: nobody else has its key.
+/// a chain nor a name: no other server has its key.
 #[derive(Debug)]
 struct Trust {
     chain: Option<Arc<WebPkiServerVerifier>>,
@@ -121,7 +121,7 @@ impl ServerCertVerifier for Trust {
     }
 }
 
-/// Whether the dates of a certificate hold.
+/// Returns true if a certificate is within its dates.
 fn is_valid_at(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), rustls::Error> {
     let parsed = Certificate::from_der(certificate).map_err(|_| CertificateError::BadEncoding)?;
     let validity = parsed.tbs_certificate().validity();
@@ -144,14 +144,14 @@ fn is_valid_at(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), ru
     }
 }
 
-/// What a failed handshake means, and what to do about it.
+/// Explains a failed handshake, with the next step.
 pub(super) fn failure(error: &rustls::Error, place: &str) -> Error {
     use rustls::Error::{AlertReceived, InvalidCertificate, InvalidMessage, PeerIncompatible};
     let (message, hint) = match error {
         InvalidCertificate(certificate) => wrong_certificate(certificate, place),
         InvalidMessage(_) => (
-            format!("{place} does not speak TLS"),
-            "begin `url` with http://, or give the port that speaks TLS",
+            format!("{place} does not use TLS"),
+            "start `url` with http://, or use the port with TLS",
         ),
         AlertReceived(
             AlertDescription::ProtocolVersion
@@ -172,12 +172,12 @@ pub(super) fn failure(error: &rustls::Error, place: &str) -> Error {
             | AlertDescription::UnknownCA
             | AlertDescription::AccessDenied,
         ) => (
-            format!("{place} does not accept the client certificate, or got none: {error}"),
+            format!("{place} refuses the client certificate, or got none: {error}"),
             "set `tls.cert_file` and `tls.key_file` to a certificate that the server accepts",
         ),
         AlertReceived(AlertDescription::UnrecognisedName) => (
-            format!("{place} does not know the name that it is asked for"),
-            "set `tls.server_name` to a name that the server knows",
+            format!("{place} does not know the requested name"),
+            "set `tls.server_name` to a name of the server",
         ),
         _ => (
             format!("TLS with {place}: {error}"),
@@ -228,8 +228,8 @@ fn wrong_certificate(error: &CertificateError, place: &str) -> (String, &'static
             RENEW,
         ),
         other => (
-            format!("the certificate of {place} is refused: {other:?}"),
-            "give the server a certificate that browsers accept too",
+            format!("the certificate of {place} is not accepted: {other:?}"),
+            "use a certificate that browsers accept",
         ),
     }
 }

@@ -30,7 +30,7 @@ const IDLE: Duration = Duration::from_secs(5);
 /// The bytes of all replies of one poll. They bound what a server can make a poll cost, in memory and in time.
 const POLL: usize = 40 << 20;
 
-/// What a piece of a reply costs at least, so that a server cannot send many small ones.
+/// Minimum size that a piece of a reply counts as, so that a server cannot send many small ones.
 const PIECE: usize = 512;
 
 /// A reply of more bytes takes one of the places for large ones, and is read off the threads on which everything else runs.
@@ -45,7 +45,7 @@ const LARGE_WITHIN: Duration = Duration::from_secs(20);
 /// The shortest key that is looked for in replies: a shorter one may be a password, which may be a word that belongs there.
 const SHORTEST_KEY: usize = 16;
 
-/// What HTTP clients are made of: TLS settings as they were read, which cost 3 ms and 0.1 MB. A client itself costs little, and is made
+/// The parts of HTTP clients: TLS settings as they were read, which cost 3 ms and 0.1 MB. A client itself is cheap, and is created
 /// for each poll, so that its connections end with it.
 #[derive(Debug, Default)]
 pub struct Clients {
@@ -64,7 +64,7 @@ impl Clients {
     /// The beginning of a client with TLS settings and a proxy: it follows no redirects, and no proxy of the environment.
     ///
     /// # Errors
-    /// When the TLS files or the proxy cannot be used.
+    /// If the TLS files or the proxy cannot be used.
     pub fn builder(&self, tls: &Tls, proxy: Option<&ProxyUrl>) -> Result<ClientBuilder, Error> {
         let unusable = |error: &(dyn std::error::Error + 'static)| {
             let cause = innermost(error);
@@ -144,7 +144,7 @@ impl Transport {
     /// A way to one target.
     ///
     /// # Errors
-    /// When the target's TLS files or proxy cannot be used.
+    /// If the target's TLS files or proxy cannot be used.
     pub fn new(clients: &Clients, target: Arc<Target>) -> Result<Self, Error> {
         let mut builder = clients.builder(&target.tls, target.proxy.as_ref())?;
         let mut base = target.url.clone();
@@ -179,7 +179,7 @@ impl Transport {
         &self.target
     }
 
-    /// How many requests were answered as they should be, and how many were not, since the last call.
+    /// Numbers of requests that were answered correctly, and that were not, since the last call.
     pub fn take_counts(&self) -> (u64, u64) {
         (
             self.ok.swap(0, Ordering::Relaxed),
@@ -192,9 +192,7 @@ impl Transport {
         let (place, asking) = (&self.place, self.asking());
         Error::new(
             Kind::TimedOut,
-            format!(
-                "the poll was not done within {within:?}: it waited for {place} to answer {asking}"
-            ),
+            format!("the poll did not finish within {within:?}: {place} did not answer {asking}"),
         )
     }
 
@@ -353,7 +351,7 @@ impl Transport {
             let cost = piece.len().max(PIECE);
             let left = self.left.load(Ordering::Relaxed);
             if cost > left {
-                return Err(too_large("the replies of one poll together", POLL));
+                return Err(too_large("the total of the replies of a poll", POLL));
             }
             // One request at a time uses it.
             self.left.store(left - cost, Ordering::Relaxed);
@@ -384,7 +382,7 @@ impl Transport {
         reading.await.unwrap_or_else(|_| {
             Err(Error::new(
                 Kind::Defect,
-                "a defect of this program stopped the poll",
+                "a bug in the exporter stopped the poll",
             ))
         })
     }
@@ -406,7 +404,7 @@ impl Transport {
     }
 
     /// Odoo says the same 404 for a database that does not exist, for one that it cannot reach, and for one that no header names. Its
-    /// health page and its list of databases tell them apart.
+    /// health page and its list of databases distinguish them.
     async fn no_database(&self) -> Error {
         let mut url = self.url("/web/health");
         url.set_query(Some("db_server_status=1"));
@@ -423,9 +421,9 @@ impl Transport {
         match self.databases().await {
             Some(databases) if databases.iter().any(|it| **it == **database) => Error::new(
                 Kind::NoDatabase,
-                format!("Odoo has the database '{database}', but does not learn that it is asked for: a proxy in front of it removes the header X-Odoo-Database"),
+                format!("Odoo has the database '{database}', but did not get its name: a proxy in front of it removes the header X-Odoo-Database"),
             )
-            .hint("let the proxy forward the header X-Odoo-Database to Odoo"),
+            .hint("forward the header X-Odoo-Database in the proxy"),
             Some(_) => Error::new(
                 Kind::NoDatabase,
                 format!("Odoo has no database '{database}'"),
@@ -465,7 +463,7 @@ struct Body {
 /// The beginning of an answer of at most so many bytes; of fewer, if they come in many small pieces.
 ///
 /// # Errors
-/// When the connection breaks.
+/// If the connection breaks.
 pub async fn beginning(mut response: Response, limit: usize) -> Result<Vec<u8>, reqwest::Error> {
     let (mut bytes, mut cost) = (Vec::new(), 0);
     while cost < limit

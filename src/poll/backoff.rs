@@ -1,4 +1,4 @@
-//! How long a failing target is left alone.
+//! Backoff of a failing target.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ impl Backoff {
         self.failures = 0;
     }
 
-    /// The target failed: how long from now no poll shall start. `jitter` is a number from 0 to 1, so that targets that went down
+    /// The target failed: returns the time from now until the next poll. `jitter` is a number from 0 to 1, so that targets that went down
     /// together do not come back together.
     pub fn failed(&mut self, reason: Reason, interval: Duration, jitter: f64) -> Duration {
         self.failures = self.failures.saturating_add(1);

@@ -1,4 +1,4 @@
-//! Which targets are polled, and what a new configuration makes of them.
+//! The polled targets, and changes to them by a new configuration.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -31,7 +31,7 @@ pub struct Fleet {
     joining: mpsc::UnboundedSender<Vec<Arc<Poller>>>,
 }
 
-/// What a configuration changed, in numbers of targets.
+/// Numbers of targets that a configuration changed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Changes {
     /// They were not there before.

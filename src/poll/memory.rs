@@ -1,4 +1,4 @@
-//! What the store adds to polls: what changed since the poll before, over restarts too, and the numbers of before a restart.
+//! Polls and the store: changes since the previous poll, also over restarts, and restored figures.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::store::{self, LastPoll, PollRecord, Recorded, Resumed, Store};
 #[derive(Debug)]
 pub(super) struct Remembered(Store);
 
-/// What is to be compared: the last baseline's questions are answered.
+/// Input of a comparison: the questions of the last baseline are answered.
 #[derive(Debug)]
 pub(super) struct Comparable {
     baseline: Baseline,
@@ -49,7 +49,7 @@ impl Remembered {
     /// change log may hold them.
     ///
     /// # Errors
-    /// When the server fails.
+    /// If the server fails.
     pub(super) async fn compare(
         &self,
         transport: &Transport,
@@ -81,7 +81,7 @@ impl Remembered {
         Ok(Some(Comparable { baseline, answers }))
     }
 
-    /// Writes a good poll down. `None` while the store cannot be used, which it has logged itself: the daemon goes on without it.
+    /// Stores a successful poll. `None` while the store fails, which it has logged itself: the daemon continues without it.
     pub(super) async fn record(&self, record: PollRecord) -> Option<Recorded> {
         let target = record.target.clone();
         match self.0.record(record).await {
@@ -90,7 +90,7 @@ impl Remembered {
                     warn!(
                         target,
                         reason = found.as_str(),
-                        "polls cannot be compared, a new baseline begins: {found}"
+                        "cannot compare with the previous poll, starting a new baseline: {found}"
                     );
                 }
                 for change in &recorded.changes {
@@ -100,7 +100,7 @@ impl Remembered {
             }
             Err(error) => {
                 if !matches!(error, store::Error::Unavailable(_)) {
-                    warn!(target, %error, "a poll was not written down");
+                    warn!(target, %error, "cannot store the poll");
                 }
                 None
             }
@@ -113,7 +113,7 @@ impl Remembered {
         let _ = self.0.record_failure(&target.name).await;
     }
 
-    /// What is known right after a start.
+    /// The stored state right after a start.
     pub(super) async fn resume(&self, target: &Target) -> Resumed {
         let now = Timestamp::now();
         self.0
@@ -135,7 +135,7 @@ fn origin(target: &Target) -> Origin {
     }
 }
 
-/// What the last poll of before the start leaves in a snapshot.
+/// The part of a snapshot that the last poll before the start restores.
 pub(super) fn show(last_poll: LastPoll, snapshot: &mut crate::domain::TargetSnapshot) {
     snapshot.health.last_success = Some(last_poll.at);
     snapshot.server = Some(last_poll.server);

@@ -23,12 +23,12 @@ use crate::domain::{Facts, Posture};
 use crate::odoo::plan::{self, Parts, Question};
 use crate::odoo::{Error, Kind, Session, Transport};
 
-/// What a successful poll found.
+/// Result of a successful poll.
 #[derive(Debug)]
 pub struct Polled {
-    /// What Odoo said.
+    /// The facts.
     pub facts: Facts,
-    /// Who is what.
+    /// Users by state.
     pub standing: Standing,
     /// The numbers.
     pub posture: Arc<Posture>,
@@ -37,7 +37,7 @@ pub struct Polled {
 /// Polls a target once.
 ///
 /// # Errors
-/// When the server fails, when the account cannot see everybody, or when the numbers contradict each other twice.
+/// If the server fails, the account cannot see all users, or the numbers contradict each other twice.
 pub async fn once(
     transport: &Transport,
     session: &mut Option<Session>,

@@ -36,19 +36,19 @@ pub(super) struct Poller {
     host: Arc<Semaphore>,
     /// Held while a poll runs.
     memory: Mutex<Memory>,
-    /// Whether its first poll shall come soon, and not when its place in the interval comes.
+    /// Poll this target soon instead of waiting for its offset.
     hurries: bool,
     retired: CancellationToken,
 }
 
-/// What one poll leaves for the next.
+/// State that one poll leaves for the next.
 #[derive(Debug, Default)]
 struct Memory {
     session: Option<Session>,
     backoff: Backoff,
     /// No poll starts before.
     not_before: Option<Instant>,
-    /// What was logged last: a failure or a gap is logged when it begins, changes or ends, not at every poll.
+    /// The last logged state: a failure or a gap is logged when it begins, changes or ends, not at every poll.
     failing: Option<Failing>,
     missing: Vec<Capability>,
 }
@@ -60,7 +60,7 @@ struct Failing {
     since: Instant,
 }
 
-/// What a poll leaves for the store.
+/// Result of a poll for the store.
 #[derive(Debug)]
 enum Found {
     /// Figures, to be compared with those of the poll before.
@@ -71,7 +71,7 @@ enum Found {
     Nothing,
 }
 
-/// What pollers share.
+/// State that pollers share.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) board: Arc<Board>,
@@ -101,7 +101,7 @@ impl Poller {
         drop(self.memory.lock().await);
     }
 
-    /// The poller that takes its place. Numbers go on to be shown where they mean the same, counters always.
+    /// Creates the poller that replaces it. Figures stay visible if they mean the same, counters always.
     pub(super) async fn replaced(&self, settings: Settings, host: Arc<Semaphore>) -> Self {
         self.retire().await;
         let memory = std::mem::take(&mut *self.memory.lock().await);
@@ -138,7 +138,7 @@ impl Poller {
         next.slot.publish(snapshot);
         let reached = old.reaches(new);
         let memory = if !reached {
-            // What failed may be mended; what was logged need not be said again.
+            // A failure may be fixed; a log line need not be repeated.
             Memory {
                 failing: memory.failing,
                 missing: memory.missing,
@@ -158,7 +158,7 @@ impl Poller {
         &self.settings
     }
 
-    /// Whether its first poll shall come soon.
+    /// Poll this target soon instead of waiting for its offset.
     pub(super) fn hurries(&self) -> bool {
         self.hurries
     }
@@ -179,7 +179,7 @@ impl Poller {
         self.settings.target.interval
     }
 
-    /// Where in each interval the target is due: from 0 to 1, by its name.
+    /// Offset of the target within each interval: from 0 to 1, derived from its name.
     pub(super) fn place(&self) -> f64 {
         let mut hasher = DefaultHasher::new();
         self.settings.target.name.hash(&mut hasher);
@@ -200,7 +200,7 @@ impl Poller {
         }
     }
 
-    /// Polls, unless the poll before still runs or the target is to be left alone.
+    /// Polls, unless the previous poll still runs or the target is in backoff.
     pub(super) async fn tick(&self, due: Instant) {
         let Ok(mut memory) = self.memory.try_lock() else {
             return self.skip();
@@ -350,7 +350,7 @@ impl Poller {
             error.kind,
             Kind::NoSuchName | Kind::Unexpected | Kind::Unauthorized
         ) {
-            // Perhaps the server is not what it was: learn it anew.
+            // The server may have changed: learn it again.
             memory.session = None;
         }
         snapshot.health.last = Some(Outcome::Failure(reason));
@@ -434,7 +434,7 @@ impl Poller {
         let poll = async {
             let kept = session.is_some();
             match self.read(&transport, session, now).await {
-                // The key may have been rotated, or the account created anew.
+                // The key may have been rotated, or the account created again.
                 Err(error)
                     if error.kind == Kind::Unauthorized
                         && (transport.reread_key().await || kept) =>
@@ -452,7 +452,7 @@ impl Poller {
             Ok(Err(_elapsed)) => Err(transport.timed_out(self.settings.target.timeout)),
             Err(_panic) => Err(Error::new(
                 Kind::Defect,
-                "a defect of this program stopped the poll",
+                "a bug in the exporter stopped the poll",
             )),
         });
         (result, transport.take_counts())
@@ -502,7 +502,7 @@ impl Poller {
                 .gaps()
                 .filter(|(capability, _)| !accepted.contains(capability))
             {
-                warn!(target = name, %capability, seen = gap.seen, grant = gap.grant, "figures are withheld: the account cannot see all of it");
+                warn!(target = name, %capability, seen = gap.seen, grant = gap.grant, "figures are absent: the account lacks permissions");
             }
             memory.missing = missing;
         }
@@ -523,7 +523,7 @@ impl Poller {
     }
 }
 
-/// What is no longer recent is forgotten although polls fail.
+/// Drops events that are no longer recent, although polls fail.
 fn forget(snapshot: &mut TargetSnapshot, now: Timestamp) {
     if let Some(recent) = &snapshot.recent {
         let mut recent = Recent::clone(recent);
@@ -533,7 +533,7 @@ fn forget(snapshot: &mut TargetSnapshot, now: Timestamp) {
     }
 }
 
-/// What was known of capabilities, and that the account does not see all users.
+/// The capabilities, and the fact that the account does not see all users.
 fn with_users_missing(
     known: &[(Capability, Option<Gap>)],
     error: &Error,

@@ -1,11 +1,11 @@
-//! Whether the scheduler lives, for others to see.
+//! Sign of life of the scheduler.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// When the scheduler will act next. It says so whenever it has acted: whoever watches needs no sign of life in between.
+/// Time at which the scheduler acts next. It updates this whenever it has acted, so an observer needs no sign of life in between.
 #[derive(Debug, Default)]
 pub struct Pulse(Mutex<Option<Instant>>);
 

@@ -1,4 +1,4 @@
-//! When to poll which target.
+//! Schedule of polls.
 //!
 //! Each target is due once an interval, at an offset that its name decides, so that a fleet is spread evenly and keeps its places over
 //! restarts. A poll that is due while the one before still runs, or while the target is left alone after failures, is skipped. A target
@@ -17,10 +17,10 @@ use tokio_util::time::DelayQueue;
 use super::poller::Poller;
 use super::pulse::Pulse;
 
-/// How far apart the first polls of targets are that come together: soon, and still no herd.
+/// Pause between first polls of targets that are added together: soon, but not all at once.
 const BETWEEN_FIRST_POLLS: Duration = Duration::from_millis(50);
 
-/// Polls the targets of a [`Fleet`](super::Fleet) until it is told to stop.
+/// Polls the targets of a [`Fleet`](super::Fleet) until it is stopped.
 #[derive(Debug)]
 pub struct Scheduler {
     joined: mpsc::UnboundedReceiver<Vec<Arc<Poller>>>,
@@ -35,7 +35,7 @@ impl Scheduler {
         }
     }
 
-    /// Whether it lives.
+    /// Its sign of life.
     pub fn pulse(&self) -> Arc<Pulse> {
         Arc::clone(&self.pulse)
     }
@@ -86,7 +86,7 @@ impl Scheduler {
     }
 }
 
-/// When which target is due. Retired ones are still in it, until they would have been.
+/// Due times of targets. Retired ones stay until they would have been due.
 struct Agenda {
     start: Instant,
     /// The same moment, since 1970.
@@ -119,7 +119,7 @@ impl Agenda {
         }
     }
 
-    /// Makes a target due again after a moment. After its first poll it takes its place in the interval, at least half an interval later.
+    /// Makes a target due again after a moment. After its first poll it gets its offset within the interval, at least half an interval later.
     fn again(&mut self, tick: Tick, when: Instant) {
         let poller = &tick.poller;
         let interval = poller.interval();

@@ -1,4 +1,4 @@
-//! What of a configuration concerns the polls of one target.
+//! The part of a configuration that concerns the polls of one target.
 
 use std::sync::Arc;
 
@@ -17,9 +17,9 @@ pub(super) struct Settings {
     pub(super) target: Arc<Target>,
     pub(super) roles: Arc<Roles>,
     pub(super) parts: Parts,
-    /// Whether to note whom alerts concern.
+    /// True to record the affected users of alerts.
     pub(super) named: bool,
-    /// Whether the change log may hold logins.
+    /// True if the change log may contain logins.
     pub(super) logins: bool,
 }
 
@@ -34,12 +34,12 @@ impl Settings {
         }
     }
 
-    /// Whether numbers mean the same under both.
+    /// Returns true if figures mean the same under both.
     pub(super) fn means(&self, other: &Self) -> bool {
         self.target.fingerprint == other.target.fingerprint
     }
 
-    /// Whether the server is the same to both, and so what is known of it. A fingerprint knows no secrets.
+    /// Returns true if the server is the same for both, and so is its state. A fingerprint contains no secrets.
     pub(super) fn reaches(&self, other: &Self) -> bool {
         let (this, other) = (&self.target, &other.target);
         let key = |target: &Target| target.api_key.current().expose_secret().to_owned();
@@ -50,7 +50,7 @@ impl Settings {
             && this.surface == other.surface
     }
 
-    /// What series repeat of it.
+    /// The part that series repeat.
     pub(super) fn identity(&self) -> Identity {
         identity(&self.target)
     }
@@ -63,7 +63,7 @@ impl PartialEq for Settings {
     }
 }
 
-/// What series repeat of a target's configuration.
+/// The part of a target's configuration that series repeat.
 fn identity(target: &Target) -> Identity {
     Identity {
         name: target.name.clone(),

@@ -1,4 +1,4 @@
-//! What may be changed over HTTP.
+//! Changes over HTTP.
 
 use futures::future::BoxFuture;
 use tracing::info;
@@ -19,7 +19,7 @@ impl Control for Controls {
         Box::pin(async {
             match &self.reloader {
                 Some(reloader) => reloader.reload("HTTP").await,
-                None => Err("the configuration is no file that could be loaded again".to_owned()),
+                None => Err("the configuration is not a file, so it cannot be reloaded".to_owned()),
             }
         })
     }
@@ -32,8 +32,8 @@ impl Control for Controls {
     }
 
     fn set_log_level(&self, level: &str) -> Result<(), String> {
-        let unknown = "a level is wanted: error, warn, info, debug or trace";
-        let logging = self.logging.as_ref().ok_or("nothing is logged")?;
+        let unknown = "expected a level: error, warn, info, debug or trace";
+        let logging = self.logging.as_ref().ok_or("logging is disabled")?;
         logging.set_level(level).map_err(|_| unknown)?;
         info!(level, "log level changed");
         Ok(())

@@ -41,22 +41,22 @@ pub struct Daemon {
     reloader: Option<Reloader>,
 }
 
-/// What the command line says.
+/// Options of the command line.
 #[derive(Debug)]
 pub struct Settings {
-    /// Where to serve.
+    /// Address to listen on.
     pub listener: TcpListener,
-    /// Where the metrics are.
+    /// Path of the metrics.
     pub metrics_path: MetricsPath,
-    /// Who gets in.
+    /// Access rules.
     pub access: Access,
-    /// What survives a restart; without one, nothing does.
+    /// The store; without one, nothing survives a restart.
     pub store: Option<Store>,
-    /// Which of the targets to poll.
+    /// The shard to poll.
     pub shard: Shard,
-    /// Where the configuration came from, if it can be loaded again.
+    /// Source of the configuration, if it can be reloaded.
     pub origin: Option<Origin>,
-    /// What is logged, if it may be changed.
+    /// The log level, if it can be changed.
     pub logging: Option<Logging>,
 }
 
@@ -64,7 +64,7 @@ impl Daemon {
     /// Prepares everything. Nothing is polled yet.
     ///
     /// # Errors
-    /// When the listener cannot be used, or the system gives no timer.
+    /// If the listener cannot be used, or the system gives no timer.
     #[expect(
         clippy::too_many_lines,
         reason = "the parts of the daemon, in the order in which they need each other"
@@ -143,20 +143,20 @@ impl Daemon {
         })
     }
 
-    /// What puts another configuration into force; `None` where the configuration is no file.
+    /// The reloader; `None` if the configuration is not a file.
     pub fn reloader(&self) -> Option<Reloader> {
         self.reloader.clone()
     }
 
-    /// What it counts about itself.
+    /// Its counters.
     pub fn exporter(&self) -> Arc<ExporterState> {
         Arc::clone(&self.status.exporter)
     }
 
-    /// Where it listens.
+    /// Address that it listens on.
     ///
     /// # Errors
-    /// When the system does not say.
+    /// If the system does not say.
     pub fn address(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
@@ -166,10 +166,10 @@ impl Daemon {
         Arc::clone(&self.app.board)
     }
 
-    /// Runs until it is told to stop.
+    /// Runs until it is stopped.
     ///
     /// # Errors
-    /// When the listener fails.
+    /// If the listener fails.
     pub async fn run(self, stop: CancellationToken) -> io::Result<()> {
         let latch = self.latch;
         let access = self.app.access.clone();

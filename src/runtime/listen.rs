@@ -1,4 +1,4 @@
-//! Where to listen: an address of the command line, or a socket that systemd passes.
+//! The listening socket: an address of the command line, or a socket that systemd passes.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
@@ -10,18 +10,18 @@ use listenfd::ListenFd;
 /// so that no scrape is lost. To be called before anything else runs: it changes the environment.
 ///
 /// # Errors
-/// When what is passed is not one listening TCP socket.
+/// If systemd passes anything other than one listening TCP socket.
 pub fn inherited_socket() -> io::Result<Option<TcpListener>> {
     let mut sockets = ListenFd::from_env();
     if sockets.len() > 1 {
         let passed = sockets.len();
         let message = format!(
-            "{passed} sockets are passed (LISTEN_FDS), and one can be served: keep one ListenStream= in the socket unit"
+            "got {passed} sockets (LISTEN_FDS), but supports one: keep one ListenStream= in the socket unit"
         );
         return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
     }
     sockets.take_tcp_listener(0).map_err(|error| {
-        let message = format!("what is passed (LISTEN_FDS) is no TCP socket: {error}; write ListenStream=9893 into the socket unit");
+        let message = format!("the passed socket (LISTEN_FDS) is not a TCP socket: {error}; set ListenStream=9893 in the socket unit");
         io::Error::new(error.kind(), message)
     })
 }
@@ -35,7 +35,7 @@ pub struct Listen {
 
 /// An address that cannot be listened on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("an address such as :9893, 127.0.0.1:9893 or [::1]:9893 is wanted")]
+#[error("expected an address such as :9893, 127.0.0.1:9893 or [::1]:9893")]
 pub struct UnusableAddress;
 
 impl FromStr for Listen {
@@ -55,7 +55,7 @@ impl FromStr for Listen {
 }
 
 impl Listen {
-    /// Where a client on this machine reaches it, as in a URL.
+    /// Address for a client on this machine, as in a URL.
     pub fn reached_at(&self) -> String {
         match self.host.as_deref() {
             None | Some("0.0.0.0" | "::") => format!("localhost:{}", self.port),
@@ -67,7 +67,7 @@ impl Listen {
     /// Binds the address.
     ///
     /// # Errors
-    /// When it cannot be bound; the error names it.
+    /// If it cannot be bound; the error names it.
     pub fn bind(&self) -> io::Result<TcpListener> {
         let explained = |error: io::Error| {
             let host = self.host.as_deref().unwrap_or_default();

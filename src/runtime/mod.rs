@@ -1,4 +1,4 @@
-//! What every long-running command shares: logging, signals, and the daemon itself.
+//! The daemon and what it needs at run time: logging, signals, reload, systemd.
 
 mod control;
 mod daemon;

@@ -44,7 +44,7 @@ impl Names for OdooNames {
         Box::pin(async move {
             let asked = self.ask(&target, &people, limit).await;
             asked.map_err(|refused| {
-                debug!(target_name = target, %refused, "no names for an alert");
+                debug!(target_name = target, %refused, "cannot read names for an alert");
                 NamesUnavailable
             })
         })

@@ -24,7 +24,7 @@ use crate::poll::{Changes, Fleet};
 use crate::web::access::Access;
 use crate::web::directory::Directory;
 
-/// Where the configuration came from.
+/// Source of the configuration.
 #[derive(Debug, Clone)]
 pub struct Origin {
     /// The file.
@@ -43,7 +43,7 @@ struct State {
     running: Running,
 }
 
-/// What a configuration is put into.
+/// Parts of the daemon that get a new configuration.
 #[derive(Debug)]
 pub(super) struct Running {
     pub(super) directory: Arc<Directory>,
@@ -55,7 +55,7 @@ pub(super) struct Running {
     pub(super) engine: mpsc::Sender<alerting::Wanted>,
 }
 
-/// How long a file must stay as it is to be read: whoever writes it may not have ended.
+/// Time that a file must stay unchanged before it is read, because it may still be being written.
 const SETTLED: Duration = Duration::from_secs(1);
 
 impl Reloader {
@@ -64,10 +64,10 @@ impl Reloader {
     }
 
     /// Loads the configuration again. Gives what changed, or everything that is wrong, and then nothing has changed. It is done even if
-    /// nobody waits for it.
+    /// no caller waits for it.
     ///
     /// # Errors
-    /// When the configuration is wrong.
+    /// If the configuration is invalid.
     pub async fn reload(&self, cause: &'static str) -> Result<String, String> {
         let state = Arc::clone(&self.0);
         let reloading = tokio::spawn(async move {
@@ -77,7 +77,7 @@ impl Reloader {
             systemd::reloaded();
             result
         });
-        let defect = "a defect of this program stopped the reload: restart it";
+        let defect = "a bug in the exporter stopped the reload: restart it";
         match reloading.await {
             Ok(Ok(result)) => result,
             Ok(Err(_)) | Err(_) => {
@@ -90,7 +90,7 @@ impl Reloader {
     /// Reloads at each SIGHUP.
     pub async fn on_hangups(self, mut hangups: Signal) {
         while hangups.recv().await.is_some() {
-            // What is wrong with it is logged.
+            // Its errors are logged.
             let _ = self.reload("SIGHUP").await;
         }
     }
@@ -149,10 +149,10 @@ impl State {
             Err(wrong) => wrong,
         };
         self.running.exporter.config_rejected();
-        error!(cause, "configuration refused: the old one stays in force");
+        error!(cause, "configuration refused; the old one stays in force");
         wrong.iter().for_each(log);
         Err(lines(
-            "refused: the old configuration stays in force",
+            "refused; the old configuration stays in force",
             &wrong,
         ))
     }
@@ -213,7 +213,7 @@ fn enabled(config: &Config) -> Vec<&'static Family> {
         .collect()
 }
 
-/// What a configuration says about alerts.
+/// The part of a configuration about alerts.
 pub(super) fn wanted(config: &Config, directory: &Arc<Directory>) -> alerting::Wanted {
     let names = || Arc::new(OdooNames(Arc::clone(directory)));
     alerting::Wanted {

@@ -9,7 +9,7 @@ use tracing::info;
 /// Cancels the token at the first signal, and leaves the process at the second.
 ///
 /// # Errors
-/// When signals cannot be listened to.
+/// If signals cannot be handled.
 pub fn stop_on_signals(stop: CancellationToken) -> io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -22,7 +22,7 @@ pub fn stop_on_signals(stop: CancellationToken) -> io::Result<()> {
             if round > 0 {
                 std::process::exit(1);
             }
-            info!("stopping; once more to stop at once");
+            info!("stopping; send the signal again to stop at once");
             stop.cancel();
         }
     });

@@ -1,4 +1,4 @@
-//! What systemd is told: that the daemon is ready, how it is, and that it lives. Without `NOTIFY_SOCKET` nobody is told anything.
+//! Notifications to systemd: readiness, status, and the watchdog. Without `NOTIFY_SOCKET` there are none.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::poll::Pulse;
 /// `systemctl status` is never older.
 const STATUS_EVERY: Duration = Duration::from_secs(10);
 
-/// What the status line is made of.
+/// Contents of the status line.
 #[derive(Debug, Clone)]
 pub(super) struct Status {
     pub(super) board: Arc<Board>,
@@ -84,11 +84,11 @@ async fn tell_again(
             Ok(()) => {
                 tell(&[NotifyState::Watchdog]);
                 if std::mem::take(&mut stuck) {
-                    info!("goes on again, and so does the watchdog");
+                    info!("healthy again: notifying the watchdog");
                 }
             }
             Err(error) if !stuck => {
-                warn!(%error, "does not go on: unless that changes, systemd will restart it");
+                warn!(%error, "unhealthy: systemd will restart the daemon unless it recovers");
                 stuck = true;
             }
             Err(_) => {}
@@ -98,7 +98,7 @@ async fn tell_again(
 
 fn tell(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
-        debug!(%error, "systemd cannot be told");
+        debug!(%error, "cannot notify systemd");
     }
 }
 

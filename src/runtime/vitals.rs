@@ -1,4 +1,4 @@
-//! Whether the daemon does what it is there for: polls go on, and the HTTP server answers.
+//! Health of the daemon: polls run, and the HTTP server answers.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,7 +13,7 @@ use tracing::warn;
 use crate::exposition::ExporterState;
 use crate::poll::Pulse;
 
-/// What must go on.
+/// The checked parts.
 #[derive(Debug)]
 pub struct Vitals {
     pulse: Arc<Pulse>,
@@ -23,21 +23,21 @@ pub struct Vitals {
     reachable: Option<bool>,
 }
 
-/// What does not go on.
+/// The part that is stuck.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Stuck {
     /// The scheduler should have started a poll this time ago.
-    #[error("the scheduler should have started a poll {0:?} ago")]
+    #[error("a poll is {0:?} late")]
     Scheduler(Duration),
     /// A poll has gone on for this time after its deadline.
-    #[error("a poll should have ended {0:?} ago")]
+    #[error("a poll is {0:?} past its deadline")]
     Poll(Duration),
     /// The HTTP server takes no connections, or does not react to a request.
     #[error("the HTTP server does not answer")]
     Http,
 }
 
-/// How long each may take.
+/// Maximum delay of each part.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
     /// The scheduler, after a poll is due.
@@ -78,7 +78,7 @@ impl Vitals {
     /// Looks at all of them.
     ///
     /// # Errors
-    /// The first of them that does not go on.
+    /// Returns the first part that is stuck.
     pub async fn check(&mut self) -> Result<(), Stuck> {
         let overdue = self.pulse.overdue();
         if overdue > self.patience.scheduler {
@@ -110,7 +110,7 @@ impl Vitals {
                 .await
                 .map_err(|_elapsed| Stuck::Http),
             Err(error) if first => {
-                warn!(address = %self.http, %error, "the own port cannot be reached: the watchdog watches polls alone");
+                warn!(address = %self.http, %error, "the daemon cannot reach its own port: the watchdog checks polls only");
                 Ok(())
             }
             Err(_) => Err(Stuck::Http),
@@ -118,7 +118,7 @@ impl Vitals {
     }
 }
 
-/// Whatever it answers, and be it that it closes the connection: where TLS or another client is wanted, or when it has too many.
+/// Any reaction counts, even if the server closes the connection: because it expects TLS or a client certificate, or has too many connections.
 async fn reacts(mut stream: TcpStream) {
     let request = b"GET /-/healthy HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     if stream.write_all(request).await.is_ok() {

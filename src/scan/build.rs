@@ -15,7 +15,7 @@ use crate::domain::{Factor, IdSet, PerType, PolicyScope, UserType, grade};
 use crate::odoo;
 use crate::poll::Polled;
 
-/// How many people are listed in one place: more would be read by nobody, and names cost a request.
+/// Maximum number of users in a list: more are not useful, and names cost a request.
 pub const LISTED: usize = 50;
 
 /// A target that could not be read.
@@ -43,7 +43,7 @@ pub fn target(
     }
 }
 
-/// Whom a report of this poll lists, and whose names are therefore worth a request: a few hundred at most.
+/// Users in a report of this poll, whose names are therefore worth a request: a few hundred at most.
 pub fn people_to_name(target: &Target, polled: &Polled, surface: &[Checked]) -> IdSet {
     let case = case(target, polled, surface);
     let mut people: IdSet = privileged_unprotected(&case).iter().take(LISTED).collect();
@@ -92,7 +92,7 @@ fn case<'a>(target: &'a Target, polled: &'a Polled, surface: &'a [Checked]) -> C
     }
 }
 
-/// What was found in a case.
+/// The findings of a case.
 pub fn scan(case: &Case, people: &BTreeMap<u32, odoo::Person>) -> Scan {
     let posture = case.posture;
     Scan {

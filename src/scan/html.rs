@@ -1,6 +1,6 @@
 //! The report as one page that can be filed, printed and mailed: no script, nothing loaded from elsewhere, charts as SVG.
 //!
-//! What charts show is in the tables beside them as text. Everything from a server is escaped by the template.
+//! The tables beside the charts have the same numbers as text. The template escapes everything from a server.
 
 use askama::Template;
 
@@ -9,10 +9,10 @@ use super::{Coverage, Finding, Person, Report, Role, Scan, TargetReport};
 use crate::domain::UserType;
 use crate::domain::finding::{Severity, grouped};
 
-/// How many people one finding names.
+/// Maximum number of users named in a finding.
 const NAMES: usize = 25;
 
-/// How many things a target's summary, and that of all of them, calls the most urgent.
+/// Number of most urgent findings in the summaries.
 const URGENT: usize = 5;
 
 /// Writes the report.
@@ -49,14 +49,14 @@ impl Page<'_> {
 
 impl Show for Page<'_> {}
 
-/// How the template `scan_body.html` shows what was found on one target.
+/// Adapter of the template `scan_body.html` for the report of one target.
 pub trait Show {
     /// A time, to the minute.
     fn when(&self, at: &jiff::Timestamp) -> String {
         at.strftime("%Y-%m-%d %H:%M UTC").to_string()
     }
 
-    /// A number, or a dash where it is not known.
+    /// A number, or a dash if it is unknown.
     fn number(&self, number: &Option<u64>) -> String {
         number.map_or("–".to_owned(), grouped)
     }
@@ -66,7 +66,7 @@ pub trait Show {
         grouped(*number)
     }
 
-    /// A share, or a dash where it is not known.
+    /// A share, or a dash if it is unknown.
     fn percent(&self, ratio: &Option<f64>) -> String {
         ratio.map_or("–".to_owned(), percent)
     }
@@ -81,7 +81,7 @@ pub trait Show {
         grade_text(scan)
     }
 
-    /// Somebody.
+    /// A user.
     fn who(&self, person: &Person) -> String {
         match (&person.name, &person.login) {
             (Some(name), Some(login)) => format!("{name} <{login}>"),
@@ -89,7 +89,7 @@ pub trait Show {
         }
     }
 
-    /// Whom a finding concerns.
+    /// Affected users of a finding.
     fn people(&self, finding: &Finding) -> String {
         let names: Vec<String> = finding
             .people
@@ -104,7 +104,7 @@ pub trait Show {
         }
     }
 
-    /// Where somebody who may finds out more about them.
+    /// Page with the other affected users, for readers with `read_names`.
     fn link(&self, _finding: &Finding) -> Option<String> {
         None
     }
@@ -125,7 +125,7 @@ pub trait Show {
         )
     }
 
-    /// How many of a role are protected.
+    /// Protected users of a role.
     fn protected_of_role(&self, role: &Role) -> Option<f64> {
         let unprotected = role.unprotected.filter(|_| role.people > 0)?;
         Some((role.people - unprotected) as f64 / role.people as f64)
@@ -141,13 +141,13 @@ pub trait Show {
         self.chart(&self.protected_of_role(role), &None, class)
     }
 
-    /// How a bar is coloured: by what is wanted, where something is.
+    /// Color of a bar: by the coverage target, if there is one.
     fn class_of(&self, row: &Coverage) -> &'static str {
         class_of(row.ratio, row.target)
     }
 }
 
-/// How the bar of a share is coloured, by what is wanted.
+/// Color of the bar of a share, by the coverage target.
 pub fn class_of(is: Option<f64>, wanted: Option<f64>) -> &'static str {
     match (is, wanted) {
         (Some(is), Some(wanted)) if is < wanted => "low",

@@ -20,14 +20,14 @@ pub use text::{Style, grade_text, percent, render as render_text, shown};
 /// The version of the JSON's shape. It changes only when a field's meaning does or one goes.
 pub const FORMAT: u32 = 1;
 
-/// What was found on every target.
+/// The reports of all targets.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
     /// [`FORMAT`].
     pub format: u32,
     /// The exporter's version.
     pub exporter_version: &'static str,
-    /// When the report was made.
+    /// Creation time of the report.
     pub generated_at: Timestamp,
     /// In the order in which they were asked for.
     pub targets: Vec<TargetReport>,
@@ -38,13 +38,13 @@ pub struct Report {
 pub struct TargetReport {
     /// The name in the configuration.
     pub target: String,
-    /// Where it is.
+    /// Its URL.
     pub url: String,
     /// The database.
     pub database: String,
     /// Why it could not be read.
     pub error: Option<Failure>,
-    /// What was found.
+    /// The report.
     pub scan: Option<Scan>,
 }
 
@@ -53,42 +53,42 @@ pub struct TargetReport {
 pub struct Failure {
     /// The kind, as in `odoo_poll_failing`.
     pub reason: Reason,
-    /// What happened.
+    /// The error.
     pub message: String,
-    /// What to do about it.
+    /// The next step.
     pub hint: Option<&'static str>,
 }
 
-/// What was found on one target. What is not known is `null`.
+/// The report of one target. Unknown values are `null`.
 #[derive(Debug, Clone, Serialize)]
 pub struct Scan {
-    /// When the poll began.
+    /// Time at which the poll started.
     pub polled_at: Timestamp,
     /// Odoo's version.
     pub server_version: String,
     /// The API that was spoken.
     pub api: Api,
-    /// What counts as a second factor.
+    /// The accepted factors.
     pub accepted_factors: Vec<Factor>,
     /// The letter.
     pub grade: Grade,
-    /// Each type of user, also those without anybody.
+    /// Each type of user, also those without users.
     pub coverage: Vec<Coverage>,
     /// People in roles.
     pub privileged: Option<Privileged>,
     /// API keys.
     pub api_keys: Option<ApiKeys>,
-    /// When the first of the polling account's own keys ends; `null` also where none has a date.
+    /// Expiry of the first of the polling account's own keys; `null` also if none expires.
     pub poller_key_expiry: Option<Timestamp>,
     /// Browsers that skip the second factor.
     pub trusted_devices: Option<TrustedDevices>,
-    /// What makes a second factor mandatory.
+    /// The policy that makes a second factor mandatory.
     pub enforcement: Option<Enforcement>,
     /// The installed ones of the modules that matter.
     pub modules: Option<Vec<Module>>,
-    /// What the vantages reach; empty where none is configured.
+    /// Results of the vantage points; empty if none is configured.
     pub surface: Vec<Vantage>,
-    /// What is not known, and what to grant.
+    /// Missing capabilities, and rights to grant.
     pub missing: Vec<Missing>,
     /// The most urgent first.
     pub findings: Vec<Finding>,
@@ -97,31 +97,31 @@ pub struct Scan {
 /// The letter, and what keeps it from a better one.
 #[derive(Debug, Clone, Serialize)]
 pub struct Grade {
-    /// With what is not known taken at its worst.
+    /// With unknown facts at their worst.
     pub letter: Letter,
-    /// With what is not known taken at its best.
+    /// With unknown facts at their best.
     pub at_best: Letter,
-    /// Whether something that it needs is not known.
+    /// True if a fact that it needs is unknown.
     pub incomplete: bool,
     /// The most limiting first.
     pub limits: Vec<Limit>,
 }
 
-/// What keeps the grade down.
+/// A limit of the grade.
 #[derive(Debug, Clone, Serialize)]
 pub struct Limit {
     /// The best letter that it allows.
     pub at_most: Letter,
     /// Why.
     pub because: String,
-    /// Whether that is so because something is not known.
+    /// True if an unknown fact is the reason.
     pub unknown: bool,
 }
 
 /// One type of user. All numbers are people.
 #[derive(Debug, Clone, Serialize)]
 pub struct Coverage {
-    /// Which type.
+    /// The type.
     pub user_type: UserType,
     /// Active.
     pub active: u64,
@@ -135,7 +135,7 @@ pub struct Coverage {
     pub protected: Option<u64>,
     /// protected / eligible.
     pub ratio: Option<f64>,
-    /// The wanted coverage.
+    /// The coverage target.
     pub target: Option<f64>,
     /// Active with TOTP.
     pub totp: Option<u64>,
@@ -147,7 +147,7 @@ pub struct Coverage {
     pub single_factor: Option<u64>,
     /// Unprotected and dormant.
     pub dormant_unprotected: Option<u64>,
-    /// Active, whose bare password may open RPC.
+    /// Active users whose password alone may open RPC.
     pub password_rpc: Option<u64>,
 }
 
@@ -158,32 +158,32 @@ pub struct Privileged {
     pub people: u64,
     /// Of those, unprotected.
     pub unprotected: Option<u64>,
-    /// Who they are, at most [`build::LISTED`].
+    /// The users, at most [`build::LISTED`].
     pub who: Vec<PrivilegedPerson>,
     /// Each role.
     pub roles: Vec<Role>,
 }
 
-/// Somebody privileged and unprotected.
+/// A privileged, unprotected user.
 #[derive(Debug, Clone, Serialize)]
 pub struct PrivilegedPerson {
     /// Who.
     #[serde(flatten)]
     pub person: Person,
-    /// In which roles.
+    /// The user's roles.
     pub roles: Vec<String>,
-    /// Whether the account is still within the grace period.
+    /// True if the account is within the grace period.
     pub in_grace: bool,
 }
 
-/// Somebody. Name and login are `null` where they were not looked up.
+/// A user. Name and login are `null` if they were not read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Person {
     /// `res.users` id.
     pub id: u32,
-    /// What the person is called.
+    /// Name of the user.
     pub name: Option<String>,
-    /// What the person logs in with.
+    /// Login of the user.
     pub login: Option<String>,
 }
 
@@ -196,7 +196,7 @@ pub struct Role {
     pub people: u64,
     /// Of those, unprotected.
     pub unprotected: Option<u64>,
-    /// Of those, past the grace period.
+    /// Of those, overdue ones.
     pub unprotected_past_grace: Option<u64>,
     /// Active and exempt.
     pub exempt: u64,
@@ -213,7 +213,7 @@ pub struct ApiKeys {
     pub rpc: u64,
     /// Of another scope.
     pub other: u64,
-    /// How many people own one.
+    /// Number of owners.
     pub owners: u64,
     /// By age in days.
     pub by_age: Vec<KeyAge>,
@@ -221,17 +221,17 @@ pub struct ApiKeys {
     pub without_expiry: u64,
     /// Ending within 30 days.
     pub expiring_30d: u64,
-    /// Rows past their date.
+    /// Expired rows.
     pub expired: u64,
     /// Of people in a role.
     pub of_privileged: Option<u64>,
     /// Of people without an accepted factor.
     pub of_unprotected: Option<u64>,
-    /// Unexpired ones of archived people.
+    /// Unexpired ones of archived users.
     pub of_archived: u64,
 }
 
-/// How many working keys are of an age.
+/// Number of active API keys of an age.
 #[derive(Debug, Clone, Serialize)]
 pub struct KeyAge {
     /// As the label `age` of `odoo_api_keys_by_age`.
@@ -239,7 +239,7 @@ pub struct KeyAge {
     /// The same in words.
     #[serde(skip)]
     pub words: &'static str,
-    /// How many.
+    /// Number of keys.
     pub keys: u64,
 }
 
@@ -248,11 +248,11 @@ pub struct KeyAge {
 pub struct TrustedDevices {
     /// Unexpired ones of active people.
     pub devices: u64,
-    /// How many people own one.
+    /// Number of owners.
     pub owners: u64,
 }
 
-/// What makes a second factor mandatory.
+/// The policy that makes a second factor mandatory.
 #[derive(Debug, Clone, Serialize)]
 pub struct Enforcement {
     /// As the label `policy` of `odoo_mfa_policy`.
@@ -261,27 +261,27 @@ pub struct Enforcement {
     pub covers: Vec<UserType>,
 }
 
-/// What one vantage reaches.
+/// Result of one vantage point.
 #[derive(Debug, Clone, Serialize)]
 pub struct Vantage {
     /// Its name.
     pub vantage: String,
-    /// When it was checked.
+    /// Time of the check.
     pub checked_at: Timestamp,
     /// Each endpoint.
     pub endpoints: Vec<EndpointSeen>,
 }
 
-/// One endpoint from one vantage.
+/// One endpoint from one vantage point.
 #[derive(Debug, Clone, Serialize)]
 pub struct EndpointSeen {
     /// Which.
     pub endpoint: Endpoint,
-    /// Whether Odoo answers; `null` where that is not known.
+    /// True if Odoo answers; `null` if unknown.
     pub exposed: Option<bool>,
     /// Why it counts as that.
     pub why: String,
-    /// Whether the configuration says that it must not.
+    /// True if the configuration says that it must be blocked.
     pub expected_blocked: bool,
 }
 
@@ -290,11 +290,11 @@ pub struct EndpointSeen {
 pub struct Missing {
     /// Which.
     pub capability: Capability,
-    /// What was seen.
+    /// The observation.
     pub seen: String,
-    /// What to grant.
+    /// The right to grant.
     pub grant: &'static str,
-    /// Whether the configuration accepts that.
+    /// True if the configuration accepts that.
     pub accepted: bool,
 }
 
@@ -303,19 +303,19 @@ pub struct Missing {
 pub struct Finding {
     /// What, from a closed set.
     pub kind: crate::domain::finding::Kind,
-    /// Which one, where there may be several of a kind.
+    /// The instance, if there can be several of a kind.
     pub subject: Option<String>,
-    /// How urgent.
+    /// Severity.
     pub severity: Severity,
     /// One line.
     pub title: String,
-    /// What it means.
+    /// Meaning.
     pub detail: String,
-    /// What to do.
+    /// The next step.
     pub what_to_do: String,
-    /// Whom it concerns, at most [`build::LISTED`] of them.
+    /// The affected users, at most [`build::LISTED`] of them.
     pub people: Vec<Person>,
-    /// How many more it concerns, as far as ids are known.
+    /// Number of further affected users whose ids are known.
     pub more_people: u64,
 }
 
@@ -335,12 +335,12 @@ impl Report {
         self.findings().map(|(_, finding)| finding.severity).min()
     }
 
-    /// Whether something was found that is at least as urgent.
+    /// Returns true if there is a finding of at least this severity.
     pub fn has_at_least(&self, severity: Severity) -> bool {
         self.worst().is_some_and(|worst| worst <= severity)
     }
 
-    /// Whether a target could not be read, or not completely, though the configuration does not accept that.
+    /// Returns true if a target could not be read, or not completely, and the configuration does not accept that.
     pub fn is_incomplete(&self) -> bool {
         self.targets.iter().any(|target| match &target.scan {
             None => true,

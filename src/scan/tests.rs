@@ -42,7 +42,7 @@ fn target(name: &str, scan: Option<Scan>) -> TargetReport {
         error: scan.is_none().then(|| Failure {
             reason: Reason::Auth,
             message: "Odoo refuses the API key".to_owned(),
-            hint: Some("make a new API key for the account"),
+            hint: Some("create a new API key for the account"),
         }),
         scan,
     }
@@ -163,7 +163,7 @@ fn no_line_is_wider_than_the_terminal_and_colours_change_nothing_else() {
     let mut rest = coloured.as_str();
     while let Some((before, escape)) = rest.split_once('\u{1b}') {
         plain += before;
-        rest = escape.split_once('m').expect("a colour").1;
+        rest = escape.split_once('m').expect("a color").1;
     }
     plain += rest;
     assert_ne!(plain, coloured);

@@ -129,7 +129,7 @@ pub(super) fn load(
     Ok(Some((head.id, baseline)))
 }
 
-/// What alerts must remember of a target.
+/// Events of a target for alerts.
 pub(super) fn recent_of(connection: &Connection, target: &str) -> Result<Option<Recent>, Fault> {
     let Some(head) = head(connection, target)? else {
         return Ok(None);
@@ -241,7 +241,7 @@ fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Fault> {
 
 fn write(value: &impl Serialize) -> Result<String, Fault> {
     serde_json::to_string(value)
-        .map_err(|error| Fault::Corrupt(format!("a baseline cannot be encoded: {error}")))
+        .map_err(|error| Fault::Corrupt(format!("cannot encode a baseline: {error}")))
 }
 
 fn save_head(transaction: &Transaction<'_>, target: &str, now: &Baseline) -> Result<i64, Fault> {
@@ -356,7 +356,7 @@ fn sets(connection: &Connection, target: i64) -> Result<BTreeMap<String, IdSet>,
             .as_blob()
             .map_err(|error| Fault::Corrupt(error.to_string()))?;
         let ids = IdSet::deserialize_from(bytes)
-            .map_err(|error| Fault::Corrupt(format!("the set {name:?} cannot be read: {error}")))?;
+            .map_err(|error| Fault::Corrupt(format!("cannot read the set {name:?}: {error}")))?;
         *sets.entry(name).or_default() |= ids;
     }
     Ok(sets)
@@ -386,7 +386,7 @@ fn save_set(
             let mut blob = Vec::with_capacity(people.serialized_size());
             people
                 .serialize_into(&mut blob)
-                .map_err(|error| Fault::Corrupt(format!("a set cannot be encoded: {error}")))?;
+                .map_err(|error| Fault::Corrupt(format!("cannot encode a set: {error}")))?;
             transaction
                 .prepare_cached(
                     "INSERT INTO id_set (target, name, chunk, ids) VALUES (?1, ?2, ?3, ?4)
@@ -402,7 +402,7 @@ fn save_set(
     Ok(())
 }
 
-/// How the column `created`, which is never NULL, says that Odoo does not know when a key was created.
+/// Value of the column `created`, which is never NULL, for an API key without a creation date.
 const NO_DATE: i64 = i64::MIN;
 
 fn keys(connection: &Connection, target: i64) -> Result<BTreeMap<u32, Key>, Fault> {

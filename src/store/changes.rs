@@ -15,7 +15,7 @@ use super::{Limits, Range};
 use crate::domain::transition::{Break, Change, ChangeKind, Person};
 use crate::domain::vocabulary::UnknownWord;
 
-/// What a row of the log is of kind where the polls before and after it could not be compared.
+/// Kind of a row of the log if the polls before and after it could not be compared.
 const BREAK: &str = "break";
 
 /// One row of the change log.
@@ -30,7 +30,7 @@ pub struct ChangeRow {
     /// What: a kind of change, or `break`.
     #[schemars(with = "LoggedKind")]
     pub kind: String,
-    /// Whom it concerns, of a key its owner: the id in `res.users`.
+    /// The affected user, of an API key its owner: the id in `res.users`.
     pub person: Option<u32>,
     /// Their type then, where they were active.
     pub user_type: Option<String>,
@@ -42,7 +42,7 @@ pub struct ChangeRow {
     pub detail: String,
 }
 
-/// What a row of the log is of: one of the words of [`ChangeKind`], or `break`.
+/// Kind of a row of the log: one of the words of [`ChangeKind`], or `break`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LoggedKind(&'static str);
 
@@ -77,7 +77,7 @@ impl JsonSchema for LoggedKind {
 /// A part of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Page {
-    /// Only rows with a lower number, to go on after a page.
+    /// Only rows with a lower number, to continue after a page.
     pub before_seq: Option<u64>,
     /// Only rows of this kind.
     pub kind: Option<LoggedKind>,
@@ -110,7 +110,7 @@ pub(super) fn add(
     let keep = usize::try_from(limits.changes).unwrap_or(usize::MAX);
     // Of more than are kept, only the last are written.
     let skipped = changes.len().saturating_sub(keep);
-    // Where logins may not be kept, the answers have none, and an earlier one is not copied either.
+    // If logins may not be stored, the answers have none, and an earlier one is not copied either.
     let keeps_logins = people.values().any(|person| person.login.is_some());
     let mut insert = insert(transaction)?;
     for (seq, change) in (first..).zip(changes).skip(skipped) {
@@ -176,7 +176,7 @@ fn insert<'c>(transaction: &'c Transaction<'_>) -> rusqlite::Result<rusqlite::Ca
 struct Last {
     /// Its number, or 0.
     seq: i64,
-    /// When it happened; `None` where there is no row.
+    /// Time of the change; `None` if there is no row.
     before: Option<i64>,
 }
 
@@ -223,7 +223,7 @@ fn known_login(
 /// Expired rows that are deleted for each row that is written: enough to keep up, and few enough that a wrong clock destroys little.
 const EXPIRED: usize = 2;
 
-/// Deletes the rows that are too many, and a few of those that are too old. The newest row always stays, so that numbers go on.
+/// Deletes rows beyond the limit, and a few of those that are too old. The newest row always stays, so that numbers continue.
 fn trim(
     transaction: &Transaction<'_>,
     target: i64,

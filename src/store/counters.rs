@@ -59,7 +59,7 @@ pub(super) fn load(connection: &Connection, target: i64) -> Result<Counters, Fau
             }
             other => {
                 return Err(Fault::Corrupt(format!(
-                    "there is no family of counters {other:?}"
+                    "unknown family of counters {other:?}"
                 )));
             }
         }

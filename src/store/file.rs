@@ -16,7 +16,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use super::schema::{self, VERSION, Version};
 use crate::domain::transition::Baseline;
 
-/// Where the store is.
+/// Location of the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Location {
     /// Gone with the process.
@@ -33,7 +33,7 @@ pub const FILE_NAME: &str = "store.db";
 pub enum Refused {
     /// A later version of this program wrote it.
     #[error(
-        "{} was written by a later version of this program (format {found}; this one knows up to {VERSION}): update the program, or name another file with --storage.path",
+        "{} was written by a later version (format {found}, supported up to {VERSION}): upgrade the exporter, or set --storage.path to another file",
         .path.display()
     )]
     TooNew {
@@ -43,14 +43,14 @@ pub enum Refused {
         found: i64,
     },
     /// A database of something else.
-    #[error("{} is the database of another program: name another file with --storage.path", .0.display())]
+    #[error("{} is the database of another program: set --storage.path to another file", .0.display())]
     Foreign(PathBuf),
 }
 
 /// Why a file could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum OpenError {
-    /// Nobody may touch it.
+    /// The file must not be touched.
     #[error("{0}")]
     Refused(#[from] Refused),
     /// Not a database, or a damaged one.
@@ -58,7 +58,7 @@ pub(super) enum OpenError {
     Corrupt {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// Reason of the failure.
         reason: String,
     },
     /// It may work later.
@@ -70,9 +70,9 @@ pub(super) enum OpenError {
 pub(super) struct Open {
     connection: Connection,
     /// Each target's number and baseline, from when a poll asks for it until that poll is written down, which takes them instead of
-    /// reading them again. Nobody else writes baselines.
+    /// reading them again. No other process writes baselines.
     pub(super) asked: HashMap<String, (i64, Arc<Baseline>)>,
-    /// Whether the file was there and had no bytes.
+    /// True if the file existed and was empty.
     pub(super) was_empty: bool,
     place: Option<Place>,
 }
@@ -85,7 +85,7 @@ struct Place {
 }
 
 impl Open {
-    /// What became of the open file's path, if it does not lead to it any more.
+    /// State of the open file's path, if it no longer leads to it.
     pub(super) fn lost(&self, path: &Path) -> Option<&'static str> {
         let place = self.place.as_ref()?;
         match std::fs::metadata(path) {
@@ -111,7 +111,7 @@ impl DerefMut for Open {
     }
 }
 
-/// How long a writer waits for somebody with `sqlite3` who holds the file.
+/// Time that a writer waits for `sqlite3` or another program that locks the file.
 const BUSY: Duration = Duration::from_millis(if cfg!(test) { 20 } else { 5000 });
 
 /// The write-ahead log is cut to this size after it was folded into the file.
@@ -184,7 +184,7 @@ pub(super) fn open_to_read(path: &Path) -> Result<Connection, OpenError> {
     match schema::version(&connection).map_err(|error| fault(&path, &error))? {
         Version::Known(VERSION) => Ok(connection),
         Version::Known(_) | Version::Empty => Err(OpenError::Unavailable(format!(
-            "{} holds nothing of this version yet: start the daemon on it first",
+            "{} has no data of this version yet: start the daemon on it first",
             path.display()
         ))),
         Version::Newer(found) => Err(Refused::TooNew { path, found }.into()),
@@ -219,7 +219,7 @@ fn prepare(
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "foreign_keys", true)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
-        // One plan for a statement, whatever its parameters: otherwise each poll plans anew what has ranges of time.
+        // One plan for a statement with any parameters: otherwise each poll plans ranges of time again.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         connection.pragma_update_and_check(None, "journal_size_limit", WAL_LIMIT, |_| Ok(()))?;
         let check: String = connection.query_row("PRAGMA quick_check(1)", [], text)?;
@@ -311,7 +311,7 @@ pub(super) fn move_aside(path: &Path) -> io::Result<PathBuf> {
     Ok(name)
 }
 
-/// Whether an error says that the file itself is damaged.
+/// Returns true if an error says that the file itself is damaged.
 pub(super) fn is_corruption(error: &rusqlite::Error) -> bool {
     matches!(
         error.sqlite_error_code(),

@@ -11,7 +11,7 @@ use super::worker::Fault;
 use super::{Limits, Range};
 use crate::domain::{Posture, UserType};
 
-/// The headline numbers of one poll. `None` is what that poll could not tell.
+/// The headline numbers of one poll. `None`: unknown in that poll.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct Headline {
     /// Internal people who are active and not exempt.
@@ -28,18 +28,18 @@ pub struct Headline {
     pub privileged: Option<u64>,
     /// Of those, unprotected.
     pub privileged_without_mfa: Option<u64>,
-    /// Working API keys.
+    /// Active API keys.
     pub api_keys: Option<u64>,
     /// Browsers that skip the second factor.
     pub trusted_devices: Option<u64>,
-    /// People of all types whose bare password may open RPC.
+    /// Users of all types whose password alone may open RPC.
     pub password_rpc: Option<u64>,
 }
 
 /// The headline numbers at one time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct HistoryRow {
-    /// When the poll began.
+    /// Time at which the poll started.
     pub at: jiff::Timestamp,
     /// The numbers.
     #[serde(flatten)]

@@ -14,11 +14,11 @@ use crate::domain::{Capability, Posture};
 /// The result of a poll of before the start.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LastPoll {
-    /// When it ended.
+    /// Time at which it ended.
     pub at: Timestamp,
     /// The numbers.
     pub posture: Posture,
-    /// Which server answered.
+    /// The server that answered.
     pub server: Server,
     /// The capabilities that were asked for, and why one was missing.
     pub capabilities: Vec<(Capability, Option<Gap>)>,
@@ -52,7 +52,7 @@ pub(super) fn save(
     };
     // Not compressed: that takes as long as all the rest of the transaction.
     let result = serde_json::to_vec(&written)
-        .map_err(|error| Fault::Corrupt(format!("a poll's result cannot be encoded: {error}")))?;
+        .map_err(|error| Fault::Corrupt(format!("cannot encode the result of a poll: {error}")))?;
     transaction
         .prepare_cached(
             "INSERT INTO last_poll (target, at, success, fingerprint, result) VALUES (?1, ?2, 1, ?3, ?4)

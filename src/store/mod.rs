@@ -1,9 +1,9 @@
-//! What survives: baselines and counters of transitions, the change log, the history of the headline numbers, each target's last poll,
+//! The store: baselines and counters of transitions, the change log, the history of the headline numbers, each target's last poll,
 //! and the state of alerts. One SQLite file, one thread that owns it, and a handle that never blocks the async code.
 //!
 //! A poll's result is one transaction ([`Store::record`]): either all of it is in the file, or none, and then the next poll that can be
-//! recorded counts what happened since. While the file cannot be used the daemon goes on without it: calls fail, [`Store::errors`]
-//! counts them, [`Store::health`] says why, and each later call tries again.
+//! recorded counts the changes since then. While the file fails the daemon continues without it: calls fail, [`Store::errors`]
+//! counts them, [`Store::health`] has the reason, and each later call tries again.
 
 mod baseline;
 mod changes;
@@ -43,7 +43,7 @@ use crate::domain::transition::{Baseline, Counters, Recent, Unasked};
 use file::Open;
 use worker::{Fault, Job, Shared, Worker};
 
-/// How much is kept.
+/// Limits of the stored data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Changes and history are kept for so long.
@@ -93,9 +93,9 @@ impl Range {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The file cannot be used at present: [`Health`] says why.
-    #[error("the store cannot be used: {0}")]
+    #[error("cannot use the store: {0}")]
     Unavailable(String),
-    /// The disk is full, an I/O error, or somebody holds the file's lock.
+    /// The disk is full, an I/O error, or another process locks the file.
     #[error("the store failed: {0}")]
     Failed(String),
     /// The file is damaged. It was moved aside, and a new one takes its place.
@@ -109,12 +109,12 @@ pub enum Error {
     Closed,
 }
 
-/// What is known of a target right after a start.
+/// The state of a target right after a start.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Resumed {
     /// Its counters, where it has a baseline.
     pub counters: Option<Counters>,
-    /// What alerts must remember, where it has a baseline.
+    /// Events for alerts, if it has a baseline.
     pub recent: Option<Recent>,
     /// The numbers of before, where they may still be shown.
     pub last_poll: Option<LastPoll>,
@@ -130,20 +130,20 @@ pub struct Store {
 /// Calls that wait for the thread; the next one fails. A fleet of some thousand targets starts with a call for each.
 const QUEUE: usize = if cfg!(test) { 64 } else { 16_384 };
 
-/// How long a call waits for its result. A writer waits half of it for a lock.
+/// Time that a call waits for its result. A writer waits half of it for a lock.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// How long a poll waits for its baseline. Later it goes on without a comparison.
+/// Time that a poll waits for its baseline. Then it continues without a comparison.
 const BASELINE: Duration = Duration::from_secs(2);
 
-/// How long [`Store::close`] waits for a disk that hangs.
+/// Time that [`Store::close`] waits for a disk that hangs.
 const CLOSE: Duration = Duration::from_secs(5);
 
 impl Store {
     /// Opens the store and starts its thread. Blocks until the file is open, or cannot be for the time being.
     ///
     /// # Errors
-    /// When the file belongs to a later version or to another program: that a start should not pass over.
+    /// If the file belongs to a later version or to another program: a start must not ignore that.
     pub fn open(location: Location, limits: Limits) -> Result<Self, Refused> {
         let shared = Arc::new(Shared::new(&location));
         let mut worker = Worker::new(location, limits, Arc::clone(&shared));
@@ -154,7 +154,7 @@ impl Store {
             .spawn(move || worker.run(queue));
         if let Err(error) = spawned {
             // The queue is gone with the closure: every call says that the store is closed.
-            tracing::error!(%error, "the store's thread cannot be started");
+            tracing::error!(%error, "cannot start the store's thread");
         }
         Ok(Self { jobs, shared })
     }
@@ -162,7 +162,7 @@ impl Store {
     /// The last baseline of a target, to derive the questions of [`crate::domain::transition::questions`] from.
     ///
     /// # Errors
-    /// When the store fails.
+    /// If the store fails.
     pub async fn baseline(&self, target: &str) -> Result<Option<Arc<Baseline>>, Error> {
         let target = target.to_owned();
         self.call_within(BASELINE, move |open, _| write::ask(open, target))
@@ -172,7 +172,7 @@ impl Store {
     /// Writes down what a successful poll found, and says what changed since the one before.
     ///
     /// # Errors
-    /// When the store fails; then nothing is counted, and the next call counts what happened since.
+    /// If the store fails; then nothing is counted, and the next call counts the changes since.
     pub async fn record(&self, poll: PollRecord) -> Result<Recorded, Error> {
         self.call(move |open, limits| write::record(open, &poll, limits))
             .await
@@ -181,7 +181,7 @@ impl Store {
     /// Writes down that a poll failed, so that the numbers of the one before are not shown after a restart.
     ///
     /// # Errors
-    /// When the store fails.
+    /// If the store fails.
     pub async fn record_failure(&self, target: &str) -> Result<(), Error> {
         let target = target.to_owned();
         self.call(move |open, _| {
@@ -191,11 +191,11 @@ impl Store {
         .await
     }
 
-    /// What is known of a target right after a start. The numbers of before only if they come from the last poll, under two intervals
+    /// The state of a target right after a start. Earlier figures only if they come from the last poll, less than two intervals
     /// ago, of a target that was configured as it is now.
     ///
     /// # Errors
-    /// When the store fails.
+    /// If the store fails.
     pub async fn resume(
         &self,
         target: &str,
@@ -217,7 +217,7 @@ impl Store {
     /// The headline numbers of a target, oldest first.
     ///
     /// # Errors
-    /// When the store fails.
+    /// If the store fails.
     pub async fn history(&self, target: &str, range: Range) -> Result<Vec<HistoryRow>, Error> {
         let target = target.to_owned();
         self.call(move |connection, _| history::query(connection, &target, range))
@@ -227,7 +227,7 @@ impl Store {
     /// The headline numbers of several targets by name, oldest first, only the last ones of each step.
     ///
     /// # Errors
-    /// When the store fails.
+    /// If the store fails.
     pub async fn sampled(
         &self,
         targets: Vec<String>,
@@ -246,7 +246,7 @@ impl Store {
     /// The change log of a target, newest first.
     ///
     /// # Errors
-    /// When the store fails.
+    /// If the store fails.
     pub async fn changes(
         &self,
         target: &str,
@@ -261,7 +261,7 @@ impl Store {
     /// All opaque values of one kind, by key.
     ///
     /// # Errors
-    /// When the store fails.
+    /// If the store fails.
     pub async fn load_state(&self, kind: &'static str) -> Result<Vec<(String, Vec<u8>)>, Error> {
         self.call(move |connection, _| state::load(connection, kind))
             .await
@@ -270,7 +270,7 @@ impl Store {
     /// Keeps an opaque value; `None` forgets it.
     ///
     /// # Errors
-    /// When the store fails.
+    /// If the store fails.
     pub async fn save_state(
         &self,
         kind: &'static str,
@@ -283,7 +283,7 @@ impl Store {
     /// Keeps or forgets several values, all or none.
     ///
     /// # Errors
-    /// When the store fails.
+    /// If the store fails.
     pub async fn save_states(
         &self,
         kind: &'static str,
@@ -293,7 +293,7 @@ impl Store {
             .await
     }
 
-    /// How the store is.
+    /// Health of the store.
     pub fn health(&self) -> Health {
         self.shared.health()
     }
@@ -312,7 +312,7 @@ impl Store {
             }
         };
         if tokio::time::timeout(CLOSE, closing).await.is_err() {
-            tracing::warn!("the store does not end its calls: the disk may hang");
+            tracing::warn!("the store does not finish its calls: the disk may hang");
         }
     }
 
@@ -343,7 +343,7 @@ impl Store {
             Ok(()) => match tokio::time::timeout(deadline, answer).await {
                 Ok(answer) => return answer.map_err(|_| Error::Closed)?,
                 Err(_elapsed) => format!(
-                    "the disk is slow or hangs: a call is not done within {} s",
+                    "the disk is slow or hangs: a call did not finish within {} s",
                     deadline.as_secs()
                 ),
             },
@@ -357,7 +357,7 @@ impl Store {
     }
 }
 
-/// Where the file is, as shown to people.
+/// Location of the file, as shown to users.
 fn shown(location: &Location) -> PathBuf {
     location.file().unwrap_or_else(|| PathBuf::from(":memory:"))
 }

@@ -16,7 +16,7 @@ impl Reader {
     /// Opens a file, also while a daemon writes to it.
     ///
     /// # Errors
-    /// When there is no such file, when it is damaged, or when a later version or another program wrote it.
+    /// If there is no such file, it is damaged, or a later version or another program wrote it.
     pub fn open(path: &Path) -> Result<Self, Error> {
         file::open_to_read(path)
             .map(Self)
@@ -26,7 +26,7 @@ impl Reader {
     /// The names of the targets that the store knows, sorted.
     ///
     /// # Errors
-    /// When the file cannot be read.
+    /// If the file cannot be read.
     pub fn targets(&self) -> Result<Vec<String>, Error> {
         let names = || -> Result<Vec<String>, Fault> {
             let mut query = self.0.prepare("SELECT name FROM target ORDER BY name")?;
@@ -39,7 +39,7 @@ impl Reader {
     /// As [`super::Store::history`].
     ///
     /// # Errors
-    /// When the file cannot be read.
+    /// If the file cannot be read.
     pub fn history(&self, target: &str, range: Range) -> Result<Vec<HistoryRow>, Error> {
         history::query(&self.0, target, range).map_err(failed)
     }
@@ -47,16 +47,13 @@ impl Reader {
     /// As [`super::Store::changes`].
     ///
     /// # Errors
-    /// When the file cannot be read.
+    /// If the file cannot be read.
     pub fn changes(&self, target: &str, range: Range, page: Page) -> Result<Vec<ChangeRow>, Error> {
         changes::query(&self.0, target, range, page).map_err(failed)
     }
 }
 
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "it stands where map_err wants a function"
-)]
+#[expect(clippy::needless_pass_by_value, reason = "map_err expects a function")]
 fn failed(fault: Fault) -> Error {
     Error::Failed(fault.to_string())
 }

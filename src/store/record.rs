@@ -1,4 +1,4 @@
-//! What a poll is written down from, and how its numbers are kept.
+//! Records of polls: their input, and the representation of their numbers.
 
 use std::sync::Arc;
 
@@ -9,37 +9,37 @@ use crate::domain::facts::{Gap, Server};
 use crate::domain::transition::{Answers, Baseline, Break, Change, Counters, Recent};
 use crate::domain::{Capability, Posture};
 
-/// What a successful poll found.
+/// Result of a successful poll.
 #[derive(Debug, Clone)]
 pub struct PollRecord {
     /// The target's name.
     pub target: String,
     /// Its configuration's.
     pub fingerprint: u64,
-    /// When the poll ended.
+    /// Time at which the poll ended.
     pub ended: Timestamp,
-    /// What the next poll is compared with.
+    /// The baseline of the next poll.
     pub baseline: Baseline,
-    /// What Odoo answered to [`crate::domain::transition::questions`] about the store's baseline and this one.
+    /// Odoo's answers to [`crate::domain::transition::questions`] about the store's baseline and this one.
     pub answers: Answers,
     /// The numbers.
     pub posture: Arc<Posture>,
-    /// Which server answered.
+    /// The server that answered.
     pub server: Server,
     /// The capabilities that were asked for, and why one is missing.
     pub capabilities: Arc<[(Capability, Option<Gap>)]>,
 }
 
-/// What became of it.
+/// Result of storing it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recorded {
-    /// What changed since the poll before; nothing at the first poll and after a break.
+    /// Changes since the previous poll; none at the first poll and after a break.
     pub changes: Vec<Change>,
     /// Why the two could not be compared, if so.
     pub found_break: Option<Break>,
     /// The counters with these changes in them.
     pub counters: Counters,
-    /// What alerts must remember.
+    /// Events for alerts.
     pub recent: Recent,
 }
 
@@ -50,7 +50,7 @@ pub(super) fn stored(seconds: i64) -> Result<Timestamp, Fault> {
 
 /// A number that was written by [`signed`].
 pub(super) fn count(value: i64) -> Result<u64, Fault> {
-    u64::try_from(value).map_err(|_| Fault::Corrupt(format!("{value} is no count")))
+    u64::try_from(value).map_err(|_| Fault::Corrupt(format!("{value} is not a count")))
 }
 
 /// A count as SQLite keeps it.

@@ -8,7 +8,7 @@ use super::{ChangeRow, HistoryRow};
 use crate::domain::vocabulary::vocabulary;
 
 vocabulary! {
-    /// How rows are written.
+    /// Output format of rows.
     Format {
         /// Columns for people.
         Table = "table",

@@ -98,7 +98,7 @@ CREATE TABLE state (
 ) WITHOUT ROWID;
 ";
 
-/// What alerts must remember is part of the baseline, no longer a state of the alerts.
+/// Events for alerts are part of the baseline, no longer of the alerts' state.
 const V2: &str = "
 ALTER TABLE target ADD COLUMN protection_at INTEGER;
 ALTER TABLE target ADD COLUMN protection TEXT;
@@ -106,7 +106,7 @@ ALTER TABLE target ADD COLUMN recent TEXT;
 DELETE FROM state WHERE kind = 'alerts' AND key GLOB 'memory/*';
 ";
 
-/// What kind of file it is.
+/// Kind of a file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Version {
     /// Nothing in it yet.

@@ -1,4 +1,4 @@
-//! Opaque values by kind and key, for whoever must remember something over a restart.
+//! Opaque values by kind and key, for parts that keep state over a restart.
 
 use rusqlite::{Connection, params};
 

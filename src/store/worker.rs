@@ -1,4 +1,4 @@
-//! The thread that owns the file: it opens it, again when that failed, and tells faults apart.
+//! The thread that owns the file: it opens it, retries after a failure, and classifies faults.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,18 +13,18 @@ use super::file::{self, Location, Open, OpenError, Refused};
 use super::{Error, Limits, shown};
 use crate::domain::transition::Unasked;
 
-/// How the store is, for the status page.
+/// Health of the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Health {
     /// The file, or `:memory:`.
     pub path: PathBuf,
-    /// What is wrong at present, and since when; `None` when the last call went well.
+    /// Current fault, and its start; `None` if the last call succeeded.
     pub failing: Option<(Timestamp, String)>,
-    /// Where the last corrupt file was moved since the start.
+    /// Path of the last corrupt file since the start.
     pub moved_aside: Option<PathBuf>,
 }
 
-/// What the thread and the handles both see.
+/// State that the thread and the handles share.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) errors: AtomicU64,
@@ -53,7 +53,7 @@ impl Shared {
         let mut health = self.lock();
         let known = health.failing.as_ref().is_some_and(|(_, it)| it == reason);
         if !known {
-            tracing::error!(path = %health.path.display(), reason, "the store failed; polls and metrics go on without it");
+            tracing::error!(path = %health.path.display(), reason, "the store failed; polls and metrics continue without it");
             let since = health
                 .failing
                 .as_ref()
@@ -67,11 +67,11 @@ impl Shared {
     }
 }
 
-/// What the thread is sent.
+/// A message to the thread.
 pub(super) enum Job {
     /// Something to do.
     Call(Box<dyn FnOnce(&mut Worker) + Send>),
-    /// The end, with somebody who waits for it.
+    /// The end, with a channel that waits for it.
     Close(oneshot::Sender<()>),
 }
 
@@ -98,7 +98,7 @@ pub(super) enum Fault {
     Unasked(#[from] Unasked),
 }
 
-/// How long after a failure to open the file the next call tries again.
+/// Time after a failure to open the file until the next call tries again.
 const RETRY: Duration = Duration::from_secs(if cfg!(test) { 0 } else { 5 });
 
 /// The owner of the file.
@@ -150,7 +150,7 @@ impl Worker {
         }
     }
 
-    /// Does one thing, with whatever it takes before and after.
+    /// Handles one message, with everything it requires before and after.
     pub(super) fn attempt<T>(
         &mut self,
         what: impl FnOnce(&mut Open, &Limits) -> Result<T, Fault>,
@@ -209,10 +209,10 @@ impl Worker {
         self.open = None;
         match rescued.map(|copy| copy.and_then(|copy| file::put_back(&copy, &path))) {
             Some(Ok(())) => {
-                tracing::warn!(path = %path.display(), "the store was written again from what was still open")
+                tracing::warn!(path = %path.display(), "rewrote the store from the file that is still open")
             }
             Some(Err(error)) => self.failed(&format!(
-                "{} cannot be written again, counters begin at 0 again: {error}",
+                "cannot rewrite {}, counters restart at 0: {error}",
                 path.display()
             )),
             None => {}
@@ -230,7 +230,7 @@ impl Worker {
         };
         let opened = opened?;
         if opened.was_empty {
-            self.failed("the file was there and had no bytes: what it remembered is lost, and counters begin at 0 again");
+            self.failed("the file was empty: its data is lost, and counters restart at 0");
         }
         self.open = Some(opened);
         Ok(())
@@ -242,14 +242,14 @@ impl Worker {
         };
         let moved = file::move_aside(&path).map_err(|error| {
             OpenError::Unavailable(format!(
-                "{} is corrupt and cannot be moved aside: {error}",
+                "{} is corrupt, and cannot be renamed: {error}",
                 path.display()
             ))
         })?;
         tracing::error!(
             path = %path.display(),
             moved_to = %moved.display(),
-            "the store was corrupt and was moved aside; counters begin at 0 again"
+            "the store was corrupt and was renamed; counters restart at 0"
         );
         self.shared.lock().moved_aside = Some(moved);
         Ok(())

@@ -75,7 +75,7 @@ pub(super) fn record(
         tracing::warn!(
             target = poll.target,
             kind = found.as_str(),
-            "changes since the last poll are not counted: {found}"
+            "changes since the last poll do not count: {found}"
         );
     }
     Ok(Recorded {

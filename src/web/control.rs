@@ -1,4 +1,4 @@
-//! What changes the daemon while it runs: `POST /-/reload` and `POST /-/log-level`.
+//! Changes to the running daemon: `POST /-/reload` and `POST /-/log-level`.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -10,18 +10,18 @@ use serde::Deserialize;
 
 use super::App;
 
-/// What can be changed while the daemon runs.
+/// Interface for changes while the daemon runs.
 pub trait Control: Send + Sync + Debug {
-    /// Loads the configuration again. Goes on even if nobody waits for it. Gives what changed, or everything that is wrong.
+    /// Reloads the configuration. Continues even if the caller stops waiting. Returns what changed, or all errors.
     fn reload(&self) -> BoxFuture<'_, Result<String, String>>;
 
-    /// What is logged.
+    /// The log level.
     fn log_level(&self) -> String;
 
     /// Logs this from now on.
     ///
     /// # Errors
-    /// When it is no level.
+    /// If it is not a level.
     fn set_log_level(&self, level: &str) -> Result<(), String>;
 }
 
@@ -66,6 +66,6 @@ pub async fn set_log_level(
 fn nothing_to_change() -> Answer {
     (
         StatusCode::NOT_FOUND,
-        "nothing can be changed here\n".into(),
+        "this exporter cannot be changed here\n".into(),
     )
 }

@@ -13,14 +13,14 @@ use super::App;
 use super::negotiate::{ContentType, coding, content_type};
 use crate::exposition::{self, Coding};
 
-/// Where the metrics are: a path that no other route has.
+/// Path of the metrics: one that no other route has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MetricsPath(String);
 
 /// A path that metrics cannot be served under.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a path such as /metrics is wanted: letters, digits and -._ between slashes, and not one of the exporter's other paths (docs/web.md)"
+    "expected a path such as /metrics: letters, digits and -._ between slashes, and not one of the exporter's other paths (docs/web.md)"
 )]
 pub struct UnusablePath;
 
@@ -38,7 +38,7 @@ impl FromStr for MetricsPath {
             let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
             !segment.is_empty() && segment.bytes().all(plain)
         };
-        // What other routes begin with.
+        // Beginnings of other routes.
         const TAKEN: [&str; 7] = ["-", "alerts", "api", "probe", "sd", "sign-in", "targets"];
         let (root, segments) = path.split_once('/').ok_or(UnusablePath)?;
         let taken = TAKEN.contains(&segments.split('/').next().unwrap_or_default());

@@ -1,12 +1,12 @@
-//! What the exporter serves over HTTP. Everything but `/-/reload` and `/-/log-level` is read-only: GET and HEAD.
+//! The HTTP server. Everything except `/-/reload` and `/-/log-level` is read-only: GET and HEAD.
 //!
 //! - [pages] for people
 //! - `/metrics` (the path is configurable) in the format and coding that the client prefers
-//! - `/probe?target=NAME` has the metrics of one target, and `/sd` tells Prometheus of all of them
+//! - `/probe?target=NAME` has the metrics of one target, and `/sd` lists all targets for Prometheus
 //! - `/api/v1/...` is for programs; docs/openapi.json describes it
 //! - `/sign-in` makes a browser ask for user and password
-//! - `/-/reload` (POST) loads the configuration again: 200 with what changed, or 500 with what is wrong, and then nothing has changed
-//! - `/-/log-level` says what is logged; POST with `?level=debug` changes it until the end of the process
+//! - `/-/reload` (POST) reloads the configuration: 200 with the changes, or 500 with the errors, and then nothing has changed
+//! - `/-/log-level` returns the log level; POST with `?level=debug` changes it until the end of the process
 //! - `/-/healthy` answers while the process does
 //! - `/-/ready` answers 200 once every target's first poll has ended, or its deadline has passed
 
@@ -48,26 +48,26 @@ use crate::domain::TargetSnapshot;
 use crate::exposition::{Board, Exposition};
 use crate::store::Store;
 
-/// What the routes read.
+/// State of the routes.
 #[derive(Debug)]
 pub struct App {
     /// Answers scrapes.
     pub exposition: Arc<Exposition>,
     /// The targets.
     pub board: Arc<Board>,
-    /// Who may see what.
+    /// Access rules.
     pub access: access::Access,
-    /// What is remembered, where something is.
+    /// The store, if there is one.
     pub store: Option<Store>,
     /// The alerts.
     pub alerts: Alerts,
-    /// Who is behind the numbers.
+    /// Source of names.
     pub directory: Arc<directory::Directory>,
-    /// Whether the first polls have ended.
+    /// Readiness of the first polls.
     pub readiness: Readiness,
-    /// Where the metrics are.
+    /// Path of the metrics.
     pub metrics_path: MetricsPath,
-    /// What may be changed; `None`: nothing.
+    /// Interface for changes; `None`: nothing can be changed.
     pub control: Option<Arc<dyn Control>>,
 }
 
@@ -94,7 +94,7 @@ pub fn router(app: App) -> Router {
             refusal(
                 uri.path(),
                 StatusCode::METHOD_NOT_ALLOWED,
-                "another method is wanted",
+                "method not allowed",
             )
         })
         .layer(from_fn_with_state(Arc::clone(&app), access::guard))
@@ -105,32 +105,32 @@ impl App {
     /// The newest snapshot of a target.
     ///
     /// # Errors
-    /// When there is none of that name.
+    /// If there is none of that name.
     fn snapshot(&self, name: &str) -> Result<Arc<TargetSnapshot>, Problem> {
         self.board.find(name).ok_or_else(|| {
             Problem::new(
                 StatusCode::NOT_FOUND,
-                format!("there is no target '{name}': /api/v1/targets lists them"),
+                format!("unknown target '{name}': /api/v1/targets lists all targets"),
             )
         })
     }
 }
 
-/// Lets a browser ask for user and password, and shows the first page to whoever is signed in.
+/// Lets a browser ask for user and password, and shows the first page to signed-in readers.
 async fn sign_in(State(app): State<Arc<App>>, Extension(reader): Extension<Reader>) -> Response {
     if reader.user().is_some() {
         return Redirect::to("./").into_response();
     }
     if !app.access.asks_for_passwords() {
-        let nobody = "nobody can sign in with a password: the exporter has no basic_auth_users (--web.config.file)\n";
+        let nobody = "sign-in with a password is not configured: add basic_auth_users to --web.config.file\n";
         return (StatusCode::NOT_FOUND, nobody).into_response();
     }
     let challenge = [(header::WWW_AUTHENTICATE, access::CHALLENGE)];
-    let wanted = "user and password are wanted\n";
+    let wanted = "user and password are required\n";
     (StatusCode::UNAUTHORIZED, challenge, wanted).into_response()
 }
 
-/// A defect: nothing about it is told to the client.
+/// A bug: the client gets no details.
 fn internal_error() -> Response {
     (StatusCode::INTERNAL_SERVER_ERROR, "internal error\n").into_response()
 }

@@ -1,4 +1,4 @@
-//! Which format and coding a client prefers (RFC 9110, 12.5).
+//! Format and coding that a client prefers (RFC 9110, 12.5).
 
 use axum::http::header::{self, HeaderMap, HeaderName};
 
@@ -11,7 +11,7 @@ pub struct ContentType {
     pub format: Format,
     /// The value of `Content-Type`.
     pub name: &'static str,
-    /// What `Accept` calls it.
+    /// Its media type in `Accept`.
     media_type: &'static str,
     version: &'static str,
 }
@@ -58,7 +58,7 @@ pub fn content_type(request: &HeaderMap) -> ContentType {
         .map_or(CLASSIC, |(offered, _)| *offered)
 }
 
-/// The coding for a request: gzip, unless it is not wanted or something else is wanted more.
+/// The coding for a request: gzip, unless the client refuses it or prefers another one.
 pub fn coding(request: &HeaderMap) -> Coding {
     let weight_of = |names: &[&str]| {
         items(request, header::ACCEPT_ENCODING)
@@ -78,7 +78,7 @@ pub fn coding(request: &HeaderMap) -> Coding {
 /// One item of a list: `name; key=value; q=0.5`.
 struct Item<'a> {
     name: &'a str,
-    /// What follows the name.
+    /// The parameters after the name.
     parameters: &'a str,
     /// In thousandths: `q` has at most three decimals.
     weight: u16,
@@ -112,7 +112,7 @@ fn items(request: &HeaderMap, name: HeaderName) -> impl Iterator<Item = Item<'_>
                 weight: 1000,
             };
             if let Some(weight) = item.parameter("q") {
-                // What is no number is no preference.
+                // A value that is not a number is no preference.
                 item.weight = weight
                     .parse::<f32>()
                     .map_or(0, |weight| (weight.clamp(0.0, 1.0) * 1000.0) as u16);

@@ -24,7 +24,7 @@ impl<const LEAST: u32, const MOST: u32> FromStr for Within<LEAST, MOST> {
         let number = text.bytes().all(|byte| byte.is_ascii_digit());
         match text.parse() {
             Ok(value) if number && (LEAST..=MOST).contains(&value) => Ok(Self(value)),
-            _ => Err(format!("a number from {LEAST} to {MOST} is wanted")),
+            _ => Err(format!("expected a number from {LEAST} to {MOST}")),
         }
     }
 }
@@ -60,7 +60,7 @@ pub type PageRows = Within<1, MOST_ROWS>;
 pub struct Slice {
     /// From 1.
     pub page: u32,
-    /// How many rows a page has.
+    /// Number of rows of a page.
     pub per_page: u32,
 }
 
@@ -80,7 +80,7 @@ impl Slice {
         &list[from..list.len().min(from.saturating_add(rows))]
     }
 
-    /// How many pages a list of that length has; one if it is empty.
+    /// Number of pages of a list of that length; one if it is empty.
     pub fn pages(self, total: u64) -> u32 {
         let pages = total.div_ceil(u64::from(self.per_page)).max(1);
         u32::try_from(pages).unwrap_or(u32::MAX)

@@ -29,7 +29,7 @@ pub async fn probe(
         return (StatusCode::BAD_REQUEST, missing).into_response();
     };
     let Ok(target) = app.snapshot(&name) else {
-        let missing = format!("there is no target '{name}': /sd lists them\n");
+        let missing = format!("unknown target '{name}': /sd lists all targets\n");
         return (StatusCode::NOT_FOUND, missing).into_response();
     };
     let content_type = content_type(&request);
@@ -37,14 +37,14 @@ pub async fn probe(
     ([(header::CONTENT_TYPE, content_type.name)], text).into_response()
 }
 
-/// What Prometheus' `http_sd_configs` reads.
+/// The reply to Prometheus' `http_sd_configs`.
 #[derive(Debug, Serialize)]
 pub struct Discovered {
     targets: [String; 1],
     labels: BTreeMap<String, String>,
 }
 
-/// Where Prometheus scrapes: an address, a scheme, and the path of `/probe`.
+/// Address for scrapes by Prometheus: host and port, scheme, and the path of `/probe`.
 struct Reached {
     address: String,
     scheme: String,
@@ -52,7 +52,7 @@ struct Reached {
 }
 
 impl Reached {
-    /// Where the configuration says, or else where a request came to.
+    /// The configured address, or else that of the request.
     fn of(app: &App, connection: Option<&Connection>, parts: &Parts) -> Option<Self> {
         if let Some(url) = app.access.external_url() {
             let host = url.host_str().unwrap_or_default();
@@ -84,7 +84,7 @@ pub async fn discover(
 ) -> Response {
     let connection = connection.map(|Extension(connection)| connection);
     let Some(reached) = Reached::of(&app, connection.as_ref(), &parts) else {
-        let missing = "the header `Host` is missing: it says where to scrape\n";
+        let missing = "the header `Host` is missing: /sd returns it as the address to scrape\n";
         return (StatusCode::BAD_REQUEST, missing).into_response();
     };
     let discovered = |name: &str, labels: &[(String, String)]| {

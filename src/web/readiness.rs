@@ -1,4 +1,4 @@
-//! Whether there is something to scrape.
+//! Readiness: is there something to scrape?
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use super::App;
 use crate::exposition::Board;
 
-/// Whether the first poll of every target has ended. Once it is ready it stays so, whatever a reload adds.
+/// Becomes true once the first poll of every target has ended, and stays so after any reload.
 #[derive(Debug)]
 pub struct Readiness {
     board: Arc<Board>,
@@ -35,7 +35,7 @@ impl Readiness {
         (readiness, ReadinessLatch { _held: held })
     }
 
-    /// How many first polls it still waits for; `None` when it is ready.
+    /// Number of first polls that are missing; `None` if it is ready.
     pub fn waits_for(&self) -> Option<Unpolled> {
         if self.reached.load(Ordering::Relaxed) {
             return None;
@@ -56,7 +56,7 @@ impl Readiness {
 /// Targets whose first poll has not ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unpolled {
-    /// How many.
+    /// Number of targets.
     pub targets: usize,
     /// Of how many.
     pub of: usize,

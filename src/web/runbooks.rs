@@ -53,7 +53,7 @@ pub(super) async fn runbook(Path(name): Path<String>) -> Response {
         Some((_, text)) => text.into_response(),
         None => (
             StatusCode::NOT_FOUND,
-            "there is no such runbook: its name is that of an alert\n",
+            "unknown runbook: use the name of an alert\n",
         )
             .into_response(),
     }

@@ -1,4 +1,4 @@
-//! Who gets in, and what they may do there.
+//! Authentication and roles.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -24,7 +24,7 @@ use crate::harness::pki::Pki;
 use crate::harness::snapshots::up;
 use crate::harness::{curl, eventually};
 
-/// What every role is asked for. The last: paths without a route.
+/// A path for every role. The last: paths without a route.
 pub const ROUTES: &[(&str, Needs)] = &[
     ("/-/healthy", Needs::Nothing),
     ("/-/ready", Needs::Nothing),
@@ -121,7 +121,7 @@ pub async fn ask(server: &Server, path: &str, authorization: Option<&str>) -> re
 #[tokio::test]
 async fn each_role_may_do_what_it_may_and_nothing_else() {
     let directory = tempfile::tempdir().expect("a directory");
-    let everybody = ["scraper", "reader", "officer", "nobody"];
+    let everybody = ["scraper", "reader", "officer", "other"];
     let access = Access::new(&roles(), web(directory.path(), &users(&everybody)));
     let server = start(access.expect("people who can sign in")).await;
     for (path, needs) in ROUTES {
@@ -241,7 +241,7 @@ async fn a_star_lets_everybody_in_and_browsers_sign_in_for_names() {
             *needs == Needs::Names,
             "{path}"
         );
-        // Whoever says a password must say the right one.
+        // A client that sends a password must send the correct one.
         let wrong = ask(&server, path, Some(&basic("bob", "alice")))
             .await
             .status();
@@ -251,7 +251,7 @@ async fn a_star_lets_everybody_in_and_browsers_sign_in_for_names() {
             "{path}"
         );
     }
-    // What changes something wants a user all the same; here there is nothing to reload.
+    // Changes require a user all the same; here there is nothing to reload.
     for (authorization, expected) in [
         (None, StatusCode::UNAUTHORIZED),
         (Some(basic("bob", "bob")), StatusCode::NOT_FOUND),
@@ -290,7 +290,7 @@ fn roles_that_nobody_can_have_are_refused() {
     assert!(Access::new(&open, WebConfig::default()).is_ok());
 }
 
-/// What every client gets: a status, or nothing where TLS ends before that.
+/// Result of every client: a status, or nothing if TLS ends before that.
 const REFUSED: Option<u16> = None;
 
 #[tokio::test]
@@ -307,7 +307,7 @@ async fn client_certificates_of_every_type() {
         arguments
     };
     let ca = "client_ca_file: ca.crt";
-    // Nobody, a client of the authority, and one that signed itself.
+    // Without a certificate, with one of the authority, and with a self-signed one.
     for (kind, more, expected) in [
         ("NoClientCert", "", [Some(200), Some(200), Some(200)]),
         ("RequestClientCert", "", [Some(200), Some(200), Some(200)]),
@@ -439,7 +439,7 @@ async fn a_verified_certificate_has_the_roles_of_its_names() {
     assert_eq!(statuses(&server, &wrong).await, [401, 401, 401]);
     server.stop().await;
 
-    // Nobody verified these: they say nothing.
+    // These are not verified: they identify no client.
     let text = "tls_server_config: {cert_file: server.crt, key_file: server.key, client_auth_type: RequireAnyClientCert}\n".to_owned()
         + &users(&["bob"]);
     let access = Access::new(
@@ -568,7 +568,7 @@ async fn the_file_is_read_again_and_protection_never_vanishes() {
     let seen = curl::written("%header{strict-transport-security}", &https, &cacert).await;
     assert_eq!(seen.as_deref(), Some("max-age=9"));
 
-    // What is wrong, cut off, or would open the door is not taken.
+    // An invalid or truncated file, and one that admits more clients, is refused.
     for (text, why) in [
         ("tls_server_config: {", "it has errors"),
         (&first.replace("server.key", "client.key"), "it has errors"),

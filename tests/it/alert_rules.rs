@@ -1,4 +1,4 @@
-//! Which alerts a fleet has: the same as the Prometheus rules of the same names, with the same labels.
+//! Active alerts of targets: the same as the Prometheus rules of the same names, with the same labels.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -147,7 +147,7 @@ fn what_is_not_known_is_held_and_what_is_known_is_not() {
     assert!(held(&restarted, Rule::AdminWithoutMfa));
     assert!(!held(&restarted, Rule::Watchdog));
 
-    // It sees no groups, keys and policy any more, and nobody accepts that.
+    // It can no longer see groups, keys and policy, and the configuration does not accept that.
     let blind = evaluated(&[partly_blind("erp")], now());
     assert!(held(&blind, Rule::AdminWithoutMfa));
     assert!(held(&blind, Rule::ApiKeyOld));
@@ -180,9 +180,15 @@ fn an_alert_outlives_the_darkness_of_its_target() {
         firing(&states)
     };
     assert!(!look(up("erp"), 0));
-    assert!(!look(down("erp"), 60), "nothing fires in the dark");
+    assert!(
+        !look(down("erp"), 60),
+        "no alert fires while the target is down"
+    );
     assert!(look(up("erp"), 1), "and yet the time ran on");
-    assert!(look(down("erp"), 600), "nothing resolves in the dark");
+    assert!(
+        look(down("erp"), 600),
+        "no alert resolves while the target is down"
+    );
     assert!(!look(with(no_exposed_admins), 1));
 }
 
@@ -226,7 +232,7 @@ fn one_failed_poll_is_no_ticket_and_two_are() {
         move |minutes| has(target.clone(), Rule::TargetDown, minutes)
     };
     let once = failing(&[(60, None), (60, FAILED)], Reason::Connect);
-    assert!(!once(16) && !once(59), "whatever the interval");
+    assert!(!once(16) && !once(59), "at any interval");
     let twice = failing(&[(5, None), (5, FAILED), (5, FAILED)], Reason::Connect);
     assert!(!twice(9));
     assert!(twice(10), "a quarter of an hour after the first");
@@ -465,7 +471,7 @@ fn names_severities_and_times_are_those_of_the_prometheus_rules() {
     }
 }
 
-/// `UPDATE_DOCS=1` writes it anew.
+/// `UPDATE_DOCS=1` rewrites it.
 #[test]
 fn the_table_of_rules_in_the_documentation_is_this_one() {
     let rules = Rules::default();

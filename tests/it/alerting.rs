@@ -1,4 +1,4 @@
-//! Alerts on their whole way: from the board, or from a simulated Odoo, through a real Alertmanager to whoever is told.
+//! Alerts on their whole way: from the board, or from a simulated Odoo, through a real Alertmanager to a receiver.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -106,7 +106,7 @@ impl Running {
         sent.expect("the engine runs");
     }
 
-    /// How many alerts of a rule are in a phase.
+    /// Number of alerts of a rule in a phase.
     fn count(&self, rule: &str, phase: Phase) -> usize {
         let all = self.alerts.all();
         let of_rule = |it: &&AlertView| it.labels.get("alertname") == Some(rule);
@@ -252,14 +252,14 @@ async fn an_alert_fires_is_held_while_its_target_is_down_and_resolves() {
     assert!(alert["annotations"].get("since").is_some());
     assert!(
         alert["annotations"].get(PEOPLE).is_none(),
-        "nobody is named unless that is allowed"
+        "no names unless that is allowed"
     );
 
-    // In the dark it is told on, past its lease; the target's darkness is an alert of its own.
+    // While the target is down it is still sent, past its lease; the outage is an alert of its own.
     running.publish(down("erp"));
     sink.first("OdooMfaTargetDown", "firing").await;
     let dark = Timestamp::now();
-    eventually("it is told on, two leases later", async || {
+    eventually("it is still sent, two leases later", async || {
         let alert = am.alert(ADMIN).await?;
         let told: Timestamp = alert["updatedAt"].as_str()?.parse().ok()?;
         (told > dark + 2 * options().lease()).then_some(())
@@ -271,7 +271,7 @@ async fn an_alert_fires_is_held_while_its_target_is_down_and_resolves() {
     let resolved = sink.first(ADMIN, "resolved").await;
     assert_eq!(resolved["alerts"][0]["startsAt"], alert["startsAt"]);
     sink.first("OdooMfaTargetDown", "resolved").await;
-    assert_eq!(sink.on(ADMIN, "firing").len(), 1, "it was told of once");
+    assert_eq!(sink.on(ADMIN, "firing").len(), 1, "it was sent once");
     assert_eq!(running.count(ADMIN, Phase::Firing), 0);
     assert_eq!(running.count("OdooMfaWatchdog", Phase::Firing), 1);
     let (sent, failed, dropped) = running.counted(am.url("").trim_end_matches('/'));
@@ -299,7 +299,7 @@ async fn a_cluster_loses_a_member_and_a_silent_one_delays_nobody() {
         "{:?}",
         began.elapsed()
     );
-    // Told several times more by both, with both members and with one: were there a second notification, it would have come.
+    // Sent several times more by both, with both members and with one: a second notification would have arrived by now.
     sent_again(&daemons, &other).await;
     one.kill();
     sent_again(&daemons, &other).await;
@@ -355,7 +355,7 @@ async fn outage(lasts: Duration, options: Options) {
     let targets = vec![up("erp"), fixed("other")];
     let running = Running::start_with(alerting, targets, None, options);
     sink.first(ADMIN, "firing").await;
-    // In good order: one that is killed forgets whom it told.
+    // A graceful stop: a killed one forgets its notification log.
     am.stop();
     running.publish(fixed("erp"));
     running.shown.board.slots()[1].publish(up("other"));
@@ -372,7 +372,7 @@ async fn outage(lasts: Duration, options: Options) {
                 }
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
-            panic!("nobody was told that {target} is {status}");
+            panic!("no notification that {target} is {status}");
         }
     };
     on("other", "firing").await;
@@ -583,7 +583,7 @@ async fn a_receiver_that_wants_to_be_left_alone_is() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_address_of_a_name_is_told_with_the_credentials() {
-    // The name `localhost` has 127.0.0.1, and on most machines ::1, where nobody listens.
+    // The name `localhost` has 127.0.0.1, and on most machines ::1, where no server listens.
     let (seen, mut authorizations) = tokio::sync::mpsc::unbounded_channel();
     let routes = axum::Router::new().fallback(axum::routing::post(
         async move |headers: axum::http::HeaderMap| {

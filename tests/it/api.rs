@@ -17,7 +17,7 @@ use crate::harness::process::Program;
 use crate::harness::snapshots::{down, pending, up};
 use crate::harness::staged::{Staged, lived_in};
 
-/// `UPDATE_DOCS=1` writes it anew.
+/// `UPDATE_DOCS=1` rewrites it.
 #[test]
 fn the_document_in_the_documentation_is_this_one() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/openapi.json");
@@ -66,7 +66,7 @@ async fn targets_are_listed_filtered_sorted_and_paged() {
         ("?label=team%3Dfinance&state=up", &["crm", "a&b=c"]),
         ("?label=team%3Dsales", &[]),
         ("?sort=name", &["a&b=c", "crm", "erp", "new"]),
-        // What is not known comes first.
+        // Unknown values come first.
         ("?sort=coverage", &["new", "erp", "crm", "a&b=c"]),
         ("?per_page=3", &["crm", "new", "erp"]),
         ("?per_page=3&page=2", &["a&b=c"]),
@@ -109,7 +109,7 @@ async fn what_is_asked_wrongly_is_refused_and_says_why() {
         ("targets?page=0", 400, "a number from 1 to"),
         ("targets?page=-1", 400, "a number from 1 to"),
         ("targets?per_page=1001", 400, "a number from 1 to 1000"),
-        ("targets?label=team", 400, "`NAME=VALUE` is wanted"),
+        ("targets?label=team", 400, "expected `NAME=VALUE`"),
         ("targets/erp?x=1", 400, "unknown field `x`"),
         ("targets/crm", 404, "there is no target 'crm'"),
         ("targets/%ff", 400, "Invalid UTF-8"),
@@ -258,9 +258,9 @@ async fn the_api_keeps_what_its_document_promises() {
         ready.await.ok()?.status().is_success().then_some(())
     })
     .await;
-    // That `to` must be later than `from` cannot be said in a schema.
+    // A schema cannot express that `to` must be later than `from`.
     const RANGES: &str = "[[operations]]\ninclude-operation-id = [\"listChanges\", \"listHistory\"]\nchecks.positive_data_acceptance.enabled = false\n";
-    // Any names, most of which nobody has; then one that there is.
+    // Any names, most of them unknown; then one that exists.
     for (name, parameters) in [
         ("any", ""),
         (

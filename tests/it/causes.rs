@@ -1,4 +1,4 @@
-//! What is said of a server that cannot be asked: the true cause, with host and port, and what to do.
+//! Errors of a server that cannot be reached: the true cause, with host and port, and the next step.
 
 use std::process::Stdio;
 use std::sync::Arc;

@@ -77,13 +77,13 @@ async fn check_says_what_the_account_may_see_and_what_to_grant() {
         printed.contains("exemptions: [{login: auditor, reason: service}]"),
         "{printed}"
     );
-    assert!(!printed.contains('\u{1b}'), "no colours in a pipe");
+    assert!(!printed.contains('\u{1b}'), "no colors in a pipe");
     stage.server.databases()[0]
         .world_mut()
         .install("mfa_auditor_use");
     let output = stage.run(&["check", "--connect"]).await;
     let printed = text(&output.stdout);
-    let answers = "erp: the Odoo module mfa_auditor_use answers, in one request a poll";
+    let answers = "erp: the Odoo module mfa_auditor_use answers each poll in one request";
     assert!(printed.contains(answers), "{printed}");
 
     let stage = Stage::new(AccountKind::Plain).await;
@@ -96,13 +96,13 @@ async fn check_says_what_the_account_may_see_and_what_to_grant() {
         "{printed}"
     );
 
-    let would = "erp: the optional Odoo modules of docs/odoo-addons.md would add: ";
+    let would = "erp: the optional Odoo modules (docs/odoo-addons.md) would add: ";
     assert!(printed.contains(would), "{printed}");
     let adds = printed.split(would).nth(1).and_then(|it| it.lines().next());
     assert_eq!(
         adds,
         Some(
-            "api_keys, trusted_devices, the last use of API keys and of bare passwords over RPC, polls in one request"
+            "api_keys, trusted_devices, the last use of API keys and of password-only logins over RPC, polls in one request"
         )
     );
     stage.server.databases()[0]
@@ -110,7 +110,8 @@ async fn check_says_what_the_account_may_see_and_what_to_grant() {
         .install("mfa_auditor");
     let output = stage.run(&["check", "--connect"]).await;
     let printed = text(&output.stdout);
-    let would = "erp: the account in the group 'MFA auditor', with the Odoo module mfa_auditor_use, would add: ";
+    let would =
+        "erp: adding the account to the group 'MFA auditor' (module mfa_auditor_use) would add: ";
     assert!(printed.contains(would), "{printed}");
 
     let stage = Stage::new(AccountKind::OneCompany).await;
@@ -156,7 +157,7 @@ async fn scan_reports_as_text_json_and_a_page() {
     ] {
         assert!(printed.contains(part), "{part} is not in {printed}");
     }
-    assert!(!printed.contains('\u{1b}'), "no colours in a pipe");
+    assert!(!printed.contains('\u{1b}'), "no colors in a pipe");
 
     let output = stage
         .run(&["scan", "--format", "json", "--fail-on", "warning"])
@@ -165,9 +166,9 @@ async fn scan_reports_as_text_json_and_a_page() {
     let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!(report["targets"][0]["target"], "erp");
 
-    let output = stage.run(&["scan", "nobody"]).await;
+    let output = stage.run(&["scan", "unknown"]).await;
     assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output.stderr).contains("no target is called 'nobody'; there are: erp"));
+    assert!(text(&output.stderr).contains("unknown target 'unknown'; configured targets: erp"));
 
     let page = stage.path("report.html");
     let output = stage

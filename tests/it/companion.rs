@@ -19,7 +19,7 @@ fn install(database: &Database) {
     world.install("mfa_auditor_use");
 }
 
-/// The facts, without what tells the two ways apart.
+/// The facts, without the differences between the two ways.
 fn common(polled: Polled) -> Facts {
     Facts {
         companion: Companion::Absent,

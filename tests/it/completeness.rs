@@ -21,7 +21,7 @@ const HIDES: [Hide; 6] = [
     Hide::SearchOverride,
 ];
 
-/// A user of the world whom nobody would miss in a sum.
+/// A user of the world whose absence from a sum would go unnoticed.
 fn one(database: &Database, is: impl Fn(&PersonView<'_>) -> bool) -> u32 {
     let world = database.world();
     let found = world
@@ -39,7 +39,7 @@ fn assert_hidden(error: &Error, ids: &[u32], version: u8, tag: &str) {
     assert_eq!(error.reason(), Reason::Access, "{tag}: {error}");
     let message = error.to_string();
     assert!(message.contains("Odoo hides"), "{tag}: {message}");
-    // From 19 on nothing tells which ones they are.
+    // From 19 on their ids are unknown.
     if version < 19 {
         for id in ids {
             assert!(message.contains(&id.to_string()), "{tag}: {message}");
@@ -73,7 +73,7 @@ async fn a_hidden_user_fails_the_poll_whoever_it_is_and_however_it_is_hidden() {
                 if !database.world_mut().hide_user(user, how) {
                     continue;
                 }
-                // A private contact hides nobody from 17 on.
+                // A private contact hides no user from 17 on.
                 if how == Hide::PrivateContact && version >= 17 {
                     database.world_mut().show_user(user);
                     continue;
@@ -270,7 +270,7 @@ async fn hidden_groups_leave_users_known_and_roles_missing() {
             assert_eq!(polled.posture.well_known_privileged, None, "{tag}");
             database.world_mut().show_group(group);
         }
-        // What makes users internal cannot be left out.
+        // The group that makes users internal cannot be left out.
         database.world_mut().hide_group("base.group_user");
         let error = client.poll(Parts::ALL).await.expect_err("hidden");
         assert_eq!(error.reason(), Reason::Access, "Odoo {version}: {error}");

@@ -1,4 +1,4 @@
-//! Who is behind the numbers, against the truth of the simulated database.
+//! Names behind the numbers, against the truth of the simulated database.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use odoo_simulator::{AccountKind, Fault, Kind, PersonView, Recipe, Scope, World}
 
 use crate::harness::staged::{DAY, NOW, Staged, lived_in};
 
-/// Everybody of a list, page by page.
+/// All users of a list, page by page.
 async fn everybody(directory: &Directory, query: &PeopleQuery) -> Vec<Listed> {
     let mut all = Vec::new();
     loop {
@@ -51,7 +51,7 @@ async fn every_key(directory: &Directory, query: &KeysQuery) -> Vec<ListedKey> {
 
 fn ids(people: &[Listed]) -> BTreeSet<u32> {
     let ids: BTreeSet<u32> = people.iter().map(|it| it.id).collect();
-    assert_eq!(ids.len(), people.len(), "nobody twice");
+    assert_eq!(ids.len(), people.len(), "no user twice");
     ids
 }
 
@@ -199,14 +199,14 @@ async fn lists_are_sorted_searched_and_cost_two_requests() {
         assert!(logins.is_sorted_by(|a, b| a.login >= b.login));
         let created = by(SortPeople::Created, Direction::Asc).await;
         assert!(created.is_sorted_by_key(|it| it.created));
-        // What Odoo would take for any text and any character is text.
+        // Wildcards of Odoo are plain text.
         for (text, found) in [
             ("50%_", 1),
             ("5%_off", 0),
             (r"a\b", 1),
             ("50%_OFF@", 1),
             ("%", 1),
-            ("nobody at all", 0),
+            ("no such name", 0),
         ] {
             let people = everybody(
                 directory,

@@ -21,7 +21,7 @@ use crate::harness::text::Text;
 /// The story's minutes; the promtool clock begins at 0.
 const MINUTES: i64 = 180;
 
-/// When both are compared: some minutes after each turn of the story, so that what Prometheus still holds for five minutes is gone. No
+/// Times of the comparison: some minutes after each turn of the story, so that values which Prometheus keeps for five minutes are gone. No
 /// `for` ends during an outage: Prometheus fires then, the daemon with the first poll after it.
 const COMPARED: [i64; 15] = [
     14, 16, 29, 34, 40, 49, 51, 62, 71, 105, 117, 120, 139, 150, 175,
@@ -106,7 +106,7 @@ impl Story {
 
 type Alerts = BTreeSet<BTreeMap<&'static str, String>>;
 
-/// What fires in the daemon.
+/// Firing alerts of the daemon.
 fn firing(states: &States) -> Alerts {
     let firing = states.values().filter(|it| it.phase() == Phase::Firing);
     firing
@@ -206,7 +206,7 @@ async fn both_engines_say_the_same_of_the_same_story() {
     assert!(promtool.status.success(), "{said}");
 }
 
-/// What must fire in Prometheus at a minute.
+/// Alerts that must fire in Prometheus at a minute.
 fn expect(test: &mut String, minute: i64, alerts: &Alerts) {
     let by = LABELS.join(", ");
     writeln!(

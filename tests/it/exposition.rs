@@ -1,4 +1,4 @@
-//! What scrapes say.
+//! Contents of scrapes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -31,22 +31,22 @@ fn of_targets(text: &str) -> String {
 async fn a_target_that_is_up_in_openmetrics() {
     let shown = Shown::new([up("erp")]);
     assert_snapshot!(of_targets(&shown.text(Format::OpenMetrics).await), @r##"
-    # HELP odoo_up Whether the last poll read everything it must.
+    # HELP odoo_up 1 if the last poll succeeded, 0 if it failed.
     # TYPE odoo_up gauge
     odoo_up{target="erp",team="finance"} 1
-    # HELP odoo_poll_last_success_timestamp_seconds When the last successful poll ended.
+    # HELP odoo_poll_last_success_timestamp_seconds Time at which the last successful poll ended.
     # TYPE odoo_poll_last_success_timestamp_seconds gauge
     # UNIT odoo_poll_last_success_timestamp_seconds seconds
     odoo_poll_last_success_timestamp_seconds{target="erp",team="finance"} 1795496401.25
-    # HELP odoo_poll_last_attempt_timestamp_seconds When the last poll began.
+    # HELP odoo_poll_last_attempt_timestamp_seconds Time at which the last poll started.
     # TYPE odoo_poll_last_attempt_timestamp_seconds gauge
     # UNIT odoo_poll_last_attempt_timestamp_seconds seconds
     odoo_poll_last_attempt_timestamp_seconds{target="erp",team="finance"} 1795496400.0
-    # HELP odoo_poll_last_duration_seconds How long the last poll took.
+    # HELP odoo_poll_last_duration_seconds Duration of the last poll.
     # TYPE odoo_poll_last_duration_seconds gauge
     # UNIT odoo_poll_last_duration_seconds seconds
     odoo_poll_last_duration_seconds{target="erp",team="finance"} 1.25
-    # HELP odoo_poll_interval_seconds Time between two polls, as configured.
+    # HELP odoo_poll_interval_seconds Interval between the starts of two polls, as configured.
     # TYPE odoo_poll_interval_seconds gauge
     # UNIT odoo_poll_interval_seconds seconds
     odoo_poll_interval_seconds{target="erp",team="finance"} 300.0
@@ -54,7 +54,7 @@ async fn a_target_that_is_up_in_openmetrics() {
     # TYPE odoo_polls counter
     odoo_polls_total{target="erp",team="finance",result="success"} 2
     odoo_polls_total{target="erp",team="finance",result="failure"} 1
-    # HELP odoo_poll_failures Polls that failed, by reason.
+    # HELP odoo_poll_failures Failed polls, by reason.
     # TYPE odoo_poll_failures counter
     odoo_poll_failures_total{target="erp",team="finance",reason="connect"} 0
     odoo_poll_failures_total{target="erp",team="finance",reason="tls"} 0
@@ -70,18 +70,18 @@ async fn a_target_that_is_up_in_openmetrics() {
     # HELP odoo_poll_skipped Polls that were due and did not start.
     # TYPE odoo_poll_skipped counter
     odoo_poll_skipped_total{target="erp",team="finance"} 4
-    # HELP odoo_poll_requests Requests that polls cost the target, by outcome.
+    # HELP odoo_poll_requests Requests that polls sent to the target, by outcome.
     # TYPE odoo_poll_requests counter
     odoo_poll_requests_total{target="erp",team="finance",outcome="ok"} 30
     odoo_poll_requests_total{target="erp",team="finance",outcome="error"} 5
-    # HELP odoo_target_info Which server answers; always 1.
+    # HELP odoo_target_info The polled server; always 1.
     # TYPE odoo_target_info gauge
     odoo_target_info{target="erp",team="finance",url="https://erp.example.com",database="prod",server_version="19.0",api="json2"} 1
-    # HELP odoo_poller_key_expiry_timestamp_seconds When the first of the polling account's own working keys that open RPC expires.
+    # HELP odoo_poller_key_expiry_timestamp_seconds Earliest expiry of the polling account's own active API keys that open RPC.
     # TYPE odoo_poller_key_expiry_timestamp_seconds gauge
     # UNIT odoo_poller_key_expiry_timestamp_seconds seconds
     odoo_poller_key_expiry_timestamp_seconds{target="erp",team="finance"} 1798761600.0
-    # HELP odoo_capability Whether this account and this Odoo version give this completely.
+    # HELP odoo_capability 1 if the polling account can read this capability completely, 0 if not.
     # TYPE odoo_capability gauge
     odoo_capability{target="erp",team="finance",capability="users"} 1
     odoo_capability{target="erp",team="finance",capability="totp"} 1
@@ -92,7 +92,7 @@ async fn a_target_that_is_up_in_openmetrics() {
     odoo_capability{target="erp",team="finance",capability="modules"} 1
     odoo_capability{target="erp",team="finance",capability="groups"} 1
     odoo_capability{target="erp",team="finance",capability="logins"} 1
-    # HELP odoo_capability_accepted_missing 1 where the configuration accepts that a capability is missing.
+    # HELP odoo_capability_accepted_missing 1 if the configuration accepts that this capability is missing.
     # TYPE odoo_capability_accepted_missing gauge
     odoo_capability_accepted_missing{target="erp",team="finance",capability="modules"} 1
     # HELP odoo_users All people.
@@ -103,34 +103,34 @@ async fn a_target_that_is_up_in_openmetrics() {
     odoo_users{target="erp",team="finance",user_type="portal",state="archived"} 21
     odoo_users{target="erp",team="finance",user_type="none",state="active"} 3
     odoo_users{target="erp",team="finance",user_type="none",state="archived"} 0
-    # HELP odoo_mfa_accepted_factor Whether this counts as a second factor, as configured.
+    # HELP odoo_mfa_accepted_factor 1 if this counts as a second factor, as configured; 0 if not.
     # TYPE odoo_mfa_accepted_factor gauge
     odoo_mfa_accepted_factor{target="erp",team="finance",factor="totp"} 1
     odoo_mfa_accepted_factor{target="erp",team="finance",factor="passkey"} 0
     odoo_mfa_accepted_factor{target="erp",team="finance",factor="email_policy"} 0
     odoo_mfa_accepted_factor{target="erp",team="finance",factor="sso"} 0
-    # HELP odoo_mfa_eligible_users Active people who are not exempt: the denominator of the coverage.
+    # HELP odoo_mfa_eligible_users Active users who are not exempt: the denominator of the coverage.
     # TYPE odoo_mfa_eligible_users gauge
     odoo_mfa_eligible_users{target="erp",team="finance",user_type="internal"} 95
     odoo_mfa_eligible_users{target="erp",team="finance",user_type="portal"} 197
     odoo_mfa_eligible_users{target="erp",team="finance",user_type="none"} 3
-    # HELP odoo_mfa_protected_users Eligible people with at least one accepted factor.
+    # HELP odoo_mfa_protected_users Eligible users with at least one accepted factor.
     # TYPE odoo_mfa_protected_users gauge
     odoo_mfa_protected_users{target="erp",team="finance",user_type="internal"} 76
     odoo_mfa_protected_users{target="erp",team="finance",user_type="portal"} 50
     odoo_mfa_protected_users{target="erp",team="finance",user_type="none"} 0
-    # HELP odoo_mfa_coverage_ratio Protected people divided by eligible people.
+    # HELP odoo_mfa_coverage_ratio Protected users divided by eligible users.
     # TYPE odoo_mfa_coverage_ratio gauge
     # UNIT odoo_mfa_coverage_ratio ratio
     odoo_mfa_coverage_ratio{target="erp",team="finance",user_type="internal"} 0.8
     odoo_mfa_coverage_ratio{target="erp",team="finance",user_type="portal"} 0.25380710659898478
     odoo_mfa_coverage_ratio{target="erp",team="finance",user_type="none"} 0.0
-    # HELP odoo_mfa_coverage_target_ratio The wanted coverage, as configured.
+    # HELP odoo_mfa_coverage_target_ratio The coverage target, as configured.
     # TYPE odoo_mfa_coverage_target_ratio gauge
     # UNIT odoo_mfa_coverage_target_ratio ratio
     odoo_mfa_coverage_target_ratio{target="erp",team="finance",user_type="internal"} 0.9
     odoo_mfa_coverage_target_ratio{target="erp",team="finance",user_type="none"} 0.5
-    # HELP odoo_mfa_enrolled_users Active people, exempt or not, who enrolled this method.
+    # HELP odoo_mfa_enrolled_users Active users, exempt or not, who enrolled this method.
     # TYPE odoo_mfa_enrolled_users gauge
     odoo_mfa_enrolled_users{target="erp",team="finance",user_type="internal",method="totp"} 77
     odoo_mfa_enrolled_users{target="erp",team="finance",user_type="internal",method="passkey"} 12
@@ -138,23 +138,23 @@ async fn a_target_that_is_up_in_openmetrics() {
     odoo_mfa_enrolled_users{target="erp",team="finance",user_type="portal",method="passkey"} 13
     odoo_mfa_enrolled_users{target="erp",team="finance",user_type="none",method="totp"} 0
     odoo_mfa_enrolled_users{target="erp",team="finance",user_type="none",method="passkey"} 0
-    # HELP odoo_mfa_single_factor_users Eligible people with exactly one enrolled method.
+    # HELP odoo_mfa_single_factor_users Eligible users with exactly one enrolled method.
     # TYPE odoo_mfa_single_factor_users gauge
     odoo_mfa_single_factor_users{target="erp",team="finance",user_type="internal"} 70
     odoo_mfa_single_factor_users{target="erp",team="finance",user_type="portal"} 48
     odoo_mfa_single_factor_users{target="erp",team="finance",user_type="none"} 0
-    # HELP odoo_mfa_grace_users Unprotected people whose account is younger than the grace period.
+    # HELP odoo_mfa_grace_users Unprotected users whose account is younger than the grace period.
     # TYPE odoo_mfa_grace_users gauge
     odoo_mfa_grace_users{target="erp",team="finance",user_type="internal"} 8
     odoo_mfa_grace_users{target="erp",team="finance",user_type="portal"} 9
     odoo_mfa_grace_users{target="erp",team="finance",user_type="none"} 1
-    # HELP odoo_mfa_well_known_accounts_active Accounts that Odoo or a website uses for no user, and that can act as one.
+    # HELP odoo_mfa_well_known_accounts_active Accounts that stand for no user and can act as one.
     # TYPE odoo_mfa_well_known_accounts_active gauge
     odoo_mfa_well_known_accounts_active{target="erp",team="finance"} 0
-    # HELP odoo_mfa_well_known_accounts_privileged Accounts in a role that Odoo or a website uses for no user, and that can act as one.
+    # HELP odoo_mfa_well_known_accounts_privileged Accounts that stand for no user, can act as one, and are in a role.
     # TYPE odoo_mfa_well_known_accounts_privileged gauge
     odoo_mfa_well_known_accounts_privileged{target="erp",team="finance"} 0
-    # HELP odoo_mfa_exempt_users Active people whom the configuration exempts.
+    # HELP odoo_mfa_exempt_users Active users whom the configuration exempts.
     # TYPE odoo_mfa_exempt_users gauge
     odoo_mfa_exempt_users{target="erp",team="finance",user_type="internal",reason="kiosk"} 1
     odoo_mfa_exempt_users{target="erp",team="finance",user_type="internal",reason="service"} 2
@@ -168,16 +168,16 @@ async fn a_target_that_is_up_in_openmetrics() {
     odoo_mfa_exempt_users{target="erp",team="finance",user_type="none",reason="service"} 0
     odoo_mfa_exempt_users{target="erp",team="finance",user_type="none",reason="break_glass"} 0
     odoo_mfa_exempt_users{target="erp",team="finance",user_type="none",reason="other"} 0
-    # HELP odoo_mfa_break_glass_last_login_timestamp_seconds The last login of the accounts exempted as `break_glass`.
+    # HELP odoo_mfa_break_glass_last_login_timestamp_seconds Last login of the accounts exempted as `break_glass`.
     # TYPE odoo_mfa_break_glass_last_login_timestamp_seconds gauge
     # UNIT odoo_mfa_break_glass_last_login_timestamp_seconds seconds
     odoo_mfa_break_glass_last_login_timestamp_seconds{target="erp",team="finance"} 1795132800.0
-    # HELP odoo_mfa_exemptions Exemptions of the configuration, by what became of them.
+    # HELP odoo_mfa_exemptions Exemptions in the configuration, by state.
     # TYPE odoo_mfa_exemptions gauge
     odoo_mfa_exemptions{target="erp",team="finance",state="valid"} 5
     odoo_mfa_exemptions{target="erp",team="finance",state="expired"} 6
     odoo_mfa_exemptions{target="erp",team="finance",state="unmatched"} 7
-    # HELP odoo_mfa_sso_users Active people, exempt or not, linked to an identity provider.
+    # HELP odoo_mfa_sso_users Active users, exempt or not, linked to an identity provider.
     # TYPE odoo_mfa_sso_users gauge
     odoo_mfa_sso_users{target="erp",team="finance",user_type="internal",provider="oauth"} 15
     odoo_mfa_sso_users{target="erp",team="finance",user_type="internal",provider="saml"} 17
@@ -185,7 +185,7 @@ async fn a_target_that_is_up_in_openmetrics() {
     odoo_mfa_sso_users{target="erp",team="finance",user_type="portal",provider="saml"} 18
     odoo_mfa_sso_users{target="erp",team="finance",user_type="none",provider="oauth"} 0
     odoo_mfa_sso_users{target="erp",team="finance",user_type="none",provider="saml"} 0
-    # HELP odoo_mfa_dormant_unprotected_users Unprotected people without a login for the dormancy period.
+    # HELP odoo_mfa_dormant_unprotected_users Unprotected users without a login for the dormancy period.
     # TYPE odoo_mfa_dormant_unprotected_users gauge
     odoo_mfa_dormant_unprotected_users{target="erp",team="finance",user_type="internal"} 10
     odoo_mfa_dormant_unprotected_users{target="erp",team="finance",user_type="portal"} 14
@@ -193,13 +193,13 @@ async fn a_target_that_is_up_in_openmetrics() {
     # HELP odoo_mfa_trusted_devices Browsers that skip the second factor.
     # TYPE odoo_mfa_trusted_devices gauge
     odoo_mfa_trusted_devices{target="erp",team="finance"} 19
-    # HELP odoo_mfa_trusted_device_users People who own a browser that skips the second factor.
+    # HELP odoo_mfa_trusted_device_users Users who own a browser that skips the second factor.
     # TYPE odoo_mfa_trusted_device_users gauge
     odoo_mfa_trusted_device_users{target="erp",team="finance"} 20
-    # HELP odoo_privileged_users Distinct eligible people in at least one role.
+    # HELP odoo_privileged_users Distinct eligible users in at least one role.
     # TYPE odoo_privileged_users gauge
     odoo_privileged_users{target="erp",team="finance"} 22
-    # HELP odoo_privileged_users_without_mfa Distinct eligible people in at least one role who are unprotected.
+    # HELP odoo_privileged_users_without_mfa Distinct eligible users in at least one role who are unprotected.
     # TYPE odoo_privileged_users_without_mfa gauge
     odoo_privileged_users_without_mfa{target="erp",team="finance"} 23
     # HELP odoo_privileged_exempt_users Distinct exempt active users in at least one role.
@@ -208,15 +208,15 @@ async fn a_target_that_is_up_in_openmetrics() {
     odoo_privileged_exempt_users{target="erp",team="finance",reason="service"} 52
     odoo_privileged_exempt_users{target="erp",team="finance",reason="break_glass"} 53
     odoo_privileged_exempt_users{target="erp",team="finance",reason="other"} 0
-    # HELP odoo_role_users Distinct eligible people in the role.
+    # HELP odoo_role_users Distinct eligible users in the role.
     # TYPE odoo_role_users gauge
     odoo_role_users{target="erp",team="finance",role="settings"} 24
     odoo_role_users{target="erp",team="finance",role="hr"} 0
-    # HELP odoo_role_users_without_mfa Eligible people in the role who are unprotected.
+    # HELP odoo_role_users_without_mfa Eligible users in the role who are unprotected.
     # TYPE odoo_role_users_without_mfa gauge
     odoo_role_users_without_mfa{target="erp",team="finance",role="settings"} 25
     odoo_role_users_without_mfa{target="erp",team="finance",role="hr"} 0
-    # HELP odoo_role_users_without_mfa_past_grace Eligible people in the role who are unprotected and past the grace period.
+    # HELP odoo_role_users_without_mfa_past_grace Eligible users in the role who are unprotected and whose grace period is over.
     # TYPE odoo_role_users_without_mfa_past_grace gauge
     odoo_role_users_without_mfa_past_grace{target="erp",team="finance",role="settings"} 26
     odoo_role_users_without_mfa_past_grace{target="erp",team="finance",role="hr"} 0
@@ -224,92 +224,92 @@ async fn a_target_that_is_up_in_openmetrics() {
     # TYPE odoo_role_users_with_passkey gauge
     odoo_role_users_with_passkey{target="erp",team="finance",role="settings"} 54
     odoo_role_users_with_passkey{target="erp",team="finance",role="hr"} 0
-    # HELP odoo_role_exempt_users Active people in the role who are exempt.
+    # HELP odoo_role_exempt_users Active users in the role who are exempt.
     # TYPE odoo_role_exempt_users gauge
     odoo_role_exempt_users{target="erp",team="finance",role="settings"} 27
     odoo_role_exempt_users{target="erp",team="finance",role="hr"} 0
-    # HELP odoo_admins_with_mfa Protected people in the role settings.
+    # HELP odoo_admins_with_mfa Protected users in the role settings.
     # TYPE odoo_admins_with_mfa gauge
     odoo_admins_with_mfa{target="erp",team="finance"} 28
-    # HELP odoo_api_keys Working keys, by what they open.
+    # HELP odoo_api_keys Active API keys, by scope.
     # TYPE odoo_api_keys gauge
     odoo_api_keys{target="erp",team="finance",scope="unrestricted"} 29
     odoo_api_keys{target="erp",team="finance",scope="rpc"} 30
     odoo_api_keys{target="erp",team="finance",scope="other"} 31
-    # HELP odoo_api_keys_by_age Working keys, by age.
+    # HELP odoo_api_keys_by_age Active API keys, by age.
     # TYPE odoo_api_keys_by_age gauge
     odoo_api_keys_by_age{target="erp",team="finance",age="lt_30d"} 32
     odoo_api_keys_by_age{target="erp",team="finance",age="30d_90d"} 33
     odoo_api_keys_by_age{target="erp",team="finance",age="90d_365d"} 34
     odoo_api_keys_by_age{target="erp",team="finance",age="ge_365d"} 35
-    # HELP odoo_api_keys_without_expiry Working keys that never expire.
+    # HELP odoo_api_keys_without_expiry Active API keys that never expire.
     # TYPE odoo_api_keys_without_expiry gauge
     odoo_api_keys_without_expiry{target="erp",team="finance"} 36
-    # HELP odoo_api_keys_expiring Working keys that expire soon, by when.
+    # HELP odoo_api_keys_expiring Active API keys that expire soon, by time left.
     # TYPE odoo_api_keys_expiring gauge
     odoo_api_keys_expiring{target="erp",team="finance",due="lt_7d"} 37
     odoo_api_keys_expiring{target="erp",team="finance",due="7d_30d"} 38
-    # HELP odoo_api_keys_expired Keys past their date.
+    # HELP odoo_api_keys_expired Expired API keys.
     # TYPE odoo_api_keys_expired gauge
     odoo_api_keys_expired{target="erp",team="finance"} 39
-    # HELP odoo_api_key_owners Distinct people holding a working key.
+    # HELP odoo_api_key_owners Distinct users who own an active API key.
     # TYPE odoo_api_key_owners gauge
     odoo_api_key_owners{target="erp",team="finance",user_type="internal"} 40
     odoo_api_key_owners{target="erp",team="finance",user_type="portal"} 41
     odoo_api_key_owners{target="erp",team="finance",user_type="none"} 0
-    # HELP odoo_api_keys_of_privileged_users Working keys of active people in a role, exempt or not.
+    # HELP odoo_api_keys_of_privileged_users Active API keys of active users in a role, exempt or not.
     # TYPE odoo_api_keys_of_privileged_users gauge
     odoo_api_keys_of_privileged_users{target="erp",team="finance"} 42
-    # HELP odoo_api_keys_of_privileged_users_without_expiry Working keys without a date of active people in a role, exempt or not.
+    # HELP odoo_api_keys_of_privileged_users_without_expiry Active API keys without an expiry of active users in a role, exempt or not.
     # TYPE odoo_api_keys_of_privileged_users_without_expiry gauge
     odoo_api_keys_of_privileged_users_without_expiry{target="erp",team="finance"} 24
-    # HELP odoo_api_keys_of_archived_users Unexpired keys of archived people.
+    # HELP odoo_api_keys_of_archived_users Unexpired keys of archived users.
     # TYPE odoo_api_keys_of_archived_users gauge
     odoo_api_keys_of_archived_users{target="erp",team="finance"} 43
-    # HELP odoo_api_keys_of_unprotected_users Working keys of people without an accepted factor, exempt or not.
+    # HELP odoo_api_keys_of_unprotected_users Active API keys of users without an accepted factor, exempt or not.
     # TYPE odoo_api_keys_of_unprotected_users gauge
     odoo_api_keys_of_unprotected_users{target="erp",team="finance"} 44
-    # HELP odoo_api_key_oldest_creation_timestamp_seconds When the oldest working key was made.
+    # HELP odoo_api_key_oldest_creation_timestamp_seconds Creation time of the oldest active API key.
     # TYPE odoo_api_key_oldest_creation_timestamp_seconds gauge
     # UNIT odoo_api_key_oldest_creation_timestamp_seconds seconds
     odoo_api_key_oldest_creation_timestamp_seconds{target="erp",team="finance"} 1704164645.0
-    # HELP odoo_api_key_next_expiry_timestamp_seconds When the next working key expires.
+    # HELP odoo_api_key_next_expiry_timestamp_seconds Expiry time of the active API key that expires next.
     # TYPE odoo_api_key_next_expiry_timestamp_seconds gauge
     # UNIT odoo_api_key_next_expiry_timestamp_seconds seconds
     odoo_api_key_next_expiry_timestamp_seconds{target="erp",team="finance"} 1796083200.0
-    # HELP odoo_api_keys_unused Working keys that were not used for some time.
+    # HELP odoo_api_keys_unused Active API keys that were not used for this long.
     # TYPE odoo_api_keys_unused gauge
     odoo_api_keys_unused{target="erp",team="finance",unused_for="30d_90d"} 49
     odoo_api_keys_unused{target="erp",team="finance",unused_for="ge_90d"} 50
-    # HELP odoo_mfa_policy 1 for what makes a second factor mandatory, the widest if several.
+    # HELP odoo_mfa_policy 1 for the policy in force, the widest if there are several.
     # TYPE odoo_mfa_policy gauge
     odoo_mfa_policy{target="erp",team="finance",policy="none"} 0
     odoo_mfa_policy{target="erp",team="finance",policy="employee_required"} 1
     odoo_mfa_policy{target="erp",team="finance",policy="all_required"} 0
     odoo_mfa_policy{target="erp",team="finance",policy="module"} 0
-    # HELP odoo_mfa_enforced Whether what is in force makes a second factor mandatory for this type.
+    # HELP odoo_mfa_enforced 1 if a second factor is mandatory for this type of user, 0 if not.
     # TYPE odoo_mfa_enforced gauge
     odoo_mfa_enforced{target="erp",team="finance",user_type="internal"} 1
     odoo_mfa_enforced{target="erp",team="finance",user_type="portal"} 0
     odoo_mfa_enforced{target="erp",team="finance",user_type="none"} 0
-    # HELP odoo_mfa_module_installed 1 for each installed module that changes the picture.
+    # HELP odoo_mfa_module_installed 1 for each installed module that affects authentication.
     # TYPE odoo_mfa_module_installed gauge
     odoo_mfa_module_installed{target="erp",team="finance",module="auth_totp"} 1
     odoo_mfa_module_installed{target="erp",team="finance",module="auth_admin_passkey"} 1
-    # HELP odoo_mfa_bypass_present Whether this lets people around the second factor.
+    # HELP odoo_mfa_bypass_present 1 if this mechanism bypasses the second factor, 0 if not.
     # TYPE odoo_mfa_bypass_present gauge
     odoo_mfa_bypass_present{target="erp",team="finance",mechanism="trusted_network"} 0
     odoo_mfa_bypass_present{target="erp",team="finance",mechanism="master_password"} 1
     odoo_mfa_bypass_present{target="erp",team="finance",mechanism="impersonation"} 0
-    # HELP odoo_mfa_bypass_accepted 1 where the configuration accepts a way around the second factor.
+    # HELP odoo_mfa_bypass_accepted 1 if the configuration accepts this bypass of the second factor.
     # TYPE odoo_mfa_bypass_accepted gauge
     odoo_mfa_bypass_accepted{target="erp",team="finance",mechanism="impersonation"} 1
-    # HELP odoo_password_rpc_users Active people, exempt or not, whose bare password may open XML-RPC or JSON-RPC: an upper bound.
+    # HELP odoo_password_rpc_users Active users, exempt or not, whose password alone may open XML-RPC or JSON-RPC: an upper bound.
     # TYPE odoo_password_rpc_users gauge
     odoo_password_rpc_users{target="erp",team="finance",user_type="internal"} 45
     odoo_password_rpc_users{target="erp",team="finance",user_type="portal"} 46
     odoo_password_rpc_users{target="erp",team="finance",user_type="none"} 3
-    # HELP odoo_password_rpc_used_users Active people, exempt or not, whose bare password opened XML-RPC or JSON-RPC within the last 30 days.
+    # HELP odoo_password_rpc_used_users Active users, exempt or not, whose password alone opened XML-RPC or JSON-RPC within the last 30 days.
     # TYPE odoo_password_rpc_used_users gauge
     odoo_password_rpc_used_users{target="erp",team="finance",user_type="internal"} 47
     odoo_password_rpc_used_users{target="erp",team="finance",user_type="portal"} 48
@@ -321,14 +321,14 @@ async fn a_target_that_is_up_in_openmetrics() {
 async fn a_target_before_its_first_poll_in_the_classic_format() {
     let shown = Shown::new([pending("new")]);
     assert_snapshot!(of_targets(&shown.text(Format::Classic).await), @r##"
-    # HELP odoo_poll_interval_seconds Time between two polls, as configured.
+    # HELP odoo_poll_interval_seconds Interval between the starts of two polls, as configured.
     # TYPE odoo_poll_interval_seconds gauge
     odoo_poll_interval_seconds{target="new",team="finance"} 300.0
     # HELP odoo_polls_total Polls that ended, by result.
     # TYPE odoo_polls_total counter
     odoo_polls_total{target="new",team="finance",result="success"} 0
     odoo_polls_total{target="new",team="finance",result="failure"} 0
-    # HELP odoo_poll_failures_total Polls that failed, by reason.
+    # HELP odoo_poll_failures_total Failed polls, by reason.
     # TYPE odoo_poll_failures_total counter
     odoo_poll_failures_total{target="new",team="finance",reason="connect"} 0
     odoo_poll_failures_total{target="new",team="finance",reason="tls"} 0
@@ -344,29 +344,29 @@ async fn a_target_before_its_first_poll_in_the_classic_format() {
     # HELP odoo_poll_skipped_total Polls that were due and did not start.
     # TYPE odoo_poll_skipped_total counter
     odoo_poll_skipped_total{target="new",team="finance"} 0
-    # HELP odoo_poll_requests_total Requests that polls cost the target, by outcome.
+    # HELP odoo_poll_requests_total Requests that polls sent to the target, by outcome.
     # TYPE odoo_poll_requests_total counter
     odoo_poll_requests_total{target="new",team="finance",outcome="ok"} 0
     odoo_poll_requests_total{target="new",team="finance",outcome="error"} 0
-    # HELP odoo_capability_accepted_missing 1 where the configuration accepts that a capability is missing.
+    # HELP odoo_capability_accepted_missing 1 if the configuration accepts that this capability is missing.
     # TYPE odoo_capability_accepted_missing gauge
     odoo_capability_accepted_missing{target="new",team="finance",capability="modules"} 1
-    # HELP odoo_mfa_accepted_factor Whether this counts as a second factor, as configured.
+    # HELP odoo_mfa_accepted_factor 1 if this counts as a second factor, as configured; 0 if not.
     # TYPE odoo_mfa_accepted_factor gauge
     odoo_mfa_accepted_factor{target="new",team="finance",factor="totp"} 1
     odoo_mfa_accepted_factor{target="new",team="finance",factor="passkey"} 0
     odoo_mfa_accepted_factor{target="new",team="finance",factor="email_policy"} 0
     odoo_mfa_accepted_factor{target="new",team="finance",factor="sso"} 0
-    # HELP odoo_mfa_coverage_target_ratio The wanted coverage, as configured.
+    # HELP odoo_mfa_coverage_target_ratio The coverage target, as configured.
     # TYPE odoo_mfa_coverage_target_ratio gauge
     odoo_mfa_coverage_target_ratio{target="new",team="finance",user_type="internal"} 0.9
-    # HELP odoo_mfa_bypass_accepted 1 where the configuration accepts a way around the second factor.
+    # HELP odoo_mfa_bypass_accepted 1 if the configuration accepts this bypass of the second factor.
     # TYPE odoo_mfa_bypass_accepted gauge
     odoo_mfa_bypass_accepted{target="new",team="finance",mechanism="impersonation"} 1
     "##);
 }
 
-/// How the samples of one target differ from those of another: families and series that are absent, then samples that are new.
+/// Differences between the samples of two targets: families and series that are absent, then samples that are new.
 async fn difference(from: TargetSnapshot, to: TargetSnapshot) -> String {
     let [from, to] = [from, to].map(|it| async {
         let text = Shown::new([it]).text(Format::OpenMetrics).await;
@@ -493,17 +493,17 @@ async fn the_exporter_itself() {
     let own = own.map(|line| format!("{line}\n")).collect::<String>();
     let own = own.replace(BuildInfo::THIS.rustc, "RUSTC");
     assert_snapshot!(own, @r##"
-    # HELP odoo_mfa_exporter_build_info What is running; always 1.
+    # HELP odoo_mfa_exporter_build_info Version of the exporter; always 1.
     # TYPE odoo_mfa_exporter_build_info gauge
     odoo_mfa_exporter_build_info{version="0.2.0",revision="development",rustc="RUSTC"} 1
-    # HELP odoo_mfa_exporter_config_last_reload_successful Whether the last attempt to load the configuration succeeded.
+    # HELP odoo_mfa_exporter_config_last_reload_successful 1 if the last attempt to load the configuration succeeded, 0 if not.
     # TYPE odoo_mfa_exporter_config_last_reload_successful gauge
     odoo_mfa_exporter_config_last_reload_successful 0
-    # HELP odoo_mfa_exporter_config_last_reload_success_timestamp_seconds When the configuration was last loaded.
+    # HELP odoo_mfa_exporter_config_last_reload_success_timestamp_seconds Time at which the configuration in force was loaded.
     # TYPE odoo_mfa_exporter_config_last_reload_success_timestamp_seconds gauge
     # UNIT odoo_mfa_exporter_config_last_reload_success_timestamp_seconds seconds
     odoo_mfa_exporter_config_last_reload_success_timestamp_seconds 1795496400.0
-    # HELP odoo_mfa_exporter_config_hash A hash of the configuration in force.
+    # HELP odoo_mfa_exporter_config_hash Hash of the configuration in force.
     # TYPE odoo_mfa_exporter_config_hash gauge
     odoo_mfa_exporter_config_hash 281474976710655
     # HELP odoo_mfa_exporter_targets Configured targets, by state.
@@ -511,10 +511,10 @@ async fn the_exporter_itself() {
     odoo_mfa_exporter_targets{state="up"} 2
     odoo_mfa_exporter_targets{state="down"} 1
     odoo_mfa_exporter_targets{state="pending"} 1
-    # HELP odoo_mfa_exporter_polls_in_flight Polls that run right now.
+    # HELP odoo_mfa_exporter_polls_in_flight Polls that are running.
     # TYPE odoo_mfa_exporter_polls_in_flight gauge
     odoo_mfa_exporter_polls_in_flight 1
-    # HELP odoo_mfa_exporter_poll_lag_seconds Time from when a poll was due until it started.
+    # HELP odoo_mfa_exporter_poll_lag_seconds Delay between the time when a poll was due and its start.
     # TYPE odoo_mfa_exporter_poll_lag_seconds histogram
     # UNIT odoo_mfa_exporter_poll_lag_seconds seconds
     odoo_mfa_exporter_poll_lag_seconds_sum 90.03
@@ -532,10 +532,10 @@ async fn the_exporter_itself() {
     odoo_mfa_exporter_poll_lag_seconds_bucket{le="15.0"} 1
     odoo_mfa_exporter_poll_lag_seconds_bucket{le="60.0"} 1
     odoo_mfa_exporter_poll_lag_seconds_bucket{le="+Inf"} 2
-    # HELP odoo_mfa_exporter_shard Which part of the targets this process polls; always 1.
+    # HELP odoo_mfa_exporter_shard The shard that this process polls; always 1.
     # TYPE odoo_mfa_exporter_shard gauge
     odoo_mfa_exporter_shard{shard="0",total_shards="1"} 1
-    # HELP odoo_mfa_exporter_store_errors Operations of the store that failed.
+    # HELP odoo_mfa_exporter_store_errors Failed operations of the store.
     # TYPE odoo_mfa_exporter_store_errors counter
     odoo_mfa_exporter_store_errors_total 0
     # HELP odoo_mfa_exporter_series_dropped Series that were not exported because of a limit.
@@ -601,7 +601,7 @@ async fn public_people_are_exported_only_where_there_are_some() {
         assert_eq!(families.contains("odoo_mfa_enforced"), expected);
         assert!(
             !families.contains("odoo_mfa_coverage_ratio"),
-            "nobody is eligible"
+            "no user is eligible"
         );
     }
 }
@@ -669,7 +669,7 @@ async fn a_body_is_kept_until_something_in_it_changes() {
     let after = of_targets(&shown.text(Format::OpenMetrics).await);
     assert_ne!(before, after);
 
-    // What the exporter says of itself is never older than the call.
+    // Figures of the exporter itself are never older than the call.
     shown
         .state
         .config_loaded("2026-11-24T05:00:00Z".parse().expect("a timestamp"), 42);

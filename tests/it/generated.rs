@@ -1,4 +1,4 @@
-//! What the program generates from its own declarations: schema, starting configuration, help, manual pages, completions.
+//! Outputs that the program generates from its own declarations: schema, starting configuration, help, manual pages, completions.
 
 use std::io::Write;
 use std::path::Path;
@@ -18,7 +18,7 @@ for line in sys.stdin:
     print(json.dumps(sorted(e.json_path + ': ' + e.message for e in errors)), flush=True)
 ";
 
-/// What the checked-in schema has against each of these.
+/// Errors of the checked-in schema for each of these.
 fn complaints(configurations: &[Value]) -> Vec<Vec<String>> {
     let schema = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/config.schema.json");
     let mut validator = Command::new("python3")
@@ -120,7 +120,7 @@ fn the_schema_refuses_what_the_program_refuses() {
     let wrong = [
         json!({}),
         json!({"targets": "a"}),
-        json!({"targets": [target], "nobody": 1}),
+        json!({"targets": [target], "unknown": 1}),
         json!({"targets": [{"name": "a", "url": "https://a", "api_key": "k"}]}),
         json!({"targets": [{"name": "a", "url": "https://a", "database": "a"}]}),
         with("api_key_file", json!("two.key")),
@@ -198,7 +198,7 @@ fn the_starting_configuration_is_right_and_so_is_all_that_it_offers() {
     std::fs::write(directory.path().join("erp.key"), "k").expect("a file");
     printed(&check);
 
-    // With every mark taken away, but for the other places of the key.
+    // With every mark removed, except for the alternatives of the key.
     let active = |line: &str| {
         let setting = line.trim_start();
         match setting.strip_prefix('#') {

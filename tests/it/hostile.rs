@@ -1,4 +1,4 @@
-//! A server that means harm: whatever it answers, it costs one poll of one target, and little of that.
+//! A malicious server: any answer costs one poll of one target, and little of that.
 
 use std::io::Write;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -17,10 +17,10 @@ use crate::harness::program::{Running, get};
 use crate::harness::scripted::{Answer, DATABASE, Pace, Request, Scripted, odoo_19};
 use crate::harness::target;
 
-/// What the process may take in addition for one hostile target.
+/// Additional memory that the process may use for one hostile target.
 const MEMORY: u64 = 64 << 20;
 
-/// What one poll may take of a core; ten times as much in a build without optimization. `make prove` measures one with it.
+/// CPU time of one poll; ten times as much in a build without optimization. `make prove` measures one with it.
 const CORE: Duration = Duration::from_secs(if cfg!(debug_assertions) { 10 } else { 1 });
 
 /// Polls a server once.

@@ -1,4 +1,4 @@
-//! What clients may take: requests, bytes, connections' time, and the exporter's for their passwords.
+//! Limits of clients: requests, bytes, time of connections, and the exporter's time for their passwords.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -78,7 +78,7 @@ async fn many_sign_in_at_once_and_a_wrong_password_is_never_right() {
     let asked = (0..40).map(|number| {
         let server = Arc::clone(&server);
         async move {
-            // Whoever is no user has nobody's password.
+            // An unknown user has no password.
             let (user, said) = [
                 ("alice", "ecila"),
                 ("bob", "bob"),
@@ -100,10 +100,13 @@ async fn many_sign_in_at_once_and_a_wrong_password_is_never_right() {
         };
         assert_eq!(status, expected);
     }
-    Arc::into_inner(server).expect("nobody else").stop().await;
+    Arc::into_inner(server)
+        .expect("no other reference")
+        .stop()
+        .await;
 }
 
-/// Whether a name is a user's must not be told by how much its refusal costs: both wait in the same line, and the line has an end.
+/// The cost of a refusal must not reveal whether a user exists: both wait in the same line, and the line has an end.
 #[tokio::test]
 async fn a_name_that_is_no_users_waits_like_a_wrong_password() {
     let directory = tempfile::tempdir().expect("a directory");
@@ -115,7 +118,7 @@ async fn a_name_that_is_no_users_waits_like_a_wrong_password() {
     );
     let access = Access::new(&Web::default(), alice);
     let server = start(access.expect("no role is given")).await;
-    for user in ["alice", "nobody"] {
+    for user in ["alice", "unknown"] {
         let authorization = basic(user, "wrong");
         let asked = (0..200).map(|_| ask(&server, "/metrics", Some(&authorization)));
         let answers = futures::future::join_all(asked).await;
@@ -141,7 +144,7 @@ async fn many_wrong_passwords_do_not_keep_another_user_from_signing_in() {
     let guesses = (0..200).map(|_| ask(&server, "/metrics", Some(&wrong)));
     let guesses = futures::future::join_all(guesses);
     let scrape = async {
-        // When the line is long.
+        // If the line is long.
         tokio::time::sleep(Duration::from_millis(500)).await;
         ask(&server, "/metrics", Some(&basic("scraper", "reparcs"))).await
     };
@@ -183,7 +186,7 @@ async fn a_connection_ends_some_time_after_its_last_request() {
         request: Duration::from_millis(200),
         ..Limits::default()
     };
-    // An answer that nobody reads, larger than what the system takes of it.
+    // An answer that the client does not read, larger than the system's buffers.
     let body = async || vec![b'x'; 64 << 20];
     let routes = axum::Router::new().route("/", axum::routing::get(body));
     let server = Server::start_within(limits, routes).await;

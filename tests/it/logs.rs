@@ -1,4 +1,4 @@
-//! What the program logs: one line per event, and nothing twice.
+//! The log: one line per event, and nothing twice.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
@@ -110,7 +110,7 @@ async fn the_level_changes_while_it_runs() {
     daemon
         .logs("level=debug msg=\"poll succeeded\" target=erp")
         .await;
-    // What libraries say may hold secrets.
+    // Messages of libraries may contain secrets.
     for level in ["loud", "hyper=trace", "trace,reqwest=trace"] {
         let (status, text) = post(address, &format!("/-/log-level?level={level}")).await;
         assert_eq!(status, 400);
@@ -183,7 +183,7 @@ async fn lines_suit_whoever_reads_them() {
     let line = log("8:1234", "logfmt").await;
     assert_eq!(read(&line)["msg"], "listening");
 
-    // A terminal: colours, unless they are not wanted.
+    // A terminal: colors, unless they are disabled.
     let config = stage.path("config.yml").display().to_string();
     let terminal = async |no_color: &str| {
         let mut command = Command::new("script");

@@ -2,7 +2,7 @@
 
 #![allow(
     clippy::too_many_lines,
-    reason = "a test that tells a story reads better whole"
+    reason = "a test with many steps reads better as a whole"
 )]
 
 mod access;

@@ -17,7 +17,7 @@ use odoo_mfa_exporter::exposition::catalogue::{
 use crate::harness::snapshots::{down, identity, up};
 
 const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md");
-/// What stands above it is written by hand.
+/// The part above it is written by hand.
 const GENERATED: &str = "<!-- Generated from here on: UPDATE_DOCS=1 cargo test docs_metrics -->\n";
 
 #[test]
@@ -97,7 +97,7 @@ fn typical() -> TargetSnapshot {
     target
 }
 
-/// What targets cost.
+/// Cost of targets.
 fn costs(typical: &TargetSnapshot) -> String {
     let all = |target: &TargetSnapshot| -> usize {
         families().filter_map(|family| series(family, target)).sum()
@@ -112,7 +112,7 @@ fn costs(typical: &TargetSnapshot) -> String {
     };
     format!(
         "\n## What a target costs\nA target of internal and portal people that is up and sees everything, with the {} default roles, two of the modules and \
-         no vantages, has **{} series**; while it is down, {}. The column *series* says of which families. A role more costs {per_role}. \
+         no vantage points, has **{} series**; while it is down, {}. The column *series* has the number of each family. An additional role costs {per_role}. \
          [docs/performance.md](performance.md) says what a series costs.\n",
         Roles::default().iter().count(),
         all(typical),
@@ -120,7 +120,7 @@ fn costs(typical: &TargetSnapshot) -> String {
     )
 }
 
-/// How many series a target has of a family; `None` of families that are not of targets.
+/// Number of series of a family for a target; `None` for families that are not of targets.
 fn series(family: &Family, target: &TargetSnapshot) -> Option<usize> {
     let mut count = 0;
     let mut take = |_: &[&str], _: odoo_mfa_exporter::exposition::catalogue::Value| count += 1;

@@ -1,5 +1,5 @@
-//! The numbers that a poll gives against the truth of the simulated database: every number that is given must be right, whatever the
-//! version, the installed modules and the account; and an account that sees everything must be given every number.
+//! The numbers of a poll against the truth of the simulated database: every number must be correct, for any
+//! version, installed modules and account; and an account that sees everything must get every number.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -155,7 +155,7 @@ async fn modules_around_the_second_factor_tell_what_the_account_may_read() {
     }
 }
 
-/// What somebody is, to whoever knows everything.
+/// State of a user, for an observer who knows everything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Status {
     kind: Kind,
@@ -163,7 +163,7 @@ struct Status {
     holds: bool,
 }
 
-/// Everybody there is, archived people too.
+/// All users, archived ones too.
 fn everybody(world: &World) -> BTreeMap<u32, Status> {
     let status = |it: PersonView<'_>| Status {
         kind: it.kind(),
@@ -173,7 +173,7 @@ fn everybody(world: &World) -> BTreeMap<u32, Status> {
     world.people().map(|it| (it.id(), status(it))).collect()
 }
 
-/// Who enrolled and who lost their factor between two moments, with their type then.
+/// Users who enrolled and who lost their factor between two moments, with their type then.
 fn truly_changed(
     before: &BTreeMap<u32, Status>,
     now: &BTreeMap<u32, Status>,
@@ -228,7 +228,7 @@ impl Trouble {
         }
     }
 
-    /// Whether a poll fails in any case; without portal users an archived company hides nobody.
+    /// True if a poll fails in any case; without portal users an archived company hides no user.
     fn fails_polls(self) -> bool {
         self != Self::ArchivedCompany
     }
@@ -328,25 +328,25 @@ async fn transitions_are_what_happened_between_two_polls_that_succeeded() {
     }
 }
 
-/// Who is said to have enrolled or to have lost their factor, with their type.
+/// Users who enrolled or lost their factor according to the poll, with their type.
 fn mfa_changes(changes: &[Change]) -> BTreeSet<(u32, &'static str, String)> {
     let mfa = changes
         .iter()
         .filter(|it| matches!(it.kind, ChangeKind::MfaEnrolled | ChangeKind::MfaDisabled));
     mfa.map(|it| {
-        let user_type = it.user_type.expect("somebody active").as_str();
+        let user_type = it.user_type.expect("an active user").as_str();
         (it.person, it.kind.as_str(), user_type.to_owned())
     })
     .collect()
 }
 
-/// Something happens to somebody, active or archived.
+/// Changes a user, active or archived.
 fn happen(world: &mut World, dice: &mut Dice, auditor: u32) {
     let people: Vec<(u32, Status)> = everybody(world)
         .into_iter()
         .filter(|(id, _)| *id != auditor)
         .collect();
-    // Half of the time somebody who was archived, or holds a factor: that is where transitions are.
+    // Half of the time a user who was archived, or has a factor: that is where transitions are.
     let telling: Vec<_> = people
         .iter()
         .filter(|(_, it)| !it.active || it.holds)
@@ -523,7 +523,7 @@ impl Client {
         self.poll_at(NOW, parts).await
     }
 
-    /// How many requests there were since the last call.
+    /// Number of requests since the last call.
     pub fn requests(&self) -> u64 {
         let (ok, failed) = self.transport.take_counts();
         ok + failed
@@ -575,7 +575,7 @@ async fn poll_once(clients: &Clients, server: &SimServer, database: &Database) -
     client.poll(Parts::ALL).await.expect("the poll succeeds")
 }
 
-/// What the poll says, as far as it says it.
+/// The numbers of the poll, as far as known.
 fn said(posture: &Posture) -> Numbers {
     let mut numbers = Numbers::new();
     let mut put = |name: &str, value: Option<String>| {
@@ -651,7 +651,7 @@ fn said(posture: &Posture) -> Numbers {
     numbers
 }
 
-/// What is true, for the default configuration: TOTP is the one accepted factor, 14 days of grace, 90 days to dormancy.
+/// The truth for the default configuration: TOTP is the one accepted factor, 14 days of grace, 90 days to dormancy.
 fn truth(world: &World) -> Numbers {
     let mut numbers = Numbers::new();
     let mut put = |name: &str, value: Option<String>| {

@@ -1,4 +1,4 @@
-//! What packages bring along, checked by the tools that will read it. `make prove` installs and runs them.
+//! Files of packages, checked by the tools that read them. `make prove` installs and runs them.
 
 use std::fs;
 use std::path::{Path, PathBuf};

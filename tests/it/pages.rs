@@ -66,7 +66,7 @@ impl Pages {
     }
 }
 
-/// The text of the cells of each row of the table's body, with markup taken out.
+/// The text of the cells of each row of the table's body, without markup.
 fn rows(page: &str, heading: &str) -> Vec<Vec<String>> {
     let (_, table) = page
         .split_once(heading)
@@ -101,7 +101,7 @@ async fn the_fleet_is_shown_worst_first_filtered_and_sorted() {
         up("good"),
         pending("new"),
         down("crm"),
-        partly_blind("blind"),
+        partly_blind("limited"),
         up(hostile),
     ]);
     shown.state.set_store_errors(2);
@@ -144,8 +144,8 @@ async fn the_fleet_is_shown_worst_first_filtered_and_sorted() {
         ["down: authOdoo 19.0", "–", "–", "–", "–", "–", "–", "0"]
     );
     assert_eq!(row("new")[1], "pending");
-    assert_eq!(row("blind")[1], "up, incompleteOdoo 19.0");
-    assert_eq!(row("blind")[6..8], ["–", "–"], "what is not known is no 0");
+    assert_eq!(row("limited")[1], "up, incompleteOdoo 19.0");
+    assert_eq!(row("limited")[6..8], ["–", "–"], "unknown values are no 0");
     assert_eq!(
         row("good")[3..],
         ["80% (76 of 95)", "–", "25.3% (50 of 197)", "23", "90", "0"]
@@ -153,7 +153,7 @@ async fn the_fleet_is_shown_worst_first_filtered_and_sorted() {
 
     assert_eq!(names("/").await[..2], ["crm", "new"]);
     assert_eq!(names("/?state=down").await, ["crm"]);
-    assert_eq!(names("/?state=incomplete").await, ["blind"]);
+    assert_eq!(names("/?state=incomplete").await, ["limited"]);
     assert_eq!(names("/?q=GOO&state=").await, ["good"]);
     assert_eq!(
         names("/?sort=keys&order=desc").await[..2],
@@ -161,22 +161,19 @@ async fn the_fleet_is_shown_worst_first_filtered_and_sorted() {
     );
     assert_eq!(
         names("/?sort=keys&order=asc").await[2..],
-        ["blind", "crm", "new"],
-        "not known comes last"
+        ["limited", "crm", "new"],
+        "unknown values come last"
     );
     let (status, page) = pages.page("rolf", "/?stat=down").await;
     assert_eq!(
         status,
         StatusCode::BAD_REQUEST,
-        "a filter that is misspelt must not show everybody"
+        "a misspelled filter must not show all users"
     );
     assert!(page.contains("unknown field `stat`"), "{page}");
-    let (status, page) = pages.page("rolf", "/targets/nobody").await;
+    let (status, page) = pages.page("rolf", "/targets/unknown").await;
     assert_eq!(status, StatusCode::NOT_FOUND);
-    assert!(
-        page.contains("there is no target &#39;nobody&#39;"),
-        "{page}"
-    );
+    assert!(page.contains("unknown target &#39;unknown&#39;"), "{page}");
     let (status, _) = pages.page("rolf", link).await;
     assert_eq!(status, StatusCode::OK);
     pages.server.stop().await;
@@ -247,7 +244,7 @@ async fn a_target_shows_what_the_metrics_say_and_what_to_do() {
         );
     }
     assert!(page.contains("<strong>What to do:</strong>"), "{page}");
-    // Whom a finding concerns is a list of its own, for those who may read names.
+    // The affected users of a finding are a list of its own, for readers with `read_names`.
     let link = page
         .split("href=\"")
         .filter_map(|it| it.split('"').next())
@@ -278,13 +275,13 @@ async fn a_target_that_is_down_or_partly_seen_says_why() {
     let (status, page) = pages.page("olga", "/targets/erp/keys").await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(
-        page.contains("There is no list at present:</strong> API keys are not known completely"),
+        page.contains("The list is not available:</strong> API keys are not completely visible"),
         "{page}"
     );
     assert!(
         rows(&page, "<h2 id=\"numbers\">")
             .iter()
-            .all(|row| row[1].starts_with("Not known")),
+            .all(|row| row[1].starts_with("Unknown")),
         "{page}"
     );
     pages.server.stop().await;
@@ -303,7 +300,7 @@ async fn a_target_that_is_down_or_partly_seen_says_why() {
     let (status, page) = pages.page("olga", "/targets/crm/people").await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(
-        page.contains("the last poll failed: auth") && !page.contains("Nobody, as of"),
+        page.contains("the last poll failed: auth") && !page.contains("No users, as of"),
         "{page}"
     );
     pages.server.stop().await;
@@ -338,7 +335,7 @@ async fn people_are_named_for_those_who_may_read_names_and_counted_for_others() 
     let posture = &staged.posture;
     let number =
         posture.eligible[UserType::Portal] - posture.protected.expect("known")[UserType::Portal];
-    assert_eq!(rows(&page, "aria-label=\"People\"").len() as u64, number);
+    assert_eq!(rows(&page, "aria-label=\"Users\"").len() as u64, number);
     let numbers = rows(&page, "<h2 id=\"numbers\">");
     assert_eq!(
         numbers[0][..2],
@@ -365,7 +362,7 @@ async fn people_are_named_for_those_who_may_read_names_and_counted_for_others() 
     assert_eq!(
         staged.database.log().total(),
         before,
-        "nobody's name is read for somebody who may not see it"
+        "no name is read for a reader who may not see it"
     );
     let refused = pages.get("rolf", "/targets/erp/people.csv").await;
     assert_eq!(refused.status(), StatusCode::FORBIDDEN);
@@ -474,7 +471,7 @@ async fn a_hundred_thousand_people_are_paged_by_two_requests() {
             page.contains(&format!("Page {page_number} of {last}")),
             "{page_number}"
         );
-        let listed = rows(&page, "aria-label=\"People\"").len() as u64;
+        let listed = rows(&page, "aria-label=\"Users\"").len() as u64;
         assert_eq!(
             listed,
             if page_number == last {
@@ -562,7 +559,7 @@ async fn changes_and_history_come_from_the_store_and_say_when_it_cannot_be_read(
     );
     let target = page("rolf", "/targets/erp?range=7d").await.expect("a page");
     assert!(
-        target.contains("aria-label=\"People protected, in percent. Internal people: from"),
+        target.contains("aria-label=\"Protected users, in percent. Internal users: from"),
         "{target}"
     );
     assert!(
@@ -580,7 +577,7 @@ async fn changes_and_history_come_from_the_store_and_say_when_it_cannot_be_read(
     })
     .await;
     assert!(
-        down.contains("Odoo refuses the API key") && down.contains("make a new API key"),
+        down.contains("Odoo refuses the API key") && down.contains("create a new API key"),
         "{down}"
     );
     assert!(!down.contains("<h3>Coverage</h3>"), "{down}");

@@ -15,7 +15,7 @@ async fn a_real_prometheus_reads_both_formats_alike() {
     let shown = Shown::new([up(NAME), down("crm")]);
     let samples = Text::read(&shown.text(Format::Classic).await).samples.len();
     let openmetrics = Server::start(shown.routes().0).await;
-    // Prometheus prefers OpenMetrics and cannot be told otherwise before 2.49.
+    // Prometheus prefers OpenMetrics and has no option for that before 2.49.
     let classic_only = async |mut request: Request| {
         let headers = request.headers_mut();
         headers.insert(

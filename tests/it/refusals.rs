@@ -78,7 +78,7 @@ async fn poll_once(address: SocketAddr, refusal: &Refusal) -> String {
     }
 }
 
-/// A server that tells its version and who asks, and refuses everything else as recorded.
+/// A server that returns its version and the account, and refuses everything else as recorded.
 async fn serve(listener: TcpListener, refusal: Refusal) {
     loop {
         let (stream, _) = listener.accept().await.expect("a connection");

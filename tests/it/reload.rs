@@ -178,7 +178,7 @@ impl Reloading {
         self.task.await.expect("no panic").expect("a clean end");
     }
 
-    /// What is said of targets that only depends on the configuration and on the servers, once every target is up.
+    /// Output that only depends on the configuration and on the servers, once every target is up.
     async fn truth(&self, targets: usize) -> Vec<String> {
         let text = eventually("every target is up", async || {
             let text = Text::read(&get(self.address, "/metrics").await.ok()?);
@@ -264,7 +264,7 @@ fn thrown(stage: &Stage, dice: &mut Dice) -> (Value, usize) {
     (config, count)
 }
 
-/// Whatever came before, and in whatever moment of a poll: what is shown is what a daemon shows that knows nothing else.
+/// After any history, and at any moment of a poll: the output is that of a daemon that knows nothing else.
 #[tokio::test(flavor = "multi_thread")]
 async fn after_any_number_of_reloads_it_shows_what_a_fresh_daemon_shows() {
     for seed in 1..=2 {
@@ -338,7 +338,7 @@ async fn a_reload_touches_what_it_changes_and_withdraws_what_is_not_true_any_mor
     let before = daemon.truth(3).await;
     let polls = async |target| value(daemon.address, "odoo_polls_total", Some(target)).await;
 
-    // What a poll finds is not known before it has ended, and an Odoo that does not answer keeps it from ending.
+    // The result of a poll is unknown before it has ended, and an Odoo that does not answer keeps it from ending.
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0")
         .await
         .expect("a port");
@@ -394,7 +394,7 @@ async fn wrong_configurations_under_load_disturb_no_scrape() {
             for _ in 0..25 {
                 let (status, text) = post(address, "/-/reload").await;
                 assert_eq!(status, 500, "{text}");
-                assert!(text.contains("there is no API key"), "{text}");
+                assert!(text.contains("the API key is missing"), "{text}");
             }
         })
     });

@@ -142,9 +142,9 @@ async fn changes_and_history_are_told_and_logins_only_to_those_who_may_read_name
         let database = stage.server.databases()[0].clone();
         let mut world = database.world_mut();
         let somebody = world.hire(Kind::Internal);
-        world.rename(somebody, "new-login", "Somebody New");
+        world.rename(somebody, "new-login", "New Name");
     }
-    let change = eventually("somebody joined", async || {
+    let change = eventually("a user joined", async || {
         let page = stage
             .json("/api/v1/changes?target=erp&kind=joined", "officer", OFFICER)
             .await;
@@ -193,7 +193,7 @@ async fn changes_and_history_are_told_and_logins_only_to_those_who_may_read_name
         );
     }
 
-    // Somebody leaves and comes back: several changes, one at a time.
+    // A user leaves and comes back: several changes, one at a time.
     let person = u32::try_from(change["person"].as_u64().expect("an id")).expect("an id");
     for (active, kind) in [(false, "archived"), (true, "joined")] {
         stage.server.databases()[0]
@@ -298,7 +298,7 @@ async fn no_secret_shows_in_a_page_a_reply_a_log_a_metric_or_an_error() {
         let said = [output.stdout, output.stderr].concat();
         stage.assert_hidden(&String::from_utf8_lossy(&said), &format!("{command:?}"));
     }
-    // What is wrong in the file is said without it.
+    // An error in the file is reported without it.
     let broken = format!(
         "basic_auth_users: {{officer: {OFFICER}}}\ntls_server_config: {{key: {OFFICER}, cert_file: {OFFICER}}}\n"
     );
@@ -347,7 +347,7 @@ async fn the_list_of_alerts_is_asked_for_with_a_password() {
     let (code, said) = list(&["--http.config.file", "ca.yml"]);
     assert_eq!(code, Some(1));
     assert!(
-        said.contains("say how to sign in with --http.config.file"),
+        said.contains("pass credentials with --http.config.file"),
         "{said}"
     );
     let (code, said) = list(&["--http.config.file", "missing.yml"]);

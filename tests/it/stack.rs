@@ -1,7 +1,7 @@
 //! Every expression of the rules and dashboards, asked of a real Prometheus that scrapes the exporter in front of the demo's servers.
 //!
-//! No expression may fail, and each must have an answer at some time in the demo's situations: healthy, half blind, and down. Of what
-//! [`QUIET`] lists each selector must have one. Only what reads a family whose code does not exist yet is excused.
+//! No expression may fail, and each must have an answer at some time in the demo's situations: healthy, missing permissions, and down. Of
+//! expressions in [`QUIET`] each selector must have one. The only exceptions read a family whose code does not exist yet.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -21,7 +21,7 @@ use crate::harness::{eventually, settings, target};
 
 const DEADLINE: Duration = Duration::from_secs(45);
 
-/// What may have no answer in the demo, where nothing of the kind happens for certain: rules by name, panels and annotations by dashboard
+/// Expressions that may have no answer in the demo, because their events are rare: rules by name, panels and annotations by dashboard
 /// and title.
 const QUIET: &[&str] = &[
     // Half the fleet is never down, and no target leaves it.
@@ -158,7 +158,7 @@ impl Expression {
         }
     }
 
-    /// What must have an answer: itself, or each selector of what is quiet.
+    /// Expressions that must have an answer: itself, or each selector of a quiet one.
     fn wanted(self) -> Vec<Self> {
         if ELSEWHERE.iter().any(|part| self.variants[0].contains(part)) {
             return Vec::new();
@@ -191,7 +191,7 @@ impl fmt::Display for Expression {
     }
 }
 
-/// Whether there is an answer with a number in it. Panics on an error.
+/// Returns true if there is an answer with a number in it. Panics on an error.
 async fn has_answer(prometheus: &Prometheus, expression: &str) -> bool {
     let answer = prometheus.query(expression).await;
     answer.iter().any(|series| series["value"][1] != "NaN")
@@ -361,14 +361,14 @@ fn configuration(demo: &Demo) -> Config {
         json!({
             "surface": {"interval": "1m", "vantages": [vantage]},
             "name": it.name, "url": it.url, "database": it.database, "login": it.login, "api_key": it.api_key,
-            "exemptions": [{"login": it.login, "reason": "service"}, {"login": "nobody", "reason": "other"}],
+            "exemptions": [{"login": it.login, "reason": "service"}, {"login": "unknown", "reason": "other"}],
             "accept_missing": ["trusted_devices"], "accept_bypasses": ["impersonation"],
         })
     };
     let configuration = json!({
         "defaults": {"interval": "4s", "timeout": "3s"},
         "targets": demo.targets.iter().map(target).collect::<Vec<_>>(),
-        // Nobody listens there.
+        // No server listens there.
         "alerting": {"alertmanagers": [{"url": "http://127.0.0.1:9"}], "evaluation_interval": "1s"},
     });
     target::config(&configuration.to_string())

@@ -1,4 +1,4 @@
-//! What is reachable through nginx, which blocks what operators block, in front of each version.
+//! Exposed endpoints through nginx, which blocks what operators block, in front of each version.
 
 use jiff::Timestamp;
 use odoo_mfa_exporter::domain::Endpoint;
@@ -10,7 +10,7 @@ use odoo_simulator::{Clock, Recipe, ServerOptions, SimServer, World};
 use crate::harness::nginx::Nginx;
 use crate::harness::target::from_yaml;
 
-/// What a vantage behind nginx with these rules sees of a server.
+/// Results of a vantage point behind nginx with these rules.
 async fn seen(version: u8, list_databases: bool, rules: &str) -> impl Fn(Endpoint) -> Seen + use<> {
     let options = ServerOptions {
         list_databases,

@@ -1,4 +1,4 @@
-//! The protocols of systemd: what it is told, and the socket that it passes.
+//! The protocols of systemd: notifications, and the socket that it passes.
 
 use std::net::TcpListener;
 use std::process::Stdio;
@@ -70,7 +70,11 @@ async fn whatever_does_not_go_on_stops_the_watchdog() {
     let silent = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = silent.local_addr().expect("an address");
     let mut watching = vitals(address, impatient);
-    assert_eq!(watching.check().await, Err(Stuck::Http), "nobody accepts");
+    assert_eq!(
+        watching.check().await,
+        Err(Stuck::Http),
+        "no server accepts"
+    );
     drop(silent);
     assert_eq!(
         watching.check().await,
@@ -109,7 +113,7 @@ async fn whatever_does_not_go_on_stops_the_watchdog() {
     drop(poll);
     assert_eq!(vitals(address, no_time).check().await, Ok(()));
 
-    // A poll is due, and nobody starts it.
+    // A poll is due, and does not start.
     pulse.set(Some(tokio::time::Instant::now()));
     assert_eq!(patient.check().await, Ok(()), "it is just due");
     let no_time = Patience {
@@ -120,7 +124,7 @@ async fn whatever_does_not_go_on_stops_the_watchdog() {
     assert!(matches!(stuck, Err(Stuck::Scheduler(_))), "{stuck:?}");
 }
 
-/// What is passed stays with whoever passes it, so connections wait while the daemon is not there.
+/// A passed socket stays open in the caller, so connections wait while the daemon is not running.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_loses_no_scrape_where_the_socket_is_passed() {
     let stage = Stage::new(&["erp"]).await;

@@ -15,7 +15,7 @@ const TLS: &str = "tls_server_config:\n  cert_file: server.crt\n  key_file: serv
 
 const MTLS: &str = "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.crt\n";
 
-/// What is asked of a client beside TLS: the more, the fewer get in.
+/// Requirements for a client in addition to TLS: the more, the fewer clients are admitted.
 #[derive(Debug, PartialEq)]
 struct Asked<'a> {
     tls: bool,
@@ -37,7 +37,7 @@ impl<'a> Asked<'a> {
         }
     }
 
-    /// Whether everybody whom this lets in gets in by the other one as well.
+    /// Returns true if every client that this admits is admitted by the other one as well.
     fn is_within(&self, other: &Self) -> bool {
         let names = match (&self.names, &other.names) {
             (_, None) => true,
@@ -227,12 +227,12 @@ fn roles_are_not_removed_and_not_given_to_everybody() {
         let access = Access::new(&before, web).expect("they can sign in");
         assert_eq!(access.set_roles(&after), expected, "{before:?} {after:?}");
     }
-    // Without users everybody has the role already.
+    // Without users all clients have the role already.
     let access = Access::open();
     assert_eq!(access.set_roles(&roles(star, star, &[])), Ok(()));
 }
 
-/// Where certificates say who clients are, a client without one reads what everybody may read, and changes nothing.
+/// If certificates identify clients, a client without one reads what all clients may read, and changes nothing.
 #[tokio::test]
 async fn only_a_client_with_a_certificate_changes_something() {
     let directory = Pki::new().written();

@@ -1,4 +1,4 @@
-//! What the exporter serves, and to whom it does not.
+//! Responses of the exporter, and refusals.
 
 use std::io::Read;
 use std::sync::Arc;
@@ -253,7 +253,7 @@ async fn an_idle_connection_gives_way_and_a_busy_one_does_not() {
     server.stop().await;
 }
 
-/// What a client that means no good sends, and how it is answered: with a refusal, and never twice.
+/// Malicious requests, and their answers: each is refused, and never twice.
 #[tokio::test]
 async fn requests_that_are_no_requests_are_refused() {
     let server = Server::start(Shown::new([up("erp")]).routes().0).await;

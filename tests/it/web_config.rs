@@ -342,7 +342,7 @@ const DIFFERENT: &[(&[&str], bool, bool, &str)] = &[
         ],
         GOOD,
         BAD,
-        "nobody would be let in",
+        "no client would be admitted",
     ),
     (
         &[TLS, "  max_version: TLS11\n"],
@@ -460,21 +460,21 @@ fn what_is_not_spoken_is_said() {
         "rate_limit: {interval: 1s, burst: 0}\n",
         "rate_limit: {interval: 5}\n",
     ].map(said).join("\n"), @r"
-    warning: `min_version` is below 1.2, which is the lowest that is spoken
-    error: `max_version` leaves nothing that can be spoken
-    warning: `cipher_suites` names no suite of TLS 1.2 that is spoken: clients must speak TLS 1.3
-    warning: `cipher_suites` names TLS_RSA_WITH_AES_128_GCM_SHA256, which is not spoken
-    warning: `cipher_suites` names TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA, which is not spoken
-    warning: `curve_preferences` names CurveP521, which is not spoken
-    warning: `client_auth_type` verifies nothing: a certificate that anybody made is let in, and says nothing about who it is
-    warning: `client_allowed_sans` does not keep those out who show no certificate
-    warning: `client_allowed_sans` does not keep those out who show no certificate
-    error: `client_auth_type` verifies certificates, and there are no authorities: everybody with any public certificate would be let in
+    warning: `min_version` is below 1.2, the lowest supported version
+    error: `max_version` leaves no supported version
+    warning: `cipher_suites` names no supported suite of TLS 1.2: clients must speak TLS 1.3
+    warning: `cipher_suites` names TLS_RSA_WITH_AES_128_GCM_SHA256, which is not supported
+    warning: `cipher_suites` names TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA, which is not supported
+    warning: `curve_preferences` names CurveP521, which is not supported
+    warning: `client_auth_type` verifies nothing: any self-made certificate is accepted, and identifies no client
+    warning: `client_allowed_sans` does not refuse clients without a certificate
+    warning: `client_allowed_sans` does not refuse clients without a certificate
+    error: `client_auth_type` verifies certificates without authorities: a certificate of any public authority would be accepted
     warning: `cert` is there beside `cert_file`, which is taken
-    error: `alice` has something that is no bcrypt hash
-    warning: `a:b` has a `:` in it: such a user cannot sign in
+    error: `alice` has a value that is not a bcrypt hash
+    warning: `a:b` contains `:`: such a user cannot sign in
     warning: `a:b` has a hash of cost 18: each first sign-in takes seconds
-    error: `burst` lets no request through
+    error: `burst` allows no request
     error: `interval` has no unit
     ");
 }

@@ -1,4 +1,4 @@
-//! What Odoo hides from the account that polls, and which questions see it all the same. Measured on live servers of 14 to 19.
+//! Records that Odoo hides from the polling account, and questions that see them all the same. Measured on live servers of 14 to 19.
 
 use serde_json::{Value, json};
 
@@ -54,7 +54,7 @@ impl Stage {
         }
     }
 
-    /// Which questions see this user: search, groups, contacts, `exists`, and reading of the id.
+    /// Questions that see this user: search, groups, contacts, `exists`, and reading of the id.
     async fn seen(&self, id: u32) -> [bool; 5] {
         let yes = |answer: Result<Value, String>| answer.expect("a count") != 0;
         let found = self

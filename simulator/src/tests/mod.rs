@@ -1,4 +1,4 @@
-//! What the simulator must do, seen from outside: over a socket, as a client sees it.
+//! Behavior of the simulator, seen from outside: over a socket, as a client sees it.
 
 mod domains;
 mod faults;

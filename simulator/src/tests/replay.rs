@@ -1,7 +1,7 @@
 //! Recorded requests, asked again: status, content type, error name and message, and the layout of the JSON must be Odoo's.
 //!
 //! Each line of `tests/fixtures/odooNN.jsonl` is an exchange with a real server (long lists cut to four rows), with the kind of account
-//! that asks. Numbers, dates and what depends on the data is not compared.
+//! that asks. Numbers, dates and values that depend on the data are not compared.
 
 use std::collections::BTreeSet;
 

@@ -108,7 +108,7 @@ async fn record_rules_drop_rows_without_an_error() {
                 "{version} {model}: {seen:?}"
             );
         }
-        // How many people have any is told to everybody.
+        // Every user can read how many users have any.
         let truth = {
             let world = stage.database.world();
             let mut owners: Vec<u32> = world
@@ -469,7 +469,7 @@ async fn hidden_totp_reads_false_of_others() {
         stage.service("db", "list", json!([])).await["error"]["data"]["name"],
         "builtins.ValueError"
     );
-    // A search hides them as well: oneself, or nobody.
+    // A search hides them as well: the user finds at most itself.
     let with = json!([["totp_enabled", "=", true]]);
     assert_eq!(stage.count(&stage.least, with.clone()).await, Ok(0));
     assert!(
@@ -502,7 +502,7 @@ async fn ten_bad_logins_shut_out_the_next_good_one() {
         for _ in 0..10 {
             assert_eq!(login("wrong".into()).await, false);
         }
-        // A key that was checked before goes on, another does not.
+        // A key that was checked before stays active, another does not.
         assert!(count(stage.plain.clone()).await.is_ok(), "{version}");
         let denied = count(stage.full.clone()).await.is_err();
         assert_eq!(denied, shut_out, "{version}");

@@ -2,7 +2,7 @@
 
 use super::{super::clock::DAY, AUDITOR, Kind, Scope, World};
 
-/// What an account that polls may see.
+/// Permissions of a polling account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AccountKind {
     /// `base.group_system`: everything.

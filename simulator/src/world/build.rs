@@ -5,7 +5,7 @@ use super::{
     *,
 };
 
-/// What a new world is made of. Shares are 0..1.
+/// Parameters of a new world. Shares are 0..1.
 #[derive(Debug, Clone)]
 pub struct Recipe {
     /// The Odoo version, 14 to 20.
@@ -340,7 +340,7 @@ impl World {
                 0 => Scope::Rpc,
                 1 => Scope::Other("odoo.plugin.outlook"),
                 2 => Scope::Other("odoo.plugin.gmail"),
-                // What is left of the time before an upgrade to 20.
+                // The time that remains before an upgrade to 20.
                 3 => Scope::Unrestricted,
                 _ => Scope::usual(self.version),
             };

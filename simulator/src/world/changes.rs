@@ -59,7 +59,7 @@ impl World {
         self.people.len() != before
     }
 
-    /// Enrols in TOTP.
+    /// Enrolls in TOTP.
     pub fn enrol(&mut self, id: u32) -> bool {
         self.change(id, |person| {
             person.set_flag(TOTP, true);
@@ -265,7 +265,7 @@ impl World {
         user
     }
 
-    /// Trusts a network, for everybody where `users` is empty. Needs the module `auth_totp_ip_check`.
+    /// Trusts a network, for all users if `users` is empty. Needs the module `auth_totp_ip_check`.
     pub fn trust_network(&mut self, cidr: &str, users: &[u32]) {
         self.networks.push(Network {
             cidr: cidr.into(),
@@ -278,7 +278,7 @@ impl World {
         self.networks.clear();
     }
 
-    /// Lets `auth_api_key` keep a key for somebody. Needs that module.
+    /// Lets `auth_api_key` keep a key for a user. Needs that module.
     pub fn keep_clear_text_key(&mut self, owner: u32) {
         self.clear_text_keys.push(owner);
     }

@@ -69,7 +69,7 @@ impl World {
             .is_some()
     }
 
-    /// What Odoo does daily from 18 on: deletes expired keys and devices.
+    /// Odoo's daily cleanup from 18 on: deletes expired keys and devices.
     pub fn purge_expired(&mut self) {
         let now = self.now();
         self.keys.retain(|key| !key.expired(now));

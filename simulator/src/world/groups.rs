@@ -13,7 +13,7 @@ pub(crate) struct Group {
     pub(crate) module: String,
     /// Its name within the module.
     pub(crate) name: String,
-    /// What people see, with its category.
+    /// The label, with its category.
     pub(crate) label: String,
     /// Ids of the groups that it implies directly.
     pub(crate) implied: Vec<u32>,
@@ -25,7 +25,7 @@ impl Group {
     }
 }
 
-/// One combination of groups that somebody has.
+/// A combination of groups of a user.
 #[derive(Debug, Clone)]
 pub(crate) struct GroupSet {
     /// As granted, sorted.

@@ -1,6 +1,6 @@
-//! What one simulated database holds, and the calls that change it.
+//! State of one simulated database, and the calls that change it.
 //!
-//! People are 24 bytes each: names and logins are derived from the id unless somebody gave them one, groups are interned sets.
+//! Users are 24 bytes each: names and logins are derived from the id unless a test set them, groups are interned sets.
 
 mod account;
 mod build;
@@ -32,7 +32,7 @@ use super::{
     rng::{Rng, mix},
 };
 
-/// What a person is, by group membership.
+/// Type of a user, by group membership.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
     /// In `base.group_user`.
@@ -80,11 +80,11 @@ impl Scope {
 pub struct Credential {
     /// Its database id.
     pub id: u32,
-    /// Whose it is.
+    /// The owner.
     pub owner: u32,
-    /// When it was made.
+    /// Creation time.
     pub created: Time,
-    /// When it ends; 0: never.
+    /// Expiry time; 0: never.
     pub expires: Time,
     /// Of a key; `Other("browser")` or `Other("2fa_trusted_device")` of a device.
     pub scope: Scope,
@@ -104,7 +104,7 @@ pub struct World {
     /// Of the server: the minor number of a release of Odoo Online.
     pub(super) saas: Option<u8>,
     pub(super) clock: Clock,
-    /// What this build or database does differently.
+    /// Quirks of this build or database.
     pub quirks: Quirks,
     seed: u64,
     host: String,
@@ -136,13 +136,13 @@ pub struct World {
     pub(super) networks: Vec<Network>,
     /// Owners of the keys that auth_api_key keeps.
     pub(super) clear_text_keys: Vec<u32>,
-    /// What the module `mfa_auditor_use` noted; of use while it is installed.
+    /// The records of the module `mfa_auditor_use`; used while it is installed.
     pub uses: Uses,
     pub(super) references: Vec<Reference>,
     rng: Rng,
 }
 
-/// When keys and bare passwords were last used.
+/// Last uses of API keys and of passwords alone.
 #[derive(Debug, Clone, Default)]
 pub struct Uses {
     /// Since when that is noted.
@@ -171,7 +171,7 @@ pub(super) struct Website {
 #[derive(Debug, Clone)]
 pub(super) struct Network {
     pub(super) cidr: String,
-    /// Empty: for everybody.
+    /// Empty: for all users.
     pub(super) users: Vec<u32>,
 }
 
@@ -194,14 +194,14 @@ impl World {
         self.clock.now()
     }
 
-    /// Everybody, pseudo users included, by id.
+    /// All users, accounts that stand for no user included, by id.
     pub fn users(&self) -> impl Iterator<Item = PersonView<'_>> {
         self.people
             .iter()
             .map(|person| PersonView::new(self, *person))
     }
 
-    /// Everybody who is a person, by id.
+    /// All users except accounts that stand for no user, by id.
     pub fn people(&self) -> impl Iterator<Item = PersonView<'_>> {
         self.users().filter(|person| !person.pseudo())
     }
@@ -228,7 +228,7 @@ impl World {
             .filter(|_| self.installed("auth_passkey"))
     }
 
-    /// Whether a module is installed.
+    /// Returns true if a module is installed.
     pub fn installed(&self, module: &str) -> bool {
         self.modules
             .iter()
@@ -310,7 +310,7 @@ impl World {
         (self.login(person) == login).then_some(person)
     }
 
-    /// The working key that opens RPC with this secret.
+    /// The active API key that opens RPC with this secret.
     pub(super) fn key_of(&self, secret: &str) -> Option<&Credential> {
         let id = self.secrets.get(secret)?;
         let key = self.keys.iter().find(|key| key.id == *id)?;
@@ -323,7 +323,7 @@ impl World {
         (opens && owner.has(ACTIVE)).then_some(key)
     }
 
-    /// A bare password opens RPC only for somebody without TOTP and, from 19 on, not covered by the policy.
+    /// A password alone opens RPC only for a user without TOTP and, from 19 on, not covered by the policy.
     pub(super) fn password_opens(&self, id: u32, password: &str) -> bool {
         let Some(person) = self.person(id) else {
             return false;
@@ -346,7 +346,7 @@ impl World {
         self.groups.id(xml_id)
     }
 
-    /// What an XML id stands for: model and id.
+    /// Model and id of an XML id.
     pub(super) fn reference(&self, module: &str, name: &str) -> Option<(&'static str, u32)> {
         if let Some(id) = self.groups.id(&format!("{module}.{name}")) {
             return Some(("res.groups", id));

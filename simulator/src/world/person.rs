@@ -52,7 +52,7 @@ impl Person {
     }
 }
 
-/// A person as a test sees it: the truth, whatever an account may read of it.
+/// A user as a test sees it: the truth, regardless of what an account can read.
 #[derive(Debug, Clone)]
 pub struct PersonView<'w> {
     world: &'w World,
@@ -108,7 +108,7 @@ impl<'w> PersonView<'w> {
     pub fn saml(&self) -> bool {
         self.world.installed("auth_saml") && self.person.has(SAML)
     }
-    /// When the account was made.
+    /// Creation time of the account.
     pub fn created(&self) -> Time {
         self.person.created
     }

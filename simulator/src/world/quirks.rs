@@ -1,11 +1,11 @@
-//! What one build or database does differently.
+//! Quirks of single builds or databases.
 
-/// Departures of one build or database from its version's usual behaviour.
+/// Departures of one build or database from its version's usual behavior.
 #[derive(Debug, Clone, Copy)]
 pub struct Quirks {
     /// 19.0: any domain on `totp_enabled`, `= False` too, gives the people who have it.
     pub totp_domain_broken: bool,
-    /// Late 19, and 20 always: `totp_enabled` is hidden of everybody but oneself without `base.group_erp_manager`, from reading and from
+    /// Late 19, and 20 always: `totp_enabled` of other users is hidden without `base.group_erp_manager`, from reading and from
     /// searching.
     pub totp_hidden: bool,
     /// 14, and early builds of 15 and 16: `totp_enabled` cannot be searched, and a term on it is ignored.
@@ -19,7 +19,7 @@ pub struct Quirks {
 }
 
 impl Quirks {
-    /// What a version does.
+    /// Quirks of a version.
     pub(super) fn of(version: u8) -> Self {
         Self {
             totp_domain_broken: version == 19,

@@ -3,7 +3,7 @@
 
 use super::{super::clock::Time, person::EMPTY_SECRET, *};
 
-/// What hides a user from every account. Record rules do not hide from the superuser, so not from the companion module. Several may hide
+/// A situation that hides a user from every account. Record rules do not hide from the superuser, so not from the companion module. Several may hide
 /// the same user.
 ///
 /// A question sees a hidden user where Odoo asks without the rules: `exists`, domains on the users of a group, and (unless the contact is

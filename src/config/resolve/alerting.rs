@@ -63,8 +63,8 @@ fn alertmanager(item: &Item<'_>, seen: &mut Seen, context: &Context<'_>) -> Opti
         )
     {
         return dns_item.fail(
-            "is there for an address",
-            "give the host's name in `url`, or remove `dns`",
+            "is set for an IP address",
+            "use a host name in `url`, or remove `dns`",
         );
     }
     unique(&url_item, url.as_str(), seen, "an Alertmanager").then(|| Receiver {
@@ -97,7 +97,7 @@ fn webhook(item: &Item<'_>, seen: &mut Seen, context: &Context<'_>) -> Option<Re
     })
 }
 
-/// How to prove who asks, and whom to trust.
+/// Credentials and trusted authorities.
 pub(in crate::config) fn credentials(
     fields: &Fields<'_>,
     tls: &'static str,
@@ -109,10 +109,9 @@ pub(in crate::config) fn credentials(
     let basic = fields.get("basic_auth");
     let bearer = fields.get("authorization");
     let auth = match (&basic, &bearer) {
-        (Some(_), Some(bearer)) => bearer.fail(
-            "is there beside `basic_auth`",
-            "one request has one of them: keep one",
-        ),
+        (Some(_), Some(bearer)) => {
+            bearer.fail("is set together with `basic_auth`", "keep one of them")
+        }
         (Some(item), None) => item.fields(&schema::BASIC_AUTH).and_then(|inner| {
             let username = inner.require("username", "odoo-mfa-exporter");
             let password = inner.require("password_file", "PATH");
@@ -137,21 +136,21 @@ fn secret(item: &Item<'_>, context: &Context<'_>) -> Option<SecretString> {
     if file.is_world_readable() {
         context.sink.warning(
             item.at(),
-            format!("`{}`: everybody on this host may read the file", item.name),
+            format!("`{}`: all users of this host can read the file", item.name),
             "`chmod o= FILE`",
         );
     }
     match std::str::from_utf8(&file.bytes).map(|text| text.trim_end_matches(['\r', '\n'])) {
         Ok(text) if text.starts_with('\u{feff}') => item.fail(
-            "holds a secret with a byte order mark",
+            "contains a secret with a byte order mark",
             "save it as plain text, without a byte order mark",
         ),
         Ok(text) if !text.is_empty() && !text.chars().any(char::is_control) => {
             Some(SecretString::from(text))
         }
         _ => item.fail(
-            "holds no secret on one line",
-            "put the secret there, and nothing else",
+            "does not contain a secret on one line",
+            "write only the secret into it",
         ),
     }
 }
@@ -164,7 +163,7 @@ fn entries<'a>(fields: &Fields<'a>, name: &'static str) -> Vec<(&'a Key, Item<'a
 fn rule_named(key: &Key, item: &Item<'_>) -> Option<Rule> {
     let rule = key.name.parse().ok();
     if rule.is_none() {
-        let message = format!("`{}` is no alert of the daemon", key.name);
+        let message = format!("unknown alert `{}`", key.name);
         item.sink.error(key.at, message, known_rules(&key.name));
     }
     rule
@@ -189,13 +188,10 @@ fn tune(rule: Rule, fields: &Fields<'_>, rules: &mut Rules) {
     if let Some(item) = fields.get("threshold") {
         match (rule.threshold(), item.number()) {
             (None, _) => {
-                item.fail::<()>(
-                    "is there for a rule that compares with no number",
-                    "remove the line",
-                );
+                item.fail::<()>("is set for a rule without a threshold", "remove the line");
             }
             (Some(_), Some(number)) if number < 0.0 || !number.is_finite() => {
-                item.fail::<()>("is no number from 0 on", "give a positive one");
+                item.fail::<()>("is not a number of at least 0", "write a positive number");
             }
             (Some(_), number) => settings.threshold = number.unwrap_or(settings.threshold),
         }
@@ -208,7 +204,7 @@ fn tune(rule: Rule, fields: &Fields<'_>, rules: &mut Rules) {
         match text.parse() {
             Ok(template) => settings.annotations.push((key.name.clone(), template)),
             Err(error) => {
-                item.fail::<()>("is no template", format!("{error}"));
+                item.fail::<()>("is not a template", format!("{error}"));
             }
         }
     }
@@ -222,7 +218,7 @@ fn silence(item: &Item<'_>) -> Option<Silence> {
     if labels.is_some() && entries.is_empty() {
         item.fail::<()>(
             "silences every target",
-            "name at least one label; to switch a rule off for all targets, set `enabled: false`",
+            "set at least one label; to disable a rule for all targets, set `enabled: false`",
         );
     }
     for (key, value) in entries {
@@ -233,8 +229,8 @@ fn silence(item: &Item<'_>) -> Option<Silence> {
                 Ok(glob) => Matcher::Glob(glob),
                 Err(_) => {
                     value.fail::<()>(
-                        "fits everything",
-                        "to switch a rule off for all targets, set `enabled: false`",
+                        "matches everything",
+                        "to disable a rule for all targets, set `enabled: false`",
                     );
                     continue;
                 }
@@ -254,7 +250,7 @@ fn silence(item: &Item<'_>) -> Option<Silence> {
                 rules.insert(rule);
             }
             Err(_) => {
-                item.fail::<()>("names no alert of the daemon", known_rules(name));
+                item.fail::<()>("is an unknown alert", known_rules(name));
             }
         }
     }

@@ -1,4 +1,4 @@
-//! What a target proves itself with and trusts: its API key and certificates, read from where the configuration says.
+//! Credentials of a target and its trusted authorities: API key and certificates, read from their configured sources.
 
 use std::path::PathBuf;
 
@@ -28,11 +28,11 @@ pub(super) fn api_key(
         match sources.get(1) {
             None => context.sink.error(
                 fields.at,
-                "there is no API key",
+                "the API key is missing",
                 "add one of `api_key_file: PATH`, `api_key_env: VARIABLE`, `api_key_credential: NAME`",
             ),
             Some(second) => {
-                second.fail::<()>(&format!("is a second source of the API key, beside `{}`", sources[0].name), "keep one of them")?;
+                second.fail::<()>(&format!("is a second source of the API key, in addition to `{}`", sources[0].name), "keep one of them")?;
             }
         }
         return None;
@@ -45,8 +45,8 @@ pub(super) fn api_key(
         _ => {
             context.sink.warning(
                 item.at(),
-                "the API key stands in the configuration itself",
-                "configurations get copied around: put the key into a file of mode 600 and write `api_key_file: PATH`",
+                "the configuration contains the API key itself",
+                "configurations get copied: put the key into a file with mode 600 and set `api_key_file: PATH`",
             );
             match key_from(text.as_bytes()) {
                 Ok(key) => KeySource::Inline(key),
@@ -59,8 +59,8 @@ pub(super) fn api_key(
             if exposed {
                 context.sink.warning(
                     item.at(),
-                    format!("`{}`: everybody on this host may read the file", item.name),
-                    "whoever reads the key can act as its account: `chmod o= FILE`",
+                    format!("`{}`: all users of this host can read the file", item.name),
+                    "a reader of the key can act as its account: `chmod o= FILE`",
                 );
             }
             Some((source, secret))
@@ -80,9 +80,9 @@ pub(super) fn tls(item: &Item<'_>, context: &Context<'_>) -> Option<Tls> {
     let client = match (fields.get("cert_file"), fields.get("key_file")) {
         (Some(certificate), Some(key)) => client_certificate(&certificate, &key, context),
         (Some(certificate), None) => {
-            certificate.fail("is there without `key_file`", "add `key_file: PATH`")
+            certificate.fail("is set without `key_file`", "add `key_file: PATH`")
         }
-        (None, Some(key)) => key.fail("is there without `cert_file`", "add `cert_file: PATH`"),
+        (None, Some(key)) => key.fail("is set without `cert_file`", "add `cert_file: PATH`"),
         (None, None) => None,
     };
     let server_name = fields.get("server_name").and_then(|item| {
@@ -91,7 +91,7 @@ pub(super) fn tls(item: &Item<'_>, context: &Context<'_>) -> Option<Tls> {
             Ok(_) => Some(name.to_owned()),
             Err(_) => item.fail(
                 "is not a host name",
-                "write the name alone, such as `erp.example.com`",
+                "write only the name, such as `erp.example.com`",
             ),
         }
     });
@@ -99,7 +99,7 @@ pub(super) fn tls(item: &Item<'_>, context: &Context<'_>) -> Option<Tls> {
     let only_ca = system_roots.and_then(|item| item.flag()) == Some(false);
     if let Some(item) = system_roots.filter(|_| only_ca && fields.get("ca_file").is_none()) {
         item.fail::<()>(
-            "is `false` without `ca_file`, so that no server would be trusted",
+            "is `false` without `ca_file`, so no server would be trusted",
             "add `ca_file: PATH`, or remove the line",
         );
     }
@@ -120,28 +120,28 @@ fn client_certificate(
     let (path, file) = read(key, context)?;
     if PrivateKeyDer::from_pem_slice(&file.bytes).is_err() {
         return key.fail(
-            "holds no private key",
+            "contains no private key",
             "it must be PEM, with a line `-----BEGIN PRIVATE KEY-----`, and not encrypted",
         );
     }
     if file.is_world_readable() {
         context.sink.warning(
             key.at(),
-            "`key_file`: everybody on this host may read the file",
+            "`key_file`: all users of this host can read the file",
             "`chmod o= FILE`",
         );
     }
     let certificate = certificate?;
     if let Err(error) = matching(&certificate.pem, &file.bytes) {
         return key.fail(
-            &format!("does not belong to `cert_file`: {error}"),
-            "give the key that the certificate was made for; the certificate comes first in its file",
+            &format!("does not match `cert_file`: {error}"),
+            "use the key of the certificate, which must be the first one in its file",
         );
     }
     Some(ClientCertificate::new(certificate, path, file.bytes))
 }
 
-/// Whether a private key is that of the first certificate of a chain.
+/// Returns true if a private key matches the first certificate of a chain.
 fn matching(chain: &[u8], key: &[u8]) -> Result<(), Box<dyn std::error::Error>> {
     let chain = CertificateDer::pem_slice_iter(chain).collect::<Result<_, _>>()?;
     let key = PrivateKeyDer::from_pem_slice(key)?;
@@ -161,16 +161,16 @@ fn certificates(item: &Item<'_>, context: &Context<'_>) -> Option<PemFile> {
         if !is_one {
             return item.fail(
                 &format!(
-                    "has a malformed entry: number {found} of {} is no certificate",
+                    "has a malformed entry: number {found} of {} is not a certificate",
                     path.display()
                 ),
-                "replace or delete that entry, from its line `-----BEGIN CERTIFICATE-----` on",
+                "replace or delete that entry, starting at its line `-----BEGIN CERTIFICATE-----`",
             );
         }
     }
     if found == 0 {
         return item.fail(
-            "holds no certificate",
+            "contains no certificate",
             "it must be PEM, with a line `-----BEGIN CERTIFICATE-----`",
         );
     }
@@ -200,7 +200,7 @@ fn unreadable<T>(item: &Item<'_>, error: &std::io::Error, context: &Context<'_>)
     item.fail(
         &format!("cannot be read: {error}"),
         format!(
-            "relative paths start at {directory}; the exporter's user must be able to read the file"
+            "paths are relative to {directory}; the exporter's user must be able to read the file"
         ),
     )
 }

@@ -17,7 +17,7 @@ use super::{Config, Metrics, Privacy, Web, fnv1a};
 use crate::domain::exemption::Glob;
 use crate::domain::role::Roles;
 
-/// What resolving needs beside the tree.
+/// Inputs of resolving, in addition to the tree.
 pub(super) struct Context<'a> {
     env: &'a dyn Env,
     /// Relative paths start here.
@@ -36,14 +36,14 @@ impl<'a> Context<'a> {
     }
 }
 
-/// Resolves the tree. What is wrong is reported to `sink`, and the result is to be dropped then.
+/// Resolves the tree. Errors are reported to `sink`, and the result must be dropped then.
 pub(super) fn resolve(root: &Node, path: &Path, env: &dyn Env, sink: &Sink) -> Option<Config> {
     let context = Context::new(env, path, sink);
     if matches!(root.value, Value::Null) {
         sink.error(
             root.at,
             "the configuration is empty",
-            "begin with `targets:`",
+            "start with `targets:`",
         );
         return None;
     }
@@ -94,7 +94,7 @@ fn roles(item: Item<'_>) -> Roles {
         if !word || ["all", "any", "total"].contains(&key.name.as_str()) {
             item.sink.error(
                 key.at,
-                format!("`{}` cannot be the name of a role", key.name),
+                format!("`{}` is not a valid name of a role", key.name),
                 "use lower case letters, digits and `_`, but not `all`, `any` or `total`",
             );
         }
@@ -102,7 +102,7 @@ fn roles(item: Item<'_>) -> Roles {
         if list.is_empty() && !roles.contains(&key.name) {
             let known: Vec<_> = roles.iter().map(|(role, _)| role).collect();
             groups.fail::<()>(
-                "is no role, so it cannot be removed",
+                "is not a role, so it cannot be removed",
                 suggestion(&key.name, &known),
             );
         }
@@ -152,14 +152,14 @@ fn web(fields: &Fields<'_>) -> Web {
 fn reader(role: &str, item: &Item<'_>) -> Option<String> {
     match item.text()? {
         "*" if role == "read_names" => item.fail(
-            "names everybody",
-            "names of people need readers who sign in: list them",
+            "includes all clients",
+            "readers of names must sign in: list them",
         ),
-        "certificate:" => item.fail("names no certificate", "write `certificate:NAME`"),
+        "certificate:" => item.fail("does not name a certificate", "write `certificate:NAME`"),
         text => match text.split_once(':') {
             Some((before, _)) if before != "certificate" => item.fail(
-                "names somebody who cannot exist: no user's name has a `:`",
-                "a client certificate is written `certificate:NAME`",
+                "names a user who cannot exist: names of users have no `:`",
+                "write a client certificate as `certificate:NAME`",
             ),
             _ => Some(text.to_owned()),
         },
@@ -176,8 +176,8 @@ fn metrics(fields: &Fields<'_>) -> Metrics {
         let Some(pattern) = item.text() else { continue };
         if pattern == "odoo_up" {
             item.fail::<()>(
-                "cannot switch off `odoo_up`",
-                "without it nobody would notice a target that is down",
+                "cannot disable `odoo_up`",
+                "without it, a target that is down would go unnoticed",
             );
             continue;
         }
@@ -193,7 +193,7 @@ fn metrics(fields: &Fields<'_>) -> Metrics {
                 }
                 hint => hint,
             };
-            item.fail::<()>("names no family of metrics", hint);
+            item.fail::<()>("matches no metric family", hint);
         }
         disabled.extend(fitting);
     }
@@ -207,10 +207,7 @@ fn labels(item: Item<'_>) -> BTreeMap<String, String> {
         if key.name.starts_with("__") || RESERVED_LABELS.contains(&key.name.as_str()) {
             item.sink.error(
                 key.at,
-                format!(
-                    "the label `{}` is used by the exporter or by Prometheus itself",
-                    key.name
-                ),
+                format!("the exporter or Prometheus uses the label `{}`", key.name),
                 format!(
                     "choose another name, such as `my_{}`",
                     key.name.trim_start_matches('_')
@@ -231,22 +228,22 @@ fn label_name(at: Position, name: &str, value: &Item<'_>) -> Option<String> {
     if !valid {
         value.sink.error(
             at,
-            format!("`{name}` cannot be the name of a label"),
-            "use letters, digits and `_`, and do not begin with a digit",
+            format!("`{name}` is not a valid name of a label"),
+            "use letters, digits and `_`, and do not start with a digit",
         );
     }
     value.text().map(str::to_owned)
 }
 
-/// Whether a name is new; if not, that is reported.
+/// Returns true if a name is new; if not, that is reported.
 fn unique(item: &Item<'_>, name: &str, seen: &mut HashMap<String, Position>, what: &str) -> bool {
     match seen.get(name) {
         Some(first) => {
             let hint = format!(
-                "{what} on line {} has it already: give each its own",
+                "{what} on line {} has the same: make each unique",
                 first.line
             );
-            item.fail::<()>("is here twice", hint);
+            item.fail::<()>("is set twice", hint);
             false
         }
         None => seen.insert(name.to_owned(), item.at()).is_none(),

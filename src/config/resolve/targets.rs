@@ -54,7 +54,7 @@ pub(super) fn targets(root: &Fields<'_>, roles: &Roles, context: &Context<'_>) -
                 context.sink.warning(
                     fields.at,
                     format!("`{}` polls the same database as `{other}`", target.name),
-                    "sums over targets count its people twice: remove one of them",
+                    "sums over targets would count its users twice: remove one of them",
                 );
             }
             // Debug output shows everything but secrets.
@@ -64,7 +64,7 @@ pub(super) fn targets(root: &Fields<'_>, roles: &Roles, context: &Context<'_>) -
         .collect()
 }
 
-/// What may be set for all targets and for one.
+/// Fields that can be set for all targets and for one.
 #[derive(Default)]
 struct Settings {
     /// The value, `None` if it is wrong, and where it stands, since it is compared later.
@@ -87,7 +87,7 @@ impl Settings {
                 let list = item.list()?;
                 if list.is_empty() {
                     item.fail::<()>(
-                        "accepts nothing, so nobody could be protected",
+                        "accepts no factor, so no user could be protected",
                         "write `[totp]`",
                     );
                 }
@@ -108,7 +108,7 @@ fn coverage_target(item: Item<'_>) -> BTreeMap<UserType, f64> {
             Err(UnknownWord { expected }) => {
                 let hint = suggestion(&key.name, &expected);
                 item.sink
-                    .error(key.at, format!("`{}` is no type of user", key.name), hint);
+                    .error(key.at, format!("unknown type of user `{}`", key.name), hint);
             }
         }
     }
@@ -153,7 +153,7 @@ fn target(fields: &Fields<'_>, defaults: &Settings, context: &Context<'_>) -> Op
     {
         context.sink.warning(
             item.at(),
-            "`tls` has no effect on an `http://` URL",
+            "`tls` has no effect with an `http://` URL",
             "write `https://`, or remove `tls`",
         );
     }
@@ -238,7 +238,7 @@ fn polling(
         context.sink.error(
             blame.map_or(at, |(_, at)| at),
             format!("`timeout` ({timeout:?}) is not shorter than `interval` ({interval:?})"),
-            "polls of one target must not overlap: shorten `timeout` or lengthen `interval`",
+            "polls of a target must not overlap: lower `timeout` or raise `interval`",
         );
     }
     Some((interval, timeout))
@@ -253,8 +253,8 @@ fn label_value(item: &Item<'_>) -> Option<String> {
     let text = item.text()?;
     if text.trim() != text || text.chars().count() > 100 {
         return item.fail(
-            "begins or ends with a space, or is longer than 100 characters",
-            "give a short name, such as `erp`",
+            "starts or ends with a space, or is longer than 100 characters",
+            "use a short name, such as `erp`",
         );
     }
     Some(text.to_owned())
@@ -265,8 +265,8 @@ fn odoo_url(item: &Item<'_>, plain_http: Option<bool>) -> Option<Url> {
     let allowed = plain_http == Some(true);
     if url.scheme() == "http" && !is_loopback(&url) && !allowed {
         return item.fail(
-            "is plain http to another host: the API key would cross the network in clear",
-            "write `https://`, or `allow_plain_http: true` where the network is trusted",
+            "is plain http to another host: the API key would be sent in clear text",
+            "use `https://`, or set `allow_plain_http: true` in a trusted network",
         );
     }
     let pasted = url
@@ -276,8 +276,8 @@ fn odoo_url(item: &Item<'_>, plain_http: Option<bool>) -> Option<Url> {
     if pasted {
         item.sink.warning(
             item.at(),
-            format!("`{}` has the path of a page", item.name),
-            "Odoo's API answers at the root: remove the path",
+            format!("`{}` has a path", item.name),
+            "Odoo's API is at the root: remove the path",
         );
     }
     Some(with_slash(url))
@@ -311,21 +311,24 @@ fn exemption(item: &Item<'_>) -> Option<Exemption> {
             "login" => only.text().map(|login| Matcher::Login(login.to_owned())),
             "login_glob" => only.text().and_then(|text| match text.parse::<Glob>() {
                 Ok(glob) => Some(Matcher::Glob(glob)),
-                Err(_) => only.fail("would exempt everybody", "narrow it, such as `svc-*`"),
+                Err(_) => only.fail(
+                    "would exempt all users",
+                    "use a narrower pattern, such as `svc-*`",
+                ),
             }),
             _ => only.xml_id().map(Matcher::Group),
         },
         [] => {
             item.sink.error(
                 fields.at,
-                "the exemption says not for whom",
+                "the exemption does not say which users it applies to",
                 "add one of `login`, `login_glob` and `group`",
             );
             None
         }
         [first, second, ..] => second.fail(
-            &format!("stands beside `{}`", first.name),
-            "an exemption has one of `login`, `login_glob` and `group`: make two of it",
+            &format!("is set together with `{}`", first.name),
+            "an exemption has one of `login`, `login_glob` and `group`: write two exemptions",
         ),
     };
     let user_type = fields.get("user_type").map(|item| item.word());
@@ -352,7 +355,7 @@ fn surface(item: &Item<'_>, target_url: Option<&Url>) -> Option<Surface> {
     )?;
     let items = list.list()?;
     if items.is_empty() {
-        list.fail::<()>("is empty", "add a vantage, or remove `surface`");
+        list.fail::<()>("is empty", "add a vantage point, or remove `surface`");
     }
     let mut names = HashMap::new();
     let vantages = items
@@ -389,8 +392,8 @@ fn vantage(
     if fields.get("expect_blocked").is_none() {
         item.sink.warning(
             fields.at,
-            "the vantage says not what it must not reach, so nothing is alerted on",
-            "add `expect_blocked: [database_manager, database_list]`, or `[]` where that is meant",
+            "the vantage point has no `expect_blocked`, so it raises no alert",
+            "add `expect_blocked: [database_manager, database_list]`, or `[]` for no alert",
         );
     }
     Some(Vantage {

@@ -1,4 +1,4 @@
-//! What the declarations of several sections have in common.
+//! Declarations that several sections share.
 
 use super::{Field, Kind, Section};
 

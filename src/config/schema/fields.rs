@@ -18,42 +18,42 @@ pub(in crate::config) static ROOT: Section = Section {
             "defaults",
             Kind::Section(&DEFAULTS),
             "",
-            "What holds for each target that does not say otherwise.",
+            "Defaults for all targets.",
         )
         .example("{interval: 10m, accepted_factors: [totp, passkey]}"),
         field(
             "privileged_roles",
             Kind::Map("role", &Kind::List(&Kind::XmlId)),
             "the roles below",
-            "Groups, by XML id, that make somebody privileged. Added to the default roles; a default role that is named here gets these groups instead of its own, and an empty list removes it. The name becomes the value of the label `role`: lower case letters, digits, `_`.",
+            "Roles and their groups, by XML id. Added to the default roles. A default role that is named here gets these groups instead of its own; an empty list removes it. The name is the value of the label `role`: lower case letters, digits, `_`.",
         )
         .example("{payroll: [hr_payroll.group_hr_payroll_manager], website: []}"),
         field(
             "privacy",
             Kind::Section(&PRIVACY),
             "",
-            "Where names of people may go.",
+            "Where names of users may appear.",
         )
         .example("{names_in_alerts: true}"),
         field(
             "alerting",
             Kind::Section(&ALERTING),
             "",
-            "What the daemon alerts on, and whom it tells; see docs/alerting.md.",
+            "The exporter's own alerts, and their receivers; see docs/alerting.md.",
         )
         .example("{alertmanagers: [{url: 'http://127.0.0.1:9093'}]}"),
         field(
             "web",
             Kind::Section(&WEB),
             "",
-            "Who may see what over HTTP.",
+            "Access over HTTP.",
         )
         .example("{external_url: https://proxy.example.com/odoo-mfa/, roles: {scrape: [prometheus], read: [auditor], read_names: [officer]}}"),
         field(
             "metrics",
             Kind::Section(&METRICS),
             "",
-            "Which metrics are exported.",
+            "Selection of the exported metrics.",
         )
         .example("{disable: [odoo_api_keys_unused]}"),
     ],
@@ -63,37 +63,37 @@ const INTERVAL: Field = field(
     "interval",
     Kind::Duration,
     "`5m`",
-    "From the start of one poll to the start of the next. Longer than `timeout`.",
+    "Time from the start of one poll to the start of the next. Must be longer than `timeout`.",
 );
 const TIMEOUT: Field = field(
     "timeout",
     Kind::Duration,
     "`30s`",
-    "The one deadline of a whole poll, all its requests together.",
+    "Deadline of a whole poll, including all its requests.",
 );
 const ACCEPTED_FACTORS: Field = field(
     "accepted_factors",
     Kind::List(&Kind::Word(&["totp", "passkey", "email_policy", "sso"])),
     "`[totp]`",
-    "What counts as a second factor: whoever has at least one of these is protected.",
+    "Accepted second factors. A user with at least one of them is protected.",
 );
 const GRACE: Field = field(
     "grace",
     Kind::Duration,
     "`14d`",
-    "How long after its creation an account may do without. `0s`: not at all.",
+    "Grace period after the creation of an account. `0s`: none.",
 );
 const DORMANT: Field = field(
     "dormant",
     Kind::Duration,
     "`90d`",
-    "After how long without a login an account is dormant.",
+    "Time without a login after which an account is dormant.",
 );
 const COVERAGE_TARGET: Field = field(
     "coverage_target",
     Kind::Map("`internal`, `portal`, `public`, `none`", &Kind::Ratio),
     "`{internal: 0.9}`",
-    "The wanted coverage. Replaces the default as a whole: `{}` wants none.",
+    "Coverage target for each type of user. Replaces the default as a whole: `{}` sets none.",
 );
 
 pub(in crate::config) static DEFAULTS: Section = Section {
@@ -115,14 +115,14 @@ pub(in crate::config) static TARGET: Section = Section {
             "name",
             Kind::Text,
             "required",
-            "The value of the label `target`. No two targets share one.",
+            "The value of the label `target`. Must be unique.",
         )
         .example("erp"),
         field(
             "url",
             Kind::Url,
             "required",
-            "Where Odoo answers, such as `https://erp.example.com`. No credentials, no query.",
+            "Address of the Odoo server, such as `https://erp.example.com`. Without credentials and query.",
         )
         .example("https://erp.example.com"),
         field(
@@ -136,14 +136,14 @@ pub(in crate::config) static TARGET: Section = Section {
             "login",
             Kind::Text,
             "",
-            "The login of the polling account. Needed below Odoo 19, harmless above.",
+            "Login of the polling account. Required before Odoo 19; allowed for later versions.",
         )
         .example("mfa-auditor"),
         field(
             "api_key_file",
             Kind::Path,
             "",
-            "A file that holds the account's API key. Exactly one of the four `api_key...` is needed.",
+            "A file that contains the account's API key. Exactly one of the four `api_key...` fields is required.",
         )
         .example("erp.key")
         .alternative(),
@@ -151,7 +151,7 @@ pub(in crate::config) static TARGET: Section = Section {
             "api_key_env",
             Kind::Text,
             "",
-            "The name of an environment variable that holds the API key.",
+            "Name of an environment variable that contains the API key.",
         )
         .example("ODOO_ERP_KEY")
         .alternative(),
@@ -159,7 +159,7 @@ pub(in crate::config) static TARGET: Section = Section {
             "api_key_credential",
             Kind::Text,
             "",
-            "The name of a systemd credential that holds the API key (`LoadCredential=`).",
+            "Name of a systemd credential that contains the API key (`LoadCredential=`).",
         )
         .example("erp.key")
         .alternative(),
@@ -167,14 +167,14 @@ pub(in crate::config) static TARGET: Section = Section {
             "api_key",
             Kind::Text,
             "",
-            "The API key itself. Works, but warns: configurations get copied around.",
+            "The API key itself. Allowed with a warning, because configurations get copied.",
         )
         .alternative(),
         field(
             "api",
             Kind::Word(&["auto", "json2", "jsonrpc"]),
             "`auto`",
-            "How to talk to Odoo. `auto` asks the server: JSON-2 where it exists (Odoo 19), JSON-RPC otherwise.",
+            "Protocol. `auto` detects it: JSON-2 if available (Odoo 19 and later), otherwise JSON-RPC.",
         ),
         INTERVAL,
         TIMEOUT,
@@ -186,28 +186,28 @@ pub(in crate::config) static TARGET: Section = Section {
             "labels",
             Kind::Map("label", &Kind::Text),
             "`{}`",
-            "Labels for every series of this target. Those that the exporter or Prometheus uses itself are refused.",
+            "Labels for every series of this target. Labels that the exporter or Prometheus uses are refused.",
         )
         .example("{team: finance}"),
         field(
             "tls",
             Kind::Section(&TLS),
             "",
-            "Private certification authorities and client certificates.",
+            "Private certificate authorities and client certificates.",
         )
         .example("{ca_file: company-ca.pem}"),
         field(
             "proxy",
             Kind::Url,
             "",
-            "A proxy on the way to Odoo: `http`, `https`, `socks5` or `socks5h`. May hold credentials, which are never shown.",
+            "A proxy for requests to Odoo: `http`, `https`, `socks5` or `socks5h`. May contain credentials, which are never shown.",
         )
         .example("http://proxy.example.com:3128"),
         field(
             "allow_plain_http",
             Kind::Flag,
             "`false`",
-            "Allow `http://` to a host other than this machine, and so the API key in clear on the network.",
+            "Allow `http://` to another host, which sends the API key in clear text.",
         ),
         field(
             "accept_missing",
@@ -223,7 +223,7 @@ pub(in crate::config) static TARGET: Section = Section {
                 "logins",
             ])),
             "`[]`",
-            "Capabilities that the account is known and meant to lack: their absence is no finding and no alert.",
+            "Capabilities that the account lacks on purpose: no alert, and a finding of severity info.",
         )
         .example("[modules]"),
         field(
@@ -234,21 +234,21 @@ pub(in crate::config) static TARGET: Section = Section {
                 "impersonation",
             ])),
             "`[]`",
-            "Ways around the second factor that are known and meant to be there: their presence is no alert.",
+            "Bypasses of the second factor that exist on purpose: no alert, and a finding of severity info.",
         )
         .example("[impersonation]"),
         field(
             "exemptions",
             Kind::List(&Kind::Section(&EXEMPTION)),
             "`[]`",
-            "Who is excused from the second factor.",
+            "Users who are exempt from the second factor.",
         )
         .example("[{login: mfa-auditor, reason: service}, {login_glob: 'kiosk-*', reason: kiosk, expires: 2027-01-31}]"),
         field(
             "surface",
             Kind::Section(&SURFACE),
             "off",
-            "Ask from outside, without credentials, what of Odoo answers.",
+            "Checks, without credentials, which endpoints of Odoo are exposed.",
         )
         .example("{vantages: [{name: outside, expect_blocked: [xmlrpc, jsonrpc, database_manager, database_list]}]}"),
     ],
@@ -261,40 +261,40 @@ pub(in crate::config) static EXEMPTION: Section = Section {
             "login",
             Kind::Text,
             "",
-            "One login. Exactly one of `login`, `login_glob` and `group` is needed.",
+            "A login. Exactly one of `login`, `login_glob` and `group` is required.",
         )
         .alternative(),
         field(
             "login_glob",
             Kind::Text,
             "",
-            "A pattern: `*` stands for any text, `?` for one character. Upper and lower case differ.",
+            "A pattern for logins: `*` matches any text, `?` one character. Case-sensitive.",
         )
         .alternative(),
         field(
             "group",
             Kind::XmlId,
             "",
-            "Everybody in this group, implied groups included.",
+            "All users in this group, including implied groups.",
         )
         .alternative(),
         field(
             "user_type",
             Kind::Word(UserType::WORDS),
             "`internal` for a login or a pattern, any for a group",
-            "Only users of this type. Visitors can sign up at a website with any login, so exempt portal users by login only where they cannot.",
+            "Limits the entry to this type of user. Visitors can sign up at a website with any login, so exempt portal users by login only if they cannot.",
         ),
         field(
             "reason",
             Kind::Word(&["kiosk", "service", "break_glass", "other"]),
             "required",
-            "Why.",
+            "The reason.",
         ),
         field(
             "expires",
             Kind::Date,
             "never",
-            "The last day on which it holds, UTC. Afterwards it is a finding.",
+            "The last day of the exemption, in UTC. Afterwards it is a finding.",
         ),
     ],
 };
@@ -302,12 +302,17 @@ pub(in crate::config) static EXEMPTION: Section = Section {
 pub(in crate::config) static SURFACE: Section = Section {
     path: "targets[].surface",
     fields: &[
-        field("interval", Kind::Duration, "`1h`", "How often to ask."),
+        field(
+            "interval",
+            Kind::Duration,
+            "`1h`",
+            "Interval between checks.",
+        ),
         field(
             "vantages",
             Kind::List(&Kind::Section(&VANTAGE)),
             "required",
-            "From where to ask; at least one.",
+            "Vantage points from which to check; at least one.",
         ),
     ],
 };
@@ -319,19 +324,19 @@ pub(in crate::config) static VANTAGE: Section = Section {
             "name",
             Kind::Text,
             "required",
-            "The value of the label `vantage`. No two vantages of a target share one.",
+            "The value of the label `vantage`. Must be unique within the target.",
         ),
         field(
             "url",
             Kind::Url,
             "the target's",
-            "Where Odoo answers as seen from there.",
+            "Address of Odoo as seen from this vantage point.",
         ),
         field(
             "proxy",
             Kind::Url,
             "none",
-            "A proxy that stands there. The target's own proxy is not used.",
+            "A proxy at the vantage point. The target's own proxy is not used.",
         ),
         field(
             "expect_blocked",
@@ -343,7 +348,7 @@ pub(in crate::config) static VANTAGE: Section = Section {
                 "database_list",
             ])),
             "`[]`, with a warning",
-            "What must not answer there. Only that is alerted on.",
+            "Endpoints that must be blocked from this vantage point. Only these raise alerts.",
         ),
     ],
 };
@@ -355,13 +360,13 @@ pub(in crate::config) static PRIVACY: Section = Section {
             "names_in_alerts",
             Kind::Flag,
             "`false`",
-            "Name the people concerned in the annotations of alerts.",
+            "Name the affected users in the annotations of alerts.",
         ),
         field(
             "store_logins",
             Kind::Flag,
             "`false`",
-            "Keep logins in the change log, beside user ids.",
+            "Store logins in the change log, in addition to user ids.",
         ),
     ],
 };
@@ -373,13 +378,13 @@ pub(in crate::config) static WEB: Section = Section {
             "external_url",
             Kind::Url,
             "",
-            "Where clients and Prometheus reach the exporter, with a reverse proxy's path: `/sd` answers with it, and alerts link to pages and runbooks there. Links of pages are relative and need no setting.",
+            "External address of the exporter, including the path of a reverse proxy. Used by `/sd` and by links in alerts. Links in pages are relative and do not need it.",
         ),
         field(
             "roles",
             Kind::Section(&WEB_ROLES),
             "",
-            "What those who sign in may do; see docs/web.md.",
+            "Roles of signed-in users and clients; see docs/web.md.",
         ),
     ],
 };
@@ -391,19 +396,19 @@ pub(in crate::config) static WEB_ROLES: Section = Section {
             "scrape",
             Kind::List(&Kind::Text),
             "every user",
-            "Who may read metrics: users of `--web.config.file`; `certificate:NAME`, a verified client certificate with this common name or subject alternative name, which then needs no password; `'*'`, everybody, also without signing in.",
+            "Clients that may read metrics: users of `--web.config.file`; `certificate:NAME`, a verified client certificate with this common name or subject alternative name, which requires no password; `'*'`, all clients, without signing in.",
         ),
         field(
             "read",
             Kind::List(&Kind::Text),
             "every user",
-            "Who may read the pages and the API, without names of people.",
+            "Clients that may read the pages and the API, without names of users.",
         ),
         field(
             "read_names",
             Kind::List(&Kind::Text),
             "`[]`",
-            "Who may read names of people, too, and everything that `read` allows. Only who signs in: not `'*'`.",
+            "Clients that may read names of users, and everything that `read` allows. They must sign in: `'*'` is not allowed.",
         ),
     ],
 };
@@ -414,6 +419,6 @@ pub(in crate::config) static METRICS: Section = Section {
         "disable",
         Kind::List(&Kind::Text),
         "`[]`",
-        "Families that are not exported, by name or pattern: `odoo_api_key*`. What only they need is not asked of Odoo. The exporter's own (`odoo_mfa_exporter_...`) and `odoo_up` stay.",
+        "Families that are not exported, by name or pattern: `odoo_api_key*`. The exporter does not request what only they need. Its own families (`odoo_mfa_exporter_...`) and `odoo_up` cannot be disabled.",
     )],
 };

@@ -108,7 +108,7 @@ fn names(keys: &str) -> Value {
 mod tests {
     use super::*;
 
-    /// `UPDATE_DOCS=1` writes it anew.
+    /// `UPDATE_DOCS=1` rewrites it.
     #[test]
     fn the_schema_in_the_documentation_is_this_one() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/config.schema.json");

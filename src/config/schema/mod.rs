@@ -1,4 +1,4 @@
-//! How fields are declared. The declaration (in `fields`) tells known fields from unknown ones, and writes the reference in
+//! Declarations of fields. They (in `fields`) separate known fields from unknown ones, and write the reference in
 //! docs/configuration.md, the JSON Schema and the configuration to start from.
 
 mod alerting;
@@ -20,7 +20,7 @@ use crate::domain::role::Roles;
 
 /// A mapping with a fixed set of fields.
 pub(super) struct Section {
-    /// Where it stands, for the reference: `targets[].tls`.
+    /// Its path in the file, for the reference: `targets[].tls`.
     pub(super) path: &'static str,
     pub(super) fields: &'static [Field],
 }
@@ -32,7 +32,7 @@ pub(super) struct Field {
     /// `required`, or what holds without it: a value in backticks, or words; empty if nothing does.
     pub(super) default: &'static str,
     pub(super) meaning: &'static str,
-    /// What one might write, in YAML's flow style; empty where the default shows it.
+    /// An example in YAML's flow style; empty if the default shows it.
     pub(super) example: &'static str,
     /// Exactly one of the section's alternatives must be there.
     pub(super) alternative: bool,
@@ -181,7 +181,7 @@ fn inner_section(kind: &'static Kind) -> Option<&'static Section> {
 mod tests {
     use super::*;
 
-    /// `UPDATE_DOCS=1` writes them anew.
+    /// `UPDATE_DOCS=1` rewrites them.
     #[test]
     fn the_references_in_the_documentation_are_these() {
         let web = crate::config::web_file::reference();

@@ -10,10 +10,10 @@ const WIDTH: usize = 100;
 const HEAD: &str = "\
 # Configuration of odoo-mfa-exporter.
 #
-# What is set here is enough. Lines that begin with # and a field show a default or an example:
-# take the # away to set it. Every field: docs/configuration.md.
+# The active fields are sufficient. Commented fields show a default or an example: remove the #
+# to set them. All fields: docs/configuration.md.
 #
-# Whether it is right, and what the accounts may see: odoo-mfa-exporter check --connect
+# Check the file, and what the accounts can see: odoo-mfa-exporter check --connect
 
 ";
 

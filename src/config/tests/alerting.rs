@@ -110,27 +110,27 @@ alerting:
 "
     );
     insta::assert_snapshot!(errors_in(alerting_env(), &yaml), @r#"
-    config.yaml:10:40: error: `dns` is there for an address
-      hint: give the host's name in `url`, or remove `dns`
-    config.yaml:11:93: error: `authorization` is there beside `basic_auth`
-      hint: one request has one of them: keep one
+    config.yaml:10:40: error: `dns` is set for an IP address
+      hint: use a host name in `url`, or remove `dns`
+    config.yaml:11:93: error: `authorization` is set together with `basic_auth`
+      hint: keep one of them
     config.yaml:12:41: error: `password_file` is missing
       hint: add `password_file: PATH`
     config.yaml:13:14: error: `name` is missing
       hint: add `name: desk`
-    config.yaml:15:36: error: `threshold` is there for a rule that compares with no number
+    config.yaml:15:36: error: `threshold` is set for a rule without a threshold
       hint: remove the line
-    config.yaml:15:56: error: `a` is no template
+    config.yaml:15:56: error: `a` is not a template
       hint: only `{{ $labels.NAME }}` and `{{ $value }}` may stand between double braces
-    config.yaml:16:34: error: `threshold` is no number from 0 on
-      hint: give a positive one
+    config.yaml:16:34: error: `threshold` is not a number of at least 0
+      hint: write a positive number
     config.yaml:18:5: error: `silences` silences every target
-      hint: name at least one label; to switch a rule off for all targets, set `enabled: false`
-    config.yaml:19:23: error: `target` fits everything
-      hint: to switch a rule off for all targets, set `enabled: false`
-    config.yaml:19:37: error: `rules` names no alert of the daemon
+      hint: set at least one label; to disable a rule for all targets, set `enabled: false`
+    config.yaml:19:23: error: `target` matches everything
+      hint: to disable a rule for all targets, set `enabled: false`
+    config.yaml:19:37: error: `rules` is an unknown alert
       hint: did you mean `OdooMfaDisabled`?
-    config.yaml:20:35: error: `rules` names no alert of the daemon
+    config.yaml:20:35: error: `rules` is an unknown alert
       hint: did you mean `OdooMfaDisabled`?
     "#);
 }
@@ -146,7 +146,7 @@ alerting:
     );
     let env = env().file("/etc/ome/marked", format!("\u{feff}{CANARY}\n"), 0o600);
     insta::assert_snapshot!(errors_in(env, &yaml), @r"
-    config.yaml:9:85: error: `password_file` holds a secret with a byte order mark
+    config.yaml:9:85: error: `password_file` contains a secret with a byte order mark
       hint: save it as plain text, without a byte order mark
     ");
 }

@@ -1,4 +1,4 @@
-//! What a configuration says, and what is said about a wrong one.
+//! Meaning of a configuration, and errors of invalid ones.
 
 mod alerting;
 
@@ -232,7 +232,7 @@ privacy: {}
       hint: add `database: prod`
     config.yaml:5:8: error: `url` contains credentials
       hint: remove the part before the `@`: a URL is shown in metrics and logs
-    config.yaml:6:3: error: `databse` is no field here
+    config.yaml:6:3: error: `databse` is an unknown field
       hint: did you mean `database`?
     config.yaml:7:17: error: `api_key_file` cannot be read: entity not found
       hint: relative paths start at `/etc/ome`; the exporter's user must be able to read the file
@@ -241,12 +241,12 @@ privacy: {}
     config.yaml:9:27: error: the label `user_type` is used by the exporter or by Prometheus itself
       hint: choose another name, such as `my_user_type`
     config.yaml:9:41: error: `1st` cannot be the name of a label
-      hint: use letters, digits and `_`, and do not begin with a digit
+      hint: use letters, digits and `_`, and do not start with a digit
     config.yaml:9:49: error: the label `__name__` is used by the exporter or by Prometheus itself
       hint: choose another name, such as `my_name__`
     config.yaml:9:69: error: `floor` must be text, not a number
       hint: put it in quotes
-    config.yaml:10:9: error: `name` is here twice
+    config.yaml:10:9: error: `name` is set twice
       hint: the target on line 4 has it already: give each its own
     config.yaml:11:8: error: `url` has no scheme
       hint: begin it with `https://`
@@ -255,20 +255,20 @@ privacy: {}
     config.yaml:14:16: error: `api_key_env` is a second source of the API key, beside `api_key_file`
       hint: keep one of them
     config.yaml:16:12: error: `timeout` (20s) is not shorter than `interval` (20s)
-      hint: polls of one target must not overlap: shorten `timeout` or lengthen `interval`
+      hint: polls of a target must not overlap: lower `timeout` or raise `interval`
     config.yaml:17:20: error: `accept_missing` has an unknown value
       hint: did you mean `modules`?
     config.yaml:18:21: error: `allow_plain_http` must be `true` or `false`, not text
       hint: `no` is text in YAML 1.2: write `false`
     config.yaml:20:29: error: `group` stands beside `login`
-      hint: an exemption has one of `login`, `login_glob` and `group`: make two of it
-    config.yaml:21:5: error: the exemption says not for whom
+      hint: an exemption has one of `login`, `login_glob` and `group`: write two exemptions
+    config.yaml:21:5: error: the exemption does not say which users it applies to
       hint: add one of `login`, `login_glob` and `group`
-    config.yaml:22:18: error: `login_glob` would exempt everybody
-      hint: narrow it, such as `svc-*`
+    config.yaml:22:18: error: `login_glob` would exempt all users
+      hint: use a narrower pattern, such as `svc-*`
     config.yaml:22:31: error: `reason` has an unknown value
       hint: known here: `kiosk`, `service`, `break_glass`, `other`
-    config.yaml:22:48: error: `expires` is no date of the calendar
+    config.yaml:22:48: error: `expires` is not a valid date
       hint: write year, month and day, such as `2027-01-31`
     config.yaml:23:5: error: `reason` is missing
       hint: add `reason: service`
@@ -278,22 +278,22 @@ privacy: {}
       hint: give a duration such as `5m`, or remove the line
     config.yaml:24:65: error: `expect_blocked` has an unknown value
       hint: known here: `xmlrpc`, `jsonrpc`, `json2`, `database_manager`, `database_list`
-    config.yaml:24:79: error: `name` is here twice
+    config.yaml:24:79: error: `name` is set twice
       hint: the vantage on line 24 has it already: give each its own
     config.yaml:24:87: error: `url` must begin with `https://` or `http://`
       hint: write it like `https://host.example.com`
-    config.yaml:25:20: error: `cert_file` is there without `key_file`
+    config.yaml:25:20: error: `cert_file` is set without `key_file`
       hint: add `key_file: PATH`
     config.yaml:25:42: error: `server_name` is not a host name
-      hint: write the name alone, such as `erp.example.com`
+      hint: write only the name, such as `erp.example.com`
     config.yaml:26:10: error: `proxy` must begin with `http://` or `https://` or `socks5://` or `socks5h://`
       hint: write it like `http://host.example.com`
-    config.yaml:27:3: error: there is no API key
+    config.yaml:27:3: error: the API key is missing
       hint: add one of `api_key_file: PATH`, `api_key_env: VARIABLE`, `api_key_credential: NAME`
-    config.yaml:27:9: error: `name` begins or ends with a space, or is longer than 100 characters
-      hint: give a short name, such as `erp`
-    config.yaml:28:8: error: `url` is plain http to another host: the API key would cross the network in clear
-      hint: write `https://`, or `allow_plain_http: true` where the network is trusted
+    config.yaml:27:9: error: `name` starts or ends with a space, or is longer than 100 characters
+      hint: use a short name, such as `erp`
+    config.yaml:28:8: error: `url` is plain http to another host: the API key would be sent in clear text
+      hint: use `https://`, or set `allow_plain_http: true` in a trusted network waives
     config.yaml:30:21: error: `allow_plain_http` must be `true` or `false`, not text
       hint: `yes` is text in YAML 1.2: write `true`
     config.yaml:31:3: error: an entry of `targets` must be a mapping, not text
@@ -302,14 +302,14 @@ privacy: {}
       hint: use lower case letters, digits and `_`, but not `all`, `any` or `total`
     config.yaml:32:30: error: `Payroll` is not an XML id
       hint: write module and name with one dot between them, such as `base.group_system`
-    config.yaml:32:52: error: `settngs` is no role, so it cannot be removed
+    config.yaml:32:52: error: `settngs` is not a role, so it cannot be removed
       hint: did you mean `settings`?
     config.yaml:32:56: error: `total` cannot be the name of a role
       hint: use lower case letters, digits and `_`, but not `all`, `any` or `total`
     config.yaml:33:28: error: `names_in_alerts` must be `true` or `false`, not text
       hint: write it without quotes
     config.yaml:35:25: error: `url` has a query or a fragment
-      hint: remove the `?` or `#` and what follows
+      hint: remove the `?` or `#` and everything after it
     config.yaml:35:49: error: `url` is missing
       hint: add `url: http://127.0.0.1:9093`
     config.yaml:36:11: error: `OdooMfaTargetsDown` is no alert of the daemon
@@ -320,15 +320,15 @@ privacy: {}
       hint: write it without quotes and percent sign
     config.yaml:36:101: error: the label `alertname` is used by the exporter or by Prometheus itself
       hint: choose another name, such as `my_alertname`
-    config.yaml:37:21: error: `disable` names no family of metrics
+    config.yaml:37:21: error: `disable` matches no metric family
       hint: did you mean `odoo_users`?
-    config.yaml:37:33: error: `disable` cannot switch off `odoo_up`
-      hint: without it nobody would notice a target that is down
+    config.yaml:37:33: error: `disable` cannot disable `odoo_up`
+      hint: without it, a target that is down would go unnoticed
     config.yaml:38:23: error: `scrape` must be a list, not text
       hint: write the values in brackets: `[a, b]`
     config.yaml:38:42: error: an entry of `read` must be text, not a number
       hint: put it in quotes
-    config.yaml:39:1: error: `privacy` is here twice
+    config.yaml:39:1: error: `privacy` is set twice
       hint: it stands on line 33 already: remove one of them
     "#);
 }
@@ -341,7 +341,7 @@ fn syntax_errors_have_a_place_and_show_no_content() {
     insta::assert_snapshot!(errors("a: 1\n---\nb: 2\n"), @"config.yaml:3:1: error: YAML: only single YAML document expected but multiple found");
     insta::assert_snapshot!(errors(""), @r#"
     config.yaml:1:1: error: the configuration is empty
-      hint: begin with `targets:`
+      hint: start with `targets:`
     "#);
     insta::assert_snapshot!(errors("targets: []"), @r#"
     config.yaml:1:10: error: `targets` is empty
@@ -358,7 +358,7 @@ fn a_configuration_that_cannot_be_read_says_so() {
     let found = Config::load(Path::new("config.yaml"), &FakeEnv::default()).expect_err("no file");
     insta::assert_snapshot!(shown(&found), @r#"
     config.yaml: error: the configuration cannot be read: entity not found
-      hint: name it with `--config.file`; the exporter's user must be able to read it
+      hint: set `--config.file`; the exporter's user must be able to read the file
     "#);
 }
 
@@ -399,8 +399,8 @@ fn keys_come_from_one_of_four_sources() {
         CANARY
     );
     insta::assert_snapshot!(warnings_in(env(), &yaml), @r#"
-    config.yaml:1:78: warning: the API key stands in the configuration itself
-      hint: configurations get copied around: put the key into a file of mode 600 and write `api_key_file: PATH`
+    config.yaml:1:78: warning: the configuration contains the API key itself
+      hint: configurations get copied: put the key into a file with mode 600 and set `api_key_file: PATH`
     "#);
 }
 
@@ -421,16 +421,16 @@ targets:
         .file("/etc/ome/two.key", format!("{CANARY}\n{CANARY}\n"), 0o600)
         .file("/etc/ome/bom.key", format!("\u{feff}{CANARY}\n"), 0o600);
     insta::assert_snapshot!(errors_in(env, yaml), @r#"
-    config.yaml:3:66: error: `api_key_file` gives an empty key
-      hint: put the key there, and nothing else
-    config.yaml:4:66: error: `api_key_file` gives a key with white space in it
-      hint: put the key there alone, on one line
-    config.yaml:5:66: error: `api_key_file` gives a key with characters that no API key has
+    config.yaml:3:66: error: `api_key_file` contains an empty key
+      hint: write only the key
+    config.yaml:4:66: error: `api_key_file` contains a key with white space
+      hint: write only the key, on one line
+    config.yaml:5:66: error: `api_key_file` contains a key with characters that API keys do not have
       hint: save it as plain text, without a byte order mark
     config.yaml:6:65: error: `api_key_env` names an environment variable that is not set
-      hint: set it, or name another one
+      hint: set it, or use another one
     config.yaml:7:65: error: `api_key_env` is not the name of an environment variable
-      hint: give the variable's name, such as `ODOO_API_KEY`, not the key
+      hint: write the name of the variable, such as `ODOO_API_KEY`, not the key
     config.yaml:8:72: error: `api_key_credential` needs systemd's credentials, but $CREDENTIALS_DIRECTORY is not set
       hint: add `LoadCredential=NAME:PATH` to the unit, or use `api_key_file`
     config.yaml:9:61: error: `api_key` is empty
@@ -518,17 +518,17 @@ targets:
     let env = FakeEnv::default().file("/etc/ome/erp.key", CANARY, 0o644);
     insta::assert_snapshot!(warnings_in(env, yaml), @r#"
     config.yaml:4:8: warning: `url` has the path of a page
-      hint: Odoo's API answers at the root: remove the path
-    config.yaml:6:17: warning: `api_key_file`: everybody on this host may read the file
-      hint: whoever reads the key can act as its account: `chmod o= FILE`
-    config.yaml:7:24: warning: the vantage says not what it must not reach, so nothing is alerted on
-      hint: add `expect_blocked: [database_manager, database_list]`, or `[]` where that is meant
+      hint: Odoo's API is at the root: remove the path
+    config.yaml:6:17: warning: `api_key_file`: all users of this host can read the file
+      hint: a reader of the key can act as its account: `chmod o= FILE`
+    config.yaml:7:24: warning: the vantage point has no `expect_blocked`, so it raises no alert
+      hint: add `expect_blocked: [database_manager, database_list]`, or `[]` for no alert
     config.yaml:8:3: warning: `erp2` polls the same database as `erp`
-      hint: sums over targets count its people twice: remove one of them
+      hint: sums over targets would count its users twice: remove one of them
     config.yaml:8:21: warning: `url` has the path of a page
-      hint: Odoo's API answers at the root: remove the path
-    config.yaml:8:82: warning: `api_key_file`: everybody on this host may read the file
-      hint: whoever reads the key can act as its account: `chmod o= FILE`
+      hint: Odoo's API is at the root: remove the path
+    config.yaml:8:82: warning: `api_key_file`: all users of this host can read the file
+      hint: a reader of the key can act as its account: `chmod o= FILE`
     "#);
 }
 
@@ -597,12 +597,12 @@ fn readers_are_users_certificates_or_everybody() {
     insta::assert_snapshot!(errors(&format!(
         "{MINIMAL}web: {{roles: {{scrape: ['certificate:'], read: ['cert:alice'], read_names: ['*']}}}}"
     )), @"
-    config.yaml:7:24: error: `scrape` names no certificate
+    config.yaml:7:24: error: `scrape` does not name a certificate
       hint: write `certificate:NAME`
-    config.yaml:7:48: error: `read` names somebody who cannot exist: no user's name has a `:`
-      hint: a client certificate is written `certificate:NAME`
-    config.yaml:7:76: error: `read_names` names everybody
-      hint: names of people need readers who sign in: list them
+    config.yaml:7:48: error: `read` names a user who cannot exist: names of users have no `:`
+      hint: write a client certificate as `certificate:NAME`
+    config.yaml:7:76: error: `read_names` includes all clients
+      hint: readers of names must sign in: list them
     ");
 }
 
@@ -673,9 +673,9 @@ fn certificates_are_read_and_checked() {
 
     let swapped = with("tls: {ca_file: client.key, cert_file: client.pem, key_file: ca.pem}");
     insta::assert_snapshot!(errors_in(env(), &swapped), @r#"
-    config.yaml:7:18: error: `ca_file` holds no certificate
+    config.yaml:7:18: error: `ca_file` contains no certificate
       hint: it must be PEM, with a line `-----BEGIN CERTIFICATE-----`
-    config.yaml:7:63: error: `key_file` holds no private key
+    config.yaml:7:63: error: `key_file` contains no private key
       hint: it must be PEM, with a line `-----BEGIN PRIVATE KEY-----`, and not encrypted
     "#);
 }

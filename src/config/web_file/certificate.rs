@@ -19,7 +19,7 @@ use x509_cert::der::oid::db::rfc4519::COMMON_NAME;
 use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
 
-/// What a certificate calls its subject.
+/// Names of the subject of a certificate.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CertificateNames {
     /// Its common name.
@@ -78,16 +78,16 @@ fn text(name: &GeneralName) -> Option<String> {
 /// Lets clients in, or not, by their certificates.
 #[derive(Debug)]
 pub(super) struct ClientVerifier {
-    /// Whether a client must show one.
+    /// True if a client must present a certificate.
     pub(super) mandatory: bool,
-    /// Who verifies; `None`: nobody, which is what some of the format's words mean.
+    /// The verifier; `None`: certificates are not verified, as some words of the format mean.
     pub(super) authorities: Option<Authorities>,
     /// One of these must be among the alternative names.
     pub(super) allowed: Option<Vec<String>>,
     pub(super) provider: Arc<CryptoProvider>,
 }
 
-/// Whom clients' certificates must come from.
+/// Authorities of client certificates.
 #[derive(Debug)]
 pub(super) struct Authorities {
     verifier: Arc<dyn ClientCertVerifier>,
@@ -96,7 +96,7 @@ pub(super) struct Authorities {
 
 impl Authorities {
     /// # Errors
-    /// When they are no authorities.
+    /// If they are no authorities.
     pub(super) fn new(
         certificates: Vec<CertificateDer<'static>>,
         provider: &Arc<CryptoProvider>,

@@ -1,6 +1,6 @@
 //! `--web.config.file`, in the format that exporters share (exporter-toolkit): TLS, client certificates, users, headers.
 //!
-//! What this program does differently is said when the file is read, as an error or a warning: see docs/web.md.
+//! Differences of this program are errors or warnings when the file is read: see docs/web.md.
 
 mod certificate;
 mod fields;
@@ -30,16 +30,16 @@ pub fn reference() -> String {
     super::schema::tables(&fields::ROOT)
 }
 
-/// How the exporter is served, and to whom.
+/// Settings of the HTTP server and its access.
 #[derive(Debug, Clone, Default)]
 pub struct WebConfig {
     /// HTTPS; `None`: HTTP.
     pub tls: Option<ServerTls>,
     /// Headers of every answer.
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// The users' bcrypt hashes. If there are any, nobody else gets in.
+    /// The users' bcrypt hashes. If there are any, other clients are refused.
     pub users: BTreeMap<String, PasswordHash>,
-    /// How many requests are answered.
+    /// The rate limit.
     pub rate_limit: Option<RateLimit>,
 }
 
@@ -48,9 +48,9 @@ pub struct WebConfig {
 pub struct ServerTls {
     /// All of it.
     pub config: Arc<rustls::ServerConfig>,
-    /// Whether a client must show a certificate.
+    /// True if a client must present a certificate.
     pub requires_clients: bool,
-    /// Whether the exporter verifies the certificate that a client shows, which then says who the client is.
+    /// True if the exporter verifies the certificate that a client presents, which then identifies the client.
     pub verifies_clients: bool,
     /// The alternative names of which a client's certificate must have one; `None`: any certificate will do.
     pub allowed_names: Option<Vec<String>>,
@@ -65,11 +65,11 @@ pub struct PasswordHash(SecretString);
 pub struct RateLimit {
     /// Time in which one request is allowed.
     pub interval: Duration,
-    /// How many may come at once after a pause.
+    /// Requests that may arrive at once after a pause.
     pub burst: u32,
 }
 
-/// What the file and the files that it names held when it was read.
+/// The contents of the file, and of the files that it names, when it was read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sources(BTreeMap<PathBuf, Option<u64>>);
 
@@ -80,7 +80,7 @@ pub struct WebFile {
     pub config: Option<WebConfig>,
     /// Errors and warnings, in the order of the file.
     pub diagnostics: Vec<Diagnostic>,
-    /// What it was read from.
+    /// The source files.
     pub sources: Sources,
 }
 
@@ -106,7 +106,7 @@ impl WebFile {
 }
 
 impl Sources {
-    /// Whether everything still is as it was.
+    /// Returns true if nothing has changed.
     pub fn are_current(&self, env: &dyn Env) -> bool {
         self.0
             .iter()

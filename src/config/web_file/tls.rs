@@ -55,7 +55,7 @@ const UNSPOKEN: [&str; 8] = [
     "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA",
 ];
 
-/// What a word of the format stands for.
+/// The meaning of a word of the format.
 pub(super) enum Named<T> {
     /// This.
     Spoken(T),
@@ -91,7 +91,7 @@ pub(super) fn curve(name: &str) -> Option<Named<&'static dyn SupportedKxGroup>> 
     }
 }
 
-/// What is spoken. `None` is everything.
+/// The supported values. `None`: all.
 pub(super) struct Spoken {
     pub(super) versions: Vec<&'static SupportedProtocolVersion>,
     pub(super) suites: Option<Vec<SupportedCipherSuite>>,
@@ -115,7 +115,7 @@ impl Spoken {
 }
 
 /// # Errors
-/// When the key is not that of the certificate, and the like.
+/// If the key does not match the certificate, for example.
 pub(super) fn server_config(
     spoken: &Spoken,
     provider: Arc<CryptoProvider>,

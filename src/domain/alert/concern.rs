@@ -1,4 +1,4 @@
-//! Whom an alert concerns, as ids. Names are looked up from them only when an alert needs them.
+//! Affected users of an alert, as ids. Names are read only when an alert needs them.
 
 use std::collections::BTreeMap;
 
@@ -12,9 +12,9 @@ use crate::domain::{ExemptReason, IdSet};
 /// People whom alerts of one kind concern.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Concern {
-    /// Unprotected people past grace in `settings` and `access_rights`.
+    /// Unprotected and overdue users in `settings` and `access_rights`.
     Admins,
-    /// Unprotected people past grace in a role.
+    /// Unprotected and overdue users in a role.
     Role(String),
     /// Exempt users in a role, by reason.
     Exempt(ExemptReason),
@@ -40,7 +40,7 @@ pub enum Concern {
     NewlyPrivileged,
 }
 
-/// Who is concerned by what, as far as one poll tells; only what concerns somebody.
+/// Affected users by alert, as of one poll; only alerts with affected users.
 pub fn concerned(facts: &Facts, standing: &Standing) -> BTreeMap<Concern, IdSet> {
     let mut all = BTreeMap::new();
     let mut add = |concern: Concern, people: IdSet| {

@@ -110,7 +110,7 @@ fn evaluate_exporter(
     add_blind(rules, view, states, evaluation);
 }
 
-/// Labels that tell environments apart: each has a fleet of its own, in the Prometheus rules too.
+/// Labels that distinguish environments: each has its own targets, in the Prometheus rules too.
 pub const ENVIRONMENT: [&str; 8] = [
     "cluster",
     "datacenter",

@@ -14,7 +14,7 @@ pub struct Active {
     pub labels: Labels,
     /// The number that the rule compared.
     pub value: f64,
-    /// What its texts say beside that.
+    /// Additional facts for its texts.
     pub detail: Detail,
     /// Affected users, where the rule is about users.
     pub people: Option<IdSet>,
@@ -47,7 +47,7 @@ impl Held {
         self.alerts.insert(fingerprint);
     }
 
-    /// Whether an alert is held.
+    /// Returns true if an alert is held.
     pub fn holds(&self, fingerprint: Fingerprint, labels: &Labels) -> bool {
         self.alerts.contains(&fingerprint)
             || labels.rule().is_some_and(|rule| {

@@ -1,4 +1,4 @@
-//! What each rule says of a target.
+//! Conditions of the rules, target by target.
 
 use std::collections::VecDeque;
 
@@ -18,12 +18,12 @@ const DOWN: SignedDuration = SignedDuration::from_mins(15);
 /// A label that is the case's own.
 pub(super) type Label = (&'static str, String);
 
-/// What a rule says.
+/// Result of a rule for a target.
 #[derive(Debug, Default)]
 pub(super) struct Verdict {
-    /// What is wrong.
+    /// Active alerts.
     pub cases: Vec<Case>,
-    /// Labels of what is not known, where the rest is.
+    /// Labels of alerts whose facts are unknown, if the others are known.
     pub unknown: Vec<Vec<Label>>,
     /// Nothing is known.
     pub all_unknown: bool,
@@ -35,18 +35,18 @@ pub(super) struct Case {
     /// Beside those of the target.
     pub labels: Vec<Label>,
     pub value: f64,
-    /// Where it is not the rule's.
+    /// The severity, if it is not the rule's.
     pub severity: Option<Severity>,
     pub before_after: Option<(String, String)>,
     pub concern: Option<Concern>,
 }
 
-/// What a judgement is made from.
+/// Input of a condition.
 pub(super) struct Judge<'a> {
     pub target: &'a TargetSnapshot,
     pub threshold: f64,
     pub now: Timestamp,
-    /// Whether the alert of this rule with these labels fires already.
+    /// Returns true if the alert of this rule with these labels fires already.
     pub firing: &'a dyn Fn(&[Label]) -> bool,
 }
 
@@ -120,7 +120,7 @@ impl Judge<'_> {
                 None => Verdict::unknown(),
                 Some(posture) => match self.judge_posture(rule, posture) {
                     Some(cases) => Verdict::of(cases),
-                    // What somebody took away may come back; what nobody wants to see, or has not, is no alert.
+                    // A capability that was lost may come back; one that is accepted as missing, or never existed, is no alert.
                     None if snapshot.missing_capabilities().next().is_some() => Verdict::unknown(),
                     None => Verdict::default(),
                 },
@@ -128,7 +128,7 @@ impl Judge<'_> {
         }
     }
 
-    /// `None`: not known.
+    /// `None`: unknown.
     #[expect(clippy::too_many_lines, reason = "one part for each rule")]
     fn judge_posture(&self, rule: Rule, posture: &Posture) -> Option<Vec<Case>> {
         let privileged = posture.privileged.as_ref();
@@ -136,7 +136,7 @@ impl Judge<'_> {
         Some(match rule {
             Rule::AdminWithoutMfa => {
                 let exposed = past_grace(privileged?, true)?;
-                // Whoever is in settings is in access_rights too: the larger number is that of all.
+                // Users in settings are in access_rights too: the larger number is that of all.
                 let most = exposed.into_iter().map(|(_, count)| count).max();
                 let case = |count| Case::new(count).concern(Concern::Admins);
                 self.enough(most.unwrap_or(0))
@@ -298,7 +298,7 @@ impl Judge<'_> {
         }
     }
 
-    /// Polls that fail and succeed by turns.
+    /// Polls that alternate between failure and success.
     fn unstable(&self) -> Verdict {
         let past = &self.target.health.past;
         let up = |poll: &Past| poll.failure.is_none();
@@ -411,7 +411,7 @@ impl Judge<'_> {
         used.then(case).into_iter().collect()
     }
 
-    /// What was weakened within a day and is not enforced now. It is known over an outage; whether it still is so is not.
+    /// Enforcement that was weakened within a day and is still missing. The event is known over an outage; the current state is not.
     fn weakened(&self, posture: &Posture) -> Option<Vec<Case>> {
         let covers = posture.enforcement.as_ref()?.covers;
         let known = self.target.recent.as_ref()?.enforcement;
@@ -447,7 +447,7 @@ impl Judge<'_> {
             }
             let coverage = protected[user_type] as f64 / counted as f64;
             let case = Case::new(coverage).label("user_type", user_type.as_str());
-            // Once firing it resolves 3 points above the wanted coverage, not at the first person who enrols.
+            // Once firing it resolves 3 points above the coverage target, not at the first user who enrolls.
             let margin = if (self.firing)(&case.labels) {
                 ((1.0 - wanted) / 2.0).min(0.03)
             } else {
@@ -458,7 +458,7 @@ impl Judge<'_> {
         Some(cases.collect())
     }
 
-    /// The ticket of a fortnight goes on when the page of two days begins: it must not close because it got worse.
+    /// The ticket of 14 days stays when the page of two days starts: it must not close because it got worse.
     fn poller_key(&self, end: Timestamp) -> Vec<Case> {
         let left = end.duration_since(self.now);
         let case = || Case::new(left.as_secs_f64());
@@ -482,7 +482,7 @@ struct Seen {
     known: SignedDuration,
     /// Within the last half hour.
     lately: bool,
-    /// Whether so much is known that it can be said to be there.
+    /// Returns true if enough is known to decide that it is active.
     whole: bool,
 }
 
@@ -513,7 +513,7 @@ impl Seen {
     }
 }
 
-/// Roles of administrators, or the others, with their unprotected people past grace; `None` where that is not known.
+/// Roles of administrators, or the others, with their unprotected and overdue users; `None` if unknown.
 fn past_grace(privileged: &Privileged, admins: bool) -> Option<Vec<(&str, u64)>> {
     privileged
         .roles

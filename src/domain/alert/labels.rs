@@ -29,7 +29,7 @@ impl Labels {
         std::iter::from_fn(move || Some((texts.next()?, texts.next()?)))
     }
 
-    /// Which rule's alert has them; `None` if this version has no such rule.
+    /// The rule of the alert with these labels; `None` if this version has no such rule.
     pub fn rule(&self) -> Option<Rule> {
         self.get("alertname")?.parse().ok()
     }
@@ -82,7 +82,7 @@ impl<'de> Deserialize<'de> for Labels {
 /// The label that distinguishes the daemon's alerts from those of Prometheus rules.
 pub const ORIGIN: (&str, &str) = ("origin", "odoo-mfa-exporter");
 
-/// Which alert: a hash of its labels, the same that Alertmanager computes.
+/// Fingerprint of an alert: a hash of its labels, the same that Alertmanager computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fingerprint(pub u64);
 

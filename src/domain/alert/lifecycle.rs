@@ -1,7 +1,7 @@
-//! How an alert lives: inactive, pending, firing, resolved.
+//! Life of an alert: inactive, pending, firing, resolved.
 //!
-//! What is held stays as it is, and the time in which it is held counts for `for`: an alert whose target comes back after longer than
-//! that fires at once, if it is still active.
+//! A held alert keeps its state, and the time in which it is held counts for `for`: an alert whose target comes back after a longer
+//! time fires at once, if it is still active.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use jiff::Timestamp;
 
 use super::{Active, Evaluation, Fingerprint, Phase, Rules, State, States, annotations};
 
-/// How long a resolved alert is remembered, and its resolution sent again.
+/// Time for which a resolved alert is remembered, and its resolution sent again.
 pub const RESOLVED_FOR: Duration = Duration::from_secs(15 * 60);
 
-/// What became of an alert in one step.
+/// Transition of an alert in one step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
     /// Its condition began to hold.
@@ -98,7 +98,7 @@ pub fn step(
     let mut events = Vec::new();
     states.retain(|fingerprint, state| {
         let event = match active.remove(fingerprint) {
-            // It ended and begins anew.
+            // It was resolved and starts again.
             Some(again) if state.phase() == Phase::Resolved => {
                 let hold = rules.get(again.rule).hold;
                 *state = State::begin(again, now);

@@ -1,7 +1,7 @@
 //! Alerts: a closed set of rules, which of them hold at a moment, and how an alert lives. Pure: time and everything else is handed in.
 //!
 //! [`evaluate()`] says which alerts are active and which are *held*, because what they judge is unknown; [`step`] turns that into
-//! pending, firing and resolved alerts. A target that is down holds its alerts: they neither fire, resolve nor start anew, and only the
+//! pending, firing and resolved alerts. A target that is down holds its alerts: they neither fire, resolve nor start again, and only the
 //! alerts on its polls are evaluated.
 //!
 //! From the bottom up, each file uses only those before it: [`rule`], [`mod@labels`], [`template`], [`settings`], [`text`];

@@ -5,11 +5,11 @@ use crate::domain::vocabulary::vocabulary;
 vocabulary! {
     /// A rule that the daemon evaluates. Its word is the label `alertname`.
     Rule {
-        /// Somebody in `settings` or `access_rights` is unprotected and past grace.
+        /// A user in `settings` or `access_rights` is unprotected and overdue.
         AdminWithoutMfa = "OdooMfaAdminWithoutMfa",
-        /// Somebody in another role is unprotected and past grace.
+        /// A user in another role is unprotected and overdue.
         PrivilegedWithoutMfa = "OdooMfaPrivilegedWithoutMfa",
-        /// Somebody in a role went from a factor to none.
+        /// A user in a role lost the second factor.
         PrivilegedDisabled = "OdooMfaPrivilegedDisabled",
         /// Several users went from a factor to none within three hours.
         Disabled = "OdooMfaDisabled",
@@ -17,17 +17,17 @@ vocabulary! {
         ProtectedDropped = "OdooMfaProtectedDropped",
         /// Coverage is below the wanted one.
         CoverageBelowTarget = "OdooMfaCoverageBelowTarget",
-        /// Somebody became privileged.
+        /// A user became privileged.
         NewPrivilegedPerson = "OdooMfaNewPrivilegedPerson",
-        /// One protected person in `settings`, and nobody else in it.
+        /// Exactly one user is in `settings`, and that user is protected.
         AdminLockoutRisk = "OdooMfaAdminLockoutRisk",
-        /// What enforced a second factor does so no more for a type of user.
+        /// A second factor is no longer enforced for a type of user.
         EnforcementWeakened = "OdooMfaEnforcementWeakened",
         /// A bypass that the configuration does not accept.
         BypassPresent = "OdooMfaBypassPresent",
-        /// A vantage reaches what it is expected not to.
+        /// A vantage point reaches an endpoint that must be blocked.
         EndpointExposed = "OdooMfaEndpointExposed",
-        /// An exemption is expired or matches nobody.
+        /// An exemption expired or matches no user.
         ExemptionStale = "OdooMfaExemptionStale",
         /// An exempt user is in a role.
         ExemptPrivileged = "OdooMfaExemptPrivileged",
@@ -35,21 +35,21 @@ vocabulary! {
         WellKnownAccountActive = "OdooMfaWellKnownAccountActive",
         /// A break-glass account logged in.
         BreakGlassUsed = "OdooMfaBreakGlassUsed",
-        /// Unexpired keys of archived people.
+        /// Unexpired keys of archived users.
         ApiKeyOfArchivedUser = "OdooMfaApiKeyOfArchivedUser",
         /// Privileged people's keys without an expiry, from 18 on.
         ApiKeyWithoutExpiry = "OdooMfaApiKeyWithoutExpiry",
-        /// Working keys of 365 days and older.
+        /// Active API keys of 365 days and older.
         ApiKeyOld = "OdooMfaApiKeyOld",
         /// Active keys other than the poller's expire soon.
         ApiKeyExpiring = "OdooMfaApiKeyExpiring",
-        /// The polling account's own key ends soon.
+        /// The polling account's own API key expires soon.
         PollerKeyExpiring = "OdooMfaPollerKeyExpiring",
         /// Something cannot be seen completely, and the configuration does not accept that.
         CapabilityMissing = "OdooMfaCapabilityMissing",
         /// Polls fail.
         TargetDown = "OdooMfaTargetDown",
-        /// Polls fail and succeed by turns.
+        /// Polls alternate between failure and success.
         TargetUnstable = "OdooMfaTargetUnstable",
         /// No poll has succeeded for some intervals.
         TargetStale = "OdooMfaTargetStale",
@@ -69,9 +69,9 @@ vocabulary! {
 }
 
 vocabulary! {
-    /// How bad an alert is.
+    /// Severity of an alert.
     Severity {
-        /// Pages somebody.
+        /// Pages.
         Critical = "critical",
         /// A ticket.
         Warning = "warning",
@@ -87,7 +87,7 @@ vocabulary! {
 pub struct Threshold {
     /// Unless the configuration says otherwise.
     pub default: f64,
-    /// What it is, for people.
+    /// Description of the rule, for readers.
     pub meaning: &'static str,
 }
 
@@ -96,7 +96,7 @@ const HOUR: u64 = 3600;
 const DAY: u64 = 86_400;
 
 impl Rule {
-    /// How bad its alerts are, and how many seconds it must hold, unless the configuration says otherwise.
+    /// Severity of its alerts, and the number of seconds that it must hold, unless the configuration changes them.
     pub(super) fn standard(self) -> (Severity, u64) {
         use Severity::{Critical, Info, None, Warning};
         match self {
@@ -119,7 +119,7 @@ impl Rule {
             | Self::NotificationsFailing
             | Self::StoreFailing => (Warning, 15 * MINUTE),
             Self::TargetStale => (Warning, 5 * MINUTE),
-            // How long polls must fail is a matter of the interval.
+            // The time that polls must fail depends on the interval.
             Self::PrivilegedDisabled
             | Self::Disabled
             | Self::PollerKeyExpiring
@@ -180,7 +180,7 @@ impl Rule {
         Some(Threshold { default, meaning })
     }
 
-    /// Whether its alerts are about a target.
+    /// Returns true if its alerts are about a target.
     pub fn is_of_targets(self) -> bool {
         !matches!(
             self,
@@ -193,7 +193,7 @@ impl Rule {
         )
     }
 
-    /// Whether its alerts are about people who can be named.
+    /// Returns true if its alerts are about users who can be named.
     pub fn concerns_people(self) -> bool {
         matches!(
             self,

@@ -1,4 +1,4 @@
-//! How the configuration tunes the rules.
+//! Changes of the configuration to the rules.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::domain::snapshot::Identity;
 /// Settings of one rule.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
-    /// Whether it is evaluated.
+    /// True if it is evaluated.
     pub enabled: bool,
     /// The label `severity`, where the configuration sets one.
     pub severity: Option<Severity>,
@@ -50,7 +50,7 @@ pub struct Rules {
     settings: Vec<Settings>,
     /// Targets and rules that are not evaluated.
     pub silences: Vec<Silence>,
-    /// Where the exporter serves its runbooks, with a slash at the end; those of the repository if not given.
+    /// Address under which the exporter serves its runbooks, with a slash at the end; those of the repository if not given.
     pub runbooks: Option<String>,
 }
 
@@ -89,7 +89,7 @@ impl Rules {
         &mut self.settings[rule as usize]
     }
 
-    /// Where a rule's runbook is.
+    /// Address of a rule's runbook.
     pub fn runbook_url(&self, rule: Rule) -> String {
         match &self.runbooks {
             Some(base) => format!("{base}{rule}"),
@@ -97,7 +97,7 @@ impl Rules {
         }
     }
 
-    /// Whether a rule is evaluated for a target.
+    /// Returns true if a rule is evaluated for a target.
     pub(super) fn applies(&self, rule: Rule, target: &Identity) -> bool {
         self.get(rule).enabled
             && !self

@@ -18,16 +18,16 @@ pub struct State {
     pub labels: Labels,
     /// The number that the rule compared when it was last active.
     pub value: f64,
-    /// What its texts said beside that.
+    /// Additional facts of its texts.
     #[serde(default)]
     pub detail: Detail,
-    /// When its condition began to hold without interruption.
+    /// Time since which its condition holds without interruption.
     pub active_since: Timestamp,
-    /// When it began to fire.
+    /// Time at which it started to fire.
     pub fired_at: Option<Timestamp>,
-    /// When its condition ceased to hold, while `keep_firing_for` still lasts.
+    /// Time at which its condition ended, while `keep_firing_for` lasts.
     pub keep_firing_since: Option<Timestamp>,
-    /// When it ended.
+    /// Time at which it was resolved.
     pub resolved_at: Option<Timestamp>,
     /// Affected users.
     #[serde(skip)]

@@ -15,7 +15,7 @@ enum Piece {
     Value,
 }
 
-/// A text that is no template.
+/// A text that is not a template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("only `{{{{ $labels.NAME }}}}` and `{{{{ $value }}}}` may stand between double braces")]
 pub struct InvalidTemplate;

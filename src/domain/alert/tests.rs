@@ -10,7 +10,7 @@ use super::*;
 const RULE: Rule = Rule::AdminWithoutMfa;
 const START: Timestamp = Timestamp::constant(1_795_487_400, 0);
 
-/// What one look says of the one alert.
+/// Result of one evaluation of the one alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Look {
     Active,
@@ -18,7 +18,7 @@ enum Look {
     Held,
 }
 
-/// What a look made of the alert.
+/// Outcome of an evaluation of the alert.
 #[derive(Debug, Clone, PartialEq)]
 struct Seen {
     look: Look,

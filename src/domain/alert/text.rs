@@ -1,4 +1,4 @@
-//! What alerts say: the same sentences as the Prometheus rules of the same names.
+//! Texts of alerts: the same sentences as the Prometheus rules of the same names.
 
 use std::collections::BTreeMap;
 
@@ -7,19 +7,19 @@ use serde::{Deserialize, Serialize};
 use super::{Labels, Rule, Rules};
 use crate::domain::Reason;
 
-/// What an alert says beside its labels and its value.
+/// Facts of an alert in addition to its labels and its value.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Detail {
     /// Why the target is down.
     pub failing: Option<Reason>,
-    /// What there was before a loss, and what there is after it.
+    /// State before a loss, and after it.
     pub before_after: Option<Box<(String, String)>>,
 }
 
 const RUNBOOKS: &str =
     "https://github.com/odoo-mfa-exporter/odoo-mfa-exporter/blob/main/docs/runbooks/";
 
-/// Where it says what to do about an alert: a path in this repository.
+/// Path of a rule's runbook in this repository.
 pub fn runbook(rule: Rule) -> String {
     format!("docs/runbooks/{rule}.md")
 }
@@ -29,7 +29,7 @@ pub fn runbook_url(rule: Rule) -> String {
     format!("{RUNBOOKS}{rule}.md")
 }
 
-/// What an alert says, without names of people: its rule's sentences, and what the configuration adds. Nothing if this version has no
+/// Annotations of an alert, without names of users: its rule's sentences, and those of the configuration. Empty if this version has no
 /// such rule.
 pub fn annotations(
     rules: &Rules,

@@ -44,7 +44,7 @@ pub(crate) fn missing<T>() -> Known<T> {
     })
 }
 
-/// A working key without an end, made a week ago.
+/// An active API key without an expiry, created a week ago.
 pub(crate) fn key(owner: u32) -> ApiKey {
     ApiKey {
         id: owner,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Case, Finding, Kind, Severity, counted, persons};
+use super::{Case, Finding, Kind, Severity, count_users, counted};
 use crate::domain::facts::{ApiKey, Scope};
 use crate::domain::{IdSet, Module, UserType};
 
@@ -24,7 +24,7 @@ pub(super) fn find(case: &Case, found: &mut Vec<Finding>) {
 
 fn where_to_delete(case: &Case) -> String {
     format!(
-        "{} > API Keys; an administrator deletes other people's in Settings > General Settings > Permissions > Manage API Keys",
+        "{} > API Keys; an administrator deletes those of other users in Settings > General Settings > Permissions > Manage API Keys",
         case.own_security_page()
     )
 }
@@ -49,9 +49,9 @@ fn of_archived(case: &Case, found: &mut Vec<Finding>) {
             Finding::new(
                 Kind::KeysOfArchived,
                 Severity::Warning,
-                format!("{} of archived people", counted(count, "API key", "API keys")),
+                format!("{} of archived users", counted(count, "API key", "API keys")),
             )
-            .detail("They do not work while the owner is archived, and work again, without a word, when somebody unarchives the account.")
+            .detail("They are inactive while the owner is archived, and become active again when the account is unarchived.")
             .what_to_do(format!("Delete them: {}.", where_to_delete(case)))
             .people(people),
         );
@@ -104,9 +104,9 @@ fn expiring(case: &Case, found: &mut Vec<Finding>) {
                     counted(count, "API key", "API keys")
                 ),
             )
-            .detail("What uses them stops working then.")
+            .detail("Integrations that use them stop working then.")
             .what_to_do(format!(
-                "Let the owners replace those that are in use: {} > API Keys.",
+                "Ask the owners to replace the keys that are in use: {} > API Keys.",
                 case.own_security_page()
             ))
             .people(people),
@@ -126,9 +126,9 @@ fn of_portal(case: &Case, found: &mut Vec<Finding>) {
                 Severity::Info,
                 format!("{} of portal users", counted(count, "API key", "API keys")),
             )
-            .detail("Customers and suppliers reach Odoo by program, without a second factor.")
+            .detail("Customers and suppliers can use Odoo's API without a second factor.")
             .what_to_do(format!(
-                "Ask whether these integrations are wanted. Delete the keys of others: {}.",
+                "Check whether these integrations are intended. Delete the other keys: {}.",
                 where_to_delete(case)
             ))
             .people(people),
@@ -154,10 +154,10 @@ fn many(case: &Case, found: &mut Vec<Finding>) {
                 format!("{accounts} with {MANY} API keys or more"),
             )
             .detail(format!(
-                "At most {most}. It is hard to tell which key is used for what, and which one leaked."
+                "At most {most}. It is unclear which key is used for what, and which one leaked."
             ))
             .what_to_do(format!(
-                "Use an account with one key for each integration. Delete what is not used: {}.",
+                "Use one account with one key for each integration. Delete unused keys: {}.",
                 where_to_delete(case)
             ))
             .people(counts.into_keys().collect()),
@@ -165,7 +165,7 @@ fn many(case: &Case, found: &mut Vec<Finding>) {
     }
 }
 
-/// Up to 17 keys have no date, so that says nothing about anybody's choice.
+/// Up to 17 keys have no expiry, so its absence is no decision of the owner.
 fn without_expiry(case: &Case, found: &mut Vec<Finding>) {
     let Some(privileged) = &case.standing.privileged else {
         return;
@@ -182,10 +182,10 @@ fn without_expiry(case: &Case, found: &mut Vec<Finding>) {
             Finding::new(
                 Kind::PrivilegedKeysWithoutExpiry,
                 Severity::Info,
-                format!("{} of privileged people without an expiry", counted(count, "API key", "API keys")),
+                format!("{} of privileged users without an expiry", counted(count, "API key", "API keys")),
             )
-            .detail("Such a key opens the account for ever, without a second factor. Odoo gives the choice 'Persistent Key' to administrators only.")
-            .what_to_do(format!("Replace them with keys that end, held by accounts with fewer rights: {}.", where_to_delete(case)))
+            .detail("Such a key opens the account permanently, without a second factor. Only administrators can choose 'Persistent Key'.")
+            .what_to_do(format!("Replace them with keys that expire, owned by accounts with fewer rights: {}.", where_to_delete(case)))
             .people(people),
         );
     }
@@ -209,7 +209,7 @@ fn old(case: &Case, found: &mut Vec<Finding>) {
             )
             .detail("Odoo does not record whether a key is used.")
             .what_to_do(format!(
-                "Ask the owners; replace what is used, delete what is not: {}.",
+                "Ask the owners. Replace keys that are in use, and delete the others: {}.",
                 where_to_delete(case)
             ))
             .people(people),
@@ -230,10 +230,10 @@ fn of_unprotected(case: &Case, found: &mut Vec<Finding>) {
             Finding::new(
                 Kind::KeysOfUnprotected,
                 Severity::Info,
-                format!("{} of people without a second factor", counted(count, "API key", "API keys")),
+                format!("{} of users without a second factor", counted(count, "API key", "API keys")),
             )
-            .detail("Exempt people included. Whoever has the owner's password can make further keys, which outlive a change of the password.")
-            .what_to_do(format!("Let the owners enrol; service accounts should have no password that anybody knows. Keys: {}.", where_to_delete(case)))
+            .detail("Exempt users included. An attacker with the owner's password can create further keys, which outlive a change of the password.")
+            .what_to_do(format!("Ask the owners to enroll. Remove the passwords of service accounts. Keys: {}.", where_to_delete(case)))
             .people(people),
         );
     }
@@ -252,20 +252,20 @@ fn clear_text(case: &Case, found: &mut Vec<Finding>) {
             Some(owners) => format!(
                 "This account sees {} of {}.",
                 counted(owners.len() as u64, "such key", "such keys"),
-                persons(people.len())
+                count_users(people.len())
             ),
-            None => "This account may not see them, which is as it should be: who may read the list reads the keys.".to_owned(),
+            None => "This account cannot see them. That is correct, because every reader of the list can read the keys.".to_owned(),
         };
         found.push(
             Finding::new(
                 Kind::ClearTextApiKeys,
                 Severity::Warning,
-                "The module auth_api_key keeps its API keys in clear text",
+                "The module auth_api_key stores its API keys in clear text",
             )
             .about(Module::AuthApiKey.as_str())
-            .detail(format!("{seen} They are not among the keys counted here. Every administrator and every backup shows them, and each opens an account without a second factor."))
+            .detail(format!("{seen} The other figures do not include them. Administrators and backups reveal them, and each opens an account without a second factor."))
             .people(people)
-            .what_to_do("Look at its list (model auth.api.key). Move the integrations to Odoo's own API keys, then uninstall the module."),
+            .what_to_do("Check its list (model auth.api.key). Move the integrations to Odoo's own API keys, then uninstall the module."),
         );
     }
 }
@@ -290,12 +290,12 @@ fn trusted_devices(case: &Case, found: &mut Vec<Finding>) {
         .as_ref()
         .map_or(0, |set| set.intersection_len(&people));
     let mut detail = format!(
-        "{} of {}: there the password alone is enough.",
+        "{} of {}: there, the password alone is sufficient.",
         counted(devices.devices, "browser", "browsers"),
-        persons(devices.owners)
+        count_users(devices.owners)
     );
     if privileged > 0 {
-        detail += &format!(" In a role: {}.", persons(privileged));
+        detail += &format!(" In a role: {}.", count_users(privileged));
     }
     if case
         .facts
@@ -317,10 +317,10 @@ fn trusted_devices(case: &Case, found: &mut Vec<Finding>) {
         )
         .detail(detail)
         .what_to_do(if case.facts.is_at_least((19, 0)) {
-            "Odoo 19 lists them nowhere. A changed password revokes all of its owner's (My Preferences > Security > Change password), and so does disabling the second factor: ask privileged people, and whoever lost a computer.".to_owned()
+            "Odoo 19 does not list them. Changing the password revokes all of a user's (My Preferences > Security > Change password), and so does disabling the second factor. Ask privileged users, and users who lost a computer, to do so.".to_owned()
         } else {
             format!(
-                "Revoke those of privileged people and of lost computers: {} > Trusted Devices > Revoke All.",
+                "Revoke those of privileged users and of lost computers: {} > Trusted Devices > Revoke All.",
                 case.security_page_of_others()
             )
         })
@@ -346,14 +346,14 @@ fn poller(case: &Case, found: &mut Vec<Finding>) {
                 Finding::new(
                     Kind::PollerKeyExpiring,
                     severity,
-                    format!("The exporter's own API key ends in {left}"),
+                    format!("The exporter's own API key expires in {left}"),
                 )
                 .detail(format!(
-                    "The first of the polling account's keys ends at {}. After that nothing of this server is known.",
+                    "The polling account's first API key expires at {}. After that, all figures of this target are unknown.",
                     end.strftime("%Y-%m-%d %H:%M UTC")
                 ))
                 .what_to_do(format!(
-                    "Log in as the polling account, make a new key ({} > API Keys), put it in the place of the old one, delete the old one. From 18 on a key of somebody who is no administrator lives 90 days, unless a group of the account allows more (api_key_duration).",
+                    "Log in as the polling account, create a new key ({} > API Keys), replace the old one in the configuration, and delete the old one. From Odoo 18 on, keys of users without administration rights are valid for 90 days, unless a group of the account allows more (api_key_duration).",
                     case.own_security_page()
                 ))
                 .people(me.clone()),
@@ -372,8 +372,12 @@ fn poller(case: &Case, found: &mut Vec<Finding>) {
                 Severity::Warning,
                 "The polling account has more rights than it needs",
             )
-            .detail("It is in a privileged role, and its key lies in a file. Reading needs no such role.")
-            .what_to_do("Make the least-privilege account that docs/odoo-account.md describes, and use its key.")
+            .detail(
+                "It is in a privileged role, and its key is in a file. Reading requires no role.",
+            )
+            .what_to_do(
+                "Create the least-privilege account of docs/odoo-account.md, and use its key.",
+            )
             .people(me.clone()),
         );
     }
@@ -382,9 +386,9 @@ fn poller(case: &Case, found: &mut Vec<Finding>) {
             Finding::new(
                 Kind::PollerNotExempt,
                 Severity::Info,
-                "The polling account counts like a person",
+                "The polling account counts as a user",
             )
-            .detail("It is in the numbers, and usually among the unprotected, though nobody logs in with it.")
+            .detail("It is in all figures, usually as unprotected, although only the exporter uses it.")
             .what_to_do("Exempt it in the configuration: exemptions: [{login: ITS_LOGIN, reason: service}].")
             .people(me),
         );

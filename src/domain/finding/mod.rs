@@ -1,6 +1,6 @@
-//! What is wrong, in the order in which somebody should deal with it: each finding says what, whom it concerns, and what to do in Odoo.
+//! Findings, in order of urgency: each has a title, the affected users, and what to do in Odoo.
 //!
-//! Nothing is found in what is not known: a missing capability is a finding of its own.
+//! Unknown facts give no findings: a missing capability is a finding of its own.
 
 mod keys;
 mod people;
@@ -16,7 +16,7 @@ use super::vocabulary::{Bypass, Capability, vocabulary};
 use super::{IdSet, PerType};
 
 vocabulary! {
-    /// How urgent a finding is, the most urgent first.
+    /// Urgency of a finding, the most urgent first.
     Severity {
         /// Deal with it now.
         Critical = "critical",
@@ -28,31 +28,31 @@ vocabulary! {
 }
 
 vocabulary! {
-    /// What was found. Within one severity, findings are ranked in this order.
+    /// Kind of a finding. Within a severity, findings are ranked in this order.
     Kind {
         /// Administrators without a second factor.
         AdminWithoutMfa = "admin_without_mfa",
         /// One password opens every account.
         MasterPassword = "master_password",
-        /// A network from which nobody needs the second factor, or only some do not.
+        /// A network that waives the second factor, for all users or for some.
         TrustedNetwork = "trusted_network",
-        /// Nobody can enrol.
+        /// No user can enroll.
         TotpNotInstalled = "totp_not_installed",
-        /// A vantage reaches what it must not.
+        /// A vantage point reaches an endpoint that must be blocked.
         EndpointExposed = "endpoint_exposed",
         /// An account that Odoo or a website uses for no user can act as one.
         WellKnownAccountActive = "well_known_account_active",
-        /// The exporter goes blind soon.
+        /// The exporter's own API key expires soon.
         PollerKeyExpiring = "poller_key_expiring",
         /// People in a role without a second factor.
         PrivilegedWithoutMfa = "privileged_without_mfa",
         /// One lost phone locks the administrators out.
         AdminLockoutRisk = "admin_lockout_risk",
-        /// Nothing makes a second factor mandatory.
+        /// A second factor is not mandatory.
         EnforcementNone = "enforcement_none",
-        /// A bare password opens RPC.
+        /// A password alone opens RPC.
         PasswordRpcOpen = "password_rpc_open",
-        /// Administrators act as somebody else.
+        /// Administrators act as other users.
         Impersonation = "impersonation",
         /// Fewer people are protected than wanted.
         CoverageBelowTarget = "coverage_below_target",
@@ -62,29 +62,29 @@ vocabulary! {
         BreakGlassUnseen = "break_glass_unseen",
         /// A shared terminal with an API key.
         KioskHoldsApiKey = "kiosk_holds_api_key",
-        /// Unexpired keys of archived people.
+        /// Unexpired keys of archived users.
         KeysOfArchived = "keys_of_archived",
         /// API keys stored in clear text.
         ClearTextApiKeys = "clear_text_api_keys",
-        /// Unprotected people who have not logged in for long.
+        /// Unprotected users who have not logged in for a long time.
         DormantUnprotected = "dormant_unprotected",
-        /// The poller may do more than it must.
+        /// The polling account has more rights than it needs.
         PollerPrivileged = "poller_privileged",
-        /// An exemption past its date.
+        /// An expired exemption.
         ExemptionExpired = "exemption_expired",
-        /// An exemption for nobody.
+        /// An exemption that matches no user.
         ExemptionUnmatched = "exemption_unmatched",
         /// A group of the configuration that does not exist.
         ConfiguredGroupMissing = "configured_group_missing",
-        /// What the account cannot see.
+        /// A capability that the account lacks.
         CapabilityMissing = "capability_missing",
-        /// People in a role without a second factor, within the grace period.
+        /// Users in a role without a second factor, within the grace period.
         PrivilegedInGrace = "privileged_in_grace",
         /// Administrators without a passkey.
         AdminsWithoutPasskey = "admins_without_passkey",
         /// Privileged users' keys without a scope.
         PrivilegedUnrestrictedKeys = "privileged_unrestricted_keys",
-        /// Privileged people's keys without an expiry.
+        /// API keys of privileged users without an expiry.
         PrivilegedKeysWithoutExpiry = "privileged_keys_without_expiry",
         /// Keys that expire within a week.
         KeysExpiring = "keys_expiring",
@@ -98,56 +98,56 @@ vocabulary! {
         KeysOfUnprotected = "keys_of_unprotected",
         /// Browsers that skip the second factor.
         TrustedDevices = "trusted_devices",
-        /// People who hold nothing but a passkey, where the password alone still lets them in.
+        /// Users who have only a passkey, while the password alone still opens the account.
         PasskeyOnly = "passkey_only",
-        /// People with one method, and no recovery codes.
+        /// Users with one method, and no recovery codes.
         SingleFactor = "single_factor",
         /// Second factors that Odoo cannot see.
         SsoUnseen = "sso_unseen",
-        /// The poller counts like a person.
+        /// The polling account counts as a user.
         PollerNotExempt = "poller_not_exempt",
-        /// What could not be asked from a vantage.
+        /// The state of an endpoint is unknown from a vantage point.
         SurfaceUnknown = "surface_unknown",
     }
 }
 
-/// Something that is wrong or worth knowing.
+/// A problem, or a fact worth knowing.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finding {
     /// What.
     pub kind: Kind,
-    /// Which one, where there may be several of a kind: a role, a type of user, a capability, an endpoint, an exemption.
+    /// The instance, if there can be several of a kind: a role, a type of user, a capability, an endpoint, an exemption.
     pub subject: Option<String>,
-    /// How urgent.
+    /// Urgency.
     pub severity: Severity,
     /// One line.
     pub title: String,
-    /// What it means, and what it does not.
+    /// Meaning and limits of the finding.
     pub detail: String,
-    /// What to do about it, and where in Odoo.
+    /// The next step, and where in Odoo.
     pub what_to_do: String,
-    /// Whom it concerns, as far as ids are known: portal people are mostly only counted.
+    /// The affected users whose ids are known; portal users are mostly only counted.
     pub people: IdSet,
 }
 
-/// Everything that findings are judged from.
+/// The input of all findings.
 #[derive(Debug, Clone, Copy)]
 pub struct Case<'a> {
-    /// What Odoo said.
+    /// The facts of the poll.
     pub facts: &'a Facts,
-    /// Who is what.
+    /// Users by state.
     pub standing: &'a Standing,
     /// The numbers.
     pub posture: &'a Posture,
-    /// What counts as protection, and who is exempt.
+    /// Accepted factors and exemptions.
     pub terms: Terms<'a>,
-    /// The wanted coverage, 0 to 1.
+    /// The coverage target, 0 to 1.
     pub coverage_target: PerType<Option<f64>>,
     /// Capabilities that are known to be missing.
     pub accept_missing: &'a BTreeSet<Capability>,
     /// Bypasses that are known and meant: a finding still, but none to act on.
     pub accept_bypasses: &'a BTreeSet<Bypass>,
-    /// What the vantages reach; empty where none is configured.
+    /// Results of the vantage points; empty if none is configured.
     pub surface: &'a [Checked],
 }
 
@@ -204,7 +204,7 @@ impl Case<'_> {
         self.standing.unprotected_of(self.facts, people)
     }
 
-    /// Everybody active of a role; nobody where roles are not known.
+    /// All active users of a role; none if roles are unknown.
     fn role(&self, name: &str) -> IdSet {
         self.facts
             .roles
@@ -237,7 +237,7 @@ impl Case<'_> {
             .filter(|key| key.owner_active && key.expires.is_none_or(|end| end > self.facts.now))
     }
 
-    /// Where somebody finds the own second factor, keys and trusted devices.
+    /// The page where users manage their own second factor, API keys and trusted devices.
     fn own_security_page(&self) -> &'static str {
         if self.facts.is_at_least((19, 0)) {
             "My Preferences > Security"
@@ -246,12 +246,12 @@ impl Case<'_> {
         }
     }
 
-    /// Where an administrator finds the same of somebody else.
+    /// The page where an administrator manages those of another user.
     fn security_page_of_others(&self) -> &'static str {
         if self.facts.is_at_least((19, 0)) {
-            "Settings > Users & Companies > Users > the person > Security"
+            "Settings > Users & Companies > Users > the user > Security"
         } else {
-            "Settings > Users & Companies > Users > the person > Account Security"
+            "Settings > Users & Companies > Users > the user > Account Security"
         }
     }
 }
@@ -266,8 +266,8 @@ pub(crate) fn counted(count: u64, one: &str, many: &str) -> String {
 }
 
 /// A count of people.
-pub(crate) fn persons(count: u64) -> String {
-    counted(count, "person", "people")
+pub(crate) fn count_users(count: u64) -> String {
+    counted(count, "user", "users")
 }
 
 /// A number with its thousands set apart.

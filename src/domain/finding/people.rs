@@ -1,6 +1,6 @@
 //! Findings about people: who is unprotected, exempt, dormant, or locked out by a lost phone.
 
-use super::{ADMIN_ROLES, Case, Finding, Kind, Severity, counted, grouped, listed, persons};
+use super::{ADMIN_ROLES, Case, Finding, Kind, Severity, count_users, counted, grouped, listed};
 use crate::domain::exemption::Matcher;
 use crate::domain::{ExemptReason, Factor, IdSet, UserType};
 
@@ -21,7 +21,7 @@ pub(super) fn find(case: &Case, found: &mut Vec<Finding>) {
 
 fn how_to_enrol(case: &Case) -> String {
     format!(
-        "Let them enrol: {} > Two-factor Authentication. To remind them, select them in Settings > Users & Companies > Users and choose Actions > Invite to use two-factor authentication (module auth_totp_mail, from 15 on). Whoever no longer needs the role should lose it.",
+        "Ask them to enroll: {} > Two-factor Authentication. To remind them, select them in Settings > Users & Companies > Users and choose Actions > Invite to use two-factor authentication (module auth_totp_mail, from 15 on). Remove the role from users who do not need it.",
         case.own_security_page()
     )
 }
@@ -37,7 +37,7 @@ fn without_passkey(case: &Case, found: &mut Vec<Finding>) {
         return;
     };
     let admins = case.admins();
-    // Who has no factor at all is a finding of its own.
+    // Users without any factor are another finding.
     let Some(unprotected) = case.unprotected(&admins) else {
         return;
     };
@@ -56,7 +56,7 @@ fn without_passkey(case: &Case, found: &mut Vec<Finding>) {
         )
         .detail("A one-time code can be phished, a passkey cannot.")
         .what_to_do(format!(
-            "Let them add a passkey: {} > Passkeys (module auth_passkey). Keep the one-time code: without a policy, a passkey alone does not close the login by password.",
+            "Ask them to add a passkey: {} > Passkeys (module auth_passkey). Keep the one-time code: without a policy, a passkey does not disable the login by password alone.",
             case.own_security_page()
         ))
         .people(without),
@@ -74,8 +74,8 @@ fn break_glass(case: &Case, found: &mut Vec<Finding>) {
             Severity::Warning,
             "Logins of the break-glass account are not visible",
         )
-        .detail("The configuration exempts it for emergencies. Its use goes unnoticed, since the polling account cannot read logins.")
-        .what_to_do("Grant the polling account what the capability logins needs: docs/odoo-account.md.")
+        .detail("The configuration exempts it for emergencies. Its use goes unnoticed, because the polling account cannot read logins.")
+        .what_to_do("Grant the polling account the rights for the capability logins: docs/odoo-account.md.")
         .people(accounts.clone()),
     );
 }
@@ -108,9 +108,9 @@ fn well_known(case: &Case, found: &mut Vec<Finding>) {
             ),
         )
         .detail(format!(
-            "Odoo uses the public user, the portal template, the default user and the websites' users for nobody. They must be archived, and the public and website users must not be internal or portal users. These accounts are not, so they count as users. {meaning}"
+            "The public user, the portal template, the default user and the websites' public users stand for no user. They must be archived, and the public and website users must not be internal or portal users. These accounts are not, so they count as users. {meaning}"
         ))
-        .what_to_do("Archive the accounts in Settings > Users & Companies > Users. Give each website a public user of its own (field user_id of the model website), and remove that user from the groups of internal and portal users.")
+        .what_to_do("Archive the accounts in Settings > Users & Companies > Users. Give each website its own public user (field user_id of the model website), and remove that user from the groups of internal and portal users.")
         .people(active.clone()),
     );
 }
@@ -135,12 +135,12 @@ fn privileged(case: &Case, found: &mut Vec<Finding>) {
                 Severity::Critical,
                 format!(
                     "{} with administration rights {} no second factor",
-                    persons(exposed.len()),
+                    count_users(exposed.len()),
                     if exposed.len() == 1 { "has" } else { "have" }
                 ),
             )
             .detail(format!(
-                "Roles {}: they can change every other right, and the grace period is over. One stolen password is enough.",
+                "Roles {}: they can change every other right, and their grace period is over. A stolen password is sufficient to take over the database.",
                 listed(ADMIN_ROLES)
             ))
             .what_to_do(how_to_enrol(case))
@@ -161,7 +161,7 @@ fn privileged(case: &Case, found: &mut Vec<Finding>) {
         let above = all.len() - rest.len();
         let mut detail = format!(
             "Of {} in the role who are not exempt; the grace period is over.",
-            persons((people - &case.standing.exempt).len())
+            count_users((people - &case.standing.exempt).len())
         );
         if above > 0 {
             detail += &format!(
@@ -176,7 +176,7 @@ fn privileged(case: &Case, found: &mut Vec<Finding>) {
                 Severity::Warning,
                 format!(
                     "{} in the role {role} {} no second factor",
-                    persons(rest.len()),
+                    count_users(rest.len()),
                     if rest.len() == 1 { "has" } else { "have" }
                 ),
             )
@@ -200,10 +200,12 @@ fn privileged(case: &Case, found: &mut Vec<Finding>) {
                 Severity::Info,
                 format!(
                     "{} in a role without a second factor, still within the grace period",
-                    persons(in_grace.len())
+                    count_users(in_grace.len())
                 ),
             )
-            .detail("Their accounts are new. When the grace period ends, they are reported as unprotected.")
+            .detail(
+                "Their accounts are new. After the grace period they are reported as unprotected.",
+            )
             .what_to_do(how_to_enrol(case))
             .people(in_grace),
         );
@@ -225,7 +227,7 @@ fn admin_lockout(case: &Case, found: &mut Vec<Finding>) {
                 Severity::Warning,
                 "One lost phone locks the administrators out",
             )
-            .detail("Only one person is in the role settings. Odoo has no recovery codes: nobody else can switch that person's second factor off.")
+            .detail("Only one user is in the role settings. Odoo has no recovery codes, so no other user can disable that user's second factor.")
             .what_to_do("Set up a second administrator, with an authenticator on another device, and keep that account for emergencies: Settings > Users & Companies > Users > Access Rights > Administration: Settings.")
             .people(eligible),
         );
@@ -251,14 +253,14 @@ fn single_factor(case: &Case, found: &mut Vec<Finding>) {
         Finding::new(
             Kind::SingleFactor,
             Severity::Info,
-            format!("{} with one method only", persons(total)),
+            format!("{} with one method only", count_users(total)),
         )
         .detail(format!(
-            "Odoo has no recovery codes: a lost phone locks them out until an administrator helps. {} with administration rights and a factor of their own can.",
-            persons(helpers.len())
+            "Odoo has no recovery codes: a lost phone locks them out until an administrator disables the factor. {} with administration rights and a second factor can do so.",
+            count_users(helpers.len())
         ))
         .what_to_do(format!(
-            "Let them keep the secret in an authenticator that is backed up or on two devices, or add a passkey where Odoo has them (18 and later). A person with administration rights switches a lost one off: {} > Two-factor Authentication > Disable. Keep at least two such people.",
+            "Ask them to keep the secret in an authenticator that is backed up or on two devices, or to add a passkey (Odoo 18 and later). A user with administration rights disables a lost factor: {} > Two-factor Authentication > Disable. Keep at least two such users.",
             case.security_page_of_others()
         ))
         .people(people),
@@ -285,13 +287,13 @@ fn exempt(case: &Case, found: &mut Vec<Finding>) {
                 Finding::new(
                     Kind::ExemptPrivileged,
                     Severity::Warning,
-                    format!("{} in a role {} exempt", persons(people.len()), if people.len() == 1 { "is" } else { "are" }),
+                    format!("{} in a role {} exempt", count_users(people.len()), if people.len() == 1 { "is" } else { "are" }),
                 )
                 .detail(format!(
-                    "In the roles {}. They count in no coverage, but their rights are as great as ever.",
+                    "In the roles {}. They do not count in the coverage, but keep their rights.",
                     listed(roles)
                 ))
-                .what_to_do("Take the role away (Settings > Users & Companies > Users > Access Rights), or remove the exemption from the configuration and let them enrol. A service account should hold only the rights that its task needs.")
+                .what_to_do("Remove the role (Settings > Users & Companies > Users > Access Rights), or remove the exemption from the configuration and ask them to enroll. A service account should have only the rights that its task requires.")
                 .people(people),
             );
         }
@@ -309,9 +311,9 @@ fn exempt(case: &Case, found: &mut Vec<Finding>) {
                     "accounts that are exempt as kiosk hold an API key",
                 ),
             )
-            .detail("Whoever stands at a shared terminal may use its account. An API key made there works from anywhere, without a second factor.")
+            .detail("Every user of a shared terminal can use its account. An API key that was created there works from anywhere, without a second factor.")
             .what_to_do(format!(
-                "Delete the key ({} > API Keys), or, if a program uses it, give the program an account of its own.",
+                "Delete the key ({} > API Keys). If a program uses it, give the program its own account.",
                 case.own_security_page()
             ))
             .people(kiosks),
@@ -336,17 +338,15 @@ fn exemptions(case: &Case, found: &mut Vec<Finding>) {
                 )
                 .about(whom)
                 .detail(format!(
-                    "It no longer counts: {} whom it matches {} like everybody else.",
-                    persons(people.len()),
+                    "It no longer counts: {} whom it matches {} like other users.",
+                    count_users(people.len()),
                     if people.len() == 1 {
                         "is treated"
                     } else {
                         "are treated"
                     }
                 ))
-                .what_to_do(
-                    "Remove the entry from exemptions, or decide anew and give it a later date.",
-                )
+                .what_to_do("Remove the entry from exemptions, or review it and set a later date.")
                 .people(people.clone()),
             );
         } else if people.is_empty() {
@@ -354,11 +354,11 @@ fn exemptions(case: &Case, found: &mut Vec<Finding>) {
                 Finding::new(
                     Kind::ExemptionUnmatched,
                     Severity::Warning,
-                    format!("The exemption of {whom} matches nobody"),
+                    format!("The exemption of {whom} matches no user"),
                 )
                 .about(whom)
-                .detail("A login that was renamed or archived, a typing error, or a group that does not exist. Whoever takes that login next would be exempt without anybody's decision.")
-                .what_to_do("Correct the entry in exemptions, or remove it. Upper and lower case differ."),
+                .detail("The login was renamed or archived, is misspelled, or the group does not exist. The next user with that login would be exempt without a decision.")
+                .what_to_do("Correct the entry in exemptions, or remove it. Logins are case-sensitive."),
             );
         }
     }
@@ -386,14 +386,14 @@ fn coverage(case: &Case, found: &mut Vec<Finding>) {
                 Kind::CoverageBelowTarget,
                 Severity::Warning,
                 format!(
-                    "Coverage of {user_type} people is {}, and {} is wanted",
+                    "Coverage of {user_type} users is {}, below the coverage target of {}",
                     percent(protected[user_type], eligible),
                     percent_of(wanted)
                 ),
             )
             .about(user_type.as_str())
             .detail(format!(
-                "{} of {} are protected; {} more would reach it.",
+                "{} of {} are protected; {} more would reach the target.",
                 grouped(protected[user_type]),
                 grouped(eligible),
                 grouped(missing)
@@ -420,7 +420,7 @@ fn dormant(case: &Case, found: &mut Vec<Finding>) {
         .filter(|(_, count)| **count > 0)
         .map(|(user_type, count)| format!("{} {user_type}", grouped(*count)))
         .collect();
-    // Portal people who forget their account are a fact of life; internal ones are somebody's to archive.
+    // Portal users often forget their accounts; internal ones should be archived.
     let severity = if dormant.0.iter().sum::<u64>() > dormant[UserType::Portal] {
         Severity::Warning
     } else {
@@ -436,15 +436,15 @@ fn dormant(case: &Case, found: &mut Vec<Finding>) {
             severity,
             counted(
                 total,
-                "person without a second factor has not logged in for long",
-                "people without a second factor have not logged in for long",
+                "user without a second factor has not logged in for a long time",
+                "users without a second factor have not logged in for a long time",
             ),
         )
         .detail(format!(
-            "By type: {}. Nobody would notice if somebody else used such an account.",
+            "By type: {}. Misuse of such an account goes unnoticed.",
             parts.join(", ")
         ))
-        .what_to_do("Archive the accounts that nobody needs: Settings > Users & Companies > Users, select them, Actions > Archive.")
+        .what_to_do("Archive unneeded accounts: Settings > Users & Companies > Users, select them, Actions > Archive.")
         .people(people),
     );
 }
@@ -474,12 +474,12 @@ fn passkey_only(case: &Case, found: &mut Vec<Finding>) {
             Severity::Info,
             counted(
                 people.len(),
-                "person counts as protected by a passkey alone",
-                "people count as protected by a passkey alone",
+                "user counts as protected by a passkey alone",
+                "users count as protected by a passkey alone",
             ),
         )
-        .detail("In Odoo a passkey is another way in, not a lock: the password alone still opens these accounts, as nothing in force asks for a code.")
-        .what_to_do("Switch the e-mail code policy on (Settings > General Settings > Permissions > Enforce two-factor authentication), or let them enrol an authenticator as well.")
+        .detail("In Odoo a passkey is an additional way to log in: the password alone still opens these accounts, because no policy in force asks for a code.")
+        .what_to_do("Enable the e-mail code policy (Settings > General Settings > Permissions > Enforce two-factor authentication), or ask them to enroll an authenticator as well.")
         .people(people),
     );
 }
@@ -498,19 +498,19 @@ fn sso(case: &Case, found: &mut Vec<Finding>) {
         Finding::new(
             Kind::SsoUnseen,
             Severity::Info,
-            format!("{} linked to an identity provider", persons(people.len())),
+            format!("{} linked to an identity provider", count_users(people.len())),
         )
         .detail(if accepted {
             "They count as protected, because sso is accepted. Odoo does not know whether the provider asked for a second factor, and a local password may still open the account."
         } else {
-            "Odoo does not know whether the provider asked for a second factor, so the link alone protects nobody here."
+            "Odoo does not know whether the provider asked for a second factor, so the link alone does not count."
         })
-        .what_to_do("Ask the identity provider who has a second factor there. If it is mandatory for all and local passwords are removed, add sso to accepted_factors.")
+        .what_to_do("Check at the identity provider which users have a second factor. If it is mandatory for all users and local passwords are removed, add sso to accepted_factors.")
         .people(people),
     );
 }
 
-/// A share in whole percent, rounded down, so that 100% means everybody.
+/// A share in whole percent, rounded down, so that 100% means all users.
 fn percent(part: u64, whole: u64) -> String {
     format!("{}%", (part * 100).checked_div(whole).unwrap_or(100))
 }

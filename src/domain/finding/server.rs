@@ -1,6 +1,6 @@
 //! Findings about the server: what it enforces, what goes around that, what is reachable, and what the account cannot see.
 
-use super::{Case, Finding, Kind, Severity, counted, grouped, persons};
+use super::{Case, Finding, Kind, Severity, count_users, counted, grouped};
 use crate::domain::facts::TrustedNetworks;
 use crate::domain::posture::Enforcer;
 use crate::domain::surface::Exposure;
@@ -34,8 +34,8 @@ fn installed(case: &Case, found: &mut Vec<Finding>) {
                 "Odoo's two-factor authentication is not installed",
             )
             .about(Module::AuthTotp.as_str())
-            .detail("Without the module auth_totp nobody can enrol an authenticator.")
-            .what_to_do("Install 'Two-Factor Authentication (TOTP)': Apps, without the filter 'Apps', search auth_totp."),
+            .detail("Without the module auth_totp no user can enroll an authenticator.")
+            .what_to_do("Install 'Two-Factor Authentication (TOTP)': in Apps, remove the filter 'Apps' and search auth_totp."),
         );
     }
 }
@@ -52,15 +52,15 @@ fn enforcement(case: &Case, found: &mut Vec<Finding>) {
     } else if case.facts.is_at_least((15, 0)) {
         "Install the module auth_totp_mail_enforce, then Settings > General Settings > Permissions > Enforce two-factor authentication."
     } else {
-        "Odoo 14 has no such setting: upgrade, or check by this report that people enrol."
+        "Odoo 14 has no such setting: upgrade, or check with this report that users enroll."
     };
     found.push(
         Finding::new(
             Kind::EnforcementNone,
             Severity::Warning,
-            "Nothing makes a second factor mandatory",
+            "A second factor is not mandatory",
         )
-        .detail("Everybody decides for themselves, and may switch it off again. A policy that was set counts only while its module is installed.")
+        .detail("Users decide for themselves, and can disable it again. A policy counts only while its module is installed.")
         .what_to_do(what_to_do),
     );
 }
@@ -89,18 +89,18 @@ fn trusted_networks(case: &Case, found: &mut Vec<Finding>) {
         } => (
             Severity::Warning,
             format!(
-                "{} the second factor for named people",
+                "{} the second factor for some users",
                 counted(*personal, "trusted network waives", "trusted networks waive")
             ),
-            "Whoever is in such a network needs only their passwords.".to_owned(),
+            "In such a network, these users need only their passwords.".to_owned(),
         ),
         TrustedNetworks::Rows { everybody, .. } => (
             Severity::Critical,
             format!(
-                "Nobody needs a second factor from {}",
-                counted(*everybody, "trusted network", "trusted networks")
+                "{} the second factor for all users",
+                counted(*everybody, "trusted network waives", "trusted networks waive")
             ),
-            "A row of the module auth_totp_ip_check that names no people holds for everybody. Behind a reverse proxy that hides addresses, that may be the whole world.".to_owned(),
+            "A row of the module auth_totp_ip_check without users applies to all users. Behind a reverse proxy that hides client addresses, it can apply to every client.".to_owned(),
         ),
         TrustedNetworks::Unreadable => (
             Severity::Warning,
@@ -112,7 +112,7 @@ fn trusted_networks(case: &Case, found: &mut Vec<Finding>) {
         Finding::new(Kind::TrustedNetwork, unless_accepted(case, Bypass::TrustedNetwork, severity), title)
             .about(Module::AuthTotpIpCheck.as_str())
             .detail(detail)
-            .what_to_do("Remove the networks (model auth_totp.cidr), or name in each row the few people who need it. If the account may not read them, grant it read access to auth_totp.cidr."),
+            .what_to_do("Remove the networks (model auth_totp.cidr), or limit each row to the few users who need it. If the account cannot read them, grant it read access to auth_totp.cidr."),
     );
 }
 
@@ -125,8 +125,8 @@ fn other_bypasses(case: &Case, found: &mut Vec<Finding>) {
                 "One password opens every account",
             )
             .about(Module::AuthAdminPasskey.as_str())
-            .detail("The module auth_admin_passkey accepts a master password from the server's configuration file for everybody. Whether it also skips the second factor depends on auth_admin_passkey_ignore_totp there, which cannot be read from outside.")
-            .what_to_do("Uninstall auth_admin_passkey, or remove auth_admin_passkey_password from the server's configuration file."),
+            .detail("The module auth_admin_passkey accepts a master password from Odoo's configuration file for all users. Whether it also skips the second factor depends on auth_admin_passkey_ignore_totp there, which is not visible from outside.")
+            .what_to_do("Uninstall auth_admin_passkey, or remove auth_admin_passkey_password from Odoo's configuration file."),
         );
     }
     if has(case, Module::ImpersonateLogin) {
@@ -134,18 +134,18 @@ fn other_bypasses(case: &Case, found: &mut Vec<Finding>) {
             Finding::new(
                 Kind::Impersonation,
                 unless_accepted(case, Bypass::Impersonation, Severity::Warning),
-                "Some people may act as somebody else",
+                "Some users can act as other users",
             )
             .about(Module::ImpersonateLogin.as_str())
             .detail(format!(
-                "The module impersonate_login lets the people of its group log in as others, without the others' second factor{}.",
+                "The module impersonate_login lets the users of its group log in as others, without their second factor{}.",
                 match case.facts.administrators_spared {
-                    Some(true) => "; administrators are spared",
-                    Some(false) => "; administrators are not spared",
+                    Some(true) => "; administrators are excluded",
+                    Some(false) => "; administrators are not excluded",
                     None => "",
                 }
             ))
-            .what_to_do("Keep its group small and protected, spare administrators (Settings, where its version has the setting), look at its log (model impersonate.log), or uninstall it."),
+            .what_to_do("Keep its group small and protected, exclude administrators (in Settings, if its version supports it), and review its log (model impersonate.log). Or uninstall it."),
         );
     }
 }
@@ -170,18 +170,18 @@ fn password_rpc(case: &Case, found: &mut Vec<Finding>) {
             .collect()
     });
     let what_to_do = if case.facts.is_at_least((19, 0)) {
-        "Block /xmlrpc and /jsonrpc at the reverse proxy for everybody who does not need them, or uninstall the module rpc and let programs use JSON-2, which takes keys only. The e-mail code policy closes it for those whom it covers."
+        "Block /xmlrpc and /jsonrpc at the reverse proxy for clients that do not need them, or uninstall the module rpc and move programs to JSON-2, which accepts API keys only. The e-mail code policy also closes RPC for the users that it covers."
     } else {
-        "Block /xmlrpc and /jsonrpc at the reverse proxy for everybody who does not need them. Whoever enrols TOTP can no longer use a bare password there; the e-mail code policy changes nothing before Odoo 19."
+        "Block /xmlrpc and /jsonrpc at the reverse proxy for clients that do not need them. Enrolling TOTP disables the password there; the e-mail code policy changes nothing before Odoo 19."
     };
     found.push(
         Finding::new(
             Kind::PasswordRpcOpen,
             Severity::Warning,
-            format!("The bare password of {} may open XML-RPC and JSON-RPC", persons(total)),
+            format!("The password alone of {} may open XML-RPC and JSON-RPC", count_users(total)),
         )
         .detail(format!(
-            "By type: {}, exempt people included. An upper bound: whether somebody has a local password cannot be seen. A passkey changes nothing here.",
+            "By type: {}, exempt users included. This is an upper bound, because local passwords are not visible. A passkey changes nothing here.",
             by_type.join(", ")
         ))
         .what_to_do(what_to_do)
@@ -205,7 +205,11 @@ fn surface(case: &Case, found: &mut Vec<Finding>) {
                         } else {
                             Severity::Info
                         },
-                        format!("Vantage {} reaches {}", checked.vantage, name(*endpoint)),
+                        format!(
+                            "Vantage point {} reaches {}",
+                            checked.vantage,
+                            name(*endpoint)
+                        ),
                     )
                     .about(subject)
                     .detail(format!("Without credentials: {}.", seen.why))
@@ -216,14 +220,16 @@ fn surface(case: &Case, found: &mut Vec<Finding>) {
                         Kind::SurfaceUnknown,
                         Severity::Info,
                         format!(
-                            "Whether vantage {} reaches {} is not known",
+                            "Unknown whether vantage point {} reaches {}",
                             checked.vantage,
                             name(*endpoint)
                         ),
                     )
                     .about(subject)
                     .detail(format!("{}.", seen.why))
-                    .what_to_do("Check the vantage's url and proxy in the configuration."),
+                    .what_to_do(
+                        "Check `url` and `proxy` of the vantage point in the configuration.",
+                    ),
                 ),
                 Exposure::Exposed | Exposure::Blocked | Exposure::Unknown => {}
             }
@@ -231,7 +237,7 @@ fn surface(case: &Case, found: &mut Vec<Finding>) {
     }
 }
 
-/// What people call an endpoint.
+/// The usual name of an endpoint.
 pub(super) fn name(endpoint: Endpoint) -> &'static str {
     match endpoint {
         Endpoint::Xmlrpc => "XML-RPC",
@@ -248,7 +254,7 @@ fn how_to_close(endpoint: Endpoint) -> &'static str {
         Endpoint::Jsonrpc => "Block /jsonrpc at the reverse proxy.",
         Endpoint::Json2 => "Block /json at the reverse proxy.",
         Endpoint::DatabaseList => {
-            "Set list_db = False in Odoo's configuration file: it closes the list at every path. At the reverse proxy that takes /web/database, /xmlrpc and /jsonrpc."
+            "Set list_db = False in Odoo's configuration file, which closes the list at every path. At the reverse proxy, block /web/database, /xmlrpc and /jsonrpc."
         }
         Endpoint::DatabaseManager => {
             "Set list_db = False in Odoo's configuration file and a long random admin_passwd, and block /web/database at the reverse proxy."
@@ -265,7 +271,7 @@ fn missing_groups(case: &Case, found: &mut Vec<Finding>) {
                 format!("The configured group {xml_id} does not exist"),
             )
             .about(xml_id.as_str())
-            .detail("Its module is installed, so the XML id is misspelled, or this Odoo version does not have the group. A role without it has fewer users, and an exemption by it exempts nobody.")
+            .detail("Its module is installed, so the XML id is misspelled, or this Odoo version does not have the group. A role without it has fewer users, and an exemption by it exempts no user.")
             .what_to_do("Correct privileged_roles or the target's exemptions. Settings > Technical > External Identifiers lists the XML ids of the model res.groups."),
         );
     }
@@ -282,10 +288,10 @@ fn capabilities(case: &Case, found: &mut Vec<Finding>) {
                 } else {
                     Severity::Warning
                 },
-                format!("Not known: {}", what(capability)),
+                format!("Unknown: {}", what(capability)),
             )
             .about(capability.as_str())
-            .detail(format!("{}. Numbers that need it are left out.", gap.seen))
+            .detail(format!("{}. Figures that need it are absent.", gap.seen))
             .what_to_do(format!("Grant the polling account: {}.", gap.grant)),
         );
     }
@@ -294,13 +300,13 @@ fn capabilities(case: &Case, found: &mut Vec<Finding>) {
 fn what(capability: Capability) -> &'static str {
     match capability {
         Capability::Users => "all users",
-        Capability::Totp => "who enrolled TOTP",
-        Capability::Passkeys => "everybody's passkeys",
-        Capability::ApiKeys => "everybody's API keys",
-        Capability::TrustedDevices => "everybody's trusted devices",
+        Capability::Totp => "which users enrolled TOTP",
+        Capability::Passkeys => "passkeys of all users",
+        Capability::ApiKeys => "API keys of all users",
+        Capability::TrustedDevices => "trusted devices of all users",
         Capability::Policy => "the e-mail code policy",
         Capability::Modules => "which modules are installed",
-        Capability::Groups => "who is in which role",
-        Capability::Logins => "when people last logged in",
+        Capability::Groups => "members of roles",
+        Capability::Logins => "last logins of users",
     }
 }

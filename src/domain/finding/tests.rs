@@ -22,7 +22,7 @@ fn found(spoil: impl FnOnce(&mut Fixture)) -> Vec<Found> {
     })
 }
 
-/// What one spoilt thing leads to, alone.
+/// The findings of one changed fact, alone.
 fn only(kind: Kind, subject: Option<&str>, severity: Severity, people: &[u32]) -> Vec<Found> {
     vec![(kind, subject.map(str::to_owned), severity, people.to_vec())]
 }
@@ -39,7 +39,7 @@ fn each_situation_is_found() {
     }
 }
 
-/// What is wrong, and what is found then.
+/// A change, and the findings that it causes.
 pub(crate) fn situations() -> Vec<(Spoil, Vec<Found>)> {
     use Severity::{Critical, Info, Warning};
     vec![
@@ -416,7 +416,7 @@ pub(crate) fn situations() -> Vec<(Spoil, Vec<Found>)> {
                     Critical,
                     vec![],
                 ),
-                // Nobody said that it must be blocked, but nobody needs it outside either; a plain API is no finding.
+                // No `expect_blocked`, but no one needs it outside either; an exposed API alone is no finding.
                 (
                     Kind::EndpointExposed,
                     Some("outside/database_manager".to_owned()),
@@ -434,7 +434,7 @@ pub(crate) fn situations() -> Vec<(Spoil, Vec<Found>)> {
     ]
 }
 
-/// A vantage that reaches what it must not.
+/// A vantage point that reaches an endpoint that must be blocked.
 fn vantages(it: &mut Fixture) {
     let seen = |exposure| Seen {
         exposure,

@@ -1,6 +1,6 @@
 //! A letter for a target: the lowest that any of a few criteria allows. docs/scan.md has the rule.
 //!
-//! Invariants: more protection never lowers a letter, and what is not known counts as if it were at its worst.
+//! Invariants: more protection never lowers a letter, and unknown facts count at their worst.
 
 use super::facts::TrustedNetworks;
 use super::finding::Case;
@@ -10,7 +10,7 @@ use super::{IdSet, Module, UserType};
 vocabulary! {
     /// A letter, the best first.
     Letter {
-        /// Nearly everybody is protected, and something sees to it.
+        /// Nearly all users are protected, and a second factor is mandatory.
         A = "A",
         /// Good, with a gap.
         B = "B",
@@ -20,7 +20,7 @@ vocabulary! {
         D = "D",
         /// Few are protected.
         E = "E",
-        /// Hardly anybody is protected.
+        /// Hardly any user is protected.
         F = "F",
     }
 }
@@ -28,22 +28,22 @@ vocabulary! {
 /// The letter of a target, and what keeps it from a better one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grade {
-    /// The letter, with what is not known taken at its worst.
+    /// The letter, with unknown facts at their worst.
     pub letter: Letter,
-    /// The letter if everything that is not known were at its best. The same where everything is known.
+    /// The letter, with unknown facts at their best. Equal if all facts are known.
     pub at_best: Letter,
-    /// What keeps it from being an A, the most limiting first.
+    /// The limits that keep it from being an A, the most limiting first.
     pub limits: Vec<Limit>,
 }
 
-/// What one criterion allows.
+/// The limit of one criterion.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limit {
     /// The best letter that it allows.
     pub at_most: Letter,
     /// Why, for people.
     pub because: String,
-    /// Whether that is so because something is not known.
+    /// True if an unknown fact is the reason.
     pub unknown: bool,
 }
 
@@ -76,7 +76,7 @@ impl Grade {
         }
     }
 
-    /// Whether something that the grade needs is not known.
+    /// Returns true if a fact that the grade needs is unknown.
     pub fn is_incomplete(&self) -> bool {
         self.limits.iter().any(|limit| limit.unknown)
     }
@@ -98,10 +98,13 @@ fn unknown(at_most: Letter, because: &str) -> Limit {
     }
 }
 
-/// Internal people, and whoever else coverage is wanted of.
+/// Internal users, and each other type with a coverage target.
 fn coverage(case: &Case, limits: &mut Vec<Limit>) {
     let Some(protected) = case.posture.protected else {
-        limits.push(unknown(Letter::F, "who is protected is not known"));
+        limits.push(unknown(
+            Letter::F,
+            "it is unknown which users are protected",
+        ));
         return;
     };
     for (user_type, wanted) in case.coverage_target.iter() {
@@ -117,7 +120,7 @@ fn coverage(case: &Case, limits: &mut Vec<Limit>) {
         limits.push(known(
             at_most,
             format!(
-                "{} of {} {user_type} people are protected",
+                "{} of {} {user_type} users are protected",
                 protected[user_type], eligible
             ),
         ));
@@ -126,7 +129,7 @@ fn coverage(case: &Case, limits: &mut Vec<Limit>) {
 
 fn privileged(case: &Case, limits: &mut Vec<Limit>) {
     if case.facts.roles.complete().is_none() {
-        limits.push(unknown(Letter::D, "who is in which role is not known"));
+        limits.push(unknown(Letter::D, "the members of roles are unknown"));
         return;
     }
     let privileged = case.standing.privileged.clone().unwrap_or_default();
@@ -138,7 +141,7 @@ fn privileged(case: &Case, limits: &mut Vec<Limit>) {
     let (Some(admins), Some(others)) = (past_grace(&case.admins()), past_grace(&privileged)) else {
         limits.push(unknown(
             Letter::D,
-            "whether privileged people are protected is not known",
+            "it is unknown whether privileged users are protected",
         ));
         return;
     };
@@ -172,7 +175,7 @@ fn bypasses(case: &Case, limits: &mut Vec<Limit>) {
     let Some(modules) = case.facts.modules.complete() else {
         limits.push(unknown(
             Letter::D,
-            "which modules are installed is not known, so neither is what goes around the second factor",
+            "installed modules are unknown, and so are bypasses of the second factor",
         ));
         return;
     };
@@ -182,20 +185,20 @@ fn bypasses(case: &Case, limits: &mut Vec<Limit>) {
     match case.facts.trusted_networks {
         Some(TrustedNetworks::Rows { everybody: 1.., .. }) => limits.push(known(
             Letter::D,
-            "nobody needs a second factor from a trusted network",
+            "a trusted network waives the second factor for all users",
         )),
         Some(TrustedNetworks::Rows { personal: 1.., .. }) => limits.push(known(
             Letter::B,
-            "some people need no second factor from a trusted network",
+            "trusted networks waive the second factor for some users",
         )),
         Some(TrustedNetworks::Unreadable) => limits.push(unknown(
             Letter::D,
-            "whom trusted networks let through is not known",
+            "it is unknown for whom trusted networks waive the second factor",
         )),
         _ => {}
     }
     if modules.contains(&Module::ImpersonateLogin) {
-        limits.push(known(Letter::B, "some people may act as somebody else"));
+        limits.push(known(Letter::B, "some users can act as other users"));
     }
 }
 
@@ -206,16 +209,16 @@ fn enforcement(case: &Case, limits: &mut Vec<Limit>) {
         .modules
         .complete()
         .map(|modules| modules.contains(&Module::AuthTotpEnforce));
-    // Either one is enough, whatever is known of the other.
+    // Either one is enough, even if the other is unknown.
     let limit = match (policy, module) {
         (Some(Some(_)), _) | (_, Some(true)) => return,
         (Some(None), Some(false)) => known(
             Letter::B,
-            "nothing makes a second factor mandatory for internal people",
+            "a second factor is not mandatory for internal users",
         ),
         _ => unknown(
             Letter::B,
-            "whether a second factor is mandatory is not known",
+            "it is unknown whether a second factor is mandatory",
         ),
     };
     limits.push(limit);

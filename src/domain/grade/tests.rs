@@ -31,7 +31,7 @@ fn each_criterion_limits_the_letter() {
     assert_eq!(letter(|it| it.unenrol(15..24)), (D, D), "10 of 19");
     assert_eq!(letter(|it| it.unenrol(15..29)), (E, E), "5 of 19");
     assert_eq!(letter(|it| it.unenrol(10..29)), (F, F), "none");
-    assert_eq!(letter(|it| it.unenrol([13])), (C, C), "somebody in hr");
+    assert_eq!(letter(|it| it.unenrol([13])), (C, C), "a user in hr");
     assert_eq!(letter(|it| it.unenrol([12])), (D, D), "an administrator");
     assert_eq!(
         letter(|it| {
@@ -79,7 +79,7 @@ fn what_is_not_known_counts_at_its_worst_and_says_so() {
         letter(|it| it.facts.trusted_networks = Some(TrustedNetworks::Unreadable)),
         (D, A)
     );
-    // What the letter does not need changes nothing.
+    // Facts that the letter does not need change nothing.
     assert_eq!(letter(|it| it.facts.keys = missing()), (A, A));
 }
 

@@ -63,31 +63,31 @@ pub struct Posture {
     pub break_glass_login: Option<Timestamp>,
     /// API keys.
     pub keys: Option<Keys>,
-    /// When the first of the polling account's own keys that open RPC expires.
+    /// Expiry of the first of the polling account's own keys that open RPC.
     pub poller_key_expiry: Option<Timestamp>,
-    /// What makes a second factor mandatory.
+    /// The policy that makes a second factor mandatory.
     pub enforcement: Option<Enforcement>,
-    /// Which of the modules that matter are installed.
+    /// Installed modules that affect authentication.
     pub modules: Option<BTreeSet<Module>>,
-    /// What lets people around the second factor.
+    /// Bypasses of the second factor.
     pub bypasses: Option<Bypasses>,
-    /// Active people whose bare password may open RPC: an upper bound.
+    /// Active users whose password alone may open RPC: an upper bound.
     pub password_rpc: Option<PerType<u64>>,
-    /// Active people whose bare password opened RPC within [`PASSWORD_USE_DAYS`].
+    /// Active users whose password alone opened RPC within [`PASSWORD_USE_DAYS`].
     pub password_rpc_used: Option<PerType<u64>>,
 }
 
-/// For how long the use of a bare password over RPC counts.
+/// Time for which the use of a password alone over RPC counts.
 pub const PASSWORD_USE_DAYS: i64 = 30;
 
 /// Configured exemptions, by what became of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Exemptions {
-    /// In force, and somebody active matches.
+    /// In force, and matches an active user.
     pub valid: u64,
-    /// Past their date.
+    /// Expired.
     pub expired: u64,
-    /// In force, and nobody active matches.
+    /// In force, and matches no active user.
     pub unmatched: u64,
 }
 
@@ -124,7 +124,7 @@ pub struct Role {
     pub people: u64,
     /// Of those, unprotected.
     pub unprotected: Option<u64>,
-    /// Of those, past the grace period.
+    /// Of those, overdue ones.
     pub unprotected_past_grace: Option<u64>,
     /// Active and exempt.
     pub exempt: u64,
@@ -133,52 +133,52 @@ pub struct Role {
     pub with_passkey: Option<u64>,
 }
 
-/// API keys. A working key is unexpired and its owner is active.
+/// API keys. An active key is unexpired and its owner is active.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Keys {
-    /// Working keys without a scope.
+    /// Active API keys without a scope.
     pub unrestricted: u64,
-    /// Working keys for RPC.
+    /// Active API keys for RPC.
     pub rpc: u64,
-    /// Working keys of other scopes.
+    /// Active API keys of other scopes.
     pub other: u64,
-    /// Working keys by age: under 30, 90, 365 days, and older.
+    /// Active API keys by age: under 30, 90, 365 days, and older.
     pub by_age: [u64; 4],
-    /// Working keys without a date.
+    /// Active API keys without an expiry.
     pub without_expiry: u64,
-    /// Working keys that end within 7 days, and within 30 but not 7.
+    /// Active API keys that expire within 7 days, and within 30 but not 7.
     pub expiring: [u64; 2],
-    /// Rows past their date.
+    /// Expired rows.
     pub expired: u64,
-    /// Distinct people with a working key.
+    /// Distinct users with an active API key.
     pub owners: PerType<u64>,
-    /// Working keys of people in a role, exempt or not.
+    /// Active API keys of users in a role, exempt or not.
     pub of_privileged: Option<u64>,
     /// Of those, the ones without a date. `None` also up to Odoo 17, where no key can have one.
     pub of_privileged_without_expiry: Option<u64>,
-    /// Unexpired keys of archived people.
+    /// Unexpired keys of archived users.
     pub of_archived: u64,
-    /// Working keys of people without an accepted factor, exempt or not.
+    /// Active API keys of users without an accepted factor, exempt or not.
     pub of_unprotected: Option<u64>,
-    /// When the oldest working key was made.
+    /// Creation time of the oldest active API key.
     pub oldest: Option<Timestamp>,
-    /// When the next working key ends.
+    /// Expiry time of the active API key that expires next.
     pub next_expiry: Option<Timestamp>,
-    /// Working keys that were not used for 30 but not 90 days, and for 90. `None` where uses were not noted for long enough to tell.
+    /// Active API keys that were not used for 30 but not 90 days, and for 90. `None` if uses were not recorded for that long.
     #[serde(default)]
     pub unused: [Option<u64>; 2],
 }
 
-/// What makes a second factor mandatory.
+/// The policy that makes a second factor mandatory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Enforcement {
     /// The widest of what is in force.
     pub by: Enforcer,
-    /// Which types it covers.
+    /// The types of user that it covers.
     pub covers: PerType<bool>,
 }
 
-/// What makes a second factor mandatory, from none to wide.
+/// Policies, from none to wide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Enforcer {
     /// Nothing.
@@ -189,14 +189,14 @@ pub enum Enforcer {
     Module,
 }
 
-/// What lets people around the second factor.
+/// Bypasses of the second factor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Bypasses {
     /// A network is trusted, or the module that trusts networks is there and its rows cannot be read.
     pub trusted_network: bool,
     /// One password opens every account.
     pub master_password: bool,
-    /// Administrators act as somebody else.
+    /// Administrators act as other users.
     pub impersonation: bool,
 }
 
@@ -204,7 +204,7 @@ impl Posture {
     /// Counts.
     ///
     /// # Errors
-    /// When more people of a type hold something than there are people of it: somebody changed while the poll read.
+    /// If a set has more users of a type than exist: a user changed while the poll read.
     #[expect(
         clippy::too_many_lines,
         reason = "one number after the other, of the same sets"
@@ -220,7 +220,7 @@ impl Posture {
                 .zip(&whole.0)
                 .all(|(part, whole)| part <= whole);
             fits.then_some(part).ok_or(Inconsistent(
-                "more people hold something than there are people of their type",
+                "a set has more users than exist of their type",
             ))
         };
         let counted = |set: &Known<IdSet>| -> Result<Option<PerType<u64>>, Inconsistent> {
@@ -324,7 +324,7 @@ impl Posture {
         })
     }
 
-    /// Whether there is anybody of this type, active or archived.
+    /// Returns true if there are users of this type, active or archived.
     pub fn has_type(&self, user_type: UserType) -> bool {
         self.active[user_type] + self.archived[user_type] > 0
     }
@@ -458,7 +458,7 @@ fn keys(facts: &Facts, standing: &Standing, rows: &[ApiKey]) -> Keys {
     keys
 }
 
-/// How many of these keys were not used for 30 days, and for 90. Where it is not known of one, it is not known how many.
+/// Numbers of these keys that were not used for 30 days, and for 90. Unknown if it is unknown of one key.
 fn unused(facts: &Facts, working: &[&ApiKey]) -> [Option<u64>; 2] {
     UNUSED_DAYS.map(|days| {
         let uses = facts.uses.as_ref()?;
@@ -505,11 +505,11 @@ fn bypasses(facts: &Facts, modules: &BTreeSet<Module>) -> Bypasses {
     }
 }
 
-/// Whom a bare password lets into XML-RPC and JSON-RPC.
+/// Users whose password alone opens XML-RPC and JSON-RPC.
 pub(super) enum PasswordRpc {
-    /// Nobody: the server has neither.
+    /// None: the server has neither.
     Closed,
-    /// Everybody without TOTP, except these types.
+    /// All without TOTP, except these types.
     OpenExcept { types: PerType<bool> },
 }
 

@@ -1,4 +1,4 @@
-//! Properties of the arithmetic, whatever the facts: counts partition, parts fit into wholes, and order does not matter.
+//! Properties of the arithmetic, for any facts: counts partition, parts fit into wholes, and order does not matter.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -145,7 +145,7 @@ fn posture(
     Posture::of(&facts, &terms, &standing).expect("facts of one moment fit together")
 }
 
-/// Whether somebody has an accepted factor, decided person by person.
+/// Returns true if a user has an accepted factor, decided user by user.
 fn is_covered(it: &Somebody, accepted: &BTreeSet<Factor>, policy: Option<PolicyScope>) -> bool {
     accepted.iter().any(|factor| match factor {
         Factor::Totp => it.totp,
@@ -219,7 +219,7 @@ proptest! {
         let everybody = Wanted { state: State::Active, user_type: None, role: None, reason: None };
         let listed = |wanted: &Wanted| {
             let selection = roster.people(wanted).expect("known");
-            // Everybody else is found by asking for portal people, so that exactly these must be taken for members.
+            // All others are found by a search for portal users, so that exactly these must count as members.
             let members = people.iter().filter(|(id, _)| roster.contains(&selection, *id)).count() as u64;
             assert_eq!(members, roster.count(&selection), "{wanted:?}");
             members
@@ -290,7 +290,7 @@ fn what_does_not_fit_together_is_refused_and_not_shown() {
         exemptions: &[],
     };
     let mut facts = facts(&[], None);
-    // Somebody with TOTP came after portal people were counted.
+    // A user with TOTP came after portal users were counted.
     facts.totp = Known::Complete(IdSet::from([7]));
     let standing = Standing::of(&facts, &terms);
     assert!(Posture::of(&facts, &terms, &standing).is_err());

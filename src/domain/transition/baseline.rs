@@ -1,4 +1,4 @@
-//! What a poll leaves for the next one to be compared with.
+//! The baseline that a poll leaves for the comparison with the next one.
 
 use std::collections::BTreeMap;
 
@@ -11,13 +11,13 @@ use crate::domain::standing::{Standing, Terms};
 use crate::domain::vocabulary::UserType;
 use crate::domain::{IdSet, PerType, Posture};
 
-/// What a poll leaves for the next one to be compared with. Each part is the last one that was complete, so that a part which was
+/// The baseline that a poll leaves for the comparison with the next one. Each part is the last one that was complete, so that a part which was
 /// missing for a while is compared over the gap.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Baseline {
-    /// When the poll began.
+    /// Time at which the poll started.
     pub at: Timestamp,
-    /// Where the target is.
+    /// Address of the target.
     pub origin: Origin,
     /// Odoo's release.
     pub release: (u32, u32),
@@ -31,13 +31,13 @@ pub struct Baseline {
     pub public: IdSet,
     /// Active people of no type.
     pub none: IdSet,
-    /// Who has TOTP and passkeys.
+    /// Users with TOTP and passkeys.
     pub factors: Option<Part<Factors>>,
-    /// Who is in which role.
+    /// Users by role.
     pub roles: Option<Part<RoleMembers>>,
     /// API keys by id.
     pub keys: Option<Part<BTreeMap<u32, Key>>>,
-    /// Who is protected.
+    /// Protected users.
     pub protection: Option<Part<Protection>>,
     /// Active users who are exempt.
     pub exempt: IdSet,
@@ -45,16 +45,16 @@ pub struct Baseline {
     pub enforced: Option<PerType<bool>>,
     /// The last login of the break-glass accounts. Only in what a poll says: [`Recent`] keeps it.
     pub break_glass: Option<Timestamp>,
-    /// What alerts must remember.
+    /// Events for alerts.
     pub recent: Recent,
-    /// Archived people with a factor: who comes back with it did not enrol.
+    /// Archived users with a factor: those who come back with it did not enroll.
     pub archived_holders: IdSet,
     /// A few people by id, with the time of their creation: the polling account, the oldest and the newest. If one of them was created
     /// at another time, it is another database.
     pub witnesses: BTreeMap<u32, Timestamp>,
 }
 
-/// Where a target is.
+/// Address of a target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
     /// Without credentials.
@@ -72,7 +72,7 @@ pub struct Part<T> {
     pub value: T,
 }
 
-/// Who has which second factor of their own.
+/// Users by their own second factor.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Factors {
     /// Active people with TOTP.
@@ -88,12 +88,12 @@ impl Factors {
     }
 }
 
-/// Who is in which role.
+/// Users by role.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct RoleMembers {
-    /// Of what the configuration calls a role: another value, and there is nothing to compare.
+    /// Hash of the roles in the configuration: if it differs, there is nothing to compare.
     pub definition: u64,
-    /// Active people by role, exempt or not. A role that nobody has is not kept.
+    /// Active users by role, exempt or not. Empty roles are not kept.
     pub members: BTreeMap<String, IdSet>,
 }
 
@@ -105,12 +105,12 @@ impl RoleMembers {
             .fold(IdSet::new(), |all, people| all | people)
     }
 
-    /// Whether somebody is in a role.
+    /// Returns true if a user is in a role.
     pub fn contains(&self, person: u32) -> bool {
         self.members.values().any(|people| people.contains(person))
     }
 
-    /// The names of somebody's roles.
+    /// The names of a user's roles.
     pub fn of(&self, person: u32) -> String {
         let names: Vec<&str> = self
             .members
@@ -125,26 +125,26 @@ impl RoleMembers {
 /// An API key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Key {
-    /// Whose it is.
+    /// The owner.
     pub owner: u32,
-    /// When it was created, if Odoo says so.
+    /// Creation time, if Odoo returns it.
     pub created: Option<Timestamp>,
     /// Its date, if it has one.
     pub expires: Option<Timestamp>,
 }
 
 impl Key {
-    /// Whether its date has been reached.
+    /// Returns true if it has expired.
     pub fn expired_at(&self, now: Timestamp) -> bool {
         self.expires.is_some_and(|end| end <= now)
     }
 }
 
-/// How many of the newest people are witnesses.
+/// Number of newest users who are witnesses.
 const NEWEST: usize = 3;
 
 impl Baseline {
-    /// What a poll says.
+    /// Builds the baseline of a poll.
     pub fn of(
         facts: &Facts,
         terms: &Terms,
@@ -228,12 +228,12 @@ impl Baseline {
         })
     }
 
-    /// Everybody whom the poll saw as active. Portal people show only by what they hold.
+    /// All users whom the poll saw as active. Portal users show only by their factors and roles.
     pub(super) fn seen_active(&self) -> IdSet {
         &self.public | &self.none | self.concerned(true, true, true)
     }
 
-    /// Everybody here whose absence from a later poll may be a change.
+    /// All users here whose absence from a later poll may be a change.
     pub(super) fn comparable_with(&self, later: &Self) -> IdSet {
         let definition = |baseline: &Self| {
             let roles = baseline.roles.as_ref();
@@ -261,7 +261,7 @@ impl Baseline {
         people
     }
 
-    /// Who shall be witnesses: people whose vanishing is asked about, so that one who was deleted is replaced.
+    /// Chooses the witnesses: users whose disappearance is checked, so that a deleted one is replaced.
     pub(super) fn witness_candidates(&self) -> IdSet {
         let people = self.concerned(true, true, true);
         let mut candidates: IdSet = people.iter().rev().take(NEWEST).collect();
@@ -304,7 +304,7 @@ impl Baseline {
         self
     }
 
-    /// Who was archived with a factor when this poll was read. Somebody who is no holder of it and was archived with a factor before came
+    /// Users who were archived with a factor when this poll was read. A user who has no factor now and was archived with one before came
     /// back after it was read.
     fn still_archived(&self, answers: &Answers) -> Option<IdSet> {
         let holders = self.factors.as_ref()?.value.holders();

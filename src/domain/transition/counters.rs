@@ -5,7 +5,7 @@ use crate::domain::PerType;
 use crate::domain::vocabulary::{UserType, vocabulary};
 
 vocabulary! {
-    /// What can happen to somebody's second factor.
+    /// Transition of a user's second factor.
     MfaTransition {
         /// They have one now.
         Enrolled = "enrolled",
@@ -15,7 +15,7 @@ vocabulary! {
 }
 
 vocabulary! {
-    /// What can happen to somebody's privilege.
+    /// Transition of a user's privilege.
     PrivilegeTransition {
         /// They are in a role now.
         Granted = "granted",
@@ -25,7 +25,7 @@ vocabulary! {
 }
 
 vocabulary! {
-    /// What can happen to an API key.
+    /// Transition of an API key.
     KeyTransition {
         /// It came.
         Created = "created",
@@ -36,7 +36,7 @@ vocabulary! {
     }
 }
 
-/// How often each transition was seen. What is `None` was never countable: a capability it needs was never there.
+/// Counters of transitions. `None`: never countable, because a required capability was never there.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Counters {
     /// By type, indexed by [`MfaTransition`]; public people and people of no type only where there ever were any.
@@ -47,7 +47,7 @@ pub struct Counters {
     pub privilege: Option<[u64; PrivilegeTransition::ALL.len()]>,
     /// Indexed by [`KeyTransition`].
     pub api_keys: Option<[u64; KeyTransition::ALL.len()]>,
-    /// How often two polls could not be compared.
+    /// Number of polls that could not be compared with the one before.
     pub breaks: u64,
 }
 

@@ -1,4 +1,4 @@
-//! What changed between two polls of a target, by ids: who enrolled or lost a second factor, who became privileged, which API keys came
+//! Changes between two polls of a target, by ids: users who enrolled, lost a second factor or became privileged, API keys that came
 //! and went, and who joined or left.
 //!
 //! A [`Baseline`] is what the next comparison needs of a poll. [`questions`] says what else Odoo must be asked, since a poll does not
@@ -25,18 +25,18 @@ use super::vocabulary::{UserType, vocabulary};
 use super::{Factor, IdSet, PerType};
 use recent::Losses;
 
-/// What must be asked of Odoo before a poll can be compared. Nothing, in nearly every poll.
+/// Questions to Odoo that must be answered before a poll can be compared. None, for nearly every poll.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Questions {
-    /// Of whom to read whether they exist, are active, and since when they exist: `search_read` by id, archived people included.
+    /// Of whom to read whether they exist, are active, and since when they exist: `search_read` by id, archived users included.
     pub people: IdSet,
-    /// Whether to find the archived people with TOTP or a passkey, so that they are not taken for enrolled when they come back. Asked
-    /// at each poll that knows who has a factor: somebody may lose it while archived, and a portal person who comes back without one
+    /// True to find the archived users with TOTP or a passkey, so that they do not count as enrolled when they come back. Asked
+    /// at each poll that knows the factors: a user may lose a factor while archived, and a portal user who comes back without one
     /// shows nowhere. These are the ones of before, of whom to find those who still have it, active or archived.
     pub archived_holders: Option<IdSet>,
 }
 
-/// What Odoo answered to [`Questions`].
+/// Odoo's answers to [`Questions`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Answers {
     /// The questions.
@@ -61,18 +61,18 @@ pub struct Person {
 /// One poll further.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Step {
-    /// What the next poll is compared with.
+    /// The baseline of the next poll.
     pub baseline: Baseline,
-    /// What was found.
+    /// The changes.
     pub found: Found,
 }
 
-/// What a comparison found.
+/// Result of a comparison.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Found {
     /// There was nothing to compare with.
     First,
-    /// What changed, in the order of kinds and ids.
+    /// Changes, in the order of kinds and ids.
     Changes(Vec<Change>),
     /// The two polls cannot be compared.
     Break(Break),
@@ -83,15 +83,15 @@ pub enum Found {
 pub struct Change {
     /// What.
     pub kind: ChangeKind,
-    /// Whom it concerns: of an API key, the owner.
+    /// The affected user: of an API key, the owner.
     pub person: u32,
-    /// Their type now; `None` for somebody who is not active.
+    /// The user's type now; `None` for a user who is not active.
     pub user_type: Option<UserType>,
-    /// Whether they are in a role now. False where that is not known.
+    /// True if the user is in a role now. False if that is unknown.
     pub privileged: bool,
     /// The API key.
     pub key: Option<u32>,
-    /// The factors that were enrolled or lost, the roles that were granted or revoked, what became of somebody; may be empty.
+    /// The factors that were enrolled or lost, the roles that were granted or revoked, or the fate of the user; may be empty.
     pub detail: String,
     /// The last poll that saw it as it was before.
     pub after: Timestamp,
@@ -100,15 +100,15 @@ pub struct Change {
 }
 
 vocabulary! {
-    /// What can change.
+    /// Kind of a change.
     ChangeKind {
-        /// Somebody active had neither TOTP nor a passkey, and now has.
+        /// An active user had neither TOTP nor a passkey, and now has one.
         MfaEnrolled = "mfa_enrolled",
-        /// Somebody active had TOTP or a passkey, and now has neither.
+        /// An active user had TOTP or a passkey, and now has neither.
         MfaDisabled = "mfa_disabled",
-        /// Somebody active is in a role and was in none, new and returning people included.
+        /// An active user is in a role and was in none, new and returning users included.
         PrivilegeGranted = "privilege_granted",
-        /// Somebody active was in a role and is in none any more.
+        /// An active user was in a role and is no longer in any.
         PrivilegeRevoked = "privilege_revoked",
         /// An API key came.
         KeyCreated = "key_created",
@@ -116,7 +116,7 @@ vocabulary! {
         KeyRevoked = "key_revoked",
         /// An API key vanished after its date.
         KeyExpired = "key_expired",
-        /// Somebody became an active internal person.
+        /// A user became an active internal user.
         Joined = "joined",
         /// An internal person was deleted, or is of another type now.
         Left = "left",
@@ -131,18 +131,18 @@ pub enum Break {
     /// The target points somewhere else.
     #[error("the target was database {} at {}, and is another one now", .0.database, .0.url)]
     Moved(Origin),
-    /// An id belongs to somebody, or to a key, who was created at another time: the database was replaced, or restored and used since.
-    #[error("{0} is not the one it was: the database was replaced, or restored from a backup")]
+    /// An id belongs to a user or an API key with another creation time: the database was replaced, or restored and used since.
+    #[error("{0} is another one than before: the database was replaced, or restored from a backup")]
     Reused(Subject),
-    /// What was newest does not exist any more, or Odoo is an older release.
+    /// The newest records no longer exist, or Odoo is an older release.
     #[error("{0}: the database was restored from a backup")]
     WentBack(Regress),
     /// More people changed than people do.
     #[error("{changed} of {of} {what} between two polls: the database was replaced")]
     Implausible {
-        /// What happened to them.
+        /// The event.
         what: &'static str,
-        /// How many.
+        /// Number of users.
         changed: u64,
         /// Out of how many.
         of: u64,
@@ -161,7 +161,7 @@ impl Break {
     }
 }
 
-/// Whose id was used twice.
+/// The record whose id was used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Subject {
     /// `res.users`.
@@ -179,7 +179,7 @@ impl std::fmt::Display for Subject {
     }
 }
 
-/// How a database went back.
+/// The way in which a database went back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Regress {
     /// Odoo's release.
@@ -203,17 +203,17 @@ impl std::fmt::Display for Regress {
                     from.0, from.1, to.0, to.1
                 )
             }
-            Self::Newest => f.write_str("the newest users do not exist any more"),
+            Self::Newest => f.write_str("the newest users no longer exist"),
         }
     }
 }
 
 /// The answers do not belong to the questions: the baseline is not the one that they were derived from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("what a comparison needs was not asked")]
+#[error("the facts for a comparison were not read")]
 pub struct Unasked;
 
-/// What must be asked before these two can be compared.
+/// Questions that must be answered before these two can be compared.
 pub fn questions(previous: Option<&Baseline>, current: &Baseline) -> Questions {
     let Some(previous) = previous.filter(|previous| evident_break(previous, current).is_none())
     else {
@@ -267,7 +267,7 @@ pub fn mentioned(previous: Option<&Baseline>, current: &Baseline) -> IdSet {
 /// Compares a poll with the one before.
 ///
 /// # Errors
-/// When the answers are not those to [`questions`] about these two.
+/// If the answers are not those to [`questions`] about these two.
 pub fn advance(
     previous: Option<&Baseline>,
     current: Baseline,
@@ -325,7 +325,7 @@ pub fn advance(
     })
 }
 
-/// Whether anything that can be a change is different.
+/// Returns true if anything that can be a change differs.
 fn differ(previous: &Baseline, current: &Baseline) -> bool {
     fn both<T: PartialEq>(previous: Option<&Part<T>>, current: Option<&Part<T>>) -> bool {
         matches!((previous, current), (Some(a), Some(b)) if a.value != b.value)
@@ -402,7 +402,7 @@ const FEW: u64 = 20;
 struct Comparison<'a> {
     previous: &'a Baseline,
     current: &'a Baseline,
-    /// Everybody whom the current poll saw as active.
+    /// All users whom the current poll saw as active.
     seen: IdSet,
     answers: &'a Answers,
 }
@@ -414,7 +414,7 @@ impl Comparison<'_> {
         let gone = self.previous.internal.len() - self.active_of(&self.previous.internal).len();
         if before >= FEW && gone * 2 > before {
             return Some(Break::Implausible {
-                what: "internal people left",
+                what: "internal users left",
                 changed: gone,
                 of: before,
             });
@@ -423,7 +423,7 @@ impl Comparison<'_> {
         let both_ways = enrolled.len().min(disabled.len());
         let holders = self.previous.factors.as_ref()?.value.holders().len();
         (both_ways >= FEW / 2 && both_ways * 10 >= holders).then_some(Break::Implausible {
-            what: "people lost their second factor while as many enrolled",
+            what: "users lost their second factor while as many enrolled",
             changed: both_ways,
             of: holders,
         })
@@ -439,11 +439,11 @@ impl Comparison<'_> {
         changes
     }
 
-    /// Who enrolled and who disabled, where both polls know.
+    /// Users who enrolled and who disabled, if both polls know.
     fn mfa(&self) -> Option<(IdSet, IdSet)> {
         let before = self.previous.factors.as_ref()?.value.holders();
         let now = self.current.factors.as_ref()?.value.holders();
-        // Who comes back from the archive with a factor had it all along.
+        // A user who is unarchived with a factor had it all along.
         let enrolled = &now - &before - &self.previous.archived_holders;
         let disabled = self.active_of(&(before - now));
         Some((enrolled, disabled))
@@ -466,7 +466,7 @@ impl Comparison<'_> {
         }));
     }
 
-    /// Who lost protection since, and who of those who lost it before is still without it. `None` where one of the polls does not know.
+    /// Users who lost protection since, and users who lost it before and are still without it. `None` if one of the polls does not know.
     fn losses(&self, changes: &[Change]) -> Option<Losses> {
         let before = &self.previous.protection.as_ref()?.value;
         let now = &self.current.protection.as_ref()?.value;
@@ -480,7 +480,7 @@ impl Comparison<'_> {
         for person in self.active_of(&gone) {
             let user_type = self.type_now(person).unwrap_or(UserType::Portal);
             let same = self.previous.named_type(person) == self.current.named_type(person);
-            // Who only changed type did not lose anything of their own.
+            // A user who only changed type did not lose a factor.
             if !now.covered[user_type] && (same || disabled.contains(person)) {
                 losses.lost[user_type].insert(person);
             }
@@ -643,7 +643,7 @@ impl Comparison<'_> {
         }
     }
 
-    /// The type of somebody who is active; portal people are those who are active and of no other type.
+    /// The type of an active user; portal users are those who are active and of no other type.
     fn type_now(&self, person: u32) -> Option<UserType> {
         self.current.named_type(person).or_else(|| {
             let active = self.seen.contains(person) || self.answered_active(person);
@@ -668,7 +668,7 @@ impl Comparison<'_> {
 }
 
 impl Factors {
-    /// The words of those that somebody has.
+    /// The words of the factors that a user has.
     fn methods(&self, person: u32) -> String {
         let has = [(Factor::Totp, &self.totp), (Factor::Passkey, &self.passkey)];
         let words: Vec<&str> = has

@@ -1,5 +1,5 @@
-//! What alerts must remember: who lost protection and is still without it, what happened to users lately, and when enforcement was
-//! weakened. It is part of the baseline, so it survives restarts and outages of any length.
+//! Events for alerts: users who lost protection and are still without it, recent transitions of users, and weakened enforcement.
+//! They are part of the baseline, so they survive restarts and outages of any length.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ use crate::domain::vocabulary::{Factor, UserType, vocabulary};
 use crate::domain::{IdSet, PerType, Posture};
 
 vocabulary! {
-    /// What happened to users between two polls.
+    /// Transitions of users between two polls.
     RecentTransition {
         /// A user, in a role or not, went from a factor to none.
         Disabled = "disabled",
@@ -24,24 +24,24 @@ vocabulary! {
     }
 }
 
-/// How long a loss of protection is recent.
+/// Time for which a loss of protection is recent.
 const LOSS: SignedDuration = SignedDuration::from_hours(7 * 24);
 
-/// How long a transition is recent.
+/// Time for which a transition is recent.
 const TRANSITION: SignedDuration = SignedDuration::from_hours(3);
 
-/// What is in force for less than this is a trial, and its end weakens nothing.
+/// An enforcement of a shorter time is a trial, and its end weakens nothing.
 const TRIAL: SignedDuration = SignedDuration::from_mins(90);
 
 /// Portal users without a factor are in no set that a poll reads, so each poll asks for those who lost theirs. More of them are counted.
 const MOST_PORTAL: u64 = 1000;
 
-/// Who is protected, under which configuration.
+/// Protected users, and the configuration that decides it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Protection {
-    /// What counts as a second factor.
+    /// The accepted factors.
     pub accepted: BTreeSet<Factor>,
-    /// Protected users, as far as they are known by id: portal users only if they hold a factor themselves. Nobody exempt.
+    /// Protected users whose ids are known: portal users only if they have a factor themselves. No exempt users.
     pub users: IdSet,
     /// Types that an accepted policy covers.
     pub covered: PerType<bool>,
@@ -54,7 +54,7 @@ pub struct Protection {
 }
 
 impl Protection {
-    /// Who is protected; `None` where that is unknown.
+    /// Protected users; `None` if unknown.
     pub fn of(
         facts: &Facts,
         terms: &Terms,
@@ -90,7 +90,7 @@ impl Protection {
     }
 }
 
-/// What alerts must remember of a target.
+/// Events of a target for alerts.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Recent {
     /// Users who lost protection and are without it, by when that was found and by their type.
@@ -99,34 +99,34 @@ pub struct Recent {
     pub counted: BTreeMap<(Timestamp, UserType), u64>,
     /// Users by what happened to them and when that was found.
     pub transitions: BTreeMap<(Timestamp, RecentTransition), IdSet>,
-    /// What is known of the enforcement for each type.
+    /// State of the enforcement for each type.
     pub enforcement: PerType<Enforcement>,
-    /// What is known of the break-glass accounts, once a login of theirs was seen.
+    /// State of the break-glass accounts, once a login of theirs was seen.
     pub break_glass: Option<BreakGlass>,
 }
 
-/// What is known of the break-glass accounts.
+/// State of the break-glass accounts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BreakGlass {
     /// Their last login.
     pub login: Timestamp,
-    /// When a poll found that it is later than the one before.
+    /// Time at which a poll found that it is later than before.
     pub found: Option<Timestamp>,
 }
 
-/// What is known of the enforcement for one type of user.
+/// State of the enforcement for one type of user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Enforcement {
     /// Its last change, as far as polls know.
     pub state: Option<Enforced>,
-    /// When a poll last found that it was weakened.
+    /// Time at which a poll last found that it was weakened.
     pub weakened: Option<Timestamp>,
 }
 
-/// Whether a second factor is enforced.
+/// Enforcement of a second factor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Enforced {
-    /// Whether it is.
+    /// True if it is enforced.
     pub on: bool,
     /// Since when: in the middle between the two polls that saw the change.
     pub since: Timestamp,
@@ -134,7 +134,7 @@ pub struct Enforced {
     pub seen: Timestamp,
 }
 
-/// What two polls that can be compared say about protection.
+/// Protection in two polls that can be compared.
 #[derive(Debug, Default)]
 pub(super) struct Losses {
     /// Users who were protected and are not, by type.
@@ -143,7 +143,7 @@ pub(super) struct Losses {
     pub(super) portal: u64,
     /// Of the users who lost protection before, those who are still without it.
     pub(super) still: BTreeMap<(Timestamp, UserType), IdSet>,
-    /// How many others are newly protected.
+    /// Number of other users who are newly protected.
     pub(super) enrolled: PerType<u64>,
 }
 

@@ -1,4 +1,4 @@
-//! What alerts remember, in the situations of which one engine or the other made a false alarm or none.
+//! Events for alerts, in situations in which one of the engines raised a false alarm or none.
 
 use std::collections::BTreeMap;
 
@@ -203,7 +203,7 @@ fn identity_providers_and_policies_protect_too() {
     // It begins again.
     course.world.policy[UserType::Portal] = true;
     assert_eq!(course.poll().0, [6, 0, 0, 0]);
-    // For internal users it is exact: it ends, and everybody without a factor of their own is named.
+    // For internal users it is exact: it ends, and all users without their own factor are named.
     course.world.policy = PerType([true, true, false, false]);
     assert_eq!(course.poll().0, [0; 4]);
     course.world.policy = PerType::default();
@@ -264,7 +264,7 @@ fn a_restored_backup_enters_with_its_net_loss() {
     );
     course.change(&enrolled[..10], |it| it.totp = true);
     assert_eq!(course.poll().0, [30, 0, 0, 0]);
-    // A target that points to another database begins anew.
+    // A target that points to another database starts again.
     course.baseline.origin.database = "another".into();
     assert_eq!(course.poll().0, [0; 4]);
 }
@@ -386,7 +386,7 @@ fn a_login_of_a_break_glass_account_is_found_once() {
 }
 
 proptest! {
-    /// Whatever happens between two polls of one configuration, the number is that of the users who were protected at some poll of the
+    /// For any changes between polls of one configuration, the number is that of the users who were protected at some poll of the
     /// last week, have not had protection since, and are eligible, of the same type and unprotected now.
     #[test]
     fn the_number_is_that_of_a_record_of_everybody(course in prop::collection::vec(prop::collection::vec((0usize..60, 0u8..7), 0..12), 1..25)) {

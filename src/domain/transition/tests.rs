@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::domain::PerType;
 
-/// A database that knows everything, archived people too.
+/// A database that knows everything, archived users too.
 #[derive(Debug, Clone)]
 pub(super) struct World {
     pub(super) now: Timestamp,
@@ -16,11 +16,11 @@ pub(super) struct World {
     keys: BTreeMap<u32, Key>,
     next_person: u32,
     next_key: u32,
-    /// What the polling account may see at present.
+    /// Current permissions of the polling account.
     pub(super) sees_factors: bool,
     sees_keys: bool,
     release: (u32, u32),
-    /// What counts as a second factor.
+    /// The accepted factors.
     pub(super) accepted: BTreeSet<Factor>,
     /// For which types the e-mail code policy is in force.
     pub(super) policy: PerType<bool>,
@@ -84,7 +84,7 @@ impl World {
     }
 
     pub(super) fn someone(&mut self, id: u32) -> &mut TestUser {
-        self.people.get_mut(&id).expect("somebody with that id")
+        self.people.get_mut(&id).expect("a user with that id")
     }
 
     pub(super) fn delete(&mut self, id: u32) {
@@ -132,7 +132,7 @@ impl World {
             .collect()
     }
 
-    /// What a poll sees.
+    /// Result of a poll.
     fn poll(&self) -> Baseline {
         let of_type = |user_type| self.active(|it| it.user_type == user_type);
         let at = self.now;
@@ -255,7 +255,7 @@ impl World {
         self.now += SignedDuration::from_mins(5);
     }
 
-    /// What happened between two looks, seen person by person by somebody who knows everything.
+    /// Events between two polls, seen user by user by an observer who knows everything.
     fn truth(&self, later: &Self) -> Counters {
         let mut counters = Counters::default();
         counters.begin(&self.poll());
@@ -322,7 +322,7 @@ fn kinds(step: &Step) -> Vec<(&'static str, u32)> {
         .collect()
 }
 
-/// Who the n-th internal person is; odd numbers are portal people.
+/// The n-th internal user; odd numbers are portal users.
 const fn person(index: u32) -> u32 {
     POLLER + index
 }
@@ -404,7 +404,7 @@ fn who_comes_back_from_the_archive_did_not_enrol() {
     assert_eq!(kinds(&world.step(Some(&first.baseline))), []);
 }
 
-/// What somebody is to a poll: there or not, archived or active, without a factor or with one.
+/// State of a user for a poll: existing or not, archived or active, without a factor or with one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Absent,
@@ -420,7 +420,7 @@ const STATES: [State; 5] = [
     State::Active { holds: true },
 ];
 
-/// What a poll finds of somebody, by the state before (rows) and after (columns), both in the order of [`STATES`].
+/// Changes that a poll finds of a user, by the state before (rows) and after (columns), both in the order of [`STATES`].
 const TRANSITIONS: [[Option<MfaTransition>; 5]; 5] = {
     const NONE: Option<MfaTransition> = None;
     const ENROLLED: Option<MfaTransition> = Some(MfaTransition::Enrolled);
@@ -502,14 +502,14 @@ fn each_pair_of_states_is_the_transition_of_the_table() {
 
             blind.sees_factors = false;
             let second = blind.step(Some(&first.baseline));
-            assert_eq!(found(&second), [], "blind in the middle of {at}");
+            assert_eq!(found(&second), [], "facts missing in the middle of {at}");
             blind.sees_factors = true;
             enter(&mut blind, STATES[way[2]], type_at(2));
             let third = blind.step(Some(&second.baseline));
             assert_eq!(
                 found(&third),
                 expected(0, 2),
-                "third after a blind one of {at}"
+                "third after one with missing facts of {at}"
             );
         }
     }
@@ -529,7 +529,7 @@ fn an_upgrade_to_a_release_that_hides_who_has_totp_is_no_transition() {
         step = world.step(Some(&step.baseline));
         assert_eq!(kinds(&step), [], "factors known: {sees}");
     }
-    // What happened since is counted, over the gap: who came back from the archive did not enrol.
+    // Changes since then count, over the gap: users who were unarchived did not enroll.
     world.later();
     world.someone(person(3)).active = true;
     world.someone(person(6)).totp = false;
@@ -654,7 +654,7 @@ fn what_happens_while_a_capability_is_missing_is_counted_when_it_is_back() {
     let key = world.key(person(0), None);
     let blind = world.step(Some(&first.baseline));
     assert_eq!(kinds(&blind), []);
-    // Portal people with a factor do not show in such a poll, and nobody asks for all of them.
+    // Portal users with a factor do not show in such a poll, and are not searched.
     let asked = questions(Some(&first.baseline), &world.poll());
     assert!(asked.people.is_empty() && asked.archived_holders.is_none());
     world.sees_factors = true;
@@ -851,7 +851,7 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// Lets things happen, also to archived people, and several to one person.
+/// Lets things happen, also to archived users, and several to one person.
 fn happen(world: &mut World, events: &[Event]) {
     let newest = world.next_person;
     for event in events {
@@ -912,7 +912,7 @@ fn happen(world: &mut World, events: &[Event]) {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
 
-    /// Over any lives, the counters are what somebody who knows everything would have counted, gap by gap.
+    /// For any lives, the counters are those of an observer who knows everything, gap by gap.
     #[test]
     fn counters_are_the_true_net_changes(lives in prop::collection::vec(prop::collection::vec(event(), 0..12), 1..12)) {
         let mut world = World::new();
@@ -967,7 +967,7 @@ proptest! {
         prop_assert_eq!(changes(&again), &[]);
     }
 
-    /// A break counts nothing, whatever else is different.
+    /// A break counts nothing, regardless of other differences.
     #[test]
     fn a_break_is_no_storm(events in prop::collection::vec(event(), 0..30)) {
         let first = World::new().step(None);

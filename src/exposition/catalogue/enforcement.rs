@@ -14,9 +14,9 @@ pub const SECTION: Section = Section {
     families: &[
         Family::gauge(
             "odoo_mfa_policy",
-            "1 for what makes a second factor mandatory, the widest if several.",
+            "1 for the policy in force, the widest if there are several.",
         )
-        .notes("Exactly one is 1. `module`: a known third-party enforcement module and no core policy.")
+        .notes("Exactly one is 1. `module`: a known third-party enforcement module, and no policy of Odoo.")
         .labels(&[Label::closed("policy", &POLICIES)])
         .posture(|posture, samples| {
             let Some(enforcement) = &posture.enforcement else {
@@ -33,18 +33,18 @@ pub const SECTION: Section = Section {
         }),
         Family::gauge(
             "odoo_mfa_enforced",
-            "Whether what is in force makes a second factor mandatory for this type.",
+            "1 if a second factor is mandatory for this type of user, 0 if not.",
         )
-        .notes("1 or 0; `all_required` covers every type.")
+        .notes("`all_required` covers every type.")
         .labels(&[USER_TYPE])
         .posture(|posture, samples| {
             samples.add_per_type(posture, posture.enforcement.map(|all| all.covers));
         }),
         Family::gauge(
             "odoo_mfa_enforcement_weakened_timestamp_seconds",
-            "When a poll last found that what had enforced a second factor for this type for 90 minutes or longer does so no more.",
+            "Time at which a poll last found that a second factor is no longer enforced for this type of user.",
         )
-        .notes("Absent if never. Stays while the target is down, and over restarts.")
+        .notes("Only if it was enforced for 90 minutes or longer. Absent if never. Stays while the target is down, and over restarts.")
         .labels(&[USER_TYPE])
         .target(|target, samples| {
             for (user_type, known) in target.recent.iter().flat_map(|it| it.enforcement.iter()) {
@@ -55,9 +55,9 @@ pub const SECTION: Section = Section {
         }),
         Family::gauge(
             "odoo_mfa_module_installed",
-            "1 for each installed module that changes the picture.",
+            "1 for each installed module that affects authentication.",
         )
-        .notes("Only the installed ones.")
+        .notes("Only installed modules.")
         .labels(&[Label::closed("module", Module::WORDS)])
         .posture(|posture, samples| {
             for module in posture.modules.iter().flatten() {
@@ -66,9 +66,9 @@ pub const SECTION: Section = Section {
         }),
         Family::gauge(
             "odoo_mfa_bypass_present",
-            "Whether this lets people around the second factor.",
+            "1 if this mechanism bypasses the second factor, 0 if not.",
         )
-        .notes("1 or 0. `trusted_network`: at least one network is trusted, or the module is there and its rows cannot be read; the others: the module is installed.")
+        .notes("`trusted_network`: at least one network is trusted, or the module is installed and its rows cannot be read. Others: the module is installed.")
         .labels(&[MECHANISM])
         .posture(|posture, samples| {
             if let Some(bypasses) = &posture.bypasses {
@@ -84,9 +84,9 @@ pub const SECTION: Section = Section {
         }),
         Family::gauge(
             "odoo_mfa_bypass_accepted",
-            "1 where the configuration accepts a way around the second factor.",
+            "1 if the configuration accepts this bypass of the second factor.",
         )
-        .notes("Only the accepted ones.")
+        .notes("Only accepted bypasses.")
         .labels(&[MECHANISM])
         .target(|target, samples| {
             for mechanism in &target.identity.accept_bypasses {
@@ -95,23 +95,23 @@ pub const SECTION: Section = Section {
         }),
         Family::gauge(
             "odoo_password_rpc_users",
-            "Active people, exempt or not, whose bare password may open XML-RPC or JSON-RPC: an upper bound.",
+            "Active users, exempt or not, whose password alone may open XML-RPC or JSON-RPC: an upper bound.",
         )
-        .notes("Without TOTP and, from 19 on, not covered by the policy in force; 0 where 19+ has no module `rpc`. A passkey changes nothing.")
+        .notes("Users without TOTP and, from 19 on, not covered by the policy in force. 0 on 19 and later without the module `rpc`. A passkey changes nothing.")
         .labels(&[USER_TYPE])
         .posture(|posture, samples| samples.add_per_type(posture, posture.password_rpc)),
         Family::gauge(
             "odoo_password_rpc_used_users",
-            "Active people, exempt or not, whose bare password opened XML-RPC or JSON-RPC within the last 30 days.",
+            "Active users, exempt or not, whose password alone opened XML-RPC or JSON-RPC within the last 30 days.",
         )
-        .notes("Only where the module `mfa_auditor_use` (odoo-addons.md) notes use, and has done so for 30 days; else absent.")
+        .notes("Requires the module `mfa_auditor_use` (odoo-addons.md), for at least 30 days; absent otherwise.")
         .labels(&[USER_TYPE])
         .posture(|posture, samples| samples.add_per_type(posture, posture.password_rpc_used)),
         Family::gauge(
             "odoo_endpoint_exposed",
-            "Whether Odoo answered this endpoint to somebody without credentials.",
+            "1 if Odoo answers this endpoint without credentials, 0 if it is blocked.",
         )
-        .notes("1: answered by Odoo; 0: blocked; absent when refused, timed out or TLS failed. Only for configured vantages.")
+        .notes("Absent if the connection is refused, times out or fails in TLS. Only for configured vantage points.")
         .labels(&[VANTAGE, ENDPOINT])
         .target(|target, samples| {
             for checked in target.surface.iter() {
@@ -124,9 +124,9 @@ pub const SECTION: Section = Section {
         }),
         Family::gauge(
             "odoo_endpoint_expected_blocked",
-            "1 where the configuration says that this vantage must not reach the endpoint.",
+            "1 if the configuration says that this endpoint must be blocked from this vantage point.",
         )
-        .notes("Alert only on that.")
+        .notes("Alerts consider only these.")
         .labels(&[VANTAGE, ENDPOINT])
         .target(|target, samples| {
             for (vantage, endpoint) in &target.identity.expect_blocked {
@@ -135,7 +135,7 @@ pub const SECTION: Section = Section {
         }),
         Family::gauge(
             "odoo_surface_last_check_timestamp_seconds",
-            "When the vantage last looked.",
+            "Time of the last check from this vantage point.",
         )
         .labels(&[VANTAGE])
         .target(|target, samples| {

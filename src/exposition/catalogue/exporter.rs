@@ -5,18 +5,18 @@ use crate::exposition::alerting::ReceiverStats;
 use crate::exposition::process::Process;
 use crate::exposition::state::{BuildInfo, ExporterState};
 
-/// What one moment shows of the exporter.
+/// State of the exporter at one moment.
 #[derive(Debug)]
 pub struct ExporterReading {
-    /// What it counts while it runs.
+    /// Counters of the exporter.
     pub state: std::sync::Arc<ExporterState>,
-    /// How many targets there are, by state.
+    /// Numbers of targets, by state.
     pub targets: TargetStates,
-    /// What the kernel knows of its process; `None` where that cannot be read.
+    /// The kernel's figures about the process; `None` if they cannot be read.
     pub process: Option<Process>,
 }
 
-/// How many targets there are, by state.
+/// Numbers of targets, by state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TargetStates {
     /// The last poll succeeded.
@@ -31,9 +31,9 @@ const ALERTMANAGER: Label = Label::open("alertmanager");
 
 pub const SECTION: Section = Section {
     title: "The exporter itself",
-    intro: "These have no label `target`.",
+    intro: "These families have no label `target`.",
     families: &[
-        Family::gauge("odoo_mfa_exporter_build_info", "What is running; always 1.")
+        Family::gauge("odoo_mfa_exporter_build_info", "Version of the exporter; always 1.")
             .labels(&[
                 Label::open("version"),
                 Label::open("revision"),
@@ -45,27 +45,27 @@ pub const SECTION: Section = Section {
             }),
         Family::gauge(
             "odoo_mfa_exporter_config_last_reload_successful",
-            "Whether the last attempt to load the configuration succeeded.",
+            "1 if the last attempt to load the configuration succeeded, 0 if not.",
         )
         .exporter(|exporter, samples| samples.add(&[], exporter.state.config().last_successful)),
         Family::gauge(
             "odoo_mfa_exporter_config_last_reload_success_timestamp_seconds",
-            "When the configuration was last loaded.",
+            "Time at which the configuration in force was loaded.",
         )
         .exporter(|exporter, samples| samples.add_known(exporter.state.config().loaded_at)),
         Family::gauge(
             "odoo_mfa_exporter_web_config_last_reload_successful",
-            "Whether the last attempt to load `--web.config.file` succeeded.",
+            "1 if the last attempt to load `--web.config.file` succeeded, 0 if not.",
         )
-        .notes("Absent without that file. At 0 the configuration of before stays in force; the log says why.")
+        .notes("Absent without that file. At 0 the previous configuration stays in force; the log has the reason.")
         .exporter(|exporter, samples| {
             samples.add_known(exporter.state.config().web_last_successful);
         }),
         Family::gauge(
             "odoo_mfa_exporter_config_hash",
-            "A hash of the configuration in force.",
+            "Hash of the configuration in force.",
         )
-        .notes("Replicas with the same configuration have the same.")
+        .notes("Replicas with the same configuration have the same hash.")
         .exporter(|exporter, samples| samples.add_known(exporter.state.config().hash)),
         Family::gauge("odoo_mfa_exporter_targets", "Configured targets, by state.")
             .labels(&[Label::closed("state", &["up", "down", "pending"])])
@@ -76,17 +76,17 @@ pub const SECTION: Section = Section {
             }),
         Family::gauge(
             "odoo_mfa_exporter_polls_in_flight",
-            "Polls that run right now.",
+            "Polls that are running.",
         )
         .exporter(|exporter, samples| samples.add(&[], exporter.state.polls_in_flight())),
         Family::histogram(
             "odoo_mfa_exporter_poll_lag_seconds",
-            "Time from when a poll was due until it started.",
+            "Delay between the time when a poll was due and its start.",
         )
         .exporter(|exporter, samples| samples.add(&[], exporter.state.poll_lag())),
         Family::gauge(
             "odoo_mfa_exporter_shard",
-            "Which part of the targets this process polls; always 1.",
+            "The shard that this process polls; always 1.",
         )
         .labels(&[Label::open("shard"), Label::open("total_shards")])
         .exporter(|exporter, samples| {
@@ -109,33 +109,33 @@ pub const SECTION: Section = Section {
         }),
         Family::counter(
             "odoo_mfa_exporter_notifications_sent_total",
-            "Alerts that an Alertmanager took.",
+            "Alerts that an Alertmanager accepted.",
         )
-        .notes("In these families a webhook goes by its name.")
+        .notes("In these families, the label value of a webhook is its name.")
         .labels(&[ALERTMANAGER])
         .exporter(|exporter, samples| of_receivers(exporter, samples, ReceiverStats::all_sent)),
         Family::counter(
             "odoo_mfa_exporter_notifications_failed_total",
-            "Alerts that an Alertmanager did not take.",
+            "Alerts that an Alertmanager did not accept.",
         )
         .notes("Counted at each attempt.")
         .labels(&[ALERTMANAGER])
         .exporter(|exporter, samples| of_receivers(exporter, samples, ReceiverStats::all_failed)),
         Family::counter(
             "odoo_mfa_exporter_notifications_dropped_total",
-            "Alerts that were given up.",
+            "Alerts that were dropped.",
         )
         .labels(&[ALERTMANAGER])
         .exporter(|exporter, samples| of_receivers(exporter, samples, ReceiverStats::all_dropped)),
         Family::gauge(
             "odoo_mfa_exporter_notification_queue_length",
-            "Alerts that wait for an Alertmanager.",
+            "Alerts in the queue of an Alertmanager.",
         )
         .labels(&[ALERTMANAGER])
         .exporter(|exporter, samples| of_receivers(exporter, samples, ReceiverStats::queue)),
         Family::histogram(
             "odoo_mfa_exporter_notification_latency_seconds",
-            "How long an Alertmanager took to answer.",
+            "Response time of an Alertmanager.",
         )
         .labels(&[ALERTMANAGER])
         .exporter(|exporter, samples| {
@@ -145,9 +145,9 @@ pub const SECTION: Section = Section {
         }),
         Family::gauge(
             "odoo_mfa_exporter_notification_clock_skew_seconds",
-            "How far an Alertmanager's clock is ahead of this host's.",
+            "Difference between an Alertmanager's clock and this host's; positive if the Alertmanager's is ahead.",
         )
-        .notes("To a second. Absent until it has taken alerts and said what time it is.")
+        .notes("Accurate to a second. Absent until it has accepted alerts and sent its time.")
         .labels(&[ALERTMANAGER])
         .exporter(|exporter, samples| {
             for (name, stats) in exporter.state.alerting().receivers() {
@@ -158,7 +158,7 @@ pub const SECTION: Section = Section {
         }),
         Family::counter(
             "odoo_mfa_exporter_store_errors_total",
-            "Operations of the store that failed.",
+            "Failed operations of the store.",
         )
         .exporter(|exporter, samples| samples.add(&[], exporter.state.store_errors())),
         Family::counter(
@@ -182,7 +182,7 @@ fn of_receivers(
 
 pub const PROCESS: Section = Section {
     title: "The process",
-    intro: "As every Prometheus client has them; at most a second old. What the system does not limit has no `max`.",
+    intro: "The same families as other Prometheus clients, at most a second old. A `max` family is absent if the system sets no limit.",
     families: &[
         Family::counter(
             "process_cpu_seconds_total",
@@ -191,25 +191,27 @@ pub const PROCESS: Section = Section {
         .exporter(|exporter, samples| samples.add_known(exporter.process.map(|p| p.cpu_seconds))),
         Family::gauge("process_open_fds", "Open file descriptors.")
             .exporter(|exporter, samples| samples.add_known(exporter.process.map(|p| p.open_fds))),
-        Family::gauge("process_max_fds", "Most open file descriptors allowed.").exporter(
-            |exporter, samples| samples.add_known(exporter.process.and_then(|p| p.max_fds)),
-        ),
-        Family::gauge("process_virtual_memory_bytes", "Virtual memory.").exporter(
+        Family::gauge(
+            "process_max_fds",
+            "Maximum number of open file descriptors.",
+        )
+        .exporter(|exporter, samples| samples.add_known(exporter.process.and_then(|p| p.max_fds))),
+        Family::gauge("process_virtual_memory_bytes", "Virtual memory size.").exporter(
             |exporter, samples| samples.add_known(exporter.process.map(|p| p.virtual_memory)),
         ),
         Family::gauge(
             "process_virtual_memory_max_bytes",
-            "Most virtual memory allowed.",
+            "Maximum virtual memory size.",
         )
         .exporter(|exporter, samples| {
             samples.add_known(exporter.process.and_then(|p| p.max_virtual_memory));
         }),
-        Family::gauge("process_resident_memory_bytes", "Resident memory.").exporter(
+        Family::gauge("process_resident_memory_bytes", "Resident memory size.").exporter(
             |exporter, samples| samples.add_known(exporter.process.map(|p| p.resident_memory)),
         ),
-        Family::gauge("process_threads", "Threads.")
+        Family::gauge("process_threads", "Number of threads.")
             .exporter(|exporter, samples| samples.add_known(exporter.process.map(|p| p.threads))),
-        Family::gauge("process_start_time_seconds", "When the process started.")
+        Family::gauge("process_start_time_seconds", "Start time of the process.")
             .exporter(|exporter, samples| samples.add_known(exporter.process.map(|p| p.started))),
     ],
 };

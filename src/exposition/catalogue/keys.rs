@@ -7,9 +7,9 @@ use crate::domain::transition::KeyTransition;
 
 pub const SECTION: Section = Section {
     title: "API keys",
-    intro: "The native `res.users.apikeys`. Odoo 14's trusted browsers, which share that table, are not keys.",
+    intro: "Odoo's own `res.users.apikeys`. The trusted browsers of Odoo 14, which are in the same table, do not count.",
     families: &[
-        Family::gauge("odoo_api_keys", "Working keys, by what they open.")
+        Family::gauge("odoo_api_keys", "Active API keys, by scope.")
             .labels(&[Label::closed("scope", &["unrestricted", "rpc", "other"])])
             .posture(|posture, samples| {
                 if let Some(keys) = &posture.keys {
@@ -18,7 +18,7 @@ pub const SECTION: Section = Section {
                     samples.add(&["other"], keys.other);
                 }
             }),
-        Family::gauge("odoo_api_keys_by_age", "Working keys, by age.")
+        Family::gauge("odoo_api_keys_by_age", "Active API keys, by age.")
             .notes("Sums to `odoo_api_keys`.")
             .labels(&[Label::closed("age", &AGES)])
             .posture(|posture, samples| {
@@ -28,15 +28,15 @@ pub const SECTION: Section = Section {
             }),
         Family::gauge(
             "odoo_api_keys_without_expiry",
-            "Working keys that never expire.",
+            "Active API keys that never expire.",
         )
-        .notes("Up to 17, where keys have no date, all of them.")
+        .notes("Up to Odoo 17, where keys have no expiry, all of them.")
         .posture(|posture, samples| {
             samples.add_known(of_keys(posture, |keys| keys.without_expiry))
         }),
         Family::gauge(
             "odoo_api_keys_expiring",
-            "Working keys that expire soon, by when.",
+            "Active API keys that expire soon, by time left.",
         )
         .labels(&[Label::closed("due", &DUE)])
         .posture(|posture, samples| {
@@ -44,12 +44,12 @@ pub const SECTION: Section = Section {
                 samples.add_each(&DUE, &keys.expiring);
             }
         }),
-        Family::gauge("odoo_api_keys_expired", "Keys past their date.")
-            .notes("Odoo 18+ purges them daily; up to 17 it is 0.")
+        Family::gauge("odoo_api_keys_expired", "Expired API keys.")
+            .notes("Odoo 18 and later deletes them daily; up to 17 it is 0.")
             .posture(|posture, samples| samples.add_known(of_keys(posture, |keys| keys.expired))),
         Family::gauge(
             "odoo_api_key_owners",
-            "Distinct people holding a working key.",
+            "Distinct users who own an active API key.",
         )
         .labels(&[USER_TYPE])
         .posture(|posture, samples| {
@@ -57,53 +57,53 @@ pub const SECTION: Section = Section {
         }),
         Family::gauge(
             "odoo_api_keys_of_privileged_users",
-            "Working keys of active people in a role, exempt or not.",
+            "Active API keys of active users in a role, exempt or not.",
         )
-        .notes("A key's reach does not depend on exemption.")
+        .notes("An exemption does not limit an API key.")
         .posture(|posture, samples| {
             samples.add_known(posture.keys.as_ref().and_then(|keys| keys.of_privileged));
         }),
         Family::gauge(
             "odoo_api_keys_of_privileged_users_without_expiry",
-            "Working keys without a date of active people in a role, exempt or not.",
+            "Active API keys without an expiry of active users in a role, exempt or not.",
         )
-        .notes("Absent up to Odoo 17, where no key can have a date.")
+        .notes("Absent up to Odoo 17, where keys have no expiry.")
         .posture(|posture, samples| {
             let keys = posture.keys.as_ref();
             samples.add_known(keys.and_then(|keys| keys.of_privileged_without_expiry));
         }),
         Family::gauge(
             "odoo_api_keys_of_archived_users",
-            "Unexpired keys of archived people.",
+            "Unexpired API keys of archived users.",
         )
-        .notes("They work again when the owner is unarchived.")
+        .notes("They become active again when the owner is unarchived.")
         .posture(|posture, samples| samples.add_known(of_keys(posture, |keys| keys.of_archived))),
         Family::gauge(
             "odoo_api_keys_of_unprotected_users",
-            "Working keys of people without an accepted factor, exempt or not.",
+            "Active API keys of users without an accepted factor, exempt or not.",
         )
         .posture(|posture, samples| {
             samples.add_known(posture.keys.as_ref().and_then(|keys| keys.of_unprotected));
         }),
         Family::gauge(
             "odoo_api_key_oldest_creation_timestamp_seconds",
-            "When the oldest working key was made.",
+            "Creation time of the oldest active API key.",
         )
         .posture(|posture, samples| {
             samples.add_known(posture.keys.as_ref().and_then(|keys| keys.oldest));
         }),
         Family::gauge(
             "odoo_api_key_next_expiry_timestamp_seconds",
-            "When the next working key expires.",
+            "Expiry time of the active API key that expires next.",
         )
         .posture(|posture, samples| {
             samples.add_known(posture.keys.as_ref().and_then(|keys| keys.next_expiry));
         }),
         Family::counter(
             "odoo_api_key_transitions_total",
-            "Keys that were created, revoked, or expired.",
+            "API keys that were created, revoked, or expired.",
         )
-        .notes("A key that vanishes after its date has expired, not been revoked.")
+        .notes("A key that disappears after its expiry counts as expired, not as revoked.")
         .labels(&[Label::closed("transition", KeyTransition::WORDS)])
         .counters(|counters, samples| {
             samples.add_each(
@@ -113,9 +113,9 @@ pub const SECTION: Section = Section {
         }),
         Family::gauge(
             "odoo_api_keys_unused",
-            "Working keys that were not used for some time.",
+            "Active API keys that were not used for this long.",
         )
-        .notes("Only where the module `mfa_auditor_use` (odoo-addons.md) notes use, and has done so for long enough to tell; else absent. To the hour.")
+        .notes("Requires the module `mfa_auditor_use` (odoo-addons.md), for at least this long; absent otherwise. Accurate to the hour.")
         .labels(&[Label::closed("unused_for", &UNUSED_FOR)])
         .posture(|posture, samples| {
             let unused = posture.keys.as_ref().map(|keys| keys.unused);

@@ -32,7 +32,7 @@ pub static CATALOGUE: &[Section] = &[
 pub struct Section {
     /// The heading in the reference.
     pub title: &'static str,
-    /// What holds for all of them.
+    /// Remarks that apply to all of them.
     pub intro: &'static str,
     /// The families.
     pub families: &'static [Family],
@@ -47,11 +47,11 @@ pub struct Family {
     pub kind: Kind,
     /// One sentence, exported as HELP. No quotes and backslashes: the formats escape them differently.
     pub help: &'static str,
-    /// What else the reference says.
+    /// Additional remarks of the reference.
     pub notes: &'static str,
     /// Its own labels. Families of targets also have `target` and the labels that the configuration gives the target.
     pub labels: &'static [Label],
-    /// Where its samples come from.
+    /// Source of its samples.
     pub source: Source,
 }
 
@@ -75,12 +75,12 @@ pub struct Label {
     pub values: &'static [&'static str],
 }
 
-/// Where samples come from.
+/// Source of samples.
 #[derive(Debug, Clone, Copy)]
 pub enum Source {
     /// A target, whether its numbers are known or not.
     Target(fn(&TargetSnapshot, &mut Samples)),
-    /// The numbers of a target: absent while they are not known to be true.
+    /// The numbers of a target: absent while they are not proven true.
     Posture(fn(&Posture, &mut Samples)),
     /// The counters of a target: they stay while polls fail.
     Counters(fn(&Counters, &mut Samples)),
@@ -107,7 +107,7 @@ impl Family {
             .find(|unit| *unit == last)
     }
 
-    /// The name of the metric, which OpenMetrics tells apart from that of its samples: without a counter's `_total`.
+    /// The name of the metric, which in OpenMetrics is not that of its samples: without a counter's `_total`.
     pub fn metric_name(&self) -> &'static str {
         match self.kind {
             Kind::Counter => self.name.strip_suffix("_total").unwrap_or(self.name),
@@ -115,7 +115,7 @@ impl Family {
         }
     }
 
-    /// Whether its samples carry the labels of a target.
+    /// Returns true if its samples carry the labels of a target.
     pub fn is_of_targets(&self) -> bool {
         match self.source {
             Source::Target(_) | Source::Posture(_) | Source::Counters(_) => true,
@@ -200,5 +200,5 @@ impl Label {
     }
 }
 
-/// The label of most families of people.
+/// The label of most families about users.
 pub const USER_TYPE: Label = Label::closed("user_type", UserType::WORDS);

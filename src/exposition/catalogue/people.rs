@@ -1,4 +1,4 @@
-//! Families about people and their second factors.
+//! Families about users and their second factors.
 
 use super::samples::user_types;
 use super::{Family, Label, Section, USER_TYPE};
@@ -11,7 +11,7 @@ pub const SECTION: Section = Section {
     title: "Users and second factors",
     intro: "",
     families: &[
-        Family::gauge("odoo_users", "All people.")
+        Family::gauge("odoo_users", "All users.")
             .labels(&[USER_TYPE, Label::closed("state", &["active", "archived"])])
             .posture(|posture, samples| {
                 for user_type in user_types(Some(posture)) {
@@ -22,9 +22,9 @@ pub const SECTION: Section = Section {
             }),
         Family::gauge(
             "odoo_mfa_accepted_factor",
-            "Whether this counts as a second factor, as configured.",
+            "1 if this counts as a second factor, as configured; 0 if not.",
         )
-        .notes("1 or 0, also while the target is down.")
+        .notes("Exported while the target is down, too.")
         .labels(&[Label::closed("factor", Factor::WORDS)])
         .target(|target, samples| {
             for factor in Factor::ALL {
@@ -36,21 +36,21 @@ pub const SECTION: Section = Section {
         }),
         Family::gauge(
             "odoo_mfa_eligible_users",
-            "Active people who are not exempt: the denominator of the coverage.",
+            "Active users who are not exempt: the denominator of the coverage.",
         )
         .labels(&[USER_TYPE])
         .posture(|posture, samples| samples.add_per_type(posture, Some(posture.eligible))),
         Family::gauge(
             "odoo_mfa_protected_users",
-            "Eligible people with at least one accepted factor.",
+            "Eligible users with at least one accepted factor.",
         )
         .labels(&[USER_TYPE])
         .posture(|posture, samples| samples.add_per_type(posture, posture.protected)),
         Family::gauge(
             "odoo_mfa_coverage_ratio",
-            "Protected people divided by eligible people.",
+            "Protected users divided by eligible users.",
         )
-        .notes("Absent where nobody is eligible.")
+        .notes("Absent if no user is eligible.")
         .labels(&[USER_TYPE])
         .posture(|posture, samples| {
             let Some(protected) = posture.protected else {
@@ -66,9 +66,9 @@ pub const SECTION: Section = Section {
         }),
         Family::gauge(
             "odoo_mfa_coverage_target_ratio",
-            "The wanted coverage, as configured.",
+            "The coverage target, as configured.",
         )
-        .notes("Absent where none is wanted. Stays while the target is down.")
+        .notes("Absent if none is configured. Stays while the target is down.")
         .labels(&[USER_TYPE])
         .target(|target, samples| {
             for user_type in user_types(target.posture.as_deref()) {
@@ -79,9 +79,9 @@ pub const SECTION: Section = Section {
         }),
         Family::gauge(
             "odoo_mfa_enrolled_users",
-            "Active people, exempt or not, who enrolled this method.",
+            "Active users, exempt or not, who enrolled this method.",
         )
-        .notes("Somebody with both is in both: the one set that overlaps.")
+        .notes("A user with both counts in both: the only set that overlaps.")
         .labels(&[USER_TYPE, Label::closed("method", &["totp", "passkey"])])
         .posture(|posture, samples| {
             for user_type in user_types(Some(posture)) {
@@ -94,26 +94,26 @@ pub const SECTION: Section = Section {
         }),
         Family::gauge(
             "odoo_mfa_single_factor_users",
-            "Eligible people with exactly one enrolled method.",
+            "Eligible users with exactly one enrolled method.",
         )
-        .notes("Several passkeys are one. Odoo has no recovery codes, so a lost phone locks them out.")
+        .notes("Several passkeys are one method. Odoo has no recovery codes, so a lost phone locks these users out.")
         .labels(&[USER_TYPE])
         .posture(|posture, samples| samples.add_per_type(posture, posture.single_factor)),
         Family::gauge(
             "odoo_mfa_grace_users",
-            "Unprotected people whose account is younger than the grace period.",
+            "Unprotected users whose account is younger than the grace period.",
         )
         .labels(&[USER_TYPE])
         .posture(|posture, samples| samples.add_per_type(posture, posture.grace)),
         Family::gauge(
             "odoo_mfa_well_known_accounts_active",
-            "Accounts that Odoo or a website uses for no user, and that can act as one.",
+            "Accounts that stand for no user and can act as one.",
         )
-        .notes("The public user, the portal template, the default user and the websites' users: not archived, or with the rights of internal or portal users.")
+        .notes("The public user, the portal template, the default user and the public users of websites, if not archived, or with the rights of internal or portal users.")
         .posture(|posture, samples| samples.add(&[], posture.well_known_active)),
         Family::gauge(
             "odoo_mfa_well_known_accounts_privileged",
-            "Accounts in a role that Odoo or a website uses for no user, and that can act as one.",
+            "Accounts that stand for no user, can act as one, and are in a role.",
         )
         .posture(|posture, samples| {
             if let Some(count) = posture.well_known_privileged {
@@ -122,7 +122,7 @@ pub const SECTION: Section = Section {
         }),
         Family::gauge(
             "odoo_mfa_exempt_users",
-            "Active people whom the configuration exempts.",
+            "Active users whom the configuration exempts.",
         )
         .notes("For example shared terminals that cannot hold an authenticator.")
         .labels(&[USER_TYPE, Label::closed("reason", ExemptReason::WORDS)])
@@ -138,13 +138,13 @@ pub const SECTION: Section = Section {
         }),
         Family::gauge(
             "odoo_mfa_break_glass_last_login_timestamp_seconds",
-            "The last login of the accounts exempted as `break_glass`.",
+            "Last login of the accounts exempted as `break_glass`.",
         )
         .notes("Absent without such an account, before its first login, and without `logins`.")
         .posture(|posture, samples| samples.add_known(posture.break_glass_login)),
         Family::gauge(
             "odoo_mfa_exemptions",
-            "Exemptions of the configuration, by what became of them.",
+            "Exemptions in the configuration, by state.",
         )
         .labels(&[Label::closed("state", &["valid", "expired", "unmatched"])])
         .posture(|posture, samples| {
@@ -154,7 +154,7 @@ pub const SECTION: Section = Section {
         }),
         Family::gauge(
             "odoo_mfa_sso_users",
-            "Active people, exempt or not, linked to an identity provider.",
+            "Active users, exempt or not, linked to an identity provider.",
         )
         .notes("Odoo cannot see their second factor.")
         .labels(&[USER_TYPE, Label::closed("provider", &["oauth", "saml"])])
@@ -169,9 +169,9 @@ pub const SECTION: Section = Section {
         }),
         Family::gauge(
             "odoo_mfa_dormant_unprotected_users",
-            "Unprotected people without a login for the dormancy period.",
+            "Unprotected users without a login for the dormancy period.",
         )
-        .notes("Somebody who never logged in counts once the account is that old. Needs `logins`.")
+        .notes("A user who never logged in counts once the account is that old. Needs `logins`.")
         .labels(&[USER_TYPE])
         .posture(|posture, samples| samples.add_per_type(posture, posture.dormant_unprotected)),
         Family::gauge(
@@ -181,14 +181,14 @@ pub const SECTION: Section = Section {
         .posture(|posture, samples| samples.add_known(posture.devices.map(|all| all.devices))),
         Family::gauge(
             "odoo_mfa_trusted_device_users",
-            "People who own a browser that skips the second factor.",
+            "Users who own a browser that skips the second factor.",
         )
         .posture(|posture, samples| samples.add_known(posture.devices.map(|all| all.owners))),
         Family::counter(
             "odoo_mfa_transitions_total",
-            "People who enrolled a first factor, or went from a factor to none.",
+            "Users who enrolled a first factor or lost their last one.",
         )
-        .notes("Net between two polls, by user id, restarts included. `disabled`: active in both, had TOTP or a passkey, now neither. Leaving, archiving, changes of type, exemption or configuration are no transition.")
+        .notes("Net between two polls, by user id, also over restarts. `disabled`: active in both, had TOTP or a passkey, and now has neither. Leaving, archiving, and changes of type, exemption or configuration do not count.")
         .labels(&[USER_TYPE, TRANSITION])
         .counters(|counters, samples| {
             for (user_type, counts) in counters.mfa.iter() {
@@ -199,9 +199,9 @@ pub const SECTION: Section = Section {
         }),
         Family::gauge(
             "odoo_mfa_recently_unprotected_users",
-            "Eligible users who lost their protection within the last 7 days and are still without it.",
+            "Eligible users who lost their protection within the last 7 days and are still unprotected.",
         )
-        .notes("By any accepted factor, policy and SSO included. Exact by user id, over restarts and outages of any length; portal users whom a policy protected are counted. New users, changes of the configuration and expired exemptions never enter. After a restored backup the net loss of protected users enters.")
+        .notes("By any accepted factor, policy and SSO included. Exact by user id, over restarts and outages of any length; portal users whom only a policy protected are counted. New users, changes of the configuration and expired exemptions do not count. After a restored backup, the net loss of protected users counts.")
         .labels(&[USER_TYPE])
         .target(|target, samples| {
             if let Some(posture) = &target.posture {
@@ -210,9 +210,9 @@ pub const SECTION: Section = Section {
         }),
         Family::gauge(
             "odoo_mfa_recent_transitions",
-            "Users whose transition was found within the last 3 hours.",
+            "Users whose transition a poll found within the last 3 hours.",
         )
-        .notes("Restarts and failed polls included: it stays while the target is down. The first poll of a database and a restored backup give 0.")
+        .notes("Kept over restarts and failed polls, and while the target is down. The first poll of a database and a restored backup give 0.")
         .labels(&[Label::closed("transition", RecentTransition::WORDS)])
         .target(|target, samples| {
             let (Some(counters), Some(recent)) = (&target.counters, &target.recent) else {
@@ -232,7 +232,7 @@ pub const SECTION: Section = Section {
         }),
         Family::counter(
             "odoo_privileged_mfa_transitions_total",
-            "People in a role who enrolled a first factor, or went from a factor to none.",
+            "Users in a role who enrolled a first factor or lost their last one.",
         )
         .notes("As `odoo_mfa_transitions_total`.")
         .labels(&[TRANSITION])

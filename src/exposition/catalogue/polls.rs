@@ -8,19 +8,19 @@ const CAPABILITY: Label = Label::closed("capability", Capability::WORDS);
 
 pub const SECTION: Section = Section {
     title: "Poll health",
-    intro: "These stay while a target is down; so do its counters.",
+    intro: "These families stay while a target is down, and so do its counters.",
     families: &[
         Family::gauge(
             "odoo_up",
-            "Whether the last poll read everything it must.",
+            "1 if the last poll succeeded, 0 if it failed.",
         )
-        .notes("1: it did; 0: it failed. Absent until the first poll after a start has ended, unless values were restored (then 1).")
+        .notes("Absent until the first poll after a start has ended, unless figures were restored (then 1).")
         .target(|target, samples| samples.add_known(target.up())),
         Family::gauge(
             "odoo_poll_failing",
             "1 for the reason of the last failure while the target is down.",
         )
-        .notes("Also while backed off. Absent while the target is not down.")
+        .notes("Stays during backoff. Absent while the target is not down.")
         .labels(&[REASON])
         .target(|target, samples| {
             if let Some(reason) = target.failing() {
@@ -29,25 +29,25 @@ pub const SECTION: Section = Section {
         }),
         Family::gauge(
             "odoo_poll_last_success_timestamp_seconds",
-            "When the last successful poll ended.",
+            "Time at which the last successful poll ended.",
         )
         .notes("Absent until the first success.")
         .target(|target, samples| samples.add_known(target.health.last_success)),
         Family::gauge(
             "odoo_poll_last_attempt_timestamp_seconds",
-            "When the last poll began.",
+            "Time at which the last poll started.",
         )
         .target(|target, samples| samples.add_known(target.health.last_attempt)),
         Family::gauge(
             "odoo_poll_last_duration_seconds",
-            "How long the last poll took.",
+            "Duration of the last poll.",
         )
         .target(|target, samples| {
             samples.add_known(target.health.last_duration.map(|took| took.as_secs_f64()));
         }),
         Family::gauge(
             "odoo_poll_interval_seconds",
-            "Time between two polls, as configured.",
+            "Interval between the starts of two polls, as configured.",
         )
         .target(|target, samples| samples.add(&[], target.identity.interval)),
         Family::counter("odoo_polls_total", "Polls that ended, by result.")
@@ -56,26 +56,26 @@ pub const SECTION: Section = Section {
                 samples.add(&["success"], target.health.successes);
                 samples.add(&["failure"], target.health.failed());
             }),
-        Family::counter("odoo_poll_failures_total", "Polls that failed, by reason.")
+        Family::counter("odoo_poll_failures_total", "Failed polls, by reason.")
             .labels(&[REASON])
             .target(|target, samples| samples.add_each(Reason::WORDS, &target.health.failures)),
         Family::counter(
             "odoo_poll_skipped_total",
             "Polls that were due and did not start.",
         )
-        .notes("The previous one still ran, or the breaker was open.")
+        .notes("The previous poll was still running, or the target was in backoff.")
         .target(|target, samples| samples.add(&[], target.health.skipped)),
         Family::counter(
             "odoo_poll_requests_total",
-            "Requests that polls cost the target, by outcome.",
+            "Requests that polls sent to the target, by outcome.",
         )
         .labels(&[Label::closed("outcome", &["ok", "error"])])
         .target(|target, samples| {
             samples.add(&["ok"], target.health.requests_ok);
             samples.add(&["error"], target.health.requests_error);
         }),
-        Family::gauge("odoo_target_info", "Which server answers; always 1.")
-            .notes("The url without credentials. Absent until a poll has succeeded.")
+        Family::gauge("odoo_target_info", "The polled server; always 1.")
+            .notes("The URL has no credentials. Absent until a poll has succeeded.")
             .labels(&[
                 Label::open("url"),
                 Label::open("database"),
@@ -98,21 +98,21 @@ pub const SECTION: Section = Section {
             }),
         Family::gauge(
             "odoo_poller_key_expiry_timestamp_seconds",
-            "When the first of the polling account's own working keys that open RPC expires.",
+            "Earliest expiry of the polling account's own active API keys that open RPC.",
         )
-        .notes("Absent where none has a date.")
+        .notes("Absent if none expires.")
         .target(|target, samples| samples.add_known(target.poller_key_expiry)),
         Family::counter(
             "odoo_baseline_breaks_total",
-            "How often two polls could not be compared: the database was replaced, restored or moved.",
+            "Polls that could not be compared with the one before, because the database was replaced, restored or moved.",
         )
-        .notes("What happened between the two counts as no transition.")
+        .notes("Changes between these two polls count as no transition.")
         .counters(|counters, samples| samples.add(&[], counters.breaks)),
         Family::gauge(
             "odoo_capability",
-            "Whether this account and this Odoo version give this completely.",
+            "1 if the polling account can read this capability completely, 0 if not.",
         )
-        .notes("0: it exists, but cannot be given completely; the families that need it are absent. Absent until a poll could tell.")
+        .notes("At 0, it exists and is not completely visible; the families that need it are absent. Absent until a poll has found out.")
         .labels(&[CAPABILITY])
         .target(|target, samples| {
             for (capability, gap) in target.capabilities.iter() {
@@ -121,9 +121,9 @@ pub const SECTION: Section = Section {
         }),
         Family::gauge(
             "odoo_capability_accepted_missing",
-            "1 where the configuration accepts that a capability is missing.",
+            "1 if the configuration accepts that this capability is missing.",
         )
-        .notes("Only the accepted ones.")
+        .notes("Only accepted capabilities.")
         .labels(&[CAPABILITY])
         .target(|target, samples| {
             for capability in &target.identity.accept_missing {

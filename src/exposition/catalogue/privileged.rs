@@ -1,4 +1,4 @@
-//! Families about people in privileged roles.
+//! Families about users in privileged roles.
 
 use super::{Family, Label, Samples, Section};
 use crate::domain::posture::{Privileged, Role};
@@ -13,12 +13,12 @@ pub const SECTION: Section = Section {
     families: &[
         Family::gauge(
             "odoo_privileged_users",
-            "Distinct eligible people in at least one role.",
+            "Distinct eligible users in at least one role.",
         )
         .posture(|posture, samples| samples.add_known(of_all(posture, |all| Some(all.people)))),
         Family::gauge(
             "odoo_privileged_users_without_mfa",
-            "Distinct eligible people in at least one role who are unprotected.",
+            "Distinct eligible users in at least one role who are unprotected.",
         )
         .posture(|posture, samples| samples.add_known(of_all(posture, |all| all.unprotected))),
         Family::gauge(
@@ -31,18 +31,18 @@ pub const SECTION: Section = Section {
                 samples.add_each(ExemptReason::WORDS, &all.exempt);
             }
         }),
-        Family::gauge("odoo_role_users", "Distinct eligible people in the role.")
+        Family::gauge("odoo_role_users", "Distinct eligible users in the role.")
             .labels(&[ROLE])
             .posture(|posture, samples| add_roles(samples, posture, |role| Some(role.people))),
         Family::gauge(
             "odoo_role_users_without_mfa",
-            "Eligible people in the role who are unprotected.",
+            "Eligible users in the role who are unprotected.",
         )
         .labels(&[ROLE])
         .posture(|posture, samples| add_roles(samples, posture, |role| role.unprotected)),
         Family::gauge(
             "odoo_role_users_without_mfa_past_grace",
-            "Eligible people in the role who are unprotected and past the grace period.",
+            "Eligible users in the role who are unprotected and whose grace period is over.",
         )
         .labels(&[ROLE])
         .posture(|posture, samples| {
@@ -52,21 +52,21 @@ pub const SECTION: Section = Section {
             "odoo_role_users_with_passkey",
             "Eligible users in the role who have a passkey.",
         )
-        .notes("The only factor of Odoo that resists phishing. Needs `passkeys`.")
+        .notes("Passkeys are Odoo's only factor that resists phishing. Needs `passkeys`.")
         .labels(&[ROLE])
         .posture(|posture, samples| add_roles(samples, posture, |role| role.with_passkey)),
         Family::gauge(
             "odoo_role_exempt_users",
-            "Active people in the role who are exempt.",
+            "Active users in the role who are exempt.",
         )
-        .notes("An exempt administrator must not vanish.")
+        .notes("Keeps exempt administrators visible.")
         .labels(&[ROLE])
         .posture(|posture, samples| add_roles(samples, posture, |role| Some(role.exempt))),
         Family::counter(
             "odoo_privilege_transitions_total",
-            "Active people who became privileged, or stopped being so.",
+            "Active users who became privileged, or ceased to be.",
         )
-        .notes("Leaving is no transition.")
+        .notes("Leaving does not count.")
         .labels(&[Label::closed("transition", PrivilegeTransition::WORDS)])
         .counters(|counters, samples| {
             samples.add_each(
@@ -76,9 +76,9 @@ pub const SECTION: Section = Section {
         }),
         Family::gauge(
             "odoo_admins_with_mfa",
-            "Protected people in the role settings.",
+            "Protected users in the role settings.",
         )
-        .notes("At 1, with one person in `settings`, a lost phone locks the administrators out.")
+        .notes("At 1, with one user in `settings`, a lost phone locks the administrators out.")
         .posture(|posture, samples| samples.add_known(of_all(posture, |all| all.protected_admins))),
     ],
 };

@@ -1,4 +1,4 @@
-//! What the functions of the catalogue write their samples to.
+//! The sink to which the functions of the catalog write their samples.
 
 use jiff::Timestamp;
 use prometheus_client::metrics::histogram::Histogram;
@@ -39,7 +39,7 @@ impl<'a> Samples<'a> {
         }
     }
 
-    /// A sample for each type of which there are people, if the value is known.
+    /// A sample for each type that has users, if the value is known.
     pub fn add_per_type<'v, T: Copy + Into<Value<'v>>>(
         &mut self,
         posture: &Posture,
@@ -60,7 +60,7 @@ impl<'a> Samples<'a> {
     }
 }
 
-/// The types that are exported: `public` and `none` only where such people are known to exist.
+/// The types that are exported: `public` and `none` only if such users are known to exist.
 pub fn user_types(posture: Option<&Posture>) -> impl Iterator<Item = UserType> {
     UserType::ALL
         .iter()

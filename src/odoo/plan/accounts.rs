@@ -1,4 +1,4 @@
-//! The polling account itself, and the accounts that Odoo or a website uses for nobody.
+//! The polling account itself, and the accounts that stand for no user.
 
 use std::collections::BTreeSet;
 
@@ -14,16 +14,16 @@ use crate::odoo::groups::Groups;
 use crate::odoo::session::{PUBLIC_USER, Session};
 use crate::odoo::transport::Transport;
 
-/// The groups of which one makes an account internal, portal or public.
+/// The groups of which one makes a user internal, portal or public.
 pub(super) const INTERNAL: &str = "base.group_user";
 pub(super) const PORTAL: &str = "base.group_portal";
 pub(super) const PUBLIC: &str = "base.group_public";
 
-/// What a poll reads of accounts before it asks about users.
+/// The accounts that a poll reads before it asks about users.
 pub(super) struct Accounts {
     /// The polling account.
     pub(super) own: Own,
-    /// Accounts that are nobody: they are archived, and those that anonymous visitors act as are in no group of internal or portal users.
+    /// Accounts that stand for no user: they are archived, and those that anonymous visitors act as are in no group of internal or portal users.
     pub(super) nobody: IdSet,
     /// Accounts that stand for no user and can act as one: users like any other.
     pub(super) well_known_active: IdSet,
@@ -37,7 +37,7 @@ pub(super) struct Own {
     pub(super) groups: Vec<u32>,
     /// The companies that it is allowed in.
     pub(super) companies: Vec<u32>,
-    /// How many companies there are.
+    /// Number of companies.
     pub(super) companies_count: usize,
 }
 
@@ -168,7 +168,7 @@ impl Accounts {
         if !own.groups.contains(&internal) {
             return Err(Error::new(
                 Kind::Incomplete,
-                "the polling account is not an internal user, so it does not see all users",
+                "the polling account is not an internal user, so it cannot see all users",
             )
             .hint("make the account an internal user (base.group_user)"));
         }
@@ -215,7 +215,7 @@ impl Own {
         let call = Call::new("res.users", "read")
             .arg("ids", vec![session.uid])
             .arg("fields", vec!["company_ids", "companies_count"]);
-        // Not within the companies of the beginning: one that was taken away since would be refused.
+        // Not within the companies of the beginning: Odoo would refuse one that was removed since.
         let rows: Vec<CompaniesRow> = session
             .call_anywhere(transport, call, "the polling account's companies")
             .await?;

@@ -1,4 +1,4 @@
-//! What the comparison of two polls must still know: whether those who vanished from a set still exist and are active.
+//! Questions of the comparison of two polls: do users who disappeared from a set still exist, and are they active?
 
 use std::collections::BTreeMap;
 
@@ -28,11 +28,11 @@ struct PersonRow {
 }
 row!(PersonRow);
 
-/// Answers the questions about a poll with these facts: one request, or two where something changed; more where archived people with a
+/// Answers the questions about a poll with these facts: one request, or two where something changed; more where archived users with a
 /// factor are new, or Odoo cannot search them. Logins are asked for only if they may be kept.
 ///
 /// # Errors
-/// When the server fails.
+/// If the server fails.
 pub async fn answers(
     transport: &Transport,
     session: &Session,
@@ -81,13 +81,13 @@ async fn people(
             .named("fields", fields.clone())
             .named("order", "id")
             .with_archived();
-        let rows: Vec<PersonRow> = session.call(transport, call, "people who changed").await?;
+        let rows: Vec<PersonRow> = session.call(transport, call, "users who changed").await?;
         people.extend(rows.into_iter().map(|row| (row.id, person(row))));
     }
     Ok(people)
 }
 
-/// Whether Odoo shows to the account who is enrolled: if it does not, the facts have it from the module, which is not asked this.
+/// Returns true if Odoo shows TOTP of other users to the account: if it does not, the facts have it from the module, which is not asked this.
 fn sees_holders(session: &Session, facts: &Facts) -> bool {
     session.server.release < totp::HIDDEN_SINCE || facts.companion != Companion::Answered
 }
@@ -145,5 +145,5 @@ async fn search(
         .arg("domain", domain)
         .named("order", "id")
         .with_archived();
-    session.call(transport, call, "archived people").await
+    session.call(transport, call, "archived users").await
 }

@@ -31,7 +31,7 @@ pub(super) const MARKER: &str = "mfa_auditor_facts_2";
 /// The group of the module `mfa_auditor`.
 pub(super) const AUDITORS: &str = "mfa_auditor.group_mfa_auditor";
 
-/// Whether the session found the module for this account.
+/// True if the session found the module for this account.
 pub(super) fn is_there(session: &Session) -> bool {
     session.has(MARKER)
 }
@@ -39,7 +39,7 @@ pub(super) fn is_there(session: &Session) -> bool {
 /// Asks it; the inner error is what is known of it where it does not answer this poll, and then the facts are asked for one by one.
 ///
 /// # Errors
-/// When the server fails, or the account cannot see everybody.
+/// If the server fails, or the account cannot see all users.
 pub(super) async fn read(
     transport: &Transport,
     session: &Session,
@@ -49,7 +49,7 @@ pub(super) async fn read(
     let what = "the facts of mfa_auditor_use";
     let reply: Answer = match session.call(transport, call, what).await {
         Ok(reply) => reply,
-        // It was taken away, or this account's right to it, or it has a defect.
+        // The module was removed, or this account's right to it, or it has a bug.
         Err(error)
             if matches!(
                 error.kind,
@@ -69,7 +69,7 @@ pub(super) async fn read(
         version: head.version.into(),
         api: session.server.api,
     };
-    // After an upgrade everything is learnt anew.
+    // After an upgrade the session learns everything again.
     if server != session.server {
         return Ok(Err(Companion::Absent));
     }
@@ -114,7 +114,7 @@ fn asked(question: &Question<'_>) -> Value {
     })
 }
 
-/// Who answers, and how many of all companies the account is allowed in; in fewer than all there is nothing else.
+/// The user of the account, and the number of companies that it is allowed in; in fewer than all there is nothing else.
 #[derive(Deserialize)]
 struct Head {
     version: Text,
@@ -153,7 +153,7 @@ struct Found {
     exemptions: Few<Ids>,
     modules: Few<Text>,
     policy: Setting,
-    /// Rows that name people, and rows that name nobody.
+    /// Rows with users, and rows without.
     trusted_networks: Option<(u32, u32)>,
     clear_text_keys: Option<Few<u32>>,
     administrators_spared: Option<bool>,
@@ -224,7 +224,7 @@ impl Found {
             || self.saml.is_some() != parts.sso
         {
             return Err(unexpected(
-                "mfa_auditor_use did not answer what it was asked",
+                "the reply of mfa_auditor_use does not match the question",
             ));
         }
         let keys = keys::complete(

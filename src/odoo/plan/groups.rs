@@ -18,7 +18,7 @@ use crate::odoo::session::{Reference, Session};
 use crate::odoo::text::Text;
 use crate::odoo::transport::Transport;
 
-/// What `get_metadata` says of a record. It also holds who created it, which is not read.
+/// The reply of `get_metadata` for a record. It also contains its creator, which is not read.
 #[derive(Deserialize)]
 struct MetadataRow {
     id: u32,

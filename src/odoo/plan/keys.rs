@@ -1,7 +1,7 @@
 //! API keys and trusted devices, and whether all of them were seen.
 //!
-//! Record rules hide other people's rows without an error. A domain over the one2many is not filtered by them, so it tells who owns
-//! one: when these are not the owners of the rows that were read, the rows are not complete.
+//! Record rules hide rows of other users without an error. They do not filter a domain over the one2many field, so it finds all
+//! owners: if these are not the owners of the rows that were read, the rows are not complete.
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -17,7 +17,7 @@ use crate::odoo::text::Text;
 const GRANT: &str =
     "a group with read access and a record rule [(1, '=', 1)] on the model, or base.group_system";
 
-/// How many rows one request asks for: 3 MB.
+/// Number of rows in one request: 3 MB.
 const PAGE: usize = 20_000;
 
 /// Odoo 14 keeps trusted browsers among the API keys.
@@ -26,7 +26,7 @@ const SCOPE_OF_14S_DEVICES: &str = "2fa_trusted_device";
 /// From this release on a key without a scope opens nothing.
 const SCOPE_REQUIRED: (u32, u32) = (19, 4);
 
-/// What is known of keys and devices.
+/// API keys and devices of a poll.
 pub(super) struct KeysAndDevices {
     pub(super) keys: Known<Vec<ApiKey>>,
     pub(super) devices: Known<Vec<Device>>,
@@ -57,16 +57,16 @@ struct DeviceRow {
 
 row!(KeyRow, DeviceRow);
 
-/// A row that somebody owns.
+/// A row with an owner.
 trait OwnedRow: Row + DeserializeOwned + Send + 'static {
     /// The model that it is of.
     const MODEL: &'static str;
-    /// The field of `res.users` with somebody's.
+    /// The field of `res.users` with the rows of a user.
     const OF_OWNER: &'static str;
-    /// What is read of it, beside `expiration_date`.
+    /// The fields that are read, in addition to `expiration_date`.
     const FIELDS: &'static [&'static str];
 
-    /// Whose it is.
+    /// The owner.
     fn owner(&self) -> u32;
 }
 
@@ -162,7 +162,7 @@ pub(super) fn complete(
     }
 }
 
-/// What the account saw of the rows of a model that users own.
+/// The visible part of the rows of a model that users own.
 struct Owned<R> {
     rows: Vec<R>,
     /// Why the rows are not all there are, if they are not.
@@ -258,7 +258,7 @@ fn poller_expiry(
         .min()
 }
 
-/// What a row opens in a release; `None` for a trusted browser.
+/// The scope of a row in a release; `None` for a trusted browser.
 fn scope(row: &KeyRow, release: (u32, u32)) -> Option<Scope> {
     match row.scope.as_deref() {
         Some(SCOPE_OF_14S_DEVICES) => None,

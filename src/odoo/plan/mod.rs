@@ -1,10 +1,10 @@
-//! What one poll asks, in which order, and how it knows that the answers are complete.
+//! The requests of one poll, their order, and the proof that the answers are complete.
 //!
-//! Counts, and sets of ids by domain, cost Odoo little whatever the size of the database; rows cost a lot. So portal people are
-//! counted, or found by what they hold; `totp_enabled` is only ever asked as `= True` (19.0 answers `= False` with the people who have
-//! it); groups are only ever asked as `in` (19's `all_group_ids` answers `not in` with nearly everybody).
+//! Counts, and sets of ids by domain, cost Odoo little in a database of any size; rows cost a lot. So portal users are
+//! counted, or found by their factors and roles; `totp_enabled` is only ever used as `= True` (19.0 answers `= False` with the users who have
+//! it); groups are only ever used as `in` (19's `all_group_ids` answers `not in` with nearly all users).
 //!
-//! Where Odoo has the module `mfa_auditor_use`, one call answers all of it: the module asks itself the same questions.
+//! If Odoo has the module `mfa_auditor_use`, one call answers all of it: the module evaluates the same questions.
 
 mod accounts;
 mod answers;
@@ -37,16 +37,16 @@ use crate::domain::standing::Terms;
 use crate::domain::{Facts, IdSet};
 use users::{FIELDS, Users};
 
-/// What a poll shall find out.
+/// The scope of a poll.
 #[derive(Debug, Clone, Copy)]
 pub struct Question<'a> {
     /// The target's configuration.
     pub target: &'a Target,
-    /// Who is privileged.
+    /// The privileged roles.
     pub roles: &'a Roles,
     /// Now.
     pub now: Timestamp,
-    /// Which parts of it.
+    /// The parts that are read.
     pub parts: Parts,
 }
 
@@ -70,7 +70,7 @@ pub struct Parts {
 }
 
 impl<'a> Question<'a> {
-    /// What of the configuration the numbers depend on.
+    /// The parts of the configuration that the numbers depend on.
     pub fn terms(&self) -> Terms<'a> {
         Terms {
             accepted: &self.target.accepted_factors,
@@ -103,7 +103,7 @@ impl Parts {
 /// Reads everything that one poll must know. The session is opened, or renewed, on the way.
 ///
 /// # Errors
-/// When the server fails, or the account cannot see all users: then nothing is known.
+/// If the server fails, or the account cannot see all users: then nothing is known.
 pub async fn read(
     transport: &Transport,
     session: &mut Option<Session>,
@@ -160,7 +160,7 @@ async fn ask(
                 Kind::Unexpected,
                 "users or the account's companies changed each time while they were read",
             )
-            .hint("it is tried again with the next poll"));
+            .hint("the next poll retries"));
         }
     }
 }

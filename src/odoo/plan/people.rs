@@ -1,4 +1,4 @@
-//! Who there is, what they hold, and what they are.
+//! Users, their factors and their types.
 
 use std::collections::BTreeMap;
 
@@ -22,13 +22,14 @@ use crate::odoo::session::Session;
 use crate::odoo::text::Text;
 use crate::odoo::transport::Transport;
 
-const OAUTH_PROVIDERS: &str = "read access to auth.oauth.provider, or the module mfa_auditor_use: links to providers that are switched off do not count";
+const OAUTH_PROVIDERS: &str = "read access to auth.oauth.provider, or the module mfa_auditor_use: links to disabled providers do not count";
 
-const LOGINS: &str = "read access to res.users.log, which Odoo 17 asks for before it searches by the date of a login";
+const LOGINS: &str =
+    "read access to res.users.log, which Odoo 17 requires to search by the date of a login";
 
 impl Users<'_> {
-    /// Who there is. Internal users, and the few who are neither internal nor portal users, are sets; portal users, who are many, are the others of all whom the proof counts. (`not in`
-    /// is right on the field with a user's explicit groups, and wrong on 19's `all_group_ids`.)
+    /// Reads the users. Internal users, and the few who are neither internal nor portal users, are sets; portal users, who are many, are the others of all whom the proof counts. (`not in`
+    /// is correct on the field of a user's explicit groups, and wrong on 19's `all_group_ids`.)
     pub(super) async fn people(&self) -> Result<People, Error> {
         let mut internal = self.ids(vec![self.in_any([INTERNAL])]).await?;
         let rest = vec![self.not_in_any([INTERNAL, PORTAL])];
@@ -42,7 +43,7 @@ impl Users<'_> {
         };
         let (mut public, mut none) = (IdSet::new(), IdSet::new());
         for row in &rest {
-            // Whose type changed in the meantime is internal, and nothing else.
+            // A user whose type changed in the meantime is internal, and nothing else.
             if has(row, is_internal) || internal.contains(row.id) {
                 internal.insert(row.id);
             } else if has(row, is_public) && !has(row, is_portal) {
@@ -71,7 +72,7 @@ impl Users<'_> {
         })
     }
 
-    /// How to find portal people.
+    /// The groups by which portal users are found.
     pub(super) fn portal_groups(&self) -> PortalGroups {
         PortalGroups {
             field: self.group_field,
@@ -103,7 +104,7 @@ impl Users<'_> {
         }
     }
 
-    /// Of users who are linked to an OAuth provider, those whose provider is enabled: through another one nobody signs in.
+    /// Of users who are linked to an OAuth provider, those whose provider is enabled: a disabled one lets no user sign in.
     async fn of_enabled_providers(&self, linked: IdSet) -> Result<Known<IdSet>, Error> {
         if !self.has("oauth_provider_id") {
             return Ok(Known::Complete(linked));
@@ -199,7 +200,7 @@ impl Users<'_> {
         Some(self.accounts.well_known_in(&groups))
     }
 
-    /// Whom each configured exemption matches: all of them in one question.
+    /// Users that each configured exemption matches: all in one request.
     pub(super) async fn exemptions(&self) -> Result<Vec<IdSet>, Error> {
         let entries = &self.question.target.exemptions;
         self.knows_groups_of(entries)?;
@@ -251,14 +252,14 @@ impl Users<'_> {
         if entries.iter().any(is_unknown) {
             return Err(Error::new(
                 Kind::Incomplete,
-                format!("{}, so it is unknown whom the exemptions by group exempt", gap.seen),
+                format!("{}, so the users of exemptions by group are unknown", gap.seen),
             )
             .hint("remove the record rule on Access Groups (res.groups) that hides them, or exempt users by login"));
         }
         Ok(())
     }
 
-    /// Active people for whom a field of some module is set; nobody where the module is not installed.
+    /// Active users for whom a field of some module is set; none if the module is not installed.
     async fn holders(
         &self,
         field: &'static str,
@@ -285,7 +286,7 @@ impl Users<'_> {
 /// The last login of the accounts that are exempt as `break_glass`, as Odoo shows it: the date of the newest row of the log.
 ///
 /// # Errors
-/// When the server fails.
+/// If the server fails.
 pub(super) async fn last_login(
     transport: &Transport,
     session: &Session,

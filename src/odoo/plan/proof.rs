@@ -24,22 +24,22 @@ use crate::odoo::error::{Error, Kind};
 /// A proof of all ids holds this long. In between, only what changed is proven.
 const FRESH: SignedDuration = SignedDuration::from_hours(1);
 
-/// How far beyond the highest visible id gaps reach.
+/// Number of ids beyond the highest visible one that count as gaps.
 const REACH: u32 = 1_000;
 
-/// How many gaps a session's first proof of users asks about at least: the newest users may all be hidden.
+/// Minimum number of gaps in a session's first proof of users: the newest users may all be hidden.
 const FIRST: u32 = 50_000;
 
 /// More ids that are not visible are not proven.
 const MOST: u64 = 5_000_000;
 
-/// How many ids one request asks about.
+/// Number of ids in one request.
 const CHUNK: usize = 50_000;
 
-/// How many ids of hidden users a message names.
+/// Maximum number of ids of hidden users in a message.
 const NAMED: usize = 10;
 
-/// What every poll learns for the next ones of its session.
+/// Results of every poll for the next ones of its session.
 #[derive(Debug, Clone, Default)]
 pub(in crate::odoo) struct Learned(Arc<Mutex<Inner>>);
 
@@ -50,9 +50,9 @@ pub(super) struct Inner {
     users: Option<Visible>,
     /// The proofs of other models.
     rows: BTreeMap<&'static str, (Timestamp, IdSet)>,
-    /// What reading `totp_enabled` has answered.
+    /// Results of reading `totp_enabled`.
     pub(super) totp: Verified,
-    /// Whether the settings have the e-mail code policy, with these modules.
+    /// True if the settings have the e-mail code policy, with these modules.
     pub(super) policy: Option<(BTreeSet<String>, bool)>,
     /// XML ids that `check_object_reference` did not find, and when. Each question writes a traceback into Odoo's log.
     pub(super) unknown_xml_ids: BTreeMap<String, Timestamp>,
@@ -61,15 +61,15 @@ pub(super) struct Inner {
 /// Users as the last proof saw them.
 #[derive(Debug, Clone, Copy)]
 struct Visible {
-    /// When all gaps were last proven.
+    /// Time of the last proof of all gaps.
     at: Timestamp,
-    /// How many users are visible, accounts that are nobody included.
+    /// Number of visible users, accounts that stand for no user included.
     count: u64,
     /// The highest visible id.
     highest: u32,
 }
 
-/// Whether users who are found by `totp_enabled = True` hold a secret.
+/// True if users who are found by `totp_enabled = True` have a secret.
 #[derive(Debug, Default)]
 pub(super) struct Verified {
     /// Read as True.
@@ -81,13 +81,13 @@ pub(super) struct Verified {
 }
 
 impl Learned {
-    /// What was learned.
+    /// The result.
     pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Whether something that was learned then is still good now.
+/// Returns true if an earlier result is still valid now.
 pub(super) fn is_fresh(then: Timestamp, now: Timestamp) -> bool {
     then <= now && now.duration_since(then) < FRESH
 }
@@ -103,7 +103,7 @@ row!(IdRow);
 pub(super) struct Hidden {
     /// At least so many.
     pub(super) count: u64,
-    /// Their ids, where the proof tells them.
+    /// Their ids, if the proof reveals them.
     pub(super) ids: IdSet,
 }
 
@@ -235,7 +235,7 @@ impl Users<'_> {
     /// Proves that no row of a model is hidden, of which these are visible.
     ///
     /// # Errors
-    /// When the server fails, or if this Odoo gives no proof.
+    /// If the server fails, or if this Odoo gives no proof.
     pub(super) async fn prove_rows(
         &self,
         model: &'static str,
@@ -252,10 +252,10 @@ impl Users<'_> {
         Ok(hidden)
     }
 
-    /// How many users own rows that are hidden: `field` of `res.users` has a user's rows, of which these are visible.
+    /// Number of users who own hidden rows: `field` of `res.users` has a user's rows, of which these are visible.
     ///
     /// # Errors
-    /// When the server fails.
+    /// If the server fails.
     pub(super) async fn owners_of_hidden(
         &self,
         field: &'static str,
@@ -295,7 +295,7 @@ impl Users<'_> {
         seen.clone_from(visible);
     }
 
-    /// Which of the gaps exist. What was created since the search that left the gaps is visible by now, and is none.
+    /// The gaps that exist. A record that was created since the search that left the gaps is visible by now, and is no gap.
     async fn hidden(
         &self,
         model: &'static str,
@@ -368,7 +368,7 @@ impl Users<'_> {
         }))
     }
 
-    /// How many records of a model have one of these users.
+    /// Number of records of a model that have one of these users.
     async fn with_users(
         &self,
         model: &'static str,
@@ -391,7 +391,7 @@ impl Users<'_> {
         }
     }
 
-    /// How many users are visible for whom the domain holds, accounts that are nobody included.
+    /// Number of visible users for whom the domain holds, accounts that stand for no user included.
     pub(super) async fn visible_count(&self, domain: Domain) -> Result<u64, Error> {
         let call = Call::new("res.users", "search_count")
             .arg("domain", Value::Array(domain))
@@ -433,7 +433,7 @@ fn hidden_users(hidden: &Hidden) -> Error {
 fn no_proof() -> Error {
     Error::new(
         Kind::Incomplete,
-        "this Odoo version answers in a way that does not prove that the account sees all users",
+        "the replies of this Odoo version do not prove that the account sees all users",
     )
-    .hint("install the module mfa_auditor_use (docs/odoo-addons.md), which needs no such proof; and report this version")
+    .hint("install the module mfa_auditor_use (docs/odoo-addons.md), which needs no such proof, and report this version")
 }

@@ -1,4 +1,4 @@
-//! Which modules are installed, what the server enforces, and which networks it trusts.
+//! Installed modules, the policy in force, and trusted networks.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,10 +18,10 @@ use crate::odoo::surface::rpc_answers;
 use crate::odoo::text::Text;
 use crate::odoo::transport::Transport;
 
-const MODULES_GRANT: &str = "read access to ir.module.module; on Odoo 14 to 16 only base.group_system has it, and nothing less is safe to grant";
+const MODULES_GRANT: &str = "read access to ir.module.module; on Odoo 14 to 16 only base.group_system has it, and no smaller right is safe";
 const POLICY_GRANT: &str = "base.group_system, or install the module mfa_auditor_use instead. Never grant ir.config_parameter: it holds the database's secret";
 const POLICY_GRANT_BY_NAME: &str = "base.group_system, which Odoo 20 requires for settings; or install the module mfa_auditor_use instead";
-const POLICY_GRANT_WITH_OAUTH: &str = "read access to auth.oauth.provider, which auth_oauth reads with every setting (it shows the providers' client ids); or install the module mfa_auditor_use instead";
+const POLICY_GRANT_WITH_OAUTH: &str = "read access to auth.oauth.provider, which auth_oauth reads with all settings (it reveals the client ids of the providers); or install the module mfa_auditor_use instead";
 
 /// The module without which 19 and later have no XML-RPC and JSON-RPC.
 const RPC: &str = "rpc";
@@ -36,16 +36,16 @@ const POLICY: &str = "auth_totp_policy";
 /// is comes back, passwords included: there only single parameters are asked for.
 const SETTINGS_BY_NAME: (u32, u32) = (17, 0);
 
-/// What is known of modules.
+/// Installed modules.
 pub(super) struct Modules {
     /// The installed ones of those that matter.
     pub(super) known: Known<BTreeSet<Module>>,
-    /// The names of all installed ones that were asked for; empty where modules are not known.
+    /// The names of the installed ones among those that were searched; empty if modules are unknown.
     names: BTreeSet<String>,
 }
 
 impl Modules {
-    /// What the names of the installed ones mean.
+    /// The known modules among the installed ones.
     pub(super) fn of(names: Known<Vec<Text>>) -> Self {
         Self {
             names: names
@@ -59,7 +59,7 @@ impl Modules {
         }
     }
 
-    /// Whether a module is known to be installed.
+    /// Returns true if a module is known to be installed.
     fn has(&self, module: Module) -> bool {
         self.known
             .complete()
@@ -67,7 +67,7 @@ impl Modules {
     }
 }
 
-/// Whether 19 and later answer XML-RPC and JSON-RPC. Where the module `rpc` is not known to be installed they are asked: as a server-wide module it answers for
+/// True if 19 and later answer XML-RPC and JSON-RPC. Unless the module `rpc` is known to be installed, the endpoints are requested: as a server-wide module it answers for
 /// databases that lack it.
 pub(super) async fn legacy_rpc(
     transport: &Transport,
@@ -171,11 +171,14 @@ pub(super) fn policy_of(value: Option<Setting>) -> Result<Known<Option<PolicySco
         Some(Setting::Text(text)) => match text.parse() {
             Ok(scope) => Ok(Known::Complete(Some(scope))),
             Err(_) => Ok(Known::Missing(Gap {
-                seen: "auth_totp.policy has a value that is not known".to_owned(),
-                grant: "nothing: set the policy to employee_required or all_required, or report what this Odoo knows",
+                seen: "auth_totp.policy has an unknown value".to_owned(),
+                grant: "nothing: set the policy to employee_required or all_required, or report the value",
             })),
         },
-        Some(_) => Err(Error::new(Kind::Unexpected, "auth_totp.policy is no text")),
+        Some(_) => Err(Error::new(
+            Kind::Unexpected,
+            "auth_totp.policy is not a text",
+        )),
     }
 }
 
@@ -217,7 +220,7 @@ struct ClearTextKeyRow {
 }
 row!(ClearTextKeyRow);
 
-/// Whose the keys are that `auth_api_key` keeps in clear text, where it is installed. Its field `key` is never asked for.
+/// Owners of the API keys that `auth_api_key` stores in clear text, if it is installed. Its field `key` is never read.
 pub(super) async fn clear_text_keys(
     users: &Users<'_>,
     modules: &Modules,
@@ -232,7 +235,7 @@ pub(super) async fn clear_text_keys(
     Ok(unless_unreadable(rows)?.map(owners))
 }
 
-/// Whether `impersonate_login` spares administrators. Only its later versions have the setting.
+/// True if `impersonate_login` excludes administrators. Only its later versions have the setting.
 pub(super) async fn administrators_spared(
     users: &Users<'_>,
     modules: &Modules,
@@ -262,7 +265,7 @@ fn unless_unreadable<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
     }
 }
 
-/// Whether the settings have the policy: asked again when other modules are installed.
+/// True if the settings have the policy: read again when other modules are installed.
 async fn has_policy(users: &Users<'_>, modules: &Modules) -> Result<bool, Error> {
     let known = users.learned().policy.clone();
     if let Some((names, there)) = known
@@ -276,7 +279,7 @@ async fn has_policy(users: &Users<'_>, modules: &Modules) -> Result<bool, Error>
     Ok(there)
 }
 
-/// Whether the settings have a field: each comes with its module.
+/// True if the settings have a field: each comes with its module.
 async fn has_setting(users: &Users<'_>, field: &'static str) -> Result<bool, Error> {
     let fields = Call::new("res.config.settings", "fields_get")
         .arg("allfields", vec![field])

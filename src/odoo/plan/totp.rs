@@ -1,5 +1,5 @@
-//! Who has TOTP. A search by `totp_enabled` finds any stored secret, an empty one too, and add-ons may disagree with it in other ways; what Odoo asks at a login
-//! is the field as it is read. So the search only says whom to read.
+//! Users with TOTP. A search by `totp_enabled` finds any stored secret, an empty one too, and add-ons may differ from it in other ways; at a login, Odoo uses
+//! the field as it is read. So the search only selects the users to read.
 //!
 //! Reading it costs one SQL statement a user. So all are read while there are few; else those who are newly found, those in a role, and some of the others at
 //! each poll.
@@ -20,7 +20,7 @@ const FEW: u64 = 3_000;
 /// Of more users so many are read again at each poll, in the order of their ids.
 const SLICE: usize = 500;
 
-/// How many users one request reads: 1 MB.
+/// Number of users in one request: 1 MB.
 const PAGE: usize = 20_000;
 
 /// From this release on Odoo hides `totp_enabled` of others, from reading and from searching, without an error, unless the account is in [`SEES_TOTP`].
@@ -29,9 +29,9 @@ pub(super) const HIDDEN_SINCE: (u32, u32) = (19, 1);
 /// The group that sees `totp_enabled` of others.
 const SEES_TOTP: &str = "base.group_erp_manager";
 
-const HIDDEN: &str = "base.group_erp_manager, which can also change users; or install the module mfa_auditor_use instead, which needs no further right";
+const HIDDEN: &str = "base.group_erp_manager, which can also change users; or install the module mfa_auditor_use instead, which needs no other right";
 
-const DISAGREES: &str = "nothing: a module of this Odoo reads totp_enabled in another way than it searches by it; the module mfa_auditor_use does not help either. Please report which module it is";
+const DISAGREES: &str = "nothing: a module of this Odoo reads totp_enabled differently than it searches by it, and mfa_auditor_use does not help either. Report the module";
 
 #[derive(Deserialize)]
 struct TotpRow {
@@ -48,7 +48,7 @@ impl Users<'_> {
         }
         if !self.sees_totp() {
             return Ok(Known::Missing(Gap {
-                seen: "Odoo hides from the account who has TOTP".to_owned(),
+                seen: "Odoo hides TOTP of other users from the account".to_owned(),
                 grant: HIDDEN,
             }));
         }
@@ -67,7 +67,7 @@ impl Users<'_> {
         }
         if !missed.is_empty() {
             return Ok(Known::Missing(Gap {
-                seen: "searching by totp_enabled does not find all users who have it".to_owned(),
+                seen: "a search by totp_enabled does not find all users who have it".to_owned(),
                 grant: DISAGREES,
             }));
         }
@@ -81,7 +81,7 @@ impl Users<'_> {
         Ok(Known::Complete((found | on) - &verified.off))
     }
 
-    /// Whether the account sees who has TOTP.
+    /// Returns true if the account sees TOTP of other users.
     fn sees_totp(&self) -> bool {
         self.session.server.release < HIDDEN_SINCE
             || self
@@ -123,7 +123,7 @@ impl Users<'_> {
     }
 }
 
-/// Which of these users have TOTP, as the field is read. One who was deleted since is left out.
+/// Users with TOTP among these, as the field is read. A user who was deleted since is left out.
 pub(super) async fn read_totp(
     transport: &Transport,
     session: &Session,

@@ -20,10 +20,10 @@ pub(super) use crate::odoo::reply::{Row, row};
 use crate::odoo::session::Session;
 use crate::odoo::transport::Transport;
 
-/// How many ids one request asks for: 3.5 MB.
+/// Number of ids in one request: 3.5 MB.
 const IDS_PAGE: usize = 500_000;
 
-/// How many rows one request asks for: with 100 groups each, half of what a reply may have.
+/// Number of rows in one request: with 100 groups each, half of the limit of a reply.
 pub(super) const ROWS_PAGE: usize = 5_000;
 
 /// The most pages of one question: of five million rows.
@@ -48,15 +48,15 @@ pub(super) const FIELDS: &[&str] = &[
     "website_id",
 ];
 
-/// The field with the groups that somebody was put into, and whether these imply others. Up to 18 implied groups are written down as
-/// members; from 19 on only explicit ones are, and groups know what they imply.
+/// The field with the explicit groups of a user, and whether these imply others. Up to 18 implied groups are stored as
+/// members; from 19 on only explicit ones are, and groups know their implications.
 pub(super) fn group_field(session: &Session) -> (&'static str, bool) {
     let implied = session.has("all_group_ids");
     (if implied { "group_ids" } else { "groups_id" }, implied)
 }
 
-/// Before this release Odoo keeps which companies' records an account may see, and goes on with what it kept when a company is added to the account or
-/// taken from it. A call that names the companies is not answered from there.
+/// Before this release Odoo caches which companies' records an account may see, and keeps the cache when a company is added to the account or
+/// removed from it. A call that names the companies does not use the cache.
 const COMPANIES_OF_RULES: (u32, u32) = (16, 0);
 
 /// A domain: a list of leaves that must all hold.
@@ -70,22 +70,22 @@ pub(super) struct Users<'a> {
     pub(super) groups: Groups,
     /// Why groups are not completely known, if they are not.
     pub(super) groups_gap: Option<Gap>,
-    /// The field with the groups that somebody was put into.
+    /// The field with the explicit groups of a user.
     pub(super) group_field: &'static str,
-    /// Whether groups imply others without their members being written down: from 19 on.
+    /// True if groups imply others that are not stored as members: from 19 on.
     pub(super) groups_imply: bool,
-    /// The account, and the accounts that Odoo or a website uses for nobody.
+    /// The account, and the accounts that stand for no user.
     pub(super) accounts: Accounts,
-    /// How many users there are up to the highest id, accounts that are nobody included.
+    /// Number of users up to the highest id, accounts that stand for no user included.
     count: u64,
     /// The highest id of this poll: users who are created while it reads are in no part of it.
     pub(super) highest: u32,
-    /// Who is archived: asked once, so that in no part of a poll somebody is active who is archived in another.
+    /// Archived users: read once, so that no user is active in one part of a poll and archived in another.
     pub(super) archived: IdSet,
 }
 
 impl<'a> Users<'a> {
-    /// Learns what there is to ask, and proves that the account sees everybody.
+    /// Finds out what to request, and proves that the account sees all users.
     pub(super) async fn open(
         transport: &'a Transport,
         session: &'a mut Session,
@@ -125,7 +125,7 @@ impl<'a> Users<'a> {
         Ok(users)
     }
 
-    /// Whether the account still sees the same users, and is allowed in the same companies, as when the poll began.
+    /// Returns true if the account still sees the same users, and is allowed in the same companies, as when the poll started.
     pub(super) async fn still_see_everybody(&self) -> Result<bool, Error> {
         let count = self
             .visible_count(vec![json!(["id", "<=", self.highest])])
@@ -140,17 +140,17 @@ impl<'a> Users<'a> {
         Ok(same)
     }
 
-    /// What earlier polls learned.
+    /// Results of earlier polls.
     pub(super) fn learned(&self) -> MutexGuard<'_, proof::Inner> {
         self.session.learned.lock()
     }
 
-    /// Whether `res.users` has a field.
+    /// Returns true if `res.users` has a field.
     pub(super) fn has(&self, field: &str) -> bool {
         self.session.has(field)
     }
 
-    /// Whether a domain with the field is obeyed. Odoo 14 ignores one with `totp_enabled`, without an error.
+    /// Returns true if Odoo obeys a domain with the field. Odoo 14 ignores one with `totp_enabled`, without an error.
     pub(super) fn can_search(&self, field: &str) -> bool {
         self.session.can_search(field)
     }
@@ -214,14 +214,14 @@ impl<'a> Users<'a> {
         Err(too_many(model))
     }
 
-    /// How many people, active and archived, there are for whom the domain holds.
+    /// Number of users, active and archived, for whom the domain holds.
     pub(super) async fn count(&self, domain: Domain) -> Result<u64, Error> {
         let mut all = self.is_person();
         all.extend(domain);
         let call = Call::new("res.users", "search_count")
             .arg("domain", all)
             .with_archived();
-        let count: u32 = self.call(call, "a count of people").await?;
+        let count: u32 = self.call(call, "a count of users").await?;
         Ok(count.into())
     }
 
@@ -233,12 +233,12 @@ impl<'a> Users<'a> {
         ]
     }
 
-    /// How many users this poll is about, active and archived.
+    /// Number of users of this poll, active and archived.
     pub(super) fn users(&self) -> u64 {
         self.count - self.accounts.nobody.len()
     }
 
-    /// Whether an id is a user of this poll.
+    /// Returns true if an id is a user of this poll.
     pub(super) fn is_user(&self, id: u32) -> bool {
         id <= self.highest && !self.accounts.nobody.contains(id)
     }
@@ -305,7 +305,7 @@ fn rises(last: Option<u32>, first: Option<u32>, model: &str) -> Result<(), Error
     match (last, first) {
         (Some(last), Some(first)) if first <= last => Err(Error::new(
             Kind::Unexpected,
-            format!("Odoo answers a page of {model} with ids of the page before"),
+            format!("Odoo returns ids of the previous page of {model}"),
         )),
         _ => Ok(()),
     }
@@ -324,10 +324,10 @@ pub(super) fn in_all_companies(allowed: usize, all: usize) -> Result<(), Error> 
         return Err(Error::new(
             Kind::Incomplete,
             format!(
-                "the polling account is allowed in {allowed} of {all} companies, so people of the others are hidden from it"
+                "the polling account is allowed in {allowed} of {all} companies, so users of the others are hidden"
             ),
         )
-        .hint("add all companies to the account's allowed companies, new ones too"));
+        .hint("add all companies to the account's allowed companies, and each new one"));
     }
     Ok(())
 }
@@ -369,7 +369,7 @@ impl<'de> Deserialize<'de> for Many2one {
     }
 }
 
-/// Text, or what is written as text; Odoo writes `false` where a field is empty, whatever its type.
+/// Text, or a value that is stored as text; Odoo returns `false` for an empty field of any type.
 pub(in crate::odoo) fn unless_false<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,

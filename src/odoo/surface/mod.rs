@@ -1,4 +1,4 @@
-//! What a server answers to a client without credentials, from one vantage.
+//! Endpoints that answer without credentials, from one vantage point.
 //!
 //! Only harmless questions: versions, calls without a token or with an empty password, the database manager's page, the list of
 //! databases, the health page. Nothing is ever posted to another path below `/web/database`, and no key, cookie or client certificate
@@ -29,18 +29,18 @@ use crate::config::{Target, Tls, Vantage};
 use crate::domain::surface::{Checked, Exposure, Seen};
 use crate::domain::{Api, Endpoint};
 
-/// How much of an answer is read: the largest, the database manager's page, has 45 kB.
+/// Number of bytes that are read of an answer: the largest, the database manager's page, has 45 kB.
 const MAX_ANSWER: usize = 256 << 10;
 
 /// No single question waits longer, however long a poll may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Vantages that ask at the same time.
+/// Vantage points that are checked at the same time.
 const AT_ONCE: usize = 4;
 
 /// Asks from every configured vantage at the same time, in the configuration's order; from none where none is configured. `at` is when.
 ///
-/// It takes up to three times [`TIMEOUT`], whatever the target's own deadline.
+/// It takes up to three times [`TIMEOUT`], independent of the target's deadline.
 pub async fn check_all(clients: &Clients, target: &Target, at: Timestamp) -> Vec<Checked> {
     let mut checks: Vec<BoxFuture<'_, Checked>> = Vec::new();
     if let Some(surface) = &target.surface {
@@ -54,7 +54,7 @@ pub async fn check_all(clients: &Clients, target: &Target, at: Timestamp) -> Vec
         .await
 }
 
-/// Asks each endpoint once from one vantage. `at` is when.
+/// Checks each endpoint once from one vantage point. `at` is the time.
 pub async fn check(
     clients: &Clients,
     target: &Target,
@@ -95,10 +95,10 @@ pub(super) fn tls(target: &Target, vantage: &Vantage) -> Tls {
     }
 }
 
-/// Whether password RPC answers at the target's own URL: `/jsonrpc`, `/xmlrpc` or `/xmlrpc/2`.
+/// Returns true if password RPC answers at the target's own URL: `/jsonrpc`, `/xmlrpc` or `/xmlrpc/2`.
 ///
 /// `Some(false)` only if Odoo or what stands before it answers 404 on each of them; `None` if that is unknown. The state of the module
-/// `rpc` in a database does not tell: a server that lists it in `server_wide_modules`, as it does by default, answers all the same.
+/// `rpc` in a database does not decide: a server that lists it in `server_wide_modules`, as it does by default, answers in any case.
 ///
 /// One to three requests, which count as those of the poll; none if the poll itself speaks JSON-RPC.
 pub async fn rpc_answers(transport: &Transport, api: Api) -> Option<bool> {
@@ -127,7 +127,7 @@ pub async fn rpc_answers(transport: &Transport, api: Api) -> Option<bool> {
 /// Gives a request for a path its body and headers; the text is the name of the target's database.
 type Ask = fn(RequestBuilder, &str) -> RequestBuilder;
 
-/// What an answer shows if it is Odoo's own.
+/// Meaning of an answer if it is Odoo's own.
 type Judge = fn(&Reply) -> Option<Verdict>;
 
 /// A question to one path.
@@ -135,9 +135,9 @@ struct Question {
     path: &'static str,
     /// Without one, it is a GET.
     ask: Option<Ask>,
-    /// Whether it is for the service `db`, which is gone from [`WITHOUT_DB`] on.
+    /// True if it is for the service `db`, which does not exist from [`WITHOUT_DB`] on.
     db: bool,
-    /// Which endpoints the answer says something of.
+    /// The endpoints that the answer is about.
     shows: &'static [(Endpoint, Judge)],
 }
 
@@ -209,10 +209,10 @@ const XMLRPC_DB: &[(Endpoint, Judge)] = &[
 /// From this release on there is no service `db`, and each call to it writes a traceback into Odoo's log.
 const WITHOUT_DB: (u32, u32) = (19, 1);
 
-/// What Odoo answers from [`WITHOUT_DB`] on.
+/// Odoo's answer from [`WITHOUT_DB`] on.
 const NO_SERVICE: &str = "Invalid service name";
 
-/// What Odoo answers on a path that it may have in a database, if it has not found the database.
+/// Odoo's answer on a path that it may have in a database, if it has not found the database.
 const NO_DATABASE: &str = "No database is selected";
 
 const fn question(path: &'static str, ask: Ask, shows: &'static [(Endpoint, Judge)]) -> Question {
@@ -231,16 +231,16 @@ struct Asking<'t> {
     database: &'t str,
 }
 
-/// What is read of an answer in JSON.
+/// The fields that are read of an answer in JSON.
 #[derive(Deserialize)]
 struct Json<'a> {
     jsonrpc: Option<Text>,
     #[serde(borrow)]
     result: Option<&'a RawValue>,
     error: Option<Failure>,
-    /// What JSON-2 calls an exception.
+    /// The name of an exception in JSON-2.
     name: Option<Text>,
-    /// What the health page says.
+    /// The contents of the health page.
     status: Option<Text>,
 }
 
@@ -256,7 +256,7 @@ struct Version {
     server_version_info: Release,
 }
 
-/// What came back.
+/// The answer.
 struct Reply {
     status: StatusCode,
     content_type: String,
@@ -264,7 +264,7 @@ struct Reply {
     body: String,
 }
 
-/// What an answer shows by itself.
+/// Meaning of an answer by itself.
 enum Verdict {
     /// Odoo answers.
     Open(String),
@@ -443,7 +443,7 @@ impl Reply {
     }
 }
 
-/// Whether there is this text.
+/// Returns true if the body contains this text.
 fn is(text: &Option<Text>, wanted: &str) -> bool {
     text.as_deref() == Some(wanted)
 }
@@ -452,7 +452,7 @@ fn is_health(reply: &Reply) -> bool {
     reply.status == StatusCode::OK && reply.json().is_some_and(|body| is(&body.status, "pass"))
 }
 
-/// What a path counts as. `alive`: Odoo is known to stand there.
+/// State of a path. `alive`: Odoo is known to be there.
 fn seen(verdict: Verdict, alive: bool) -> Seen {
     let (exposure, why) = match verdict {
         Verdict::Open(why) => (Exposure::Exposed, why),
@@ -460,15 +460,15 @@ fn seen(verdict: Verdict, alive: bool) -> Seen {
         Verdict::Elsewhere(why) if alive => (Exposure::Blocked, why),
         Verdict::Elsewhere(why) => (
             Exposure::Unknown,
-            format!("{why}, and nothing there answers as Odoo does"),
+            format!("{why}, and no endpoint there answers as Odoo does"),
         ),
         Verdict::Silent(why) => (Exposure::Unknown, why),
     };
     Seen { exposure, why }
 }
 
-/// What an endpoint counts as: one open path exposes it, and one unknown path leaves it unknown otherwise. The reasons are those of the
-/// paths that decide; they name these paths where others differ, and wherever one is open.
+/// State of an endpoint: one open path exposes it, and otherwise one unknown path leaves it unknown. The reasons are those of the
+/// deciding paths; they name these paths if others differ, and if one is open.
 fn combined(paths: &[(&str, Seen)]) -> Seen {
     let exposure = [Exposure::Exposed, Exposure::Unknown]
         .into_iter()
@@ -514,7 +514,7 @@ fn judge(path: &str, reply: &Result<Reply, String>, odoo: Judge) -> Verdict {
             let target = location.split(['?', '#']).next().unwrap_or_default();
             if target.ends_with(path) {
                 Verdict::Silent(format!(
-                    "answers {status}, to the same path elsewhere: set the vantage's url to that"
+                    "answers {status}, a redirect to the same path elsewhere: set the `url` of the vantage point to that address"
                 ))
             } else {
                 Verdict::Elsewhere(format!("answers {status}, a redirect"))
@@ -526,8 +526,8 @@ fn judge(path: &str, reply: &Result<Reply, String>, odoo: Judge) -> Verdict {
         ),
         404 => Verdict::Elsewhere("answers 404, no such path".to_owned()),
         429 | 500 => Verdict::Silent(format!("answers {status}")),
-        200..=299 => Verdict::Elsewhere(format!("answers {status}, but not as Odoo does")),
-        _ => Verdict::Elsewhere(format!("answers {status}, and not as Odoo does")),
+        200..=299 => Verdict::Elsewhere(format!("answers {status}, but unlike Odoo")),
+        _ => Verdict::Elsewhere(format!("answers {status}, unlike Odoo")),
     }
 }
 
@@ -577,8 +577,7 @@ fn of_manager(reply: &Reply) -> Option<Verdict> {
     }
     if reply.body.contains("disabled by the administrator") {
         Some(Verdict::Closed(
-            "Odoo answers, but the manager is disabled (list_db = False): nothing can be done with it"
-                .to_owned(),
+            "Odoo answers, but the manager is disabled (list_db = False)".to_owned(),
         ))
     } else if reply.body.contains("/web/database/") && reply.body.contains("master_pwd") {
         Some(Verdict::Open(
@@ -608,7 +607,7 @@ fn of_list(reply: &Reply) -> Option<Verdict> {
 }
 
 fn names(databases: usize) -> Verdict {
-    Verdict::Open(format!("gives the names of {databases} databases"))
+    Verdict::Open(format!("returns the names of {databases} databases"))
 }
 
 fn refuses_to_list() -> Verdict {
@@ -616,7 +615,7 @@ fn refuses_to_list() -> Verdict {
 }
 
 fn fails() -> Verdict {
-    Verdict::Silent("Odoo answers with an error, such as when PostgreSQL is down".to_owned())
+    Verdict::Silent("Odoo returns an error, for example because PostgreSQL is down".to_owned())
 }
 
 #[cfg(test)]

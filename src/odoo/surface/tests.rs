@@ -112,7 +112,7 @@ const UNAUTHORIZED: Answer = (
     JSON,
     r#"{"name": "werkzeug.exceptions.Unauthorized", "message": "User not authenticated, use an API Key with a Bearer Authorization header.", "arguments": [], "context": {}, "debug": "<traceback>"}"#,
 );
-/// What 15 says to a path of JSON-2.
+/// The answer of 15 on a path of JSON-2.
 const JSONRPC_404: Answer = (
     404,
     "application/json",
@@ -185,7 +185,7 @@ fn why(checked: &Checked, endpoint: Endpoint) -> &str {
     &checked.endpoints[endpoint as usize].1.why
 }
 
-/// Checks a server that answers like this, from a vantage with a path of its own.
+/// Checks a server that answers like this, from a vantage point with its own path.
 async fn checked(
     answers: &[(&'static str, Answer)],
     fallback: Answer,
@@ -364,7 +364,7 @@ async fn one_unknown_path_leaves_an_endpoint_unknown_unless_another_is_open() {
     assert_eq!(exposures, [Exposed, Blocked, Blocked, Blocked, Unknown]);
     assert_eq!(
         why(&checked, Endpoint::DatabaseList),
-        "/xmlrpc/2/db: Odoo answers with an error, such as when PostgreSQL is down"
+        "/xmlrpc/2/db: Odoo returns an error, for example because PostgreSQL is down"
     );
     let (exposures, checked, _) = super::tests::checked(&silent[..2], FORBIDDEN).await;
     assert_eq!(exposures[0], Unknown);
@@ -427,7 +427,7 @@ async fn password_rpc_is_absent_only_if_each_path_answers_404() {
     assert_eq!(is(&[("/jsonrpc", JSONRPC)], NO_SUCH_PATH).await, Some(true));
     for path in ["/xmlrpc/common", "/xmlrpc/2/common"] {
         assert_eq!(is(&[(path, XMLRPC)], NO_SUCH_PATH).await, Some(true));
-        // What only a proxy refuses may be open elsewhere.
+        // An endpoint that only a proxy refuses may be open elsewhere.
         assert_eq!(is(&[(path, FORBIDDEN)], NO_SUCH_PATH).await, None);
     }
     assert_eq!(is(&[("/jsonrpc", BAD_GATEWAY)], NO_SUCH_PATH).await, None);
@@ -458,7 +458,7 @@ async fn what_a_proxy_refuses_is_blocked_only_where_odoo_stands_behind_it() {
                 .contains("nothing there answers as Odoo does")
         );
     }
-    // 14 has no health page, and tells its version.
+    // 14 has no health page, and returns its version.
     let (exposures, _, _) = checked(
         &[("/web/webclient/version_info", VERSION_INFO)],
         NO_SUCH_PATH,

@@ -1,5 +1,5 @@
-//! `ts=... level=... msg="..." key=value`, as Prometheus and its exporters write it. Shorter than what a crate needs to be told
-//! about field order and priorities.
+//! `ts=... level=... msg="..." key=value`, as Prometheus and its exporters write it. Shorter than configuring a crate
+//! for field order and priorities.
 
 use std::fmt::{self, Debug, Write};
 
@@ -10,7 +10,7 @@ use tracing_subscriber::fmt::FmtContext;
 use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::registry::LookupSpan;
 
-/// Writes events that way. Whatever a value holds, it stays on its line.
+/// Writes events that way. Any value stays on its line.
 pub(super) struct Logfmt;
 
 impl<S, N> FormatEvent<S, N> for Logfmt

@@ -32,10 +32,10 @@ use logfmt::Logfmt;
 
 use crate::odoo::printable;
 
-/// How a log line looks.
+/// Format of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
-    /// For people: coloured on a terminal.
+    /// Readable text, colored on a terminal.
     Text,
     /// `key=value`, as Prometheus writes it.
     Logfmt,
@@ -43,7 +43,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// What is logged, which can be changed.
+/// The log level, which can be changed.
 #[derive(Debug, Clone)]
 pub struct Logging {
     filter: Handle<Targets, Registry>,
@@ -55,7 +55,7 @@ impl Logging {
     /// terminal, and logfmt elsewhere.
     ///
     /// # Errors
-    /// When the level cannot be read.
+    /// If the level cannot be parsed.
     pub fn start(level: &str, format: Option<LogFormat>) -> Result<Self, ParseError> {
         let (filter, handle) = reload::Layer::new(filter(level)?);
         let format = format.unwrap_or(if stderr().is_terminal() {
@@ -64,7 +64,7 @@ impl Logging {
             LogFormat::Logfmt
         });
         let journal = is_journal();
-        // Where standard error is closed or full, nothing can be said about that.
+        // If standard error is closed or full, there is nowhere to report that.
         let lines = fmt::layer().with_writer(stderr).log_internal_errors(false);
         let lines: Box<dyn Layer<_> + Send + Sync> = match format {
             LogFormat::Text => {
@@ -93,7 +93,7 @@ impl Logging {
         })
     }
 
-    /// What is logged: a level, or directives.
+    /// The log level: a level, or directives.
     pub fn level(&self) -> String {
         self.current().clone()
     }
@@ -102,12 +102,12 @@ impl Logging {
     /// secrets: that takes the command line.
     ///
     /// # Errors
-    /// When it is no level.
+    /// If it is not a level.
     pub fn set_level(&self, level: &str) -> Result<(), ParseLevelError> {
         let level = level.parse::<Level>()?.as_str().to_ascii_lowercase();
         if let Ok(filter) = filter(&level) {
             let mut current = self.current();
-            // It fails only if nothing is logged any more.
+            // It fails only if logging is disabled any more.
             let _ = self.filter.reload(filter);
             *current = level;
         }
@@ -132,7 +132,7 @@ fn field(to: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> std::fmt::Res
     }
 }
 
-/// Whether an output wants colours: if it is a terminal, and `NO_COLOR` does not say otherwise.
+/// Returns true if an output shows colors: if it is a terminal, and `NO_COLOR` is not set.
 pub fn wants_colour(output: &impl IsTerminal) -> bool {
     output.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
@@ -147,7 +147,7 @@ fn filter(level: &str) -> Result<Targets, ParseError> {
     directives.parse()
 }
 
-/// Whether standard error is the journal, by what systemd says of it.
+/// Returns true if standard error is the journal, according to systemd.
 fn is_journal() -> bool {
     let Some(stream) = std::env::var_os("JOURNAL_STREAM") else {
         return false;
@@ -168,7 +168,7 @@ fn counted(line: &str, more: u64) -> String {
     }
 }
 
-/// A line, with its priority in front where somebody takes that off.
+/// A line, with its priority in front if the journal removes it.
 struct Line<F> {
     format: F,
     priority: bool,
@@ -187,7 +187,7 @@ impl<F> Line<F> {
         }
     }
 
-    /// How many like this were not written since the last one; `None` if this one is not to be written either.
+    /// Number of similar lines that were suppressed since the last one; `None` if this one is suppressed, too.
     fn passes(&self, metadata: &'static Metadata<'static>, now: Instant) -> Option<u64> {
         if metadata.target().starts_with(env!("CARGO_CRATE_NAME")) {
             return Some(0);
@@ -249,7 +249,7 @@ where
 mod tests {
     use super::*;
 
-    /// What was written.
+    /// The written bytes.
     #[derive(Clone, Default)]
     struct Buffer(Arc<Mutex<Vec<u8>>>);
 

@@ -8,7 +8,7 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 /// Columns of a bar.
 const BAR: usize = 10;
 
-/// Whether to colour.
+/// True to use colors.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Paint(pub(super) bool);
 
@@ -58,7 +58,7 @@ impl Cell {
         }
     }
 
-    /// A number, or a dash where it is not known.
+    /// A number, or a dash if it is unknown.
     pub(super) fn number(number: Option<u64>) -> Self {
         Self::right(&number.map_or("-".to_owned(), crate::domain::finding::grouped))
     }

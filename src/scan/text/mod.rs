@@ -6,26 +6,26 @@ use anstyle::AnsiColor::{Cyan, Green, Red, Yellow};
 
 use super::{Coverage, Finding, Person, Report, Scan, TargetReport};
 use crate::domain::UserType;
-use crate::domain::finding::{Severity, counted, grouped, persons};
+use crate::domain::finding::{Severity, count_users, counted, grouped};
 use crate::domain::grade::Letter;
 use layout::{Cell, Paint, Table, wrap};
 
-/// How to write.
+/// Output settings.
 #[derive(Debug, Clone, Copy)]
 pub struct Style {
-    /// With colours, as escape sequences.
+    /// With colors, as escape sequences.
     pub colour: bool,
-    /// How many columns there are; at least 60 are used, and at most 120.
+    /// Number of columns; at least 60 are used, and at most 120.
     pub width: usize,
 }
 
-/// How many people one finding names.
+/// Maximum number of users named in a finding.
 const NAMES: usize = 8;
 
-/// How many things the summary calls the most urgent.
+/// Number of most urgent findings in the summary.
 const URGENT: usize = 5;
 
-/// How many targets the summary lists.
+/// Number of targets in the summary.
 const SUMMARY_TARGETS: usize = 10;
 
 /// Writes the report.
@@ -144,7 +144,7 @@ impl Writer {
             self.paragraph(
                 2,
                 "",
-                "A dash stands for what is not known; the findings say why.",
+                "A dash means unknown; the findings have the reasons.",
             );
         }
     }
@@ -154,14 +154,7 @@ impl Writer {
             return;
         };
         self.heading("Roles");
-        let mut table = Table::new(&[
-            "role",
-            "people",
-            "without",
-            "past grace",
-            "protected",
-            "exempt",
-        ]);
+        let mut table = Table::new(&["role", "users", "without", "overdue", "protected", "exempt"]);
         for role in &privileged.roles {
             let share = role
                 .unprotected
@@ -218,20 +211,20 @@ impl Writer {
         let mut lines = vec![
             format!(
                 "{} of {}: {} unrestricted, {} for RPC, {} other",
-                counted(keys.working, "working key", "working keys"),
-                persons(keys.owners),
+                counted(keys.working, "active API key", "active API keys"),
+                count_users(keys.owners),
                 grouped(keys.unrestricted),
                 grouped(keys.rpc),
                 grouped(keys.other)
             ),
             format!(
-                "{} of privileged people, {} of unprotected people; {} of archived people wait",
+                "{} of privileged users, {} of unprotected users, {} of archived users",
                 known(keys.of_privileged),
                 known(keys.of_unprotected),
                 grouped(keys.of_archived)
             ),
             format!(
-                "{} without expiry, {} end within 30 days, {} have expired",
+                "{} without expiry, {} expiring within 30 days, {} expired",
                 grouped(keys.without_expiry),
                 grouped(keys.expiring_30d),
                 grouped(keys.expired)
@@ -244,7 +237,7 @@ impl Writer {
             lines.push(format!(
                 "without the second factor: {} of {}",
                 counted(devices.devices, "trusted browser", "trusted browsers"),
-                persons(devices.owners)
+                count_users(devices.owners)
             ));
         }
         for line in lines {
@@ -255,7 +248,7 @@ impl Writer {
     fn server(&mut self, scan: &Scan) {
         self.heading("Server");
         let enforced = match &scan.enforcement {
-            None => "mandatory second factor: not known".to_owned(),
+            None => "mandatory second factor: unknown".to_owned(),
             Some(enforcement) if enforcement.covers.is_empty() => {
                 "mandatory second factor: none".to_owned()
             }
@@ -267,8 +260,8 @@ impl Writer {
         };
         self.paragraph(2, "", &enforced);
         let modules = match &scan.modules {
-            None => "not known".to_owned(),
-            Some(modules) if modules.is_empty() => "none of those that matter".to_owned(),
+            None => "unknown".to_owned(),
+            Some(modules) if modules.is_empty() => "none that affect authentication".to_owned(),
             Some(modules) => words(modules.iter().map(|it| it.as_str())),
         };
         self.paragraph(2, "", &format!("modules: {modules}"));
@@ -280,7 +273,7 @@ impl Writer {
             .map(|(user_type, people)| format!("{} {user_type}", grouped(people)))
             .collect();
         if !open.is_empty() {
-            let line = format!("bare password may open RPC: {}", open.join(", "));
+            let line = format!("password alone may open RPC: {}", open.join(", "));
             self.paragraph(2, "", &line);
         }
         for vantage in &scan.surface {
@@ -291,7 +284,7 @@ impl Writer {
                     (Some(true), true) => Cell::left("reachable").coloured(Red),
                     (Some(true), false) => Cell::left("reachable"),
                     (Some(false), _) => Cell::left("blocked").coloured(Green),
-                    (None, _) => Cell::left("not known").coloured(Yellow),
+                    (None, _) => Cell::left("unknown").coloured(Yellow),
                 };
                 table.row(vec![
                     Cell::left(seen.endpoint.as_str()),
@@ -398,7 +391,7 @@ impl Writer {
     }
 }
 
-/// Where the text of a finding begins.
+/// Start of the text of a finding.
 const INDENT: usize = 10;
 
 fn summary_row(target: &TargetReport) -> Vec<Cell> {
@@ -410,7 +403,7 @@ fn summary_row(target: &TargetReport) -> Vec<Cell> {
         return vec![
             Cell::left(&target.target),
             Cell::left("-"),
-            Cell::left(&format!("not read: {reason}")).coloured(Red),
+            Cell::left(&format!("failed: {reason}")).coloured(Red),
         ];
     };
     let colour = match scan.grade.letter {
@@ -433,7 +426,7 @@ fn summary_row(target: &TargetReport) -> Vec<Cell> {
         Cell::left(&target.target),
         Cell::left(&grade_text(scan)).coloured(colour),
         ratio.map_or(Cell::left(""), |ratio| Cell::bar(ratio, colour)),
-        Cell::right(&ratio.map_or("not known".to_owned(), percent)),
+        Cell::right(&ratio.map_or("unknown".to_owned(), percent)),
         Cell::number(scan.privileged.as_ref().and_then(|it| it.unprotected)),
         count(Severity::Critical),
         count(Severity::Warning),
@@ -441,7 +434,7 @@ fn summary_row(target: &TargetReport) -> Vec<Cell> {
     ]
 }
 
-/// The letter, with its range where something is not known.
+/// The letter, with its range if facts are unknown.
 pub fn grade_text(scan: &Scan) -> String {
     let grade = &scan.grade;
     if !grade.incomplete {
@@ -460,7 +453,7 @@ pub fn shown(coverage: &[Coverage]) -> impl Iterator<Item = &Coverage> {
     })
 }
 
-/// A share in percent, rounded down to a tenth, so that 100% means everybody.
+/// A share in percent, rounded down to a tenth, so that 100% means all users.
 pub fn percent(ratio: f64) -> String {
     // A ten-thousandth of a percent makes up for shares such as 0.9 that binary numbers fall just short of.
     let tenths = (ratio * 1000.0 + 1e-6).floor();
@@ -478,7 +471,7 @@ fn login(person: &Person) -> String {
         .unwrap_or_else(|| format!("res.users {}", person.id))
 }
 
-/// Whom a finding concerns, on one line.
+/// The affected users of a finding, on one line.
 fn people(finding: &Finding) -> Option<String> {
     if finding.people.is_empty() {
         return None;

@@ -1,4 +1,4 @@
-//! What goes wrong with the file, and that the daemon goes on.
+//! Faults of the file, after which the daemon continues.
 
 use std::fs;
 use std::io::{Seek, SeekFrom, Write};
@@ -45,7 +45,7 @@ impl Scene {
 
 #[tokio::test]
 async fn where_nothing_can_be_written_calls_fail_and_say_why() {
-    // Nobody, not even root, makes files there.
+    // No user, not even root, creates files there.
     let path = Path::new("/proc/odoo-mfa-exporter/store.db");
     let store = open(path);
     let health = store.health();
@@ -119,7 +119,7 @@ async fn a_full_disk_loses_nothing_that_was_committed_and_counts_later() {
     };
     limit(1).await;
     let mut failed = 0;
-    // What does not need another page is still written; then nothing is.
+    // A call that needs no other page is still written; then none is.
     for person in 31..=5000 {
         world.later().internal.insert(person * 100_000);
         if let Err(error) = world.poll(&store, "erp").await {
@@ -148,12 +148,12 @@ async fn a_full_disk_loses_nothing_that_was_committed_and_counts_later() {
 #[tokio::test]
 async fn a_corrupt_file_is_moved_aside_whole() {
     let scene = Scene::new().await;
-    fs::write(&scene.path, "not a database, but somebody may want it back").expect("written");
+    fs::write(&scene.path, "not a database, but possibly valuable").expect("written");
     let store = open(&scene.path);
     let [moved] = scene.moved_aside().try_into().expect("one file");
     assert_eq!(
         fs::read_to_string(&moved).expect("read"),
-        "not a database, but somebody may want it back"
+        "not a database, but possibly valuable"
     );
     assert_eq!(
         (store.health().moved_aside, store.errors()),
@@ -233,7 +233,7 @@ async fn a_later_version_and_another_program_are_refused_untouched() {
     );
 }
 
-/// What is still open is written again, so that nothing is lost.
+/// The file is written again from the open one, so that nothing is lost.
 #[tokio::test]
 async fn a_file_that_is_deleted_is_noticed_and_written_again() {
     let Scene {
@@ -296,7 +296,7 @@ async fn a_file_without_bytes_is_reported() {
     assert!(store.errors() >= 2, "{}", store.errors());
 }
 
-/// Time is paused, so deadlines come as soon as nothing else can go on.
+/// Time is paused, so deadlines pass as soon as nothing else can run.
 #[tokio::test(start_paused = true)]
 async fn a_disk_that_hangs_is_an_error_within_a_deadline() {
     let store = memory();

@@ -1,4 +1,4 @@
-//! What is kept, and for how long.
+//! Retention of data.
 
 use rusqlite::TransactionBehavior;
 
@@ -95,7 +95,7 @@ async fn what_alerts_remember_survives() {
         resumed.expect("a store that works").recent
     };
     assert_eq!(resume().await, Some(recorded.recent));
-    // What is fixed is gone from the file too.
+    // A fixed exemption is deleted from the file, too.
     world.later().totp |= &lost;
     world.now += SignedDuration::from_hours(3);
     let recorded = world.poll(&store, "erp").await.expect("recorded");
@@ -358,7 +358,7 @@ async fn history_is_thinned_by_age() {
     let rows = store.history("erp", Range::default()).await.expect("read");
     // 8 days by the day, 3 by the hour, 1 by the poll, and the last poll.
     assert_eq!(rows.len(), 8 + 3 * 24 + 288 + 1);
-    let names = ["erp", "nobody"].map(str::to_owned);
+    let names = ["erp", "empty"].map(str::to_owned);
     let sampled = store
         .sampled(names.into(), Range::default(), days(1))
         .await
@@ -366,7 +366,7 @@ async fn history_is_thinned_by_age() {
     let last_of_day = rows.chunk_by(|a, b| a.at.as_second() / 86_400 == b.at.as_second() / 86_400);
     let last_of_day: Vec<_> = last_of_day.filter_map(|day| day.last()).copied().collect();
     assert_eq!(sampled["erp"], last_of_day);
-    assert_eq!(sampled["nobody"], []);
+    assert_eq!(sampled["empty"], []);
     let at = |index: usize| rows[index].at.to_string();
     assert_eq!(
         [at(0), at(7), at(8), at(9)],

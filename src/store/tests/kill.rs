@@ -5,10 +5,10 @@ use std::process::{Command, Stdio};
 
 use super::*;
 
-/// Names the file, in the environment of the process that is to be killed.
+/// Names the file, in the environment of the process to kill.
 const FILE: &str = "STORE_KILL_FILE";
 
-/// How often it is killed; more on demand.
+/// Number of kills; more on demand.
 const KILLS: &str = "STORE_KILLS";
 
 /// The world after so many steps. Each step changes one person's factor, so that after n steps there must be n transitions.
@@ -24,14 +24,14 @@ fn world_after(steps: u32) -> World {
     world
 }
 
-/// Which step the file is at: the time of its baseline says so.
+/// The step that the file is at, by the time of its baseline.
 async fn step(store: &Store) -> Option<u32> {
     let baseline = store.baseline("erp").await.expect("read")?;
     let seconds = baseline.at.as_second() - start().as_second();
     Some(u32::try_from(seconds).expect("a step"))
 }
 
-/// Not a test: the process that is killed. It goes on from where the file is, and says each step that is recorded.
+/// Not a test: the process to kill. It continues from the state of the file, and prints each step that is recorded.
 #[tokio::test]
 #[ignore = "runs as a child of the test below"]
 async fn child() {
@@ -48,7 +48,7 @@ async fn child() {
         let mut out = std::io::stdout();
         writeln!(out, "\nrecorded {next}")
             .and_then(|()| out.flush())
-            .expect("somebody listens");
+            .expect("the parent listens");
         next += 1;
     }
 }
@@ -88,13 +88,15 @@ async fn a_kill_loses_no_committed_transition_and_counts_none_twice() {
         for _ in 0..lines {
             steps.next();
         }
-        let said = steps.next().expect("the child goes on until it is killed");
+        let said = steps
+            .next()
+            .expect("the child continues until it is killed");
         for _ in 0..spins {
             std::hint::spin_loop();
         }
         child.kill().expect("killed");
         child.wait().expect("reaped");
-        // What it said before it died counts as committed.
+        // Steps that it printed before it died count as committed.
         let said = steps.last().unwrap_or(said);
 
         let store = open(&path);

@@ -25,14 +25,14 @@ fn start() -> Timestamp {
     "2026-03-01T00:00:00Z".parse().expect("a time")
 }
 
-/// A database in which everybody is active, and what a poll of it writes.
+/// A database in which all users are active, and the record of a poll of it.
 #[derive(Debug, Clone)]
 struct World {
     now: Timestamp,
     internal: IdSet,
     totp: IdSet,
     admins: IdSet,
-    /// What the role of the administrators is called.
+    /// Name of the administrators' role.
     role: &'static str,
     keys: BTreeMap<u32, u32>,
     created: Timestamp,

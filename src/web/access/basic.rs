@@ -1,8 +1,8 @@
 //! Basic authentication (RFC 7617) against bcrypt hashes.
 //!
 //! bcrypt is slow on purpose. It runs beside the async code, one at a time and in turns, and what was right once is recognized by a keyed hash.
-//! Only that is kept, one for each user, so that nobody's attempts can crowd it out. A name that is no user's is compared with the hash
-//! of some user: it takes as long as another.
+//! Only that is kept, one for each user, so that attempts of other clients cannot crowd it out. An unknown name is compared with the hash
+//! of some user, which takes as long.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -21,7 +21,7 @@ use super::Refusal;
 use super::turns::{Origin, Turns};
 use crate::config::web_file::PasswordHash;
 
-/// What a client says who it is.
+/// Name and password of a client.
 #[derive(Debug)]
 pub(super) struct Credentials {
     pub(super) user: String,
@@ -29,7 +29,7 @@ pub(super) struct Credentials {
 }
 
 impl Credentials {
-    /// What the header says; `None` if there is none that can be read.
+    /// Parses the header; `None` if there is none, or it is malformed.
     pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
         let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
         let (scheme, encoded) = value.split_once(' ')?;
@@ -65,10 +65,10 @@ impl Passwords {
         }
     }
 
-    /// Whether it is a user's password, which a client of a network sends.
+    /// Returns true if it is the password of a user.
     ///
     /// # Errors
-    /// When too many wait for an answer.
+    /// If too many wait for an answer.
     pub(super) async fn verify(
         &self,
         users: &BTreeMap<String, PasswordHash>,
@@ -89,7 +89,7 @@ impl Passwords {
             user: self.number(user),
         };
         let turn = self.turns.next(origin).await.ok_or(Refusal::Busy)?;
-        // Whoever came before may have said the same.
+        // An earlier request may have had the same password.
         if known.is_some() && self.was_right(user, &tag) {
             return Ok(true);
         }
@@ -134,7 +134,7 @@ impl Passwords {
     }
 
     fn was_right(&self, user: &str, tag: &hmac::Tag) -> bool {
-        // Tags of a key that nobody knows: how long it takes to compare them says nothing.
+        // Tags of a secret key: the time of the comparison reveals nothing.
         let right = self.right();
         right
             .get(user)

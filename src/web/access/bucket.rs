@@ -1,4 +1,4 @@
-//! How many requests are answered. A crate for this is a middleware with keys and clocks of its own; one bucket is a line of arithmetic.
+//! Rate limit. A crate for this brings middleware, keys and clocks; one bucket is a line of arithmetic.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};

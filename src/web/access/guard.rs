@@ -1,4 +1,4 @@
-//! What each request passes before it is answered.
+//! Checks of each request before it is answered.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,7 +14,7 @@ use crate::web::App;
 use crate::web::Connection;
 use crate::web::problem::refusal;
 
-/// What a route needs; the metrics need [`Role::Scrape`]. What is not listed, paths without a route too, needs [`Role::Read`].
+/// Required role of a route; metrics require [`Role::Scrape`]. Unlisted paths, also without a route, require [`Role::Read`].
 pub(super) const NEEDS: &[(&str, Option<Role>)] = &[
     ("/-/healthy", None),
     ("/-/ready", None),
@@ -90,7 +90,7 @@ enum Refused {
     Forbidden(Role),
 }
 
-/// Lets a request pass, with its [`Reader`] where somebody has to be known.
+/// Lets a request pass, with its [`Reader`] if the route requires one.
 async fn admit(app: &App, request: &mut Request, role: Option<Role>) -> Result<(), Refused> {
     if length(request.uri()) > URI {
         return Err(Refused::UriTooLong);
@@ -126,10 +126,10 @@ async fn admit(app: &App, request: &mut Request, role: Option<Role>) -> Result<(
     pass(app, request, reader, role)
 }
 
-/// Lets a request pass if whoever sent it may do what it needs.
+/// Lets a request pass if its sender has the required role.
 fn pass(app: &App, request: &mut Request, reader: Reader, role: Role) -> Result<(), Refused> {
     let unknown = reader.user().is_none();
-    // Where clients can sign in, only those who did change something, even if everybody may read.
+    // If clients can sign in, only signed-in ones change something, even if all clients may read.
     let changes = changes_something(request.method());
     if unknown && app.access.asks_for_passwords() && (changes || !reader.may(role)) {
         return Err(Refused::Unauthorized);
@@ -169,7 +169,7 @@ fn changes_something(method: &Method) -> bool {
     !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }
 
-/// Whether a browser sends this on behalf of another site. Browsers say so; what is no browser has no signed-in person to misuse.
+/// Returns true if a browser sends this on behalf of another site. Browsers say so; other clients have no signed-in user to misuse.
 fn is_cross_site(headers: &HeaderMap, uri: &Uri) -> bool {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or(""));
     if let Some(site) = text("sec-fetch-site") {
@@ -191,23 +191,19 @@ impl Refused {
         let (status, detail) = match self {
             Self::UriTooLong => (StatusCode::URI_TOO_LONG, "the URL is too long"),
             Self::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"),
-            Self::CrossSite => (
-                StatusCode::FORBIDDEN,
-                "a browser sent this on behalf of another site",
-            ),
+            Self::CrossSite => (StatusCode::FORBIDDEN, "the request comes from another site"),
             Self::TooManyRequests => (StatusCode::TOO_MANY_REQUESTS, "too many requests"),
-            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "user and password are wanted"),
-            Self::NoCertificate => (
-                StatusCode::FORBIDDEN,
-                "this needs a client certificate, also where everybody may read",
-            ),
+            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "user and password are required"),
+            Self::NoCertificate => (StatusCode::FORBIDDEN, "this requires a client certificate"),
             Self::Forbidden(role) => (
                 StatusCode::FORBIDDEN,
                 match role {
-                    Role::Scrape => "this needs the role `scrape` (web.roles in the configuration)",
-                    Role::Read => "this needs the role `read` (web.roles in the configuration)",
+                    Role::Scrape => {
+                        "this requires the role `scrape` (web.roles in the configuration)"
+                    }
+                    Role::Read => "this requires the role `read` (web.roles in the configuration)",
                     Role::ReadNames => {
-                        "names of people need a signed-in reader with the role `read_names` (web.roles in the configuration)"
+                        "names of users require a signed-in reader with the role `read_names` (web.roles in the configuration)"
                     }
                 },
             ),
@@ -227,7 +223,7 @@ impl Refused {
     }
 }
 
-/// What makes a browser ask for user and password.
+/// The header that makes a browser ask for user and password.
 pub(in crate::web) const CHALLENGE: HeaderValue =
     HeaderValue::from_static("Basic realm=\"odoo-mfa-exporter\", charset=\"UTF-8\"");
 
@@ -252,7 +248,7 @@ mod tests {
             (&[("sec-fetch-site", "none")], false),
             (&[("sec-fetch-site", "same-site")], true),
             (&[("sec-fetch-site", "cross-site")], true),
-            // What it says is more than where it comes from.
+            // Its answer decides before its origin.
             (
                 &[
                     ("sec-fetch-site", "cross-site"),

@@ -1,10 +1,10 @@
-//! Who asks, and what they may do.
+//! Authentication and roles.
 //!
-//! - With users in `--web.config.file`, whoever asks must be one of them and say the password; health endpoints are exempt.
-//! - A client certificate says who somebody is if an authority verified it. Where there are users, one that `web.roles` names does
-//!   without a password, and others do not count.
-//! - `web.roles` says who may do what. Without it everybody who gets in may scrape and read numbers, and nobody names of people.
-//! - Somebody who is not signed in never reads names.
+//! - With users in `--web.config.file`, a client must be one of them and send the password; health endpoints are exempt.
+//! - A client certificate identifies a client if an authority verified it. If there are users, one that `web.roles` names requires
+//!   no password, and others do not count.
+//! - `web.roles` grants roles. Without it, every admitted client may scrape and read numbers, and none may read names.
+//! - A client that is not signed in never reads names.
 //!
 //! Every request but those to health endpoints carries its [`Reader`]: handlers take `Extension<Reader>`.
 
@@ -30,7 +30,7 @@ pub(super) use guard::{CHALLENGE, guard};
 pub(super) use turns::network;
 pub use weaker::NotTaken;
 
-/// What somebody may do.
+/// Permission of a reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// Read metrics.
@@ -41,7 +41,7 @@ pub enum Role {
     ReadNames,
 }
 
-/// Whoever sent a request, and what they may do.
+/// Sender of a request, and its permissions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reader {
     user: Option<Arc<str>>,
@@ -49,7 +49,7 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Somebody who is signed in.
+    /// A signed-in reader.
     pub fn signed_in(user: &str, roles: impl IntoIterator<Item = Role>) -> Self {
         Self {
             user: Some(user.into()),
@@ -57,7 +57,7 @@ impl Reader {
         }
     }
 
-    /// Anybody, where no authentication is configured: may scrape and read numbers, never names.
+    /// Any client, without configured authentication: may scrape and read numbers, never names.
     pub fn anybody() -> Self {
         Self {
             user: None,
@@ -65,12 +65,12 @@ impl Reader {
         }
     }
 
-    /// Who is signed in: the user of basic authentication, or the name in a client certificate.
+    /// The signed-in user: of basic authentication, or the name in a client certificate.
     pub fn user(&self) -> Option<&str> {
         self.user.as_deref()
     }
 
-    /// Whether they may do it.
+    /// Returns true if the reader has the role.
     pub fn may(&self, role: Role) -> bool {
         self.roles & bits([role]) != 0
     }
@@ -87,12 +87,12 @@ pub struct Access(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     rules: ArcSwap<Rules>,
-    /// Held by whoever changes them.
+    /// Held by the code that changes them.
     changing: Mutex<()>,
     passwords: Passwords,
 }
 
-/// What it decides by.
+/// The rules in force.
 #[derive(Debug)]
 struct Rules {
     web: WebConfig,
@@ -100,15 +100,15 @@ struct Rules {
     bucket: Option<Bucket>,
 }
 
-/// `web.roles` names somebody, and nobody can sign in.
+/// `web.roles` grants roles, and no client can sign in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`web.roles` says who may do what, but nobody can sign in: name a --web.config.file with `basic_auth_users`, or one that verifies \
+    "`web.roles` is set, but no client can sign in: set --web.config.file to a file with `basic_auth_users`, or one that verifies \
      client certificates"
 )]
 pub struct NobodyCanSignIn;
 
-/// Why somebody does not get in.
+/// Reason of a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Refusal {
     /// They said no password, or a wrong one.
@@ -117,21 +117,21 @@ enum Refusal {
     Busy,
 }
 
-/// Who somebody turned out to be.
+/// Identity of a client.
 enum Principal<'a> {
     User(&'a str),
     Certificate(&'a CertificateNames),
     Nobody,
 }
 
-/// What stands before a certificate's name in `web.roles`. No user's name can have a colon.
+/// Prefix of a certificate's name in `web.roles`. Names of users cannot contain a colon.
 const CERTIFICATE: &str = "certificate:";
 
 impl Access {
     /// Lets in whom the configuration says.
     ///
     /// # Errors
-    /// When roles are given to somebody, and nobody can sign in.
+    /// If roles are granted, and no client can sign in.
     pub fn new(roles: &config::Web, web: WebConfig) -> Result<Self, NobodyCanSignIn> {
         let rules = Rules::new(roles.clone(), web);
         rules.verify()?;
@@ -142,16 +142,16 @@ impl Access {
         })))
     }
 
-    /// Without authentication: everybody may scrape and read numbers, nobody names.
+    /// Without authentication: every client may scrape and read numbers, none may read names.
     pub fn open() -> Self {
         Self::new(&config::Web::default(), WebConfig::default())
-            .expect("no role is given to anybody")
+            .expect("no role is granted to a client")
     }
 
     /// Takes other roles from now on.
     ///
     /// # Errors
-    /// When they would give a role to more clients, or when no client can sign in. Then the old ones stay.
+    /// If they would grant a role to more clients, or if no client can sign in. Then the old ones stay.
     pub fn set_roles(&self, roles: &config::Web) -> Result<(), NotTaken> {
         self.change(|before| {
             let rules = Rules::new(roles.clone(), before.web.clone());
@@ -164,22 +164,22 @@ impl Access {
         self.rules().strangers().map(str::to_owned).collect()
     }
 
-    /// What a new connection speaks; `None`: plain HTTP.
+    /// TLS settings of a new connection; `None`: plain HTTP.
     pub(super) fn tls(&self) -> Option<ServerTls> {
         self.rules().web.tls.clone()
     }
 
-    /// Whether to ask for a password: whether there are users.
+    /// Returns true if there are users, so that the exporter asks for a password.
     pub(super) fn asks_for_passwords(&self) -> bool {
         !self.rules().web.users.is_empty()
     }
 
-    /// Where clients reach the exporter through a reverse proxy, if the configuration says so.
+    /// Address for clients through a reverse proxy, if configured.
     pub(super) fn external_url(&self) -> Option<reqwest::Url> {
         self.rules().roles.external_url.clone()
     }
 
-    /// Whether a client certificate says who a client is.
+    /// Returns true if client certificates identify clients.
     pub(super) fn verifies_clients(&self) -> bool {
         self.rules().verifies_clients()
     }
@@ -195,7 +195,7 @@ impl Access {
         Ok(())
     }
 
-    /// Who says a password.
+    /// Identifies a client by its password.
     async fn reader(
         &self,
         rules: &Rules,
@@ -256,7 +256,7 @@ impl Rules {
             })
     }
 
-    /// Whether a role is given to a certificate by name.
+    /// Returns true if a role is granted to a certificate by name.
     fn names(&self, names: &CertificateNames) -> bool {
         let given = |entry: &str| {
             entry
@@ -266,7 +266,7 @@ impl Rules {
         self.listed().any(given)
     }
 
-    /// Who says no password over a connection.
+    /// Identifies a client without a password by its connection.
     fn without_password(&self, connection: Option<&Connection>) -> Reader {
         self.reader(&match connection.and_then(|it| it.certificate.as_deref()) {
             Some(names) if self.web.users.is_empty() || self.names(names) => {

@@ -54,7 +54,7 @@ impl Access {
         }
     }
 
-    /// Whether the file is in force now.
+    /// True if the file is in force now.
     fn take(&self, file: WebFile) -> bool {
         for diagnostic in &file.diagnostics {
             log(diagnostic);
@@ -66,7 +66,7 @@ impl Access {
         match &taken {
             Ok(()) => info!("web configuration reloaded"),
             Err(why) => {
-                error!("web configuration refused, the old one stays in force: {why}");
+                error!("web configuration refused; the old one stays in force: {why}");
             }
         }
         taken.is_ok()
@@ -75,7 +75,7 @@ impl Access {
     /// Takes another file from now on: for new connections, and for the next request of open ones.
     ///
     /// # Errors
-    /// When it would let in clients that are kept out now.
+    /// If it would admit clients that are refused now.
     pub fn set_web(&self, web: WebConfig) -> Result<(), NotTaken> {
         self.change(|before| {
             let rules = Rules::new(before.roles.clone(), web);

@@ -1,4 +1,4 @@
-//! Whose password is compared next. One at a time, and in turns, so that a client who guesses delays others as little as possible.
+//! Order of password comparisons. One at a time, and in turns, so that a client that guesses delays others as little as possible.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-/// Who wait at one time; of more, those give way who have most in the line.
+/// Maximum number of waiting requests; beyond it, the client with the most of them loses one.
 const WAITING: usize = 128;
 
 /// Origins whose turns are counted: then the counts begin at 0 again.
@@ -23,7 +23,7 @@ pub(in crate::web) fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-/// Where an attempt comes from, and a keyed hash of the user that it names.
+/// Origin of an attempt: the address, and a keyed hash of the user that it names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Origin {
     pub(super) network: Option<IpAddr>,
@@ -36,10 +36,10 @@ pub(super) struct Turns(Arc<Mutex<Line>>);
 
 #[derive(Debug, Default)]
 struct Line {
-    /// Whether a turn has not ended.
+    /// True if a turn has not ended.
     taken: bool,
     waiting: Vec<Waiting>,
-    /// How many turns each had since the line was empty.
+    /// Number of turns of each origin since the line was empty.
     networks: HashMap<Option<IpAddr>, u64>,
     origins: HashMap<Origin, u64>,
 }

@@ -13,16 +13,16 @@ use crate::config::web_file::{ServerTls, WebConfig};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotTaken {
     /// HTTPS is switched on or off.
-    #[error("TLS would be switched on or off: restart the exporter to apply that")]
+    #[error("TLS would be enabled or disabled: restart the exporter to apply that")]
     Tls,
     /// Clients need no certificate any more, or it is not verified any more.
     #[error(
-        "`client_auth_type` would let in clients that are kept out now: restart the exporter to apply that"
+        "`client_auth_type` would admit clients that are refused now: restart the exporter to apply that"
     )]
     ClientCertificates,
     /// More certificates would do, or a name ends in the middle of one of before.
     #[error(
-        "`client_allowed_sans` would be removed or cut off: restart the exporter to apply that"
+        "`client_allowed_sans` would be removed or truncated: restart the exporter to apply that"
     )]
     AllowedNames,
     /// There are no users any more.
@@ -30,7 +30,7 @@ pub enum NotTaken {
     Users,
     /// A role is given to clients who do not have it now by a list that is removed, cut off, or has `*` in it.
     #[error(
-        "`web.roles.{0}` would be removed, cut off or widened to `*`: restart the exporter to apply that"
+        "`web.roles.{0}` would be removed, truncated or widened to `*`: restart the exporter to apply that"
     )]
     Role(&'static str),
     /// There are roles, and no client can sign in.
@@ -90,7 +90,7 @@ fn keep_clients(before: &ServerTls, now: &ServerTls) -> Result<(), NotTaken> {
     }
 }
 
-/// How many a role reaches, from the fewest to the most.
+/// Reach of a role, from the fewest clients to the most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Reach {
     Listed,
@@ -108,7 +108,7 @@ impl Reach {
     }
 }
 
-/// Whether a list ends in the middle of a name: it has the beginning of a name in place of that name.
+/// Returns true if a list ends in the middle of a name: it has the beginning of a name instead of that name.
 fn cut_off<'a>(
     was: impl IntoIterator<Item = &'a String> + Clone,
     is: impl IntoIterator<Item = &'a String> + Clone,

@@ -15,16 +15,16 @@ use crate::domain::vocabulary::vocabulary;
 use crate::web::App;
 
 vocabulary! {
-    /// Where an alert is in its life.
+    /// State of an alert.
     AlertState {
         /// Its condition holds, not yet for long enough.
         Pending = "pending",
-        /// It is told.
+        /// It is sent.
         Firing = "firing",
     }
 }
 
-/// Which alerts.
+/// Filter of alerts.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct AlertsQuery {
@@ -42,7 +42,7 @@ pub(super) struct AlertsQuery {
     severity: Option<String>,
 }
 
-/// The alerts that are pending or fire. Nobody is named.
+/// The pending and firing alerts, without names of users.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Answer {
     status: Success,

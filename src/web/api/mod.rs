@@ -1,6 +1,6 @@
 //! The API for programs, `/api/v1/...`: JSON, read-only. Errors are problem details (RFC 9457).
 //!
-//! What is not known to be complete is `null`, never 0. An unknown parameter is refused: a filter that is misspelt must not give everything.
+//! An unknown value is `null`, never 0. An unknown parameter is refused: a misspelled filter must not return everything.
 //! docs/openapi.json is generated from the operations and types here.
 
 mod alerts;

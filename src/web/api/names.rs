@@ -1,4 +1,4 @@
-//! Who is behind the numbers: people and API keys, asked of Odoo at each request, and kept nowhere.
+//! Names behind the numbers: users and API keys, read from Odoo at each request, and not kept.
 
 use std::sync::Arc;
 

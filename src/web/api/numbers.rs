@@ -1,4 +1,4 @@
-//! The numbers of a poll as the API shows them. `null` is what is not known, or, where it says so, what does not exist.
+//! The numbers of a poll in the API. `null` is unknown, or, if documented, does not exist.
 
 use std::collections::BTreeMap;
 
@@ -64,7 +64,7 @@ pub(super) struct PostureView {
     oauth: Option<ByType<u64>>,
     /// Active people linked to a SAML provider.
     saml: Option<ByType<u64>>,
-    /// Active people whose bare password may open RPC: an upper bound.
+    /// Active users whose password alone may open RPC: an upper bound.
     password_rpc: Option<ByType<u64>>,
     /// Browsers that skip the second factor.
     trusted_devices: Option<Devices>,
@@ -72,46 +72,46 @@ pub(super) struct PostureView {
     roles: Option<Vec<posture::Role>>,
     /// API keys.
     api_keys: Option<KeysView>,
-    /// What makes a second factor mandatory.
+    /// The policy that makes a second factor mandatory.
     enforcement: Option<EnforcementView>,
     /// The installed ones of the modules that matter.
     modules: Option<Vec<Module>>,
-    /// What lets people around the second factor.
+    /// Bypasses of the second factor.
     bypasses: Option<Bypasses>,
 }
 
-/// API keys. A working key is unexpired and its owner is active.
+/// API keys. An active key is unexpired and its owner is active.
 #[derive(Debug, Serialize, JsonSchema)]
 struct KeysView {
-    /// Working keys without a scope.
+    /// Active API keys without a scope.
     unrestricted: u64,
-    /// Working keys for RPC.
+    /// Active API keys for RPC.
     rpc: u64,
-    /// Working keys of other scopes.
+    /// Active API keys of other scopes.
     other: u64,
-    /// Working keys by age: younger than 30, 90, 365 days, and older.
+    /// Active API keys by age: younger than 30, 90, 365 days, and older.
     by_age: KeysByAge,
-    /// Working keys without a date.
+    /// Active API keys without an expiry.
     without_expiry: u64,
-    /// Working keys that end within 7 days.
+    /// Active API keys that expire within 7 days.
     expiring_within_7_days: u64,
-    /// Working keys that end within 30 days, and not within 7.
+    /// Active API keys that expire within 30 days, and not within 7.
     expiring_within_30_days: u64,
-    /// Rows past their date.
+    /// Expired rows.
     expired: u64,
-    /// Distinct people with a working key.
+    /// Distinct users with an active API key.
     owners: ByType<u64>,
-    /// Working keys of people in a role, exempt or not.
+    /// Active API keys of users in a role, exempt or not.
     of_privileged: Option<u64>,
     /// Of those, the ones without a date; `null` also up to Odoo 17, where no key can have one.
     of_privileged_without_expiry: Option<u64>,
-    /// Unexpired keys of archived people.
+    /// Unexpired keys of archived users.
     of_archived: u64,
-    /// Working keys of people without an accepted factor, exempt or not.
+    /// Active API keys of users without an accepted factor, exempt or not.
     of_unprotected: Option<u64>,
-    /// When the oldest working key was made; `null` without keys.
+    /// Creation time of the oldest active API key; `null` without keys.
     oldest: Option<Timestamp>,
-    /// When the next working key ends; `null` if none does.
+    /// Expiry time of the active API key that expires next; `null` if none does.
     next_expiry: Option<Timestamp>,
 }
 
@@ -131,18 +131,18 @@ struct KeysByAge {
 struct EnforcementView {
     /// The widest of what is in force.
     policy: Policy,
-    /// Which types it covers.
+    /// Types of user that it covers.
     covers: ByType<bool>,
 }
 
 vocabulary! {
-    /// What makes a second factor mandatory.
+    /// The policy that makes a second factor mandatory.
     Policy {
         /// Nothing.
         None = "none",
         /// Odoo's policy, of internal people.
         EmployeeRequired = "employee_required",
-        /// Odoo's policy, of everybody.
+        /// Odoo's policy, for all users.
         AllRequired = "all_required",
         /// A third-party module.
         Module = "module",

@@ -22,7 +22,7 @@ struct Operation {
     summary: &'static str,
     /// The role that it needs.
     role: &'static str,
-    /// Whether it is about one target, named by a parameter.
+    /// True if it is about one target, named by a parameter.
     of_target: bool,
     parameters: fn(&mut SchemaGenerator) -> Schema,
     answer: fn(&mut SchemaGenerator) -> Schema,
@@ -34,7 +34,7 @@ const OPERATIONS: &[Operation] = &[
     Operation {
         path: "/api/v1/targets",
         id: "listTargets",
-        summary: "The targets, with their headline numbers",
+        summary: "Lists the targets with their headline numbers",
         role: "read",
         of_target: false,
         parameters: schema::<TargetsQuery>,
@@ -44,7 +44,7 @@ const OPERATIONS: &[Operation] = &[
     Operation {
         path: "/api/v1/targets/{name}",
         id: "getTarget",
-        summary: "One target, with all its numbers",
+        summary: "Returns a target with all its numbers",
         role: "read",
         of_target: false,
         parameters: schema::<Nothing>,
@@ -54,7 +54,7 @@ const OPERATIONS: &[Operation] = &[
     Operation {
         path: "/api/v1/people",
         id: "listPeople",
-        summary: "People of a target, by state: asked of Odoo now, and kept nowhere",
+        summary: "Lists users of a target by state, read from Odoo and not kept",
         role: "read_names",
         of_target: true,
         parameters: schema::<PeopleQuery>,
@@ -64,7 +64,7 @@ const OPERATIONS: &[Operation] = &[
     Operation {
         path: "/api/v1/keys",
         id: "listKeys",
-        summary: "API keys of a target, never the keys themselves: asked of Odoo now, and kept nowhere",
+        summary: "Lists API keys of a target, never the keys themselves, read from Odoo and not kept",
         role: "read_names",
         of_target: true,
         parameters: schema::<KeysQuery>,
@@ -74,7 +74,7 @@ const OPERATIONS: &[Operation] = &[
     Operation {
         path: "/api/v1/changes",
         id: "listChanges",
-        summary: "What changed: who enrolled, lost a factor, became privileged; which keys came and went",
+        summary: "Lists changes: users who enrolled, lost a factor or became privileged; API keys created and deleted",
         role: "read",
         of_target: true,
         parameters: schema::<ChangesQuery>,
@@ -84,7 +84,7 @@ const OPERATIONS: &[Operation] = &[
     Operation {
         path: "/api/v1/history",
         id: "listHistory",
-        summary: "How the headline numbers went",
+        summary: "Returns the history of the headline numbers",
         role: "read",
         of_target: true,
         parameters: schema::<HistoryQuery>,
@@ -94,7 +94,7 @@ const OPERATIONS: &[Operation] = &[
     Operation {
         path: "/api/v1/alerts",
         id: "listAlerts",
-        summary: "The alerts that are pending or fire, as Prometheus lists its own",
+        summary: "Lists pending and firing alerts in Prometheus' format",
         role: "read",
         of_target: false,
         parameters: schema::<AlertsQuery>,
@@ -137,7 +137,7 @@ pub fn document() -> Value {
             "title": "odoo-mfa-exporter",
             "version": "1",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
-            "description": "Who is protected by a second factor on Odoo servers. What is not known to be complete is `null`, never 0.",
+            "description": "Second-factor coverage of Odoo servers. Unknown values are `null`, never 0.",
         },
         "paths": paths,
         "components": {
@@ -155,13 +155,13 @@ pub fn document() -> Value {
 /// The problems that every operation can have, and those that some have.
 fn responses(problem: &Schema) -> Value {
     let all = [
-        (400, "A parameter is wrong, or unknown."),
-        (401, "User and password are wanted."),
-        (403, "The reader has not the role that this needs."),
-        (404, "There is no such target, or no such role."),
-        (429, "Too many requests at one time."),
-        (502, "Odoo does not answer, or refuses."),
-        (503, "What this needs does not answer at present."),
+        (400, "A parameter is invalid or unknown."),
+        (401, "User and password are required."),
+        (403, "The reader does not have the required role."),
+        (404, "The target or the role does not exist."),
+        (429, "Too many requests."),
+        (502, "Odoo does not answer, or refuses the request."),
+        (503, "The data is temporarily unavailable."),
     ];
     let response = |(status, description): (u16, &str)| {
         let content = json!({"application/problem+json": {"schema": problem}});
@@ -195,7 +195,7 @@ impl Operation {
         json!({
             "operationId": self.id,
             "summary": self.summary,
-            "description": format!("Needs the role `{}`.", self.role),
+            "description": format!("Requires the role `{}`.", self.role),
             "parameters": parameters,
             "responses": responses,
         })
@@ -216,7 +216,7 @@ impl Operation {
     }
 }
 
-/// A parameter that is not there is not `null`: what is said of that is taken away, and so is the description, which the parameter has.
+/// A missing parameter is not `null`: removes that from the schema, and the description, which the parameter has.
 fn take_description(schema: &mut Value) -> Option<Value> {
     let object = schema.as_object_mut()?;
     let description = object.remove("description");

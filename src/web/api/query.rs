@@ -1,4 +1,4 @@
-//! What is asked for: query parameters. One that is unknown, empty, or there twice is refused.
+//! Query parameters. An unknown, empty or repeated one is refused.
 
 use std::collections::BTreeMap;
 
@@ -37,7 +37,7 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for OfTarget<T> {
                 target,
                 query: read(pairs)?,
             }),
-            None => Err(bad("`target` is missing: name one of /api/v1/targets")),
+            None => Err(bad("`target` is missing: use a name from /api/v1/targets")),
         }
     }
 }
@@ -48,7 +48,7 @@ fn pairs(parts: &Parts) -> Result<BTreeMap<String, String>, Problem> {
     let count = listed.len();
     let pairs: BTreeMap<_, _> = listed.into_iter().collect();
     if pairs.len() < count {
-        return Err(bad("a parameter is there twice"));
+        return Err(bad("a parameter is set twice"));
     }
     if let Some((name, _)) = pairs.iter().find(|(_, value)| value.trim().is_empty()) {
         return Err(bad(format!("`{name}` is empty: leave it out")));

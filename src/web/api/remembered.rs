@@ -1,4 +1,4 @@
-//! What the store remembers: the change log and the history of the headline numbers.
+//! Data of the store: the change log and the history of the headline numbers.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::web::access::{Reader, Role};
 use crate::web::paging::{PageNumber, PageRows, ROWS, Slice};
 use crate::web::{App, Problem};
 
-/// Which changes.
+/// Filter of changes.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct ChangesQuery {
@@ -28,10 +28,10 @@ pub(super) struct ChangesQuery {
     /// Only of this kind.
     #[serde(deserialize_with = "given")]
     kind: Option<LoggedKind>,
-    /// Only those with a lower number: to go on after a page, its `next`.
+    /// Only changes with a lower number: `next` of the previous page.
     #[serde(deserialize_with = "given")]
     before: Option<Seq>,
-    /// How many at most: 50 if not given.
+    /// Maximum number of changes; default: 50.
     #[serde(deserialize_with = "given")]
     limit: Option<PageRows>,
 }
@@ -47,7 +47,7 @@ impl std::str::FromStr for Seq {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.parse() {
             Ok(seq) if i64::try_from(seq).is_ok() => Ok(Self(seq)),
-            _ => Err("the number of a change is wanted"),
+            _ => Err("expected the number of a change"),
         }
     }
 }
@@ -57,7 +57,7 @@ impl std::str::FromStr for Seq {
 pub(super) struct ChangesPage {
     /// The changes. `login` is `null` unless it was kept and the reader may read names.
     changes: Vec<ChangeRow>,
-    /// What `before` must be for the next part; `null` at the end.
+    /// Value of `before` for the next page; `null` at the end.
     next: Option<u64>,
 }
 
@@ -90,7 +90,7 @@ pub(super) async fn changes(
     Ok(Json(ChangesPage { changes, next }))
 }
 
-/// Which part of the history.
+/// Range of the history.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct HistoryQuery {
@@ -111,12 +111,12 @@ pub(super) struct HistoryQuery {
 /// A part of the history of a target's headline numbers, the oldest first. Of the last week each poll, then each hour, then each day.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct HistoryPage {
-    /// How many there are.
+    /// Number of rows.
     total: u64,
-    /// Which part this is.
+    /// Number of this page.
     #[serde(flatten)]
     slice: Slice,
-    /// The numbers. What a poll could not tell is `null`.
+    /// The numbers. Values that are unknown in a poll are `null`.
     history: Vec<HistoryRow>,
 }
 
@@ -140,7 +140,7 @@ fn store_of<'a>(app: &'a App, target: &str) -> Result<&'a Store, Problem> {
     app.store.as_ref().ok_or_else(|| {
         Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
-            "this exporter remembers nothing: it runs without a store",
+            "this exporter runs without a store",
         )
     })
 }
@@ -155,10 +155,7 @@ fn range(from: Option<Timestamp>, to: Option<Timestamp>) -> Result<Range, Proble
     Ok(Range { from, to })
 }
 
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "it stands where map_err wants a function"
-)]
+#[expect(clippy::needless_pass_by_value, reason = "map_err expects a function")]
 fn unavailable(error: store::Error) -> Problem {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
 }

@@ -17,18 +17,18 @@ use crate::web::paging::{PageNumber, PageRows, Slice};
 use crate::web::{App, Problem};
 
 vocabulary! {
-    /// What targets are sorted by.
+    /// Sort key of targets.
     SortTargets {
         /// In the order of the configuration.
         Configured = "configured",
         /// By name.
         Name = "name",
-        /// By the coverage of internal people, the lowest first, and before them those of which it is not known.
+        /// By the coverage of internal users, lowest first, after targets whose coverage is unknown.
         Coverage = "coverage",
     }
 }
 
-/// Which targets.
+/// Filter of targets.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct TargetsQuery {
@@ -63,7 +63,7 @@ impl std::str::FromStr for Label {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.split_once('=') {
             Some((name, _)) if !name.is_empty() => Ok(Self(text.to_owned())),
-            _ => Err("`NAME=VALUE` is wanted"),
+            _ => Err("expected `NAME=VALUE`"),
         }
     }
 }
@@ -80,9 +80,9 @@ impl Label {
 /// A part of the list of targets.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct TargetsPage {
-    /// How many there are.
+    /// Number of targets.
     total: u64,
-    /// Which part this is.
+    /// Number of this page.
     #[serde(flatten)]
     slice: Slice,
     /// The targets.
@@ -121,7 +121,7 @@ pub(super) async fn list(
     })
 }
 
-/// Whom there is nobody of is covered.
+/// A type without users counts as covered.
 fn coverage(target: &TargetSnapshot) -> Option<f64> {
     let posture = target.posture.as_ref()?;
     let protected = posture.protected?[UserType::Internal];

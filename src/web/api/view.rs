@@ -1,4 +1,4 @@
-//! Targets as the API shows them. `null` is what is not known, or, where it says so, what does not exist.
+//! Targets in the API. `null` is unknown, or, if documented, does not exist.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::domain::vocabulary::vocabulary;
 use crate::domain::{Api, Capability, Endpoint, Factor, PerType, Posture, Reason, TargetSnapshot};
 
 vocabulary! {
-    /// How a target is.
+    /// State of a target.
     TargetState {
         /// Its last poll read everything it must.
         Up = "up",
@@ -33,14 +33,14 @@ impl TargetState {
     }
 }
 
-/// How many of the eligible hold an accepted second factor.
+/// Number of eligible users with an accepted second factor.
 #[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
 struct Coverage {
     /// Active people who are not exempt.
     eligible: u64,
     /// Of those, with an accepted factor.
     protected: u64,
-    /// The share of the protected, 0 to 1; `null` where nobody is eligible.
+    /// Share of protected users, 0 to 1; `null` if no user is eligible.
     ratio: Option<f64>,
 }
 
@@ -51,11 +51,11 @@ pub(super) struct TargetSummary {
     name: String,
     /// Its labels in the configuration.
     labels: BTreeMap<String, String>,
-    /// Where it is.
+    /// Its URL.
     url: String,
     /// The database.
     database: String,
-    /// How it is.
+    /// Its state.
     state: TargetState,
     /// Why it is down; `null` if it is not.
     reason: Option<Reason>,
@@ -63,15 +63,15 @@ pub(super) struct TargetSummary {
     odoo_version: Option<String>,
     /// The API that was spoken.
     api: Option<Api>,
-    /// When the last poll began; `null` before the first.
+    /// Time at which the last poll started; `null` before the first.
     last_attempt: Option<Timestamp>,
-    /// When the last good poll ended; `null` if there was none.
+    /// Time at which the last successful poll ended; `null` if there was none.
     last_success: Option<Timestamp>,
-    /// Coverage by type of people; `null` while it is not known.
+    /// Coverage by type of user; `null` while unknown.
     coverage: Option<ByType<Coverage>>,
-    /// People in roles; `null` while they are not known.
+    /// Users in roles; `null` while unknown.
     privileged: Option<Privileged>,
-    /// What the account cannot see completely, and the configuration does not accept as missing.
+    /// Capabilities that are missing, and not accepted as missing in the configuration.
     missing_capabilities: Vec<Capability>,
 }
 
@@ -91,17 +91,17 @@ pub(super) struct TargetDetail {
     summary: TargetSummary,
     /// From one poll to the next.
     interval_seconds: f64,
-    /// What counts as a second factor.
+    /// The accepted factors.
     accepted_factors: Vec<Factor>,
-    /// The wanted coverage, 0 to 1; `null` where none is wanted.
+    /// Coverage target, 0 to 1; `null` if there is none.
     coverage_target: ByType<Option<f64>>,
-    /// How the polls have gone since the start.
+    /// Health of the polls since the start.
     polls: Polls,
-    /// What the account can see completely, as far as that is known, and what to grant.
+    /// Capabilities of the account, as far as known, and rights to grant.
     capabilities: Vec<CapabilityState>,
-    /// What the server answers to strangers.
+    /// Endpoints that answer without credentials.
     surface: Vec<Vantage>,
-    /// When the first of the polling account's own keys ends, as of the last good poll; `null` if none does, or if it is not known.
+    /// Expiry of the first of the polling account's own keys, as of the last successful poll; `null` if none expires, or unknown.
     poller_key_expiry: Option<Timestamp>,
     /// The numbers of the last poll; `null` if it failed.
     posture: Option<PostureView>,
@@ -109,13 +109,13 @@ pub(super) struct TargetDetail {
 
 #[derive(Debug, Serialize, JsonSchema)]
 struct Polls {
-    /// How long the last one took.
+    /// Duration of the last poll.
     last_duration_seconds: Option<f64>,
-    /// That succeeded.
+    /// Successful polls.
     successes: u64,
-    /// That failed, by reason; reasons that never were are left out.
+    /// Failed polls, by reason; reasons without a failure are left out.
     failures: BTreeMap<&'static str, u64>,
-    /// That were due and did not start.
+    /// Polls that were due and did not start.
     skipped: u64,
 }
 
@@ -123,13 +123,13 @@ struct Polls {
 struct CapabilityState {
     /// Which.
     capability: Capability,
-    /// Whether everything can be seen.
+    /// True if it is completely visible.
     complete: bool,
-    /// Whether the configuration accepts it as missing.
+    /// True if the configuration accepts it as missing.
     accepted: bool,
-    /// What was seen instead; `null` if it is complete.
+    /// Observation; `null` if it is complete.
     seen: Option<String>,
-    /// What to grant; `null` if it is complete.
+    /// Right to grant; `null` if it is complete.
     grant: Option<String>,
 }
 
@@ -137,9 +137,9 @@ struct CapabilityState {
 struct Vantage {
     /// Its name in the configuration.
     vantage: String,
-    /// When it looked.
+    /// Time of the check.
     at: Timestamp,
-    /// What it saw.
+    /// Results.
     endpoints: Vec<EndpointState>,
 }
 
@@ -147,11 +147,11 @@ struct Vantage {
 struct EndpointState {
     /// Which.
     endpoint: Endpoint,
-    /// Whether Odoo answers there.
+    /// True if Odoo answers there.
     exposed: Option<bool>,
     /// Why it counts as that.
     why: String,
-    /// Whether the configuration says that it must be blocked.
+    /// True if the configuration says that it must be blocked.
     expect_blocked: bool,
 }
 

@@ -9,7 +9,7 @@ use crate::store::render::csv_line as line;
 
 /// A row with a fixed number of named columns.
 pub(super) trait Row<const N: usize>: Sized {
-    /// What it is a row of.
+    /// Kind of the row.
     type Of: Clone + Send + 'static;
     /// The columns' names.
     const HEADER: [&'static str; N];
@@ -38,7 +38,7 @@ pub(super) fn file<R: Row<N>, const N: usize>(
     stream::iter([Ok(header)]).chain(rows)
 }
 
-/// A truth, or nothing where it is not known.
+/// `true` or `false`, or empty if unknown.
 pub(super) fn yes_or_no(truth: Option<bool>) -> String {
     truth.map(|it| it.to_string()).unwrap_or_default()
 }

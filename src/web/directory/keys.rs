@@ -23,13 +23,13 @@ use crate::web::paging::Slice;
 /// A part of a list of API keys.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct KeysPage {
-    /// When the poll began that saw them.
+    /// Time at which the poll started that saw them.
     pub as_of: Timestamp,
-    /// How many that poll counted, whatever was searched for: the number that the list explains.
+    /// Number of keys in that poll, independent of the search: the number that the list explains.
     pub counted: u64,
-    /// How many there are with the search.
+    /// Number of keys that match the search.
     pub total: u64,
-    /// Which part this is.
+    /// Number of this page.
     #[serde(flatten)]
     pub slice: Slice,
     /// Since when the Odoo module `mfa_auditor_use` notes uses; `null`: it does not.
@@ -38,34 +38,34 @@ pub struct KeysPage {
     pub keys: Vec<ListedKey>,
 }
 
-/// An API key, as of the poll. What is `null` is not known, or not there any more.
+/// An API key, as of the poll. `null` values are unknown, or no longer exist.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ListedKey {
     /// `res.users.apikeys` id.
     pub id: u32,
-    /// What its owner called it; `null`: it was revoked since the poll.
+    /// Description that its owner chose; `null`: it was revoked since the poll.
     pub name: Option<String>,
-    /// What it opens; `null`: everything, RPC included.
+    /// Scope; `null`: unrestricted, RPC included.
     pub scope: Option<String>,
-    /// When it was created; `null`: Odoo does not know.
+    /// Creation time; `null`: Odoo has none.
     pub created: Option<Timestamp>,
     /// Its date, if it has one.
     pub expires: Option<Timestamp>,
-    /// When it was last used, to the hour; `null`: not since uses are noted.
+    /// Last use, accurate to the hour; `null`: not used since uses are recorded.
     pub last_use: Option<Timestamp>,
     /// Its age in days, at the poll; `null`: Odoo does not know.
     pub age_days: Option<i64>,
-    /// Whether its date had passed, at the poll.
+    /// True if it was expired at the time of the poll.
     pub expired: bool,
     /// The owner's id in `res.users`.
     pub owner: u32,
-    /// What the owner is called.
+    /// Name of the owner.
     pub owner_name: Option<String>,
-    /// What the owner logs in with.
+    /// Login of the owner.
     pub owner_login: Option<String>,
-    /// Whether the owner was active, at the poll.
+    /// True if the owner was active at the time of the poll.
     pub owner_active: bool,
-    /// Whether the owner has an accepted factor.
+    /// True if the owner has an accepted factor.
     pub owner_protected: Option<bool>,
     /// The owner's roles.
     pub owner_roles: Vec<String>,
@@ -77,7 +77,7 @@ impl Directory {
     /// A page of a list of API keys: two requests to Odoo, one more if sorted by owner, two more with a search.
     ///
     /// # Errors
-    /// When the list would not be complete, or Odoo does not answer.
+    /// If the list would be incomplete, or Odoo does not answer.
     pub async fn keys(&self, target: &str, query: &KeysQuery) -> Result<KeysPage, Refused> {
         let asked = self.ask(target)?;
         let counted = asked.roster.keys(query.state())?.len() as u64;
@@ -96,7 +96,7 @@ impl Directory {
     /// A whole list of API keys as CSV; see [`Directory::people_csv`].
     ///
     /// # Errors
-    /// When the list would not be complete, or Odoo does not answer.
+    /// If the list would be incomplete, or Odoo does not answer.
     pub async fn keys_csv(
         &self,
         target: &str,

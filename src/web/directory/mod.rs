@@ -1,6 +1,6 @@
-//! Who is behind the numbers: people and API keys of a target, asked of Odoo when somebody wants to see them, and kept nowhere.
+//! Names behind the numbers: users and API keys of a target, read from Odoo when a reader asks for them, and not kept.
 //!
-//! What a list holds is decided from the sets of the last poll, so that it is as long as the number that it explains; see
+//! The sets of the last poll decide which records a list has, so that it is as long as the number that it explains; see
 //! [`crate::domain::roster`]. Callers must have made sure that the reader may read names: see [`super::access`].
 
 mod csv;
@@ -33,7 +33,7 @@ use crate::odoo::{self, Clients, Transport};
 /// Reads that one target is asked for at the same time: a page must not load a server more than a poll does.
 const AT_ONCE: usize = 2;
 
-/// Answers who somebody is.
+/// Returns names of users.
 #[derive(Debug)]
 pub struct Directory {
     board: Arc<Board>,
@@ -51,26 +51,26 @@ struct Entry {
 /// The ids of the list of people that was asked for last, so that its other pages cost Odoo no sorting.
 #[derive(Debug)]
 struct LastList {
-    /// Which one, of any page.
+    /// Key of a list, for all its pages.
     query: PeopleQuery,
     /// The poll that it is of.
     as_of: Timestamp,
-    /// When Odoo sorted it.
+    /// Time at which Odoo sorted it.
     at: Instant,
     ids: Arc<[u32]>,
 }
 
-/// For so long: somebody who was renamed or archived is where the list says a little longer.
+/// Time for which an order is kept: a renamed or archived user stays in place for that long.
 const LISTED_FOR: Duration = Duration::from_secs(60);
 
 /// Why there is no answer. None of these may be shown as an empty list.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// No target of that name.
-    #[error("there is no target '{0}'")]
+    #[error("unknown target '{0}'")]
     NoSuchTarget(String),
     /// No poll since the start, or since the target became another one, has ended.
-    #[error("no poll of the target has ended yet")]
+    #[error("the target has not been polled yet")]
     NotPolled,
     /// The last poll failed.
     #[error("the last poll failed: {0}")]
@@ -79,7 +79,7 @@ pub enum Refused {
     #[error(transparent)]
     Unlisted(#[from] Unlisted),
     /// Others are asking the same target.
-    #[error("others are asking this target for names")]
+    #[error("too many readers are reading names of this target")]
     Busy,
     /// Odoo did not answer, or refused.
     #[error("Odoo: {0}")]
@@ -87,7 +87,7 @@ pub enum Refused {
 }
 
 impl Refused {
-    /// As a client of HTTP is told.
+    /// The message for HTTP clients.
     pub fn status(&self) -> StatusCode {
         match self {
             Self::NoSuchTarget(_)
@@ -101,22 +101,20 @@ impl Refused {
         }
     }
 
-    /// What to do about it.
+    /// The next step.
     pub fn hint(&self) -> &str {
         match self {
-            Self::NoSuchTarget(_) => "the list of targets names those that there are",
+            Self::NoSuchTarget(_) => "see the list of targets",
             Self::NotPolled => "try again in a moment",
-            Self::Down(_) => "the target's page says why; names are read once a poll succeeds",
+            Self::Down(_) => "see the page of the target; names are available once a poll succeeds",
             Self::Unlisted(Unlisted::Missing { gap, .. }) => gap.grant,
-            Self::Unlisted(Unlisted::NotAsked(_)) => "take one of these families out of it",
+            Self::Unlisted(Unlisted::NotAsked(_)) => "remove one of these families from it",
             Self::Unlisted(Unlisted::UseNotNoted) => {
-                "the Odoo module mfa_auditor_use notes them from its installation on (docs/odoo-addons.md)"
+                "install the Odoo module mfa_auditor_use, which records it (docs/odoo-addons.md)"
             }
-            Self::Unlisted(Unlisted::NoSuchRole(_)) => {
-                "the target's page names the roles that there are"
-            }
+            Self::Unlisted(Unlisted::NoSuchRole(_)) => "see the roles on the page of the target",
             Self::Busy => "try again in a moment",
-            Self::Odoo(error) => error.hint.unwrap_or("look at Odoo's log"),
+            Self::Odoo(error) => error.hint.unwrap_or("check Odoo's log"),
         }
     }
 }
@@ -158,17 +156,17 @@ impl Directory {
     /// The newest snapshot of a target.
     ///
     /// # Errors
-    /// When there is no such target.
+    /// If there is no such target.
     pub fn snapshot(&self, target: &str) -> Result<Arc<TargetSnapshot>, Refused> {
         self.board
             .find(target)
             .ok_or_else(|| Refused::NoSuchTarget(target.to_owned()))
     }
 
-    /// Who these people of a target are, by id; whoever does not exist any more is left out.
+    /// Names of these users of a target, by id; deleted users are left out.
     ///
     /// # Errors
-    /// When the target's last poll failed, or Odoo does not answer now.
+    /// If the target's last poll failed, or Odoo does not answer now.
     pub async fn names(
         &self,
         target: &str,
@@ -181,7 +179,7 @@ impl Directory {
         asked.names(people).await
     }
 
-    /// Where somebody's form is in Odoo's web client; `None` before the first poll.
+    /// Address of a user's form in Odoo's web client; `None` before the first poll.
     pub fn form(&self, target: &str, person: u32) -> Option<String> {
         let snapshot = self.board.find(target)?;
         Some(form(&snapshot, person))
@@ -248,14 +246,14 @@ impl Asked {
         Ok(rows.into_iter().map(|row| (row.id, row)).collect())
     }
 
-    /// Where somebody's form is in Odoo's web client.
+    /// Address of a user's form in Odoo's web client.
     fn form(&self, person: u32) -> String {
         let modern = self.roster.facts.is_at_least((18, 0));
         form_at(self.transport.target().url.as_str(), modern, person)
     }
 }
 
-/// Where somebody's form is in Odoo's web client.
+/// Address of a user's form in Odoo's web client.
 pub(super) fn form(snapshot: &TargetSnapshot, person: u32) -> String {
     let server = snapshot.server.as_ref();
     let modern = server.is_none_or(|server| server.release >= (18, 0));

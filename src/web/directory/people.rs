@@ -22,53 +22,53 @@ use crate::web::paging::Slice;
 /// A part of a list of people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct PeoplePage {
-    /// When the poll began that says who is what.
+    /// Time at which the poll started that decides the states.
     pub as_of: Timestamp,
-    /// How many that poll counted, whatever was searched for: the number that the list explains.
+    /// Number of users in that poll, independent of the search: the number that the list explains.
     pub counted: u64,
-    /// How many Odoo finds now, with the search. Without one it differs from `counted` only where accounts came or went since the poll.
+    /// Number of users that Odoo finds now, with the search. Without one it differs from `counted` only if accounts were created or deleted since the poll.
     pub total: u64,
-    /// Which part this is.
+    /// Number of this page.
     #[serde(flatten)]
     pub slice: Slice,
     /// This part of it.
     pub people: Vec<Listed>,
 }
 
-/// Somebody. What is `null` is not known.
+/// A user. `null` values are unknown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Listed {
     /// `res.users` id.
     pub id: u32,
-    /// What the person is called.
+    /// Name of the user.
     pub name: String,
-    /// What the person logs in with.
+    /// Login of the user.
     pub login: String,
     /// The person's form in Odoo.
     pub url: String,
-    /// Whether the account is active now; the rest is as of the poll.
+    /// True if the account is active now; other values are as of the poll.
     pub active: bool,
     /// The type; `null` for most people whose account is archived.
     pub user_type: Option<UserType>,
-    /// Whether the person has an accepted factor; `null` also where the type is.
+    /// True if the user has an accepted factor; `null` if the type is `null`, too.
     pub protected: Option<bool>,
     /// Why the person is exempt, if so.
     pub exempt: Option<ExemptReason>,
-    /// Whether the person has TOTP.
+    /// True if the user has TOTP.
     pub totp: Option<bool>,
-    /// Whether the person has a passkey.
+    /// True if the user has a passkey.
     pub passkey: Option<bool>,
-    /// Whether the person is linked to an OAuth or SAML provider.
+    /// True if the user is linked to an OAuth or SAML provider.
     pub sso: Option<bool>,
-    /// Whether the account is younger than the grace period.
+    /// True if the account is younger than the grace period.
     pub in_grace: bool,
-    /// Whether there was no login for the dormancy period.
+    /// True if there was no login for the dormancy period.
     pub dormant: Option<bool>,
     /// The roles.
     pub roles: Vec<String>,
-    /// How many working API keys the person owns.
+    /// Number of active API keys of the user.
     pub api_keys: Option<u64>,
-    /// When the account was made.
+    /// Creation time of the account.
     pub created: Option<Timestamp>,
     /// The newest login with a password.
     pub last_login: Option<Timestamp>,
@@ -78,7 +78,7 @@ impl Directory {
     /// A page of a list of people: two requests to Odoo, however long the list, and one for its other pages in the next minute.
     ///
     /// # Errors
-    /// When the list would not be complete, or Odoo does not answer.
+    /// If the list would be incomplete, or Odoo does not answer.
     pub async fn people(&self, target: &str, query: &PeopleQuery) -> Result<PeoplePage, Refused> {
         let asked = self.ask(target)?;
         let selection = asked.selection(query)?;
@@ -97,7 +97,7 @@ impl Directory {
     /// A whole list of people as CSV; an error within it means that it is not whole.
     ///
     /// # Errors
-    /// When the list would not be complete, or Odoo does not answer.
+    /// If the list would be incomplete, or Odoo does not answer.
     pub async fn people_csv(
         &self,
         target: &str,
@@ -166,7 +166,7 @@ impl Asked {
         Ok(ids)
     }
 
-    /// What is known of these people, in their order; whoever was deleted a moment ago is left out.
+    /// Rows of these users, in their order; users who were just deleted are left out.
     async fn listed(&self, ids: &[u32]) -> Result<Vec<Listed>, Refused> {
         if ids.is_empty() {
             return Ok(Vec::new());

@@ -1,5 +1,5 @@
-//! What a list is asked for, as query parameters. An empty one, as forms send it, is none; an unknown one is refused: a filter that is
-//! misspelt must not be a list of everybody.
+//! Query parameters of a list. An empty one, as forms send it, counts as missing; an unknown one is refused, because a misspelled
+//! filter must not return all users.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -14,7 +14,7 @@ use crate::odoo::directory::SortPeople;
 use crate::web::paging::{PageNumber, PageRows, Slice};
 
 vocabulary! {
-    /// In which direction.
+    /// Direction of the order.
     Direction {
         /// The least first.
         Asc = "asc",
@@ -24,7 +24,7 @@ vocabulary! {
 }
 
 vocabulary! {
-    /// What API keys are sorted by.
+    /// Sort key of API keys.
     SortKeys {
         /// By age.
         Age = "age",
@@ -91,7 +91,7 @@ pub struct PeopleQuery {
     /// Only those exempt for this reason.
     #[serde(deserialize_with = "given")]
     pub reason: Option<ExemptReason>,
-    /// Those whom findings of this kind concern, whatever `state` says.
+    /// Users whom findings of this kind are about, regardless of `state`.
     #[serde(deserialize_with = "given")]
     pub finding: Option<finding::Kind>,
     /// Of these findings only those about this: a role, a type, an exemption.
@@ -139,7 +139,7 @@ pub struct KeysQuery {
 }
 
 impl PeopleQuery {
-    /// Which people.
+    /// Filter of users.
     pub fn wanted(&self) -> Wanted<'_> {
         Wanted {
             state: self.state.unwrap_or(State::Unprotected),
@@ -149,14 +149,14 @@ impl PeopleQuery {
         }
     }
 
-    /// Which part of the list.
+    /// Page of the list.
     pub fn slice(&self) -> Slice {
         Slice::new(self.page, self.per_page)
     }
 }
 
 impl KeysQuery {
-    /// Which keys.
+    /// Filter of API keys.
     pub fn state(&self) -> KeyState {
         self.state.unwrap_or(KeyState::Working)
     }
@@ -166,7 +166,7 @@ impl KeysQuery {
         self.sort.unwrap_or(SortKeys::Age)
     }
 
-    /// In which direction: the oldest key is the one to look at first.
+    /// Direction of the order: the oldest key is the most interesting one.
     pub fn order(&self) -> Direction {
         self.order.unwrap_or(match self.sort() {
             SortKeys::Age => Direction::Desc,
@@ -174,13 +174,13 @@ impl KeysQuery {
         })
     }
 
-    /// Which part of the list.
+    /// Page of the list.
     pub fn slice(&self) -> Slice {
         Slice::new(self.page, self.per_page)
     }
 }
 
-/// What a parameter says; nothing where it is empty.
+/// Value of a parameter; `None` if it is empty.
 pub(in crate::web) fn given<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,

@@ -1,4 +1,4 @@
-//! The exporter's own alerts. Nobody is named in them.
+//! The page of the exporter's own alerts, without names of users.
 
 use askama::Template;
 use axum::response::Response;
@@ -14,7 +14,7 @@ use crate::web::App;
 use crate::web::directory::given;
 use crate::web::paging::{PageNumber, Slice};
 
-/// What is asked for.
+/// Query of the page.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AlertsQuery {
@@ -53,9 +53,9 @@ pub struct AlertRow {
     pub since: Timestamp,
     /// One line.
     pub summary: String,
-    /// What it means.
+    /// Summary.
     pub description: String,
-    /// What to do.
+    /// Link to the runbook.
     pub runbook: String,
     order: Option<Severity>,
 }

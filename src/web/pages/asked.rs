@@ -1,4 +1,4 @@
-//! What a page is asked for, and by whom.
+//! Query of a page, and its reader.
 
 use std::sync::Arc;
 

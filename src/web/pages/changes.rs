@@ -21,7 +21,7 @@ use crate::web::directory::{Refused, given};
 /// Changes of a page.
 const ROWS: u32 = 50;
 
-/// What is asked for.
+/// Query of the page.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ChangesQuery {
@@ -85,18 +85,21 @@ async fn changes(
     target: &str,
     before_seq: Option<u64>,
 ) -> Result<Vec<ChangeRow>, &'static str> {
-    let store = app.store.as_ref().ok_or("there is no store")?;
+    let store = app
+        .store
+        .as_ref()
+        .ok_or("the exporter runs without a store")?;
     let page = store::Page {
         before_seq,
         limit: ROWS + 1,
         ..store::Page::default()
     };
     let rows = store.changes(target, Range::default(), page).await;
-    rows.map_err(|_| "the store cannot be read at present; the log says why")
+    rows.map_err(|_| "the store is temporarily unavailable; see the log")
 }
 
 impl Page {
-    /// Who it is, and the form in Odoo.
+    /// The user, and the form in Odoo.
     fn who(&self, row: &ChangeRow) -> Option<(String, String)> {
         let id = row.person?;
         let form = self.app.directory.form(&self.name, id)?;

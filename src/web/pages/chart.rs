@@ -1,4 +1,4 @@
-//! Charts as inline SVG: axes with units, and a sentence for whoever does not see them. Where nothing is known the line has a gap.
+//! Charts as inline SVG: axes with units, and a sentence for screen readers. Unknown values are gaps in the line.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::text::{grouped, percent};
 
-/// What the values are.
+/// Unit of the values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
     /// Shares, 0 to 1, drawn from 0 to 100%.
@@ -18,15 +18,15 @@ pub enum Unit {
 /// One line.
 #[derive(Debug)]
 pub struct Series {
-    /// What it is.
+    /// Name.
     pub label: &'static str,
-    /// How it is drawn, by the style sheet: `a`, `b`, `c`.
+    /// Class in the style sheet: `a`, `b`, `c`.
     pub class: &'static str,
-    /// Values over time; `None` where one is not known.
+    /// Values over time; `None` if unknown.
     pub points: Vec<(Timestamp, Option<f64>)>,
 }
 
-/// What all lines of a chart share.
+/// Settings that all lines of a chart share.
 #[derive(Debug, Clone, Copy)]
 pub struct Frame {
     /// The left end.
@@ -35,13 +35,13 @@ pub struct Frame {
     pub to: Timestamp,
     /// A longer time without a value is a gap.
     pub gap: SignedDuration,
-    /// What is drawn.
+    /// The lines.
     pub unit: Unit,
 }
 
 const WIDTH: f64 = 600.0;
 const HEIGHT: f64 = 220.0;
-/// Where the axes are: left, top, right, bottom.
+/// Positions of the axes: left, top, right, bottom.
 const PLOT: [f64; 4] = [46.0, 10.0, 588.0, 190.0];
 const SPARK: [f64; 4] = [0.0, 2.0, 120.0, 26.0];
 
@@ -213,7 +213,7 @@ mod tests {
 
     fn line(points: &[(i64, Option<f64>)]) -> Series {
         Series {
-            label: "Internal people",
+            label: "Internal users",
             class: "a",
             points: points
                 .iter()
@@ -236,7 +236,7 @@ mod tests {
         assert_eq!(svg.matches("<polyline").count(), 2, "{svg}");
         assert_eq!(svg.matches("<circle").count(), 1, "{svg}");
         assert!(
-            svg.contains("Internal people: from 50% to 90%, between 50% and 90%."),
+            svg.contains("Internal users: from 50% to 90%, between 50% and 90%."),
             "{svg}"
         );
         assert_eq!(

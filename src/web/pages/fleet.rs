@@ -25,12 +25,12 @@ use crate::web::App;
 use crate::web::directory::{Direction, given};
 use crate::web::paging::{PageNumber, Slice};
 
-/// How far back the small lines go, and how far apart their points are.
+/// Range of the small lines, and distance of their points.
 const DAYS: i64 = 30;
 const STEP: Duration = Duration::from_secs(6 * 3600);
 
 vocabulary! {
-    /// What targets are sorted by.
+    /// Sort key of targets.
     Sort {
         /// The worst first.
         Worst = "worst",
@@ -42,7 +42,7 @@ vocabulary! {
         Portal = "portal",
         /// By privileged people without a second factor.
         Privileged = "privileged",
-        /// By working API keys.
+        /// By active API keys.
         Keys = "keys",
     }
 }
@@ -61,7 +61,7 @@ vocabulary! {
     }
 }
 
-/// What is asked for.
+/// Query of the page.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FleetQuery {
@@ -114,7 +114,7 @@ struct Row {
     line: Option<String>,
 }
 
-/// How many of a type are protected.
+/// Protected users of a type.
 #[derive(Debug, Clone, Copy, Default)]
 struct Share {
     eligible: Option<u64>,
@@ -122,7 +122,7 @@ struct Share {
     wanted: Option<f64>,
 }
 
-/// What a row is sorted by.
+/// Sort value of a row.
 struct Ranked {
     snapshot: Arc<TargetSnapshot>,
     grade: Option<Grade>,
@@ -207,7 +207,7 @@ impl FleetQuery {
         self.order.unwrap_or(first_direction(self.by()))
     }
 
-    /// What is not known comes last, in either direction.
+    /// Unknown values come last, in either direction.
     fn sort(&self, targets: &mut [Ranked]) {
         let descending = self.direction() == Direction::Desc;
         let ordered = |order: Ordering| if descending { order.reverse() } else { order };
@@ -265,9 +265,9 @@ impl FleetQuery {
             sorts("Target", "", Sort::Name),
             Column::plain("State", ""),
             sorts("Grade", "", Sort::Worst),
-            sorts("Internal people protected", "", Sort::Internal),
+            sorts("Internal users protected", "", Sort::Internal),
             Column::plain("Last 30 days, 0 to 100%", ""),
-            sorts("Portal people protected", "", Sort::Portal),
+            sorts("Portal users protected", "", Sort::Portal),
             sorts("Privileged without", "n", Sort::Privileged),
             sorts("API keys", "n", Sort::Keys),
             Column::plain("Alerts", "n"),
@@ -315,7 +315,7 @@ impl Ranked {
         }
     }
 
-    /// How bad it is: what is blind is worst, then the grade, then privileged people without a second factor, then coverage.
+    /// Order by urgency: unknown numbers first, then the grade, then privileged users without a second factor, then coverage.
     fn badness(&self) -> Badness {
         let blind = self.snapshot.up() != Some(true);
         let grade = self.grade.as_ref().map_or(0, |grade| grade.letter as u8);
@@ -347,7 +347,7 @@ impl Share {
 
     fn text(&self) -> String {
         match (self.eligible, self.protected, self.ratio()) {
-            (Some(0), ..) => "nobody".to_owned(),
+            (Some(0), ..) => "no users".to_owned(),
             (Some(eligible), Some(protected), Some(ratio)) => format!(
                 "{} ({} of {})",
                 percent(ratio),
@@ -408,7 +408,7 @@ fn row(target: &Ranked, lines: &HashMap<String, String>, alerts: &HashMap<String
     }
 }
 
-/// How internal coverage went; nothing where the store cannot say.
+/// History of internal coverage; empty if the store does not answer.
 async fn lines(app: &App, targets: impl Iterator<Item = String>) -> HashMap<String, String> {
     let Some(store) = &app.store else {
         return HashMap::new();
@@ -430,7 +430,7 @@ async fn lines(app: &App, targets: impl Iterator<Item = String>) -> HashMap<Stri
     };
     let line = |(name, rows): (String, Vec<HistoryRow>)| {
         let line = Series {
-            label: "Internal people protected",
+            label: "Internal users protected",
             class: "a",
             points: rows
                 .iter()

@@ -1,4 +1,4 @@
-//! The API keys of a target: numbers for everybody, names for readers who may read them; the keys themselves for nobody.
+//! The page of a target's API keys: numbers for all readers, names for readers with `read_names`; never the keys themselves.
 
 use std::sync::Arc;
 
@@ -22,26 +22,26 @@ use crate::web::directory::{KeysPage, KeysQuery, ListedKey, SortKeys};
 /// Rows of the numbers, and how they are called.
 const STATES: [(KeyState, &str); 14] = [
     (KeyState::Working, "Working"),
-    (KeyState::Unrestricted, "Working, without a scope"),
-    (KeyState::OfPrivileged, "Working, of privileged people"),
+    (KeyState::Unrestricted, "Active, without a scope"),
+    (KeyState::OfPrivileged, "Active, of privileged users"),
     (
         KeyState::OfUnprotected,
-        "Working, of people without an accepted factor",
+        "Active, of users without an accepted factor",
     ),
-    (KeyState::WithoutExpiry, "Working, without an end"),
-    (KeyState::Expiring, "Working, ending within 30 days"),
-    (KeyState::Unused30To90d, "Working, unused for 30 to 90 days"),
+    (KeyState::WithoutExpiry, "Active, without expiry"),
+    (KeyState::Expiring, "Active, expiring within 30 days"),
+    (KeyState::Unused30To90d, "Active, unused for 30 to 90 days"),
     (
         KeyState::UnusedGe90d,
-        "Working, unused for 90 days and longer",
+        "Active, unused for 90 days and longer",
     ),
-    (KeyState::Lt30d, "Working, younger than 30 days"),
-    (KeyState::From30To90d, "Working, 30 to 90 days old"),
-    (KeyState::From90To365d, "Working, 90 to 365 days old"),
-    (KeyState::Ge365d, "Working, 365 days old and older"),
+    (KeyState::Lt30d, "Active, younger than 30 days"),
+    (KeyState::From30To90d, "Active, 30 to 90 days old"),
+    (KeyState::From90To365d, "Active, 90 to 365 days old"),
+    (KeyState::Ge365d, "Active, 365 days old and older"),
     (
         KeyState::OfArchived,
-        "Of archived people: working again when the owner is unarchived",
+        "Of archived users: active again when the owner is unarchived",
     ),
     (KeyState::Expired, "Expired"),
 ];
@@ -118,7 +118,7 @@ impl Page {
         vec![
             Column::plain("Key", ""),
             sorts("Owner", "", SortKeys::Owner),
-            Column::plain("Owner is", ""),
+            Column::plain("Owner's factor", ""),
             Column::plain("Roles", ""),
             Column::plain("Opens", ""),
             Column::plain("Created", ""),
@@ -149,7 +149,7 @@ impl Page {
             (false, _) => "archived",
             (true, Some(true)) => "protected",
             (true, Some(false)) => "unprotected",
-            (true, None) => "not known",
+            (true, None) => "unknown",
         }
     }
 }

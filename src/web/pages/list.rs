@@ -1,4 +1,4 @@
-//! What the pages of people and of API keys have in common: links to lists, and the numbers that lists explain.
+//! Common parts of the pages of users and of API keys: links to lists, and the numbers that lists explain.
 
 use super::parts::{Column, Pager};
 use super::text::href;
@@ -20,16 +20,16 @@ pub struct Part<'a, S> {
 pub trait ListQuery: Clone {
     /// The last part of the path of its page.
     const PATH: &'static str;
-    /// What is listed, for a screen reader.
+    /// Name of the list, for screen readers.
     const LABEL: &'static str;
-    /// What it can be sorted by.
+    /// Sort keys.
     type Sort: Copy + PartialEq;
 
     /// Its parameters; those that are not given are empty.
     fn parameters(&self) -> Vec<(&'static str, String)>;
-    /// Which page of it, in which order.
+    /// Page and order of the list.
     fn part(&mut self) -> Part<'_, Self::Sort>;
-    /// What it is sorted by, and how.
+    /// Sort key and direction.
     fn sorted(&self) -> (Self::Sort, Direction);
 
     /// The path of its page.
@@ -88,7 +88,7 @@ pub trait ListQuery: Clone {
 
 impl ListQuery for PeopleQuery {
     const PATH: &'static str = "people";
-    const LABEL: &'static str = "people";
+    const LABEL: &'static str = "users";
     type Sort = SortPeople;
 
     fn parameters(&self) -> Vec<(&'static str, String)> {
@@ -161,9 +161,9 @@ fn given(value: Option<impl ToString>) -> String {
 /// The numbers that lists explain.
 #[derive(Default)]
 pub struct Numbers {
-    /// What the rows are.
+    /// Heading of the rows.
     pub what: &'static str,
-    /// What the columns are.
+    /// Headings of the columns.
     pub columns: Vec<String>,
     /// Rows; none before the first poll.
     pub rows: Vec<Row>,
@@ -171,7 +171,7 @@ pub struct Numbers {
 
 /// One row of the numbers.
 pub struct Row {
-    /// What it is called.
+    /// Label.
     pub label: &'static str,
     /// A number for each column, with a link for readers who may read names; or why it is unknown.
     pub cells: Result<Vec<(u64, Option<String>)>, Unlisted>,

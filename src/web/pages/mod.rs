@@ -65,19 +65,19 @@ pub(super) fn routes() -> Router<Arc<App>> {
         )
 }
 
-/// What stands around every page.
+/// Frame of every page.
 struct Layout {
     /// The way from the page to the exporter's root, against which links are resolved: `../` for each folder of its path.
     root: String,
     /// The page itself, from there.
     own: String,
     title: String,
-    /// Which link of the navigation is the page itself.
+    /// Link of the navigation to the page itself.
     here: &'static str,
     /// The target that the page is about, and what of it can be opened.
     target: Option<(String, Vec<Link>)>,
     user: Option<String>,
-    /// Whether a browser can be made to ask for a password.
+    /// Returns true if readers can sign in with a browser.
     asks_for_passwords: bool,
     names: bool,
     metrics_path: String,
@@ -126,7 +126,7 @@ impl Layout {
         };
         let links = vec![
             link("Overview", &[]),
-            link("People", &["people"]),
+            link("Users", &["people"]),
             link("API keys", &["keys"]),
             link("Changes", &["changes"]),
         ];
@@ -161,7 +161,8 @@ fn html(page: &impl Template) -> Response {
 
 /// A file to save. An error in the middle of it closes the connection: what arrived is not whole, and the client knows.
 fn file(name: &str, rows: impl Stream<Item = Result<Bytes, Refused>> + Send + 'static) -> Response {
-    let rows = rows.inspect_err(|refused| tracing::warn!(%refused, "a list was not sent whole"));
+    let rows =
+        rows.inspect_err(|refused| tracing::warn!(%refused, "a list was not sent completely"));
     let mut response = Body::from_stream(rows).into_response();
     let headers = response.headers_mut();
     headers.insert(

@@ -7,9 +7,9 @@ use crate::web::paging::{PageNumber, Slice, Within};
 pub struct Select {
     /// The parameter.
     pub name: &'static str,
-    /// What the reader reads.
+    /// Label for the reader.
     pub label: &'static str,
-    /// What there is to choose.
+    /// Options.
     pub options: Vec<Choice>,
 }
 
@@ -19,29 +19,29 @@ pub struct Choice {
     pub value: String,
     /// As it is read.
     pub label: String,
-    /// Whether it is chosen.
+    /// True if it is chosen.
     pub chosen: bool,
 }
 
 /// The header of a column.
 pub struct Column {
-    /// What it says.
+    /// Title.
     pub title: &'static str,
-    /// How it is set, by the style sheet.
+    /// Class in the style sheet.
     pub class: &'static str,
     /// The link that sorts by it.
     pub href: Option<String>,
-    /// How it is sorted now, as `aria-sort` says it.
+    /// Current order, as in `aria-sort`.
     pub sorted: Option<&'static str>,
 }
 
 /// Links to other pages of a list.
 pub struct Pager {
-    /// What is listed.
+    /// Name of the list.
     pub label: &'static str,
-    /// Which page this is.
+    /// Number of this page.
     pub page: u32,
-    /// How many there are.
+    /// Number of pages.
     pub pages: u32,
     /// Text, relation and address of each.
     pub links: Vec<(&'static str, &'static str, String)>,

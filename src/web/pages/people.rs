@@ -1,4 +1,4 @@
-//! The people of a target: numbers for everybody, names for readers who may read them.
+//! The page of a target's users: numbers for all readers, names for readers with `read_names`.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use crate::web::directory::{Listed, PeoplePage, PeopleQuery};
 /// Rows of the numbers, and how they are called.
 const STATES: [(In, &str); 14] = [
     (In::Unprotected, "Unprotected"),
-    (In::PastGrace, "Unprotected, past the grace period"),
+    (In::PastGrace, "Unprotected, grace period over"),
     (In::Grace, "Unprotected, in the grace period"),
     (In::Dormant, "Unprotected, dormant"),
     (In::Protected, "Protected"),
@@ -34,7 +34,7 @@ const STATES: [(In, &str); 14] = [
     (In::SingleFactor, "With a single method"),
     (In::PasswordRpc, "Password may open RPC"),
     (In::Eligible, "Eligible"),
-    (In::Active, "Everybody active"),
+    (In::Active, "All active users"),
 ];
 
 #[derive(Template)]
@@ -64,7 +64,7 @@ pub async fn page(
     let roster = snapshot.roster.as_deref();
     let types = types(&snapshot);
     let page = Page {
-        layout: Layout::of(&app, &reader, &uri, &name, "People"),
+        layout: Layout::of(&app, &reader, &uri, &name, "Users"),
         numbers: numbers(roster, &types, |query| {
             reader.may(Role::ReadNames).then(|| query.href(&name))
         }),
@@ -131,11 +131,11 @@ fn numbers(
         let cells = columns.map(cell).collect();
         Row { label, cells }
     };
-    let everybody = std::iter::once("People".to_owned());
+    let header = std::iter::once("Users".to_owned());
     let rows = roster.map(|roster| STATES.map(|state| row(roster, state)).into());
     Numbers {
-        what: "Who",
-        columns: everybody
+        what: "State",
+        columns: header
             .chain(types.iter().map(UserType::to_string))
             .collect(),
         rows: rows.unwrap_or_default(),
@@ -170,7 +170,7 @@ impl Page {
             .words(&self.types, self.query.user_type);
         let chosen = self.query.role.as_ref().map_or("", |role| role.as_str());
         let role = Select::new("role", "Role")
-            .option("", "whatever", chosen.is_empty())
+            .option("", "any", chosen.is_empty())
             .option("any", "at least one", chosen == "any");
         let role = self.roles.iter().fold(role, |select, role| {
             select.option(role, role, role == chosen)
@@ -178,7 +178,7 @@ impl Page {
         [who, user_type, role]
     }
 
-    /// What protects somebody.
+    /// Accepted factors of a user.
     fn factors(&self, person: &Listed) -> String {
         let own = [
             ("TOTP", person.totp),
@@ -194,7 +194,7 @@ impl Page {
             Some(true) if held.is_empty() => held.push("e-mail code policy"),
             Some(false) if held.is_empty() => held.push("nothing"),
             Some(false) => held.push("not accepted"),
-            None => held.push("not known"),
+            None => held.push("unknown"),
             Some(true) => {}
         }
         held.join(", ")

@@ -1,4 +1,4 @@
-//! What is shown instead of a page that cannot be.
+//! The page that replaces one that cannot be shown.
 
 use askama::Template;
 use axum::extract::rejection::QueryRejection;
@@ -10,8 +10,8 @@ use crate::web::App;
 use crate::web::access::Reader;
 use crate::web::directory::Refused;
 
-/// How to let somebody read names: the sentence that every page without them has.
-pub const HOW_TO_GET_NAMES: &str = "Names of people are shown only to a signed-in reader who may read them: sign-in is configured by --web.config.file, and who may read names by web.roles.read_names.";
+/// Explains how to configure names: the sentence of every page without them.
+pub const HOW_TO_GET_NAMES: &str = "Only signed-in readers with the role `read_names` see names of users: configure sign-in with --web.config.file, and the readers in web.roles.read_names.";
 
 #[derive(Template)]
 #[template(path = "refused.html")]
@@ -40,12 +40,12 @@ pub fn page(app: &App, reader: &Reader, uri: &Uri, refused: &Refused) -> Respons
 
 /// Parameters that are not understood: a list must not be shown as if they had been.
 pub fn parameters(app: &App, reader: &Reader, uri: &Uri, rejection: &QueryRejection) -> Response {
-    let hint = "Leave the parameter out, or take one of the values.";
+    let hint = "Remove the parameter, or use one of the values.";
     show(
         app,
         reader,
         uri,
-        "Not understood",
+        "Invalid request",
         StatusCode::BAD_REQUEST,
         &rejection.body_text(),
         hint,

@@ -1,4 +1,4 @@
-//! One target: what the last poll found, how it went over time, what cannot be seen and what to grant, and how polls go.
+//! The page of one target: result of the last poll, history, missing permissions, and health of polls.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::fleet::ratio;
 use super::text::{href, percent, seconds, spaced};
 use super::{Layout, html};
 use crate::domain::TargetSnapshot;
-use crate::domain::finding::{Kind, persons};
+use crate::domain::finding::{Kind, count_users};
 use crate::domain::health::Failure;
 use crate::domain::roster::State as In;
 use crate::domain::vocabulary::vocabulary;
@@ -28,7 +28,7 @@ use crate::web::directory::given;
 const POINTS: i32 = 240;
 
 vocabulary! {
-    /// How far back charts go.
+    /// Ranges of the charts.
     Back {
         /// A week.
         Week = "7d",
@@ -52,7 +52,7 @@ impl Back {
     }
 }
 
-/// What is asked for.
+/// Query of the page.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TargetQuery {
@@ -73,7 +73,7 @@ struct Page {
     pending: usize,
 }
 
-/// How the numbers went.
+/// History of the numbers.
 enum History {
     /// Without a store, or while it fails: why.
     Unknown(&'static str),
@@ -102,7 +102,7 @@ pub async fn page(
 ) -> Response {
     let found = snapshot.case().map(|case| {
         let mut scan = scan(&case, &BTreeMap::new());
-        // Who they are has a page of its own.
+        // The lists of users have a page of their own.
         if let Some(privileged) = &mut scan.privileged {
             privileged.who.clear();
         }
@@ -164,10 +164,10 @@ impl Page {
 impl Show for Page {
     fn people(&self, finding: &Finding) -> String {
         if list_of(finding.kind).is_some() {
-            return "Who they are".to_owned();
+            return "Show the users".to_owned();
         }
         let concerned = finding.people.len() as u64 + finding.more_people;
-        format!("{} concerned", persons(concerned))
+        format!("{} concerned", count_users(concerned))
     }
 
     fn link(&self, finding: &Finding) -> Option<String> {
@@ -192,7 +192,7 @@ fn list_of(kind: Kind) -> Option<In> {
 
 async fn history(app: &App, target: &str, range: Back) -> History {
     let Some(store) = &app.store else {
-        return History::Unknown("there is no store");
+        return History::Unknown("the exporter runs without a store");
     };
     let to = Timestamp::now();
     let span = SignedDuration::from_hours(24 * range.days());
@@ -204,7 +204,7 @@ async fn history(app: &App, target: &str, range: Back) -> History {
     let step = (span / POINTS).unsigned_abs();
     let sampled = store.sampled(vec![target.to_owned()], within, step).await;
     let Ok(mut sampled) = sampled else {
-        return History::Unknown("the store cannot be read at present; the log says why");
+        return History::Unknown("the store is temporarily unavailable; see the log");
     };
     let rows = sampled.remove(target).unwrap_or_default();
     // Older rows are kept by the day.
@@ -231,22 +231,22 @@ fn figures(rows: &[HistoryRow], frame: impl Fn(Unit) -> Frame) -> Vec<Figure> {
     };
     let count = |number: Option<u64>| number.map(|number| number as f64);
     let coverage = [
-        line("Internal people", "a", &|row| {
+        line("Internal users", "a", &|row| {
             ratio(
                 row.numbers.internal_protected,
                 row.numbers.internal_eligible,
             )
         }),
-        line("Portal people", "b", &|row| {
+        line("Portal users", "b", &|row| {
             ratio(row.numbers.portal_protected, row.numbers.portal_eligible)
         }),
     ];
     let privileged = [line(
-        "Privileged people without a second factor",
+        "Privileged users without a second factor",
         "c",
         &|row| count(row.numbers.privileged_without_mfa),
     )];
-    let keys = [line("Working API keys", "b", &|row| {
+    let keys = [line("Active API keys", "b", &|row| {
         count(row.numbers.api_keys)
     })];
     let figure = |title, unit, series: &[Series]| {
@@ -257,13 +257,13 @@ fn figures(rows: &[HistoryRow], frame: impl Fn(Unit) -> Frame) -> Vec<Figure> {
         })
     };
     [
-        figure("People protected, in percent", Unit::Share, &coverage),
+        figure("Protected users, in percent", Unit::Share, &coverage),
         figure(
-            "Privileged people without a second factor, in people",
+            "Privileged users without a second factor, in users",
             Unit::Count,
             &privileged,
         ),
-        figure("Working API keys, in keys", Unit::Count, &keys),
+        figure("Active API keys, in keys", Unit::Count, &keys),
     ]
     .into_iter()
     .flatten()

@@ -1,4 +1,4 @@
-//! How numbers, times and links are written.
+//! Formatting of numbers, times and links.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use reqwest::Url;
 pub use crate::domain::finding::grouped;
 pub use crate::scan::percent;
 
-/// What stands where something is not known.
+/// Placeholder for unknown values.
 pub const UNKNOWN: &str = "–";
 
 /// A number, or a dash.

@@ -29,14 +29,14 @@ use super::places::{Activity, Place, Places, Request as Running};
 use crate::config::web_file::{CertificateNames, ServerTls};
 use crate::web::access::{Access, network};
 
-/// What a request knows of its connection.
+/// Connection of a request.
 #[derive(Debug, Clone)]
 pub struct Connection {
     /// The names in the client's certificate, if it showed one and an authority verified it.
     pub certificate: Option<Arc<CertificateNames>>,
-    /// Whether it is encrypted.
+    /// True if it is encrypted.
     pub secure: bool,
-    /// Whether HTTP/2 was agreed on.
+    /// True if HTTP/2 was negotiated.
     pub http2: bool,
     /// The network of the client's address.
     pub network: IpAddr,
@@ -82,7 +82,7 @@ impl Door {
                 let stream = handshake
                     .ok_or_else(too_many)?
                     .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
-                    // What anybody can send is no failure of ours.
+                    // Errors that any client can cause are no failures of ours.
                     .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
                 connection.secure = true;
                 connection.http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
@@ -122,9 +122,9 @@ impl Accept<TcpStream, Router> for Door {
     }
 }
 
-/// Tells a request what its connection is, and the connection that a request began.
+/// Adds the connection to a request, and marks the start of a request on the connection.
 async fn enter(State(connection): State<Connection>, mut request: Request, next: Next) -> Response {
-    // The server tells HTTP/2 by its first bytes; it is spoken only where it was agreed on.
+    // The server detects HTTP/2 by its first bytes; it is accepted only if it was negotiated.
     if request.version() == Version::HTTP_2 && !connection.http2 {
         return StatusCode::HTTP_VERSION_NOT_SUPPORTED.into_response();
     }

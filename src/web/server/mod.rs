@@ -19,7 +19,7 @@ mod connection;
 mod flood;
 mod places;
 
-/// What a client may take.
+/// Limits for clients.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Connections at one time: each costs a file descriptor and some 10 kB. If one too many comes, the longest idle one of the client
@@ -51,10 +51,10 @@ impl Default for Limits {
     }
 }
 
-/// Serves the routes until it is told to stop; then lets running requests end, for a few seconds at most.
+/// Serves the routes until it is stopped; then lets running requests end, for a few seconds at most.
 ///
 /// # Errors
-/// When the listener cannot be used.
+/// If the listener cannot be used.
 pub async fn serve(
     listener: TcpListener,
     routes: Router,
@@ -64,10 +64,10 @@ pub async fn serve(
     serve_within(Limits::default(), listener, routes, access, shutdown).await
 }
 
-/// As [`serve`], within limits that somebody else set.
+/// As [`serve`], with other limits.
 ///
 /// # Errors
-/// When the listener cannot be used.
+/// If the listener cannot be used.
 pub async fn serve_within(
     limits: Limits,
     listener: TcpListener,

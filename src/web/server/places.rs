@@ -37,13 +37,13 @@ pub(super) struct Place {
     pub(super) gives_way: CancellationToken,
 }
 
-/// What a connection does.
+/// State of a connection.
 #[derive(Debug, Clone)]
 pub(super) struct Activity(Arc<Mutex<State>>);
 
 #[derive(Debug, Clone, Copy)]
 struct State {
-    /// When the last request began, or the connection.
+    /// Start of the last request, or of the connection.
     began: Instant,
     /// Since when it has this many requests.
     since: Instant,
@@ -141,7 +141,7 @@ impl Activity {
         Request(self.clone())
     }
 
-    /// When the last request began, or the connection.
+    /// Start of the last request, or of the connection.
     pub(super) fn began(&self) -> Instant {
         self.state().began
     }

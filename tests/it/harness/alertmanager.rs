@@ -1,4 +1,4 @@
-//! A real Alertmanager, and who it tells.
+//! A real Alertmanager, and its receiver.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ pub struct Alertmanager {
 }
 
 impl Alertmanager {
-    /// Starts one that tells a webhook.
+    /// Starts one that sends to a webhook.
     pub async fn start(webhook: &str) -> Self {
         Self::start_in(webhook, None, &[], None).await
     }
@@ -78,7 +78,7 @@ impl Alertmanager {
         this
     }
 
-    /// Lets it write down whom it told, and end.
+    /// Lets it write its notification log, and stop.
     pub fn stop(&mut self) {
         if let Some(mut process) = self.process.take() {
             let id = i32::try_from(process.id())
@@ -122,7 +122,7 @@ impl Alertmanager {
         self.process = Some(command.spawn().expect(HOW_TO_INSTALL));
         eventually("Alertmanager is ready", async || {
             if self.web.is_some() {
-                // It wants a certificate and a password even for this.
+                // It requires a certificate and a password even for this.
                 return TcpStream::connect(self.address).ok().map(drop);
             }
             let ready = client().get(self.url("-/ready")).send().await.ok()?;
@@ -161,7 +161,7 @@ pub fn free() -> SocketAddr {
         .expect("a free port")
 }
 
-/// Whoever is told: keeps every message, and answers as it is told to.
+/// A receiver: keeps every message, and answers as configured.
 #[derive(Clone)]
 pub struct Sink {
     messages: Arc<Mutex<Vec<Value>>>,

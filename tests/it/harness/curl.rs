@@ -9,7 +9,7 @@ pub async fn status(url: &str, arguments: &[String]) -> Option<u16> {
     written("%{http_code}", url, arguments).await?.parse().ok()
 }
 
-/// What curl says about an answer; `None` if there was none.
+/// Curl's view of an answer; `None` if there was none.
 pub async fn written(format: &str, url: &str, arguments: &[String]) -> Option<String> {
     let output = Command::new("curl")
         .args([

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 
-/// What happens to a connection.
+/// Behavior of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// Nothing: it reaches the server.
@@ -17,7 +17,7 @@ pub enum Fault {
     Cut,
     /// Nothing ever comes back.
     Silence,
-    /// This comes back, whatever was asked.
+    /// Returns this to any request.
     Answer(&'static str),
     /// An answer that does not end.
     Endless,
@@ -53,12 +53,12 @@ impl FaultProxy {
         }
     }
 
-    /// Where it listens.
+    /// Address that it listens on.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// What happens to connections from now on.
+    /// Behavior of connections from now on.
     pub fn set(&self, fault: Fault) {
         *self.fault.lock().expect("no panic") = fault;
     }

@@ -60,7 +60,7 @@ impl Nginx {
         this
     }
 
-    /// Where it listens.
+    /// Address that it listens on.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }

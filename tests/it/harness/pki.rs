@@ -1,4 +1,4 @@
-//! A certification authority, a server's certificate and clients', made anew for each test.
+//! A certificate authority, a server's certificate and clients', created for each test.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -14,7 +14,7 @@ pub struct Identity {
     pub key: String,
 }
 
-/// An authority, a server and two clients of it, and a client of nobody.
+/// An authority, a server and two clients of it, and a self-signed client.
 pub struct Pki {
     pub authority: String,
     pub server: Identity,

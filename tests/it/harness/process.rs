@@ -9,7 +9,7 @@ use super::eventually;
 pub struct Program {
     process: Child,
     directory: PathBuf,
-    /// Where it listens, such as `127.0.0.1:1234`.
+    /// Address that it listens on, such as `127.0.0.1:1234`.
     pub address: String,
 }
 
@@ -44,7 +44,7 @@ impl Program {
         this
     }
 
-    /// What it has printed so far.
+    /// Its output so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.directory.join("log")).expect("a file")
     }

@@ -53,7 +53,7 @@ impl Stage {
         self.directory.path().join(name)
     }
 
-    /// Writes a file that nobody else may read.
+    /// Writes a file that no other user may read.
     pub fn write(&self, name: &str, text: &str) {
         use std::os::unix::fs::PermissionsExt;
         let path = self.path(name);
@@ -131,7 +131,7 @@ impl Running {
         self.child.id().expect("it runs")
     }
 
-    /// What it has logged so far.
+    /// Its log so far.
     pub fn log(&self) -> String {
         self.log.lock().expect("no panic").clone()
     }
@@ -144,7 +144,7 @@ impl Running {
         .await;
     }
 
-    /// Where it listens.
+    /// Address that it listens on.
     pub async fn address(&self) -> SocketAddr {
         eventually("it says where it listens", async || {
             let log = self.log();
@@ -170,7 +170,7 @@ impl Running {
     }
 }
 
-/// What a unit with `Type=notify` would be told.
+/// Notifications to a unit with `Type=notify`.
 pub struct Notified(UnixDatagram);
 
 impl Notified {
@@ -196,7 +196,7 @@ impl Notified {
     }
 }
 
-/// What a path of a server answers, over a connection of its own.
+/// Answer of a path of a server, over its own connection.
 pub async fn get(address: SocketAddr, path: &str) -> reqwest::Result<String> {
     let client = reqwest::Client::builder()
         .no_proxy()
@@ -206,7 +206,7 @@ pub async fn get(address: SocketAddr, path: &str) -> reqwest::Result<String> {
     response.text().await
 }
 
-/// What `POST` of a path answers: the status and the text.
+/// Answer of `POST` to a path: the status and the text.
 pub async fn post(address: SocketAddr, path: &str) -> (u16, String) {
     let client = reqwest::Client::builder().no_proxy().build();
     let request = client

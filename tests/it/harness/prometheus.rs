@@ -11,7 +11,7 @@ use super::exporter::client;
 
 const HOW_TO_INSTALL: &str = "Prometheus and promtool are needed: apt-get install prometheus (and systemctl disable --now prometheus)";
 
-/// What `promtool check metrics` complains about, empty if nothing.
+/// Complaints of `promtool check metrics`, empty if none.
 pub fn check_metrics(text: &str) -> String {
     let mut promtool = Command::new("promtool")
         .args(["check", "metrics"])

@@ -16,11 +16,11 @@ pub struct Answer {
     /// Header lines, each with its line end.
     pub headers: String,
     pub body: Vec<u8>,
-    /// How the body is sent.
+    /// Transfer of the body.
     pub pace: Pace,
 }
 
-/// How a body is sent.
+/// Transfer of a body.
 #[derive(Debug, Clone, Copy)]
 pub enum Pace {
     /// At once.
@@ -64,7 +64,7 @@ pub struct Request {
 }
 
 impl Request {
-    /// Whether it is for a path.
+    /// Returns true if it is for a path.
     pub fn is_for(&self, path: &str) -> bool {
         let mut words = self.head.split_whitespace();
         words
@@ -106,7 +106,7 @@ impl Scripted {
         format!("http://{}", self.address)
     }
 
-    /// How many requests have come.
+    /// Number of requests.
     pub fn requests(&self) -> usize {
         self.requests.load(Ordering::SeqCst)
     }

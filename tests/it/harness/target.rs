@@ -10,7 +10,7 @@ use odoo_mfa_exporter::domain::role::Roles;
 /// A key that must show nowhere.
 pub const CANARY: &str = "c4na7y0c4na7y0c4na7y0c4na7y0c4na7y0c4na7y";
 
-/// What a configuration is called that is in memory only.
+/// Name of a configuration that is in memory only.
 const NAME: &str = "test.yml";
 
 /// A configuration in memory; the files that it names are real.

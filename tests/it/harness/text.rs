@@ -10,7 +10,7 @@ pub struct Sample {
     pub value: f64,
 }
 
-/// What an exposition says.
+/// A parsed exposition.
 #[derive(Debug, Default, PartialEq)]
 pub struct Text {
     /// By the name that the header gives.

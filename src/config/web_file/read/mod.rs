@@ -57,7 +57,7 @@ fn header(item: &Item<'_>) -> Option<(HeaderName, HeaderValue)> {
     let Some((name, values)) = ALLOWED.iter().find(|(name, _)| *name == item.name) else {
         let known = ALLOWED.map(|(name, _)| name);
         return item.fail(
-            "is a header that cannot be set",
+            "is not a header that you can set",
             suggestion(item.name, &known),
         );
     };
@@ -69,16 +69,13 @@ fn header(item: &Item<'_>) -> Option<(HeaderName, HeaderValue)> {
         _ => item.text()?.to_owned(),
     };
     if !values.is_empty() && !values.contains(&value.as_str()) {
-        return item.fail(
-            "has a value that it cannot have",
-            suggestion(&value, values),
-        );
+        return item.fail("has an invalid value", suggestion(&value, values));
     }
     let name = HeaderName::from_bytes(name.as_bytes()).expect("a header's name");
     match HeaderValue::from_str(&value) {
         Ok(_) if value.is_empty() => None,
         Ok(value) => Some((name, value)),
-        Err(_) => item.fail("cannot be a header's value", "write it in ASCII"),
+        Err(_) => item.fail("is not a valid value of a header", "write it in ASCII"),
     }
 }
 
@@ -86,10 +83,10 @@ fn header(item: &Item<'_>) -> Option<(HeaderName, HeaderValue)> {
 const SLOW_COST: u32 = 15;
 
 fn user(item: &Item<'_>) -> Option<PasswordHash> {
-    const HINT: &str = "make one with `htpasswd -nB USER`";
+    const HINT: &str = "create one with `htpasswd -nB USER`";
     if item.name.contains(':') {
         item.warn(
-            "has a `:` in it: such a user cannot sign in",
+            "contains `:`: such a user cannot sign in",
             "choose another name",
         );
     }
@@ -102,15 +99,15 @@ fn user(item: &Item<'_>) -> Option<PasswordHash> {
             if parts.get_cost() >= SLOW_COST {
                 item.warn(
                     &format!(
-                        "has a hash of cost {}: each first sign-in takes seconds",
+                        "has a hash with cost {}: each first sign-in takes seconds",
                         parts.get_cost()
                     ),
-                    "10 to 12 is usual",
+                    "use 10 to 12",
                 );
             }
             Some(PasswordHash(SecretString::from(text.as_str())))
         }
-        _ => item.fail("has something that is no bcrypt hash", HINT),
+        _ => item.fail("has a value that is not a bcrypt hash", HINT),
     }
 }
 
@@ -122,7 +119,7 @@ fn rate_limit(fields: &Fields<'_>) -> Option<RateLimit> {
     let burst = match present(fields, "burst") {
         Some(item) => match item.number()? {
             number if number.fract() == 0.0 && (0.0..=1e9).contains(&number) => number as u32,
-            _ => return item.fail("is no whole number from 1 on", "such as `10`"),
+            _ => return item.fail("is not a whole number of at least 1", "such as `10`"),
         },
         None => 0,
     };
@@ -132,7 +129,7 @@ fn rate_limit(fields: &Fields<'_>) -> Option<RateLimit> {
     if burst == 0 {
         return present(fields, "burst")
             .or(present(fields, "interval"))?
-            .fail("lets no request through", "set `burst` to at least 1");
+            .fail("allows no request", "set `burst` to at least 1");
     }
     Some(RateLimit { interval, burst })
 }

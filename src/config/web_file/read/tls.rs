@@ -32,7 +32,7 @@ pub(super) fn tls(tls: &Fields<'_>, http2: bool, context: &Context<'_>) -> Optio
         if !tls.is_empty() {
             context.sink.warning(
                 tls.at,
-                "there is no certificate: it stays plain HTTP",
+                "there is no certificate: the exporter serves plain HTTP",
                 "add `cert_file: PATH` and `key_file: PATH`",
             );
         }
@@ -41,7 +41,7 @@ pub(super) fn tls(tls: &Fields<'_>, http2: bool, context: &Context<'_>) -> Optio
     let missing = |file: &str| {
         context.sink.error(
             tls.at,
-            format!("there is no `{file}`"),
+            format!("`{file}` is missing"),
             format!("add `{file}: PATH`"),
         );
     };
@@ -62,7 +62,7 @@ pub(super) fn tls(tls: &Fields<'_>, http2: bool, context: &Context<'_>) -> Optio
             Ok(trusted) => Some(trusted),
             Err(error) => {
                 return item.fail(
-                    &format!("holds what is no authority: {error}"),
+                    &format!("contains a certificate that is not an authority: {error}"),
                     "it must be PEM, version 3",
                 );
             }
@@ -92,7 +92,7 @@ pub(super) fn tls(tls: &Fields<'_>, http2: bool, context: &Context<'_>) -> Optio
         }
         Err(error) => certificate?.fail(
             &format!("cannot be served: {error}"),
-            "certificate and key must belong together",
+            "certificate and key must match",
         ),
     }
 }
@@ -101,14 +101,17 @@ pub(super) fn tls(tls: &Fields<'_>, http2: bool, context: &Context<'_>) -> Optio
 fn one_of<'a>(file: Option<Item<'a>>, text: Option<Item<'a>>) -> Option<Item<'a>> {
     if let (Some(file), Some(text)) = (&file, &text) {
         text.warn(
-            &format!("is there beside `{}`, which is taken", file.name),
+            &format!(
+                "is set together with `{}`, which takes precedence",
+                file.name
+            ),
             "remove one of them",
         );
     }
     file.or(text)
 }
 
-/// Whether clients must show a certificate, `None` if they are not asked for one; and whether it is verified.
+/// True if clients must present certificates, `None` if they are not asked for one; and true if they are verified.
 fn client_auth(tls: &Fields<'_>, authorities: Option<Item<'_>>) -> Option<(Option<bool>, bool)> {
     let item = present(tls, "client_auth_type");
     let word = match &item {
@@ -130,25 +133,25 @@ fn client_auth(tls: &Fields<'_>, authorities: Option<Item<'_>>) -> Option<(Optio
     };
     if verify && authorities.is_none() {
         return item?.fail(
-            "verifies certificates, and there are no authorities: everybody with any public certificate would be let in",
+            "verifies certificates without authorities: a certificate of any public authority would be accepted",
             "add `client_ca_file: PATH`",
         );
     }
     if let Some(authorities) = authorities.filter(|_| mandatory.is_none()) {
         return authorities.fail(
-            "is there, but clients are not asked for certificates",
+            "is set, but clients are not asked for certificates",
             "add `client_auth_type: RequireAndVerifyClientCert`, or remove the line",
         );
     }
     if let Some(item) = item.filter(|_| mandatory.is_some() && !verify) {
         item.warn(
-            "verifies nothing: a certificate that anybody made is let in, and says nothing about who it is",
+            "verifies nothing: any self-made certificate is accepted, and identifies no client",
             "write `RequireAndVerifyClientCert`",
         );
     }
     if let Some(item) = present(tls, "client_allowed_sans").filter(|_| mandatory != Some(true)) {
         item.warn(
-            "does not keep those out who show no certificate",
+            "does not refuse clients without a certificate",
             "write `client_auth_type: RequireAndVerifyClientCert`",
         );
     }
@@ -171,10 +174,7 @@ fn spoken(tls: &Fields<'_>) -> Option<Spoken> {
     if highest < 12 || lowest > highest {
         return present(tls, "max_version")
             .or(present(tls, "min_version"))?
-            .fail(
-                "leaves nothing that can be spoken",
-                "1.2 and 1.3 are spoken",
-            );
+            .fail("leaves no supported version", "1.2 and 1.3 are supported");
     }
     let versions = [(12, &TLS12), (13, &TLS13)]
         .into_iter()
@@ -183,13 +183,13 @@ fn spoken(tls: &Fields<'_>) -> Option<Spoken> {
     let curves = chosen(tls, "curve_preferences", curve, &fields::CURVES)?;
     if let (Some(item), Some([])) = (present(tls, "curve_preferences"), curves.as_deref()) {
         return item.fail(
-            "names no curve that is spoken",
-            "X25519, CurveP256 and CurveP384 are",
+            "names no supported curve",
+            "X25519, CurveP256 and CurveP384 are supported",
         );
     }
     let suites = chosen(tls, "cipher_suites", suite, &suite_names())?;
     if let (Some(item), Some([])) = (present(tls, "cipher_suites"), suites.as_deref()) {
-        let message = "names no suite of TLS 1.2 that is spoken";
+        let message = "names no supported suite of TLS 1.2";
         if highest == 12 {
             return item.fail(
                 message,
@@ -197,7 +197,7 @@ fn spoken(tls: &Fields<'_>) -> Option<Spoken> {
             );
         }
         if lowest == 12 {
-            item.warn(&format!("{message}: clients must speak TLS 1.3"), "");
+            item.warn(&format!("{message}: clients must support TLS 1.3"), "");
         }
     }
     Some(Spoken {
@@ -222,7 +222,7 @@ fn version(tls: &Fields<'_>, name: &'static str, default: u8) -> Option<u8> {
     };
     if number < 12 && name == "min_version" {
         item.warn(
-            "is below 1.2, which is the lowest that is spoken",
+            "is below 1.2, the lowest supported version",
             "write `TLS12`",
         );
     }
@@ -251,7 +251,10 @@ fn chosen<T>(
             Some((_, Some(Named::Spoken(it)))) => found.push(it),
             Some((_, Some(Named::Moot))) => {}
             Some((text, Some(Named::Unspoken))) => {
-                item.warn(&format!("names {text}, which is not spoken"), "remove it");
+                item.warn(
+                    &format!("names {text}, which is not supported"),
+                    "remove it",
+                );
             }
             Some((text, None)) => {
                 item.fail::<()>("has an unknown value", suggestion(text, known));
@@ -268,7 +271,7 @@ fn certificates(item: &Item<'_>, context: &Context<'_>) -> Option<Vec<Certificat
     match CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>() {
         Ok(found) if !found.is_empty() => Some(found),
         _ => item.fail(
-            "holds no certificate",
+            "contains no certificate",
             "it must be PEM, with a line `-----BEGIN CERTIFICATE-----`",
         ),
     }
@@ -279,7 +282,7 @@ fn private_key(item: &Item<'_>, context: &Context<'_>) -> Option<PrivateKeyDer<'
         .ok()
         .or_else(|| {
             item.fail(
-                "holds no private key",
+                "contains no private key",
                 "it must be PEM, with a line `-----BEGIN PRIVATE KEY-----`, and not encrypted",
             )
         })
