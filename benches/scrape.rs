@@ -18,7 +18,7 @@ use futures::StreamExt;
 use odoo_mfa_exporter::config::web_file::WebFile;
 use odoo_mfa_exporter::config::{ProcessEnv, Web};
 use odoo_mfa_exporter::domain::{Shard, TargetSnapshot};
-use odoo_mfa_exporter::exposition::{Board, Coding, ExporterState, Exposition, Format, catalogue};
+use odoo_mfa_exporter::exposition::{Board, Coding, ExporterState, Exposition, Format, catalog};
 use odoo_mfa_exporter::web::access::Access;
 use odoo_mfa_exporter::web::{self, App, MetricsPath, Readiness};
 use support::median;
@@ -169,7 +169,7 @@ fn shown(targets: Vec<TargetSnapshot>) -> (Arc<Board>, Arc<Exposition>) {
     let exposition = Exposition::new(
         Arc::clone(&board),
         ExporterState::new(Shard::WHOLE),
-        catalogue::families().collect(),
+        catalog::families().collect(),
     );
     (board, exposition)
 }

@@ -15,7 +15,7 @@
 //! 6. [`domain::transition`] compares with the baseline of the poll before; [`store`] writes counters, change log and history in one
 //!    transaction.
 //! 7. The poller publishes a [`domain::TargetSnapshot`], which never changes, on its slot of the [`exposition::Board`].
-//! 8. [`exposition::Exposition`] encodes the families of the [`exposition::catalogue`] from the board. A scrape of `/metrics` reads that and
+//! 8. [`exposition::Exposition`] encodes the families of the [`exposition::catalog`] from the board. A scrape of `/metrics` reads that and
 //!    touches nothing else.
 //!
 //! # The path of one alert
@@ -42,7 +42,7 @@
 //!
 //! | what | where |
 //! |---|---|
-//! | a metric | a [`exposition::Family`] in a section of the [`exposition::catalogue`], from a number of [`domain::posture`]; then `make docs` |
+//! | a metric | a [`exposition::Family`] in a section of the [`exposition::catalog`], from a number of [`domain::posture`]; then `make docs` |
 //! | a finding | a [`domain::finding::Kind`], its judgement and texts in a file of [`domain::finding`], its weight in [`domain::grade`] |
 //! | an alert | a [`domain::alert::Rule`], its judgement in `domain::alert::judge`, its texts in `domain::alert::text`, a Prometheus rule and a runbook |
 //! | an Odoo version | what differs in [`odoo::plan`] and [`odoo::Session`], the simulated server ([`odoo_simulator`]), `docs/compatibility.md` |

@@ -37,7 +37,7 @@ macro_rules! all {
 const NOT_SHOWN: [&str; 6] = [
     "config/schema/",
     "config/web_file/fields.rs",
-    "exposition/catalogue/",
+    "exposition/catalog/",
     "tests",
     "texts.rs",
     "fixture.rs",

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Checks what promtool cannot: that rules, tests, runbooks, dashboards and documentation agree with each other and with the metric catalogue.
+"""Checks what promtool cannot: that rules, tests, runbooks, dashboards and documentation agree with each other and with the metric catalog.
 
-Usage: lint.py [METRICS.md]      (docs/metrics.md by default; the table that the exporter generates from its catalogue)
+Usage: lint.py [METRICS.md]      (docs/metrics.md by default; the table that the exporter generates from its catalog)
 
 It fails where an alert has no test that fires or none that stays silent, lacks an annotation or its runbook, differs from the table in
-docs/monitoring.md, or where an expression of a rule or a panel names a family, a label or a label's value that the catalogue lacks.
+docs/monitoring.md, or where an expression of a rule or a panel names a family, a label or a label's value that the catalog lacks.
 Needs PyYAML.
 """
 import json
@@ -37,20 +37,20 @@ KEYWORDS = {
 
 def main() -> int:
     path = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs/metrics.md"
-    catalogue = read_catalogue(path)
+    catalog = read_catalog(path)
     rules = [r for f in sorted((ROOT / "alerts").glob("*.rules.yml")) for g in load(f)["groups"] for r in g["rules"]]
     alerts = [r for r in rules if "alert" in r]
     records = {r["record"] for r in rules if "record" in r}
     problems = []
     for rule in rules:
         name = rule.get("alert") or rule["record"]
-        problems += [f"{name}: {p}" for p in check_expression(rule["expr"], catalogue, records)]
+        problems += [f"{name}: {p}" for p in check_expression(rule["expr"], catalog, records)]
     for alert in alerts:
-        problems += [f"{alert['alert']}: {p}" for p in check_alert(alert, catalogue, records)]
+        problems += [f"{alert['alert']}: {p}" for p in check_alert(alert, catalog, records)]
     problems += check_runbooks(alerts) + check_tests(alerts) + check_table(alerts)
     for file in sorted((ROOT / "dashboards").glob("*.json")):
         for title, expr in dashboard_expressions(json.loads(file.read_text())):
-            problems += [f"{file.name}: {title}: {p}" for p in check_expression(expr, catalogue, records, dashboard=True)]
+            problems += [f"{file.name}: {title}: {p}" for p in check_expression(expr, catalog, records, dashboard=True)]
     for problem in problems:
         print(problem, file=sys.stderr)
     if not problems:
@@ -62,7 +62,7 @@ def load(path):
     return yaml.safe_load(path.read_text())
 
 
-def read_catalogue(path):
+def read_catalog(path):
     """Family -> its labels, and the values of those whose set is closed, from `| family | type | labels | meaning |`."""
     families = {}
     for line in path.read_text().splitlines():
@@ -84,9 +84,9 @@ def read_catalogue(path):
     return families
 
 
-def check_expression(expr, catalogue, records, dashboard=False):
-    """What an expression names and the catalogue lacks. Reads words, not grammar: promtool has parsed it."""
-    known = {**catalogue, **BUILTIN}
+def check_expression(expr, catalog, records, dashboard=False):
+    """What an expression names and the catalog lacks. Reads words, not grammar: promtool has parsed it."""
+    known = {**catalog, **BUILTIN}
     problems, used = [], []
     text = re.sub(r"#[^\n]*", "", expr) if not dashboard else expr
     for name, selector in selectors(text):
@@ -94,7 +94,7 @@ def check_expression(expr, catalogue, records, dashboard=False):
             used.append(None)
             continue
         if name not in known:
-            problems.append(f"no family {name} in the catalogue")
+            problems.append(f"no family {name} in the catalog")
             continue
         used.append(name)
         family = known[name]
@@ -133,7 +133,7 @@ def selectors(text):
         yield name, re.sub(r'"(\d+)"', lambda m: strings[int(m[1])], braces or "")
 
 
-def check_alert(alert, catalogue, records):
+def check_alert(alert, catalog, records):
     annotations = alert.get("annotations", {})
     for key in ("summary", "description", "runbook_url"):
         if not annotations.get(key):
@@ -145,13 +145,13 @@ def check_alert(alert, catalogue, records):
     for key, value in alert.get("labels", {}).items():
         if "$value" in str(value):
             yield f"$value in the label {key}: each value would be another alert"
-    labels = set(SCRAPE_LABELS).union(*(f["labels"] for f in catalogue.values()))
+    labels = set(SCRAPE_LABELS).union(*(f["labels"] for f in catalog.values()))
     for text in annotations.values():
         for label in re.findall(r"\$labels\.(\w+)", text):
             if label not in labels:
                 yield f"an annotation uses the label {label}, which no family has"
         for query in re.findall(r'query \(printf \\?"((?:[^"\\]|\\.)*)', text):
-            yield from check_expression(query.replace("%q", '""'), catalogue, records)
+            yield from check_expression(query.replace("%q", '""'), catalog, records)
 
 
 def check_runbooks(alerts):

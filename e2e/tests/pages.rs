@@ -82,7 +82,7 @@ async fn every_page_is_accessible_fits_and_says_nothing_in_the_console() {
                     )
                     .await;
                 assert_eq!(overflow, 0, "{what} is wider than its screen");
-                let colour = browser
+                let color = browser
                     .run("return getComputedStyle(document.body).backgroundColor")
                     .await;
                 let expected = if scheme == Scheme::Dark {
@@ -90,7 +90,7 @@ async fn every_page_is_accessible_fits_and_says_nothing_in_the_console() {
                 } else {
                     "rgb(255, 255, 255)"
                 };
-                assert_eq!(colour, expected, "{what}");
+                assert_eq!(color, expected, "{what}");
                 let errors = browser.errors().await;
                 // Chromium remarks on the status of a page that says what is wrong.
                 let unexpected: Vec<_> = errors

@@ -144,7 +144,7 @@ fn fill(facts: &mut Map<String, Value>, world: &World, question: &Value) {
         let text = |name: &str| entry[name].as_str();
         active(&|it| match (text("login"), text("like"), text("group")) {
             (Some(login), ..) => it.login() == login,
-            (_, Some(like), _) => super::wanted::like(&it.login(), like),
+            (_, Some(like), _) => super::operand::like(&it.login(), like),
             (.., Some(group)) => it.in_group(group),
             _ => false,
         })

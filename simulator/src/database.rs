@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     fault::{Fault, Faults, Hooks, LogEntry, Logins, RequestLog},
-    methods::Sins,
+    methods::Violations,
     server::{read, write},
     world::World,
 };
@@ -88,9 +88,9 @@ impl Database {
     }
 
     /// A request arrives: it is noted, and the changes that wait for it are made.
-    pub(super) fn arrive(&self, entry: LogEntry, sins: Sins) {
+    pub(super) fn arrive(&self, entry: LogEntry, violations: Violations) {
         let due = self.hooks.due(&entry.model, &entry.method);
-        self.log.note(entry, sins);
+        self.log.note(entry, violations);
         if !due.is_empty() {
             let mut world = self.world_mut();
             due.into_iter().for_each(|change| change(&mut world));

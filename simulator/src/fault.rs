@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{clock::Time, methods::Sins, world::World};
+use super::{clock::Time, methods::Violations, world::World};
 
 /// Fault of a request.
 #[derive(Debug, Clone, PartialEq)]
@@ -218,11 +218,11 @@ impl RequestLog {
         };
     }
 
-    pub(super) fn note(&self, entry: LogEntry, sins: Sins) {
+    pub(super) fn note(&self, entry: LogEntry, violations: Violations) {
         let mut inner = lock(&self.0);
         inner.total += 1;
-        inner.writes += u64::from(sins.write);
-        inner.secrets += u64::from(sins.secret);
+        inner.writes += u64::from(violations.write);
+        inner.secrets += u64::from(violations.secret);
         *inner
             .calls
             .entry((entry.model.clone(), entry.method.clone()))

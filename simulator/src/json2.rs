@@ -7,7 +7,7 @@ use super::{
     fail::werkzeug,
     fault::LogEntry,
     http::{Outcome, Reply, Request},
-    methods::{self, Call, Sins},
+    methods::{self, Call, Violations},
     pages,
     server::{NO_ROUTE, Shared},
 };
@@ -51,7 +51,7 @@ pub(super) fn answer(shared: &Shared, request: &Request) -> Outcome {
         arguments,
     };
     let Some(database) = database else {
-        shared.log.note(note(String::new()), Sins::default());
+        shared.log.note(note(String::new()), Violations::default());
         return Reply::html(404, pages::NO_DATABASE).into();
     };
     if !shared.has_rpc(Some(&database)) {
@@ -87,7 +87,7 @@ pub(super) fn answer(shared: &Shared, request: &Request) -> Outcome {
     };
     database.arrive(
         note(String::from_utf8_lossy(&request.body).into_owned()),
-        methods::sins(&call),
+        methods::violations(&call),
     );
     let reply = {
         let world = database.world();

@@ -8,7 +8,7 @@ use super::{
     fail::Fail,
     fault::{Fault, LogEntry},
     http::{Outcome, Reply, Request},
-    methods::{self, Call, Sins},
+    methods::{self, Call, Violations},
     pages,
     server::{Shared, read},
     world::{ACTIVE, World},
@@ -92,7 +92,7 @@ fn serve(
                 method: method.into(),
                 arguments: String::new(),
             },
-            Sins::default(),
+            Violations::default(),
         )
     };
     match (service, method) {
@@ -113,7 +113,7 @@ fn serve(
                 method: "authenticate".into(),
                 arguments: String::new(),
             };
-            database.arrive(entry, Sins::default());
+            database.arrive(entry, Violations::default());
             *fault = database.faults.strike(Some("common"), Some("authenticate"));
             let text = |at: usize| args.get(at).and_then(Value::as_str).unwrap_or_default();
             Ok(Some(authenticate(&database, text(1), text(2))))
@@ -270,7 +270,7 @@ fn execute(
         method: method.into(),
         arguments,
     };
-    database.arrive(entry, methods::sins(&call));
+    database.arrive(entry, methods::violations(&call));
     *fault = database.faults.strike(Some(model), Some(method));
     let world = database.world();
     let uid = match args.get(1).unwrap_or(&Value::Null) {

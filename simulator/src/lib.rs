@@ -35,6 +35,7 @@ mod jsonrpc;
 mod life;
 mod metadata;
 mod methods;
+mod operand;
 mod options;
 mod pages;
 mod query;
@@ -47,7 +48,6 @@ mod signature;
 mod simulate;
 mod term;
 mod values;
-mod wanted;
 mod world;
 
 pub use clock::{Clock, Time};

@@ -71,7 +71,7 @@ impl Life {
         let enrolled = world.user(id).is_some_and(|person| person.totp());
         match rng.below(100) {
             // About as many enroll as lose it once most have it.
-            0..=29 if !enrolled => drop(world.enrol(id)),
+            0..=29 if !enrolled => drop(world.enroll(id)),
             0..=11 => drop(world.disable_totp(id)),
             12..=49 => drop(world.log_in(id, now)),
             50..=57 => drop(world.hire(if internal {

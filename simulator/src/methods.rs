@@ -28,7 +28,7 @@ pub(super) struct Call {
 
 /// Calls that a read-only client must never make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Sins {
+pub(super) struct Violations {
     /// It would have written.
     pub(super) write: bool,
     /// It named `totp_secret`, an API key's text or another secret.
@@ -39,12 +39,12 @@ pub(super) struct Sins {
 pub(super) const WRITE_MARKER: &str = "the simulated Odoo refuses to write:";
 
 /// Errors of a call, regardless of its result.
-pub(super) fn sins(call: &Call) -> Sins {
+pub(super) fn violations(call: &Call) -> Violations {
     let text = json!([call.args, call.kwargs]).to_string();
     let secret_param = call.method.starts_with("get_") && text.contains("database.secret");
     let key_text = matches!(call.model.as_str(), "auth.api.key" | "res.users.apikeys")
         && text.contains("\"key\"");
-    Sins {
+    Violations {
         write: writes(&call.method),
         secret: text.contains("totp_secret") || secret_param || key_text,
     }

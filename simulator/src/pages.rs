@@ -8,7 +8,7 @@ use super::{
     fault::LogEntry,
     http::{Reply, Request},
     jsonrpc,
-    methods::Sins,
+    methods::Violations,
     server::{Shared, read},
 };
 
@@ -26,7 +26,7 @@ pub(super) fn answer(shared: &Shared, request: &Request) -> Reply {
             method: request.method.to_string(),
             arguments: String::new(),
         },
-        Sins::default(),
+        Violations::default(),
     );
     let get = request.method == Method::GET;
     let rpc_id = || {

@@ -10,8 +10,8 @@ use super::{
     domain::{Test, python},
     fail::Fail,
     fields::{self, Field, Model},
+    operand::Operand,
     records::{self, Row, Val},
-    wanted::Wanted,
     world::{ACTIVE, EMPTY_SECRET, GroupSet, Kind, Person, TOTP},
 };
 
@@ -50,7 +50,7 @@ pub(super) fn leaf<'w>(
         return Ok(test);
     }
     let ids = matches!(field.kind, "many2one" | "one2many" | "many2many");
-    let wanted = Wanted::new(field, value)?;
+    let wanted = Operand::new(field, value)?;
     let (view, name, operator) = (view.clone(), field.name, operator.to_owned());
     Ok(Box::new(move |row| {
         if ids {
@@ -110,7 +110,7 @@ fn user_leaf<'w>(
             if world.version == 17 {
                 view.check_read(Model::Log)?;
             }
-            let wanted = Wanted::new(field, value)?;
+            let wanted = Operand::new(field, value)?;
             let operator = operator.to_owned();
             Box::new(move |row| match row {
                 Row::User(person) => [person.last_row, person.other_row]
@@ -175,7 +175,7 @@ fn user_leaf<'w>(
             Box::new(move |row| ids.contains(&row.id().into()) == within)
         }
         "id" => {
-            let wanted = Wanted::new(field, value)?;
+            let wanted = Operand::new(field, value)?;
             let operator = operator.to_owned();
             Box::new(move |row| wanted.holds(&Val::Int(row.id()), &operator))
         }

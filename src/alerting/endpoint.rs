@@ -260,7 +260,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_date_header_tells_how_far_the_other_clock_is_ahead() {
+    fn the_date_header_gives_the_lead_of_the_other_clock() {
         let now = "2026-11-24T05:00:00Z".parse().expect("a time");
         let ahead = |date: &'static str| {
             let headers = HeaderMap::from_iter([(DATE, date.parse().expect("a header"))]);

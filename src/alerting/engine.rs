@@ -36,11 +36,11 @@ pub struct Inputs {
     /// State that survives a restart.
     pub states: Arc<dyn AlertStates>,
     /// New configurations, while it runs. The engine continues when the other end is gone.
-    pub reconfigured: mpsc::Receiver<Wanted>,
+    pub reconfigured: mpsc::Receiver<EngineConfig>,
 }
 
 /// Configuration of the engine.
-pub struct Wanted {
+pub struct EngineConfig {
     /// Rules, receivers and intervals.
     pub alerting: config::Alerting,
     /// Source of names, if alerts may contain them.
@@ -83,12 +83,12 @@ impl std::fmt::Debug for Engine {
 
 impl Engine {
     /// An engine that has not evaluated yet. It needs a runtime, since receivers' tasks start at once.
-    pub fn new(wanted: Wanted, inputs: Inputs, options: Options) -> Self {
-        let Wanted {
+    pub fn new(config: EngineConfig, inputs: Inputs, options: Options) -> Self {
+        let EngineConfig {
             alerting,
             names,
             external_url,
-        } = wanted;
+        } = config;
         let alerts = Alerts::default();
         alerts.write().rules = Arc::new(rules(alerting.rules, external_url.as_ref()));
         Self {
@@ -121,7 +121,7 @@ impl Engine {
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
-                Some(wanted) = self.inputs.reconfigured.recv() => self.reconfigure(wanted),
+                Some(config) = self.inputs.reconfigured.recv() => self.reconfigure(config),
                 _ = self.ticks.tick() => self.evaluate(Timestamp::now()).await,
                 Some((fingerprint, first)) = self.naming.next() => self.named(fingerprint, first),
             }
@@ -131,12 +131,12 @@ impl Engine {
 
     /// The states of alerts stay: the next evaluation judges them by the new rules. If receivers changed, all of them get every firing
     /// alert.
-    fn reconfigure(&mut self, wanted: Wanted) {
-        let Wanted {
+    fn reconfigure(&mut self, config: EngineConfig) {
+        let EngineConfig {
             alerting,
             names,
             external_url,
-        } = wanted;
+        } = config;
         self.options = Options {
             evaluate_every: Options::of(&alerting).evaluate_every,
             resend_every: Options::of(&alerting).resend_every,
@@ -245,9 +245,9 @@ impl Engine {
     fn named(&mut self, fingerprint: Fingerprint, first: bool) {
         let (clock, now) = (Instant::now(), Timestamp::now());
         let known = self.alerts.read();
-        self.tell(&known, fingerprint, now, To::Alertmanagers);
+        self.enqueue(&known, fingerprint, now, To::Alertmanagers);
         if first {
-            self.tell(&known, fingerprint, now, To::Webhooks);
+            self.enqueue(&known, fingerprint, now, To::Webhooks);
         }
         let sent = self.sent.entry(fingerprint).or_insert(Sent {
             alertmanagers: clock,
@@ -292,7 +292,7 @@ impl Engine {
             }
         }
         for (fingerprint, to) in due {
-            self.tell(known, fingerprint, now, to);
+            self.enqueue(known, fingerprint, now, to);
             let sent = self.sent.entry(fingerprint).or_insert(Sent {
                 alertmanagers: clock,
                 webhooks: clock,
@@ -306,7 +306,7 @@ impl Engine {
             .retain(|fingerprint, _| known.states.contains_key(fingerprint));
     }
 
-    fn tell(&self, known: &Known, fingerprint: Fingerprint, now: Timestamp, to: To) {
+    fn enqueue(&self, known: &Known, fingerprint: Fingerprint, now: Timestamp, to: To) {
         let Some(state) = known.states.get(&fingerprint) else {
             return;
         };

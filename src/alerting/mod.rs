@@ -23,7 +23,7 @@ mod view;
 use std::time::Duration;
 
 pub use endpoint::{Endpoint, Refusal, Then};
-pub use engine::{Engine, Inputs, Wanted};
+pub use engine::{Engine, EngineConfig, Inputs};
 pub use hub::{Hub, To};
 pub use names::{Names, NamesUnavailable, PEOPLE, Someone};
 pub use notification::Notification;

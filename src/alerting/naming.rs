@@ -86,23 +86,23 @@ impl Naming {
                 }
             }
             let target = state.labels.get("target").unwrap_or_default().to_owned();
-            let dark = snapshots
+            let is_down = snapshots
                 .iter()
                 .any(|it| it.identity.name == target && it.posture.is_none());
             let (names, at_once) = (Arc::clone(names), Arc::clone(&self.at_once));
             let (fingerprint, whom) = (*fingerprint, people.clone());
             self.lookups.spawn(async move {
                 let asked = async {
-                    let _place = at_once.acquire().await.map_err(|_| NamesUnavailable)?;
+                    let _permit = at_once.acquire().await.map_err(|_| NamesUnavailable)?;
                     names.names(target, whom, NAMED).await
                 };
-                let looked = if dark {
+                let read = if is_down {
                     Err(NamesUnavailable)
                 } else {
                     let asked = timeout(LONGEST, asked).await;
                     asked.unwrap_or(Err(NamesUnavailable))
                 };
-                (fingerprint, people, looked)
+                (fingerprint, people, read)
             });
         }
     }
@@ -111,7 +111,7 @@ impl Naming {
     pub(super) async fn next(&mut self) -> Option<(Fingerprint, bool)> {
         loop {
             // An answer that panicked is none; its alert is sent without names.
-            let Ok((fingerprint, people, looked)) = self.lookups.join_next().await? else {
+            let Ok((fingerprint, people, read)) = self.lookups.join_next().await? else {
                 self.known
                     .retain(|_, named| !matches!(named, Named::Asking));
                 continue;
@@ -119,7 +119,7 @@ impl Naming {
             // It may have ended in the meantime.
             if let Some(named) = self.known.get_mut(&fingerprint) {
                 let first = matches!(named, Named::Asking);
-                *named = Named::Text(people.clone(), names::text(&people, looked));
+                *named = Named::Text(people.clone(), names::text(&people, read));
                 return Some((fingerprint, first));
             }
         }

@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use super::output::{complain, printed};
 use super::table::Table;
-use super::{FAILED, MISCONFIGURED, Options, block_on, colour, load, print_diagnostics};
+use super::{FAILED, MISCONFIGURED, Options, block_on, color, load, print_diagnostics};
 use crate::alerting::{self, Endpoint, Notification};
 use crate::config::{Auth, Config, HttpClient, ProcessEnv, Receiver, ReceiverKind, Tls};
 use crate::domain::alert::{self, Fingerprint, Rule};
@@ -56,7 +56,7 @@ pub(super) fn alerts(options: &Options, what: &Alerts) -> ExitCode {
     match &what.command {
         None => list(options, what),
         Some(Command::Rules) => match load(&options.config_file) {
-            Ok(config) => printed(rules(&config).render(colour()), ExitCode::SUCCESS),
+            Ok(config) => printed(rules(&config).render(color()), ExitCode::SUCCESS),
             Err(code) => code,
         },
         Some(Command::Test { rule }) => match load(&options.config_file) {
@@ -112,7 +112,7 @@ fn list(options: &Options, what: &Alerts) -> ExitCode {
         None => format!("http://{}", options.listen.reached_at()),
     };
     match block_on(ask(&format!("{url}/api/v1/alerts"), &how)) {
-        Ok(alerts) => printed(table(alerts).render(colour()), ExitCode::SUCCESS),
+        Ok(alerts) => printed(table(alerts).render(color()), ExitCode::SUCCESS),
         Err(error) => {
             let hint = match error.downcast_ref().and_then(reqwest::Error::status) {
                 Some(StatusCode::UNAUTHORIZED) => "pass credentials with --http.config.file",
@@ -207,7 +207,7 @@ fn test(config: &Config, rule: Rule) -> ExitCode {
     let told = block_on(async {
         let told = config.alerting.receivers.iter().map(|receiver| {
             let (receiver, alert) = (Arc::new(receiver.clone()), Arc::clone(&alert));
-            async move { tell(&receiver, &alert).await }
+            async move { send(&receiver, &alert).await }
         });
         futures::future::join_all(told).await
     });
@@ -259,7 +259,7 @@ fn test_alert(config: &Config, rule: Rule) -> Notification {
 }
 
 /// Sends it, and asks Alertmanager for the receivers that it is routed to.
-async fn tell(
+async fn send(
     receiver: &Arc<Receiver>,
     alert: &Arc<Notification>,
 ) -> Result<String, alerting::Refusal> {

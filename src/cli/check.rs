@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use super::ask::{Answer, ask};
 use super::output::print;
 use super::table::Table;
-use super::{Options, UNREACHABLE, block_on, colour, load, load_web};
+use super::{Options, UNREACHABLE, block_on, color, load, load_web};
 use crate::domain::facts::Companion;
 use crate::domain::{Capability, Facts};
 
@@ -37,7 +37,7 @@ fn run(options: &Options, check: &Check) -> Result<ExitCode, ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let answers = block_on(ask(&config, &config.targets, async |_, _| Ok(())));
-    print(table(&answers).render(colour()))?;
+    print(table(&answers).render(color()))?;
     let advice = advice(&answers);
     if !advice.is_empty() {
         print(format!("\n{}\n", advice.join("\n")))?;

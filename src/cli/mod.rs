@@ -34,7 +34,7 @@ use output::complain;
 
 use crate::config::web_file::{Sources, WebConfig, WebFile};
 use crate::config::{self, Config, Diagnostic, Files, ProcessEnv};
-use crate::runtime::{Listen, LogFormat, Logging, install_crypto, wants_colour};
+use crate::runtime::{Listen, LogFormat, Logging, install_crypto, wants_color};
 use crate::store::{FILE_NAME, Location};
 use crate::web::MetricsPath;
 use crate::web::access::Access;
@@ -470,15 +470,15 @@ fn load_web(options: &Options, roles: &config::Web) -> Result<(Access, Sources),
 }
 
 fn print_diagnostics(diagnostics: &[Diagnostic]) {
-    let colour = wants_colour(&stderr());
+    let color = wants_color(&stderr());
     for diagnostic in diagnostics {
-        complain(diagnostic.render(colour));
+        complain(diagnostic.render(color));
     }
 }
 
 /// Returns true if standard output shows colors.
-fn colour() -> bool {
-    wants_colour(&stdout())
+fn color() -> bool {
+    wants_color(&stdout())
 }
 
 /// Runs a future to its end, on as many threads as there are cores.

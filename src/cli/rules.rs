@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn another_job_and_other_runbooks_take_the_place_of_all() {
+    fn another_job_and_other_runbooks_replace_all() {
         let text = Rules {
             job: "mfa/prod:1".into(),
             runbook_url: Some("https://mfa.example.com/runbooks/".into()),

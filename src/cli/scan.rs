@@ -13,7 +13,7 @@ use jiff::Timestamp;
 
 use super::ask::{Answer, ask};
 use super::output::{complain, printed};
-use super::{FAILED, MISCONFIGURED, Options, UNREACHABLE, block_on, colour, load};
+use super::{FAILED, MISCONFIGURED, Options, UNREACHABLE, block_on, color, load};
 use crate::config::{Config, Target};
 use crate::domain::finding::Severity;
 use crate::domain::surface::Checked;
@@ -60,7 +60,7 @@ pub(super) fn scan(options: &Options, scan: &Scan) -> ExitCode {
     };
     let report = Report::new(Timestamp::now(), block_on(report(&config, &targets)));
     let text = match scan.format {
-        Format::Text => scan::render_text(&report, style(scan.output.is_none() && colour())),
+        Format::Text => scan::render_text(&report, style(scan.output.is_none() && color())),
         Format::Json => scan::json(&report),
         Format::Html => scan::render_html(&report),
     };
@@ -173,12 +173,12 @@ async fn report(config: &Config, targets: &[Arc<Target>]) -> Vec<TargetReport> {
         .collect()
 }
 
-fn style(colour: bool) -> scan::Style {
+fn style(color: bool) -> scan::Style {
     let width = std::env::var("COLUMNS")
         .ok()
         .and_then(|columns| columns.parse().ok());
     scan::Style {
-        colour,
+        color,
         width: width.unwrap_or(100),
     }
 }

@@ -20,7 +20,7 @@ impl Table {
     }
 
     /// The table as text, with a line break behind each row.
-    pub(super) fn render(&self, colour: bool) -> String {
+    pub(super) fn render(&self, color: bool) -> String {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let widths: Vec<usize> = (0..columns)
             .map(|column| {
@@ -36,7 +36,7 @@ impl Table {
         for (number, row) in self.rows.iter().enumerate() {
             let mut line = String::new();
             for (cell, width) in row.iter().zip(&widths) {
-                let style = if colour {
+                let style = if color {
                     style(number == 0, cell)
                 } else {
                     Style::new()
@@ -52,12 +52,12 @@ impl Table {
 }
 
 fn style(header: bool, cell: &str) -> Style {
-    let colour = |colour: AnsiColor| Style::new().fg_color(Some(colour.into()));
+    let color = |color: AnsiColor| Style::new().fg_color(Some(color.into()));
     match cell {
         _ if header => Style::new().bold(),
-        "ok" | "yes" => colour(AnsiColor::Green),
-        "no" => colour(AnsiColor::Yellow),
-        word if word.parse::<crate::domain::Reason>().is_ok() => colour(AnsiColor::Red),
+        "ok" | "yes" => color(AnsiColor::Green),
+        "no" => color(AnsiColor::Yellow),
+        word if word.parse::<crate::domain::Reason>().is_ok() => color(AnsiColor::Red),
         _ => Style::new(),
     }
 }

@@ -39,9 +39,9 @@ pub struct Diagnostic {
 
 impl Diagnostic {
     /// `file:line:column: error: message`, and the hint on a line of its own.
-    pub fn render(&self, colour: bool) -> String {
+    pub fn render(&self, color: bool) -> String {
         use anstyle::{AnsiColor, Style};
-        let styles = |style: Style| if colour { style } else { Style::new() };
+        let styles = |style: Style| if color { style } else { Style::new() };
         let bold = styles(Style::new().bold());
         let (word, level) = match self.level {
             Level::Error => ("error", styles(AnsiColor::Red.on_default().bold())),

@@ -94,7 +94,7 @@ pub struct Roster {
 
 /// People to list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Wanted<'a> {
+pub struct Filter<'a> {
     /// Which.
     pub state: State,
     /// Only of this type.
@@ -168,22 +168,22 @@ impl Roster {
     ///
     /// # Errors
     /// If they are not completely known.
-    pub fn people(&self, wanted: &Wanted) -> Result<Selection, Unlisted> {
-        self.narrow(self.in_state(wanted.state)?, wanted)
+    pub fn people(&self, filter: &Filter) -> Result<Selection, Unlisted> {
+        self.narrow(self.in_state(filter.state)?, filter)
     }
 
     /// Of these, those of the given type, role and reason, regardless of their state.
     ///
     /// # Errors
     /// If they are not completely known.
-    pub fn narrow(&self, mut people: Selection, wanted: &Wanted) -> Result<Selection, Unlisted> {
-        if let Some(role) = wanted.role {
+    pub fn narrow(&self, mut people: Selection, filter: &Filter) -> Result<Selection, Unlisted> {
+        if let Some(role) = filter.role {
             people = self.and(&people, &self.role(role)?);
         }
-        if let Some(reason) = wanted.reason {
+        if let Some(reason) = filter.reason {
             people = self.and(&people, &self.standing.exempt_by_reason[reason as usize]);
         }
-        Ok(match wanted.user_type {
+        Ok(match filter.user_type {
             Some(user_type) => self.of_type(&people, user_type),
             None => people,
         })
@@ -421,9 +421,9 @@ impl Roster {
         self.of_types(people, |it| it == user_type)
     }
 
-    fn of_types(&self, people: &Selection, wanted: impl Fn(UserType) -> bool) -> Selection {
+    fn of_types(&self, people: &Selection, filter: impl Fn(UserType) -> bool) -> Selection {
         let all = &self.facts.people;
-        let wanted = PerType::from_fn(wanted);
+        let filter = PerType::from_fn(filter);
         let sets = [
             (UserType::Internal, &all.internal),
             (UserType::Public, &all.public),
@@ -431,11 +431,11 @@ impl Roster {
         ];
         let mut ids = people.ids.clone();
         for (user_type, set) in sets {
-            if !wanted[user_type] {
+            if !filter[user_type] {
                 ids -= set;
             }
         }
-        if !wanted[UserType::Portal] {
+        if !filter[UserType::Portal] {
             ids &= self.named();
         }
         Selection {
@@ -443,7 +443,7 @@ impl Roster {
             portal_except: people
                 .portal_except
                 .clone()
-                .filter(|_| wanted[UserType::Portal]),
+                .filter(|_| filter[UserType::Portal]),
         }
     }
 }

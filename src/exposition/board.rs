@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use crate::domain::TargetSnapshot;
 use crate::domain::snapshot::Identity;
 
-use super::catalogue::TargetStates;
+use super::catalog::TargetStates;
 
 /// The newest snapshot of every target. Reading never waits for writing.
 #[derive(Debug)]

@@ -19,7 +19,7 @@ use tokio::sync::{Mutex, Semaphore, mpsc};
 use tokio::task::yield_now;
 use tokio::time::{Instant, timeout};
 
-use super::catalogue::ExporterReading;
+use super::catalog::ExporterReading;
 use super::encode::{self, Format, Subject};
 use super::process::Process;
 use super::{Board, ExporterState, Family};

@@ -17,7 +17,7 @@ use prometheus_client::registry::{Registry, Unit};
 use crate::domain::TargetSnapshot;
 use crate::domain::snapshot::Identity;
 
-use super::catalogue::{ExporterReading, Family, Kind, Label, Samples, Source, Value};
+use super::catalog::{ExporterReading, Family, Kind, Label, Samples, Source, Value};
 
 /// A text format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_says_when_to_come_again() {
+    fn a_server_says_when_to_retry() {
         let now = "2026-11-24T05:00:00Z".parse().expect("a time");
         let wait = |text: &'static str| {
             let headers = HeaderMap::from_iter([(RETRY_AFTER, text.parse().expect("a header"))]);

@@ -37,7 +37,7 @@ pub(super) struct Poller {
     /// Held while a poll runs.
     memory: Mutex<Memory>,
     /// Poll this target soon instead of waiting for its offset.
-    hurries: bool,
+    polls_soon: bool,
     retired: CancellationToken,
 }
 
@@ -90,7 +90,7 @@ impl Poller {
             shared: Arc::clone(shared),
             host,
             memory: Mutex::default(),
-            hurries: true,
+            polls_soon: true,
             retired: CancellationToken::new(),
         }
     }
@@ -148,7 +148,7 @@ impl Poller {
             memory
         };
         Self {
-            hurries: !reached || next.slot.load().health.last.is_none(),
+            polls_soon: !reached || next.slot.load().health.last.is_none(),
             memory: Mutex::new(memory),
             ..next
         }
@@ -159,8 +159,8 @@ impl Poller {
     }
 
     /// Poll this target soon instead of waiting for its offset.
-    pub(super) fn hurries(&self) -> bool {
-        self.hurries
+    pub(super) fn polls_soon(&self) -> bool {
+        self.polls_soon
     }
 
     pub(super) fn is_retired(&self) -> bool {
@@ -180,7 +180,7 @@ impl Poller {
     }
 
     /// Offset of the target within each interval: from 0 to 1, derived from its name.
-    pub(super) fn place(&self) -> f64 {
+    pub(super) fn offset(&self) -> f64 {
         let mut hasher = DefaultHasher::new();
         self.settings.target.name.hash(&mut hasher);
         f64::from(u32::try_from(hasher.finish() >> 32).unwrap_or(u32::MAX)) / f64::from(u32::MAX)
@@ -344,7 +344,7 @@ impl Poller {
         self.log_failure(memory, error);
         let delay = memory
             .backoff
-            .failed(reason, self.settings.target.interval, self.place());
+            .failed(reason, self.settings.target.interval, self.offset());
         memory.not_before = Some(began + delay.max(error.retry_after.unwrap_or_default()));
         if matches!(
             error.kind,
@@ -399,7 +399,7 @@ impl Poller {
         let Some(surface) = &self.settings.target.surface else {
             return;
         };
-        tokio::time::sleep(self.interval().mul_f64(self.place() / 10.0)).await;
+        tokio::time::sleep(self.interval().mul_f64(self.offset() / 10.0)).await;
         let mut ticks = tokio::time::interval(surface.interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {

@@ -1,8 +1,8 @@
 //! Schedule of polls.
 //!
-//! Each target is due once an interval, at an offset that its name decides, so that a fleet is spread evenly and keeps its places over
+//! Each target is due once an interval, at an offset derived from its name, so that targets are spread evenly and keep their offsets over
 //! restarts. A poll that is due while the one before still runs, or while the target is left alone after failures, is skipped. A target
-//! waits for a place among all polls, and among those of its host: a slow or dead host never delays another.
+//! waits for a permit of all polls, and of those of its host: a slow or dead host never delays another.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -95,15 +95,15 @@ struct Agenda {
 }
 
 impl Agenda {
-    /// New targets are due soon, spread over a window; those that only take another's place, when that would have been.
+    /// New targets are due soon, spread over a window; those that only replace another poller, when that would have been due.
     fn join(&mut self, pollers: Vec<Arc<Poller>>) {
-        let hurrying = pollers.iter().filter(|poller| poller.hurries()).count();
+        let soon = pollers.iter().filter(|poller| poller.polls_soon()).count();
         let first_polls =
-            BETWEEN_FIRST_POLLS.saturating_mul(u32::try_from(hurrying).unwrap_or(u32::MAX));
+            BETWEEN_FIRST_POLLS.saturating_mul(u32::try_from(soon).unwrap_or(u32::MAX));
         for poller in pollers {
-            if poller.hurries() {
+            if poller.polls_soon() {
                 let window = first_polls.min(poller.interval());
-                let after = window.mul_f64(poller.place());
+                let after = window.mul_f64(poller.offset());
                 let tick = Tick {
                     poller,
                     first: true,
@@ -128,8 +128,8 @@ impl Agenda {
         } else {
             when.max(Instant::now())
         };
-        let origin = self.start + until_place(self.started_at, interval, poller.place());
-        let next = next_place(origin, interval, after);
+        let origin = self.start + until_offset(self.started_at, interval, poller.offset());
+        let next = next_due(origin, interval, after);
         self.due.insert_at(
             Tick {
                 first: false,
@@ -151,16 +151,16 @@ struct Tick {
     first: bool,
 }
 
-/// In what time a place (0 to 1) in the intervals since 1970 comes: so it stays where it is, whenever a process starts.
-fn until_place(now: Duration, interval: Duration, place: f64) -> Duration {
+/// Time until an offset (0 to 1) within the intervals since 1970, which does not depend on when a process starts.
+fn until_offset(now: Duration, interval: Duration, offset: f64) -> Duration {
     let nanos = interval.as_nanos().max(1);
-    let place = interval.mul_f64(place).as_nanos();
-    let until = (place + nanos - now.as_nanos() % nanos) % nanos;
+    let offset = interval.mul_f64(offset).as_nanos();
+    let until = (offset + nanos - now.as_nanos() % nanos) % nanos;
     Duration::from_nanos(u64::try_from(until).unwrap_or(u64::MAX))
 }
 
 /// The first of `origin`, `origin + interval`, ... that lies after a moment.
-fn next_place(origin: Instant, interval: Duration, after: Instant) -> Instant {
+fn next_due(origin: Instant, interval: Duration, after: Instant) -> Instant {
     let since = after.saturating_duration_since(origin).as_nanos();
     let interval = interval.as_nanos().max(1);
     let passed = if after < origin {
@@ -177,11 +177,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_are_kept_over_restarts() {
+    fn offsets_are_kept_over_restarts() {
         let interval = Duration::from_secs(900);
         let at = |start: f64| {
             let start = Duration::from_secs_f64(start);
-            let due = start + until_place(start, interval, 0.25);
+            let due = start + until_offset(start, interval, 0.25);
             assert!(due - start < interval, "{start:?}");
             due.as_secs_f64() % 900.0
         };
@@ -191,13 +191,13 @@ mod tests {
     }
 
     #[test]
-    fn places_are_kept_whatever_was_missed() {
+    fn offsets_are_kept_after_missed_polls() {
         let origin = Instant::now();
         let interval = Duration::from_secs(10);
         let at = |seconds: u64| origin + Duration::from_secs(seconds);
-        assert_eq!(next_place(at(3), interval, at(0)), at(3));
-        assert_eq!(next_place(at(3), interval, at(3)), at(13));
-        assert_eq!(next_place(at(3), interval, at(12)), at(13));
-        assert_eq!(next_place(at(3), interval, at(3600)), at(3603));
+        assert_eq!(next_due(at(3), interval, at(0)), at(3));
+        assert_eq!(next_due(at(3), interval, at(3)), at(13));
+        assert_eq!(next_due(at(3), interval, at(12)), at(13));
+        assert_eq!(next_due(at(3), interval, at(3600)), at(3603));
     }
 }

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::control::Controls;
 use super::logging::Logging;
-use super::reload::{Origin, Reloader, Running, wanted};
+use super::reload::{Origin, Reloader, Running, engine_config};
 use super::systemd;
 use super::vitals::{Patience, Vitals};
 use crate::alerting::{self, AlertStates, Engine};
@@ -108,7 +108,7 @@ impl Daemon {
             reconfigured,
         };
         let options = alerting::Options::of(&config.alerting);
-        let engine = Engine::new(wanted(config, &directory), inputs, options);
+        let engine = Engine::new(engine_config(config, &directory), inputs, options);
         let (readiness, latch) = Readiness::new(Arc::clone(&board));
         let status = systemd::Status {
             board: Arc::clone(&board),

@@ -12,7 +12,7 @@ mod vitals;
 
 pub use daemon::{Daemon, Settings};
 pub use listen::{Listen, UnusableAddress, inherited_socket};
-pub use logging::{LogFormat, Logging, wants_colour};
+pub use logging::{LogFormat, Logging, wants_color};
 pub use reload::{Origin, Reloader};
 pub use signals::stop_on_signals;
 pub use vitals::{Patience, Stuck, Vitals};

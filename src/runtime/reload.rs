@@ -17,7 +17,7 @@ use super::names::OdooNames;
 use super::systemd;
 use crate::alerting;
 use crate::config::{Config, Diagnostic, Files, Level, Loaded, ProcessEnv};
-use crate::exposition::catalogue::{Family, families};
+use crate::exposition::catalog::{Family, families};
 use crate::exposition::{ExporterState, Exposition};
 use crate::odoo::Clients;
 use crate::poll::{Changes, Fleet};
@@ -52,7 +52,7 @@ pub(super) struct Running {
     pub(super) exposition: Arc<Exposition>,
     pub(super) exporter: Arc<ExporterState>,
     pub(super) clients: Arc<Clients>,
-    pub(super) engine: mpsc::Sender<alerting::Wanted>,
+    pub(super) engine: mpsc::Sender<alerting::EngineConfig>,
 }
 
 /// Time that a file must stay unchanged before it is read, because it may still be being written.
@@ -172,10 +172,10 @@ impl Running {
 
     /// Puts a configuration into force while everything runs.
     async fn reconfigure(&mut self, config: Config) -> Changes {
-        let wanted = wanted(&config, &self.directory);
+        let engine_config = engine_config(&config, &self.directory);
         let changes = self.apply(config).await;
         // The engine is gone only at shutdown.
-        let _ = self.engine.send(wanted).await;
+        let _ = self.engine.send(engine_config).await;
         changes
     }
 }
@@ -214,9 +214,9 @@ fn enabled(config: &Config) -> Vec<&'static Family> {
 }
 
 /// The part of a configuration about alerts.
-pub(super) fn wanted(config: &Config, directory: &Arc<Directory>) -> alerting::Wanted {
+pub(super) fn engine_config(config: &Config, directory: &Arc<Directory>) -> alerting::EngineConfig {
     let names = || Arc::new(OdooNames(Arc::clone(directory)));
-    alerting::Wanted {
+    alerting::EngineConfig {
         alerting: config.alerting.clone(),
         names: config.privacy.names_in_alerts.then(|| names() as _),
         external_url: config.web.external_url.clone(),

@@ -26,24 +26,24 @@ pub(super) struct Status {
 
 /// The port is bound and what is remembered is shown.
 pub(super) fn ready(status: &Status) {
-    tell(&[NotifyState::Ready, NotifyState::Status(&status.line())]);
+    notify(&[NotifyState::Ready, NotifyState::Status(&status.line())]);
 }
 
 /// A configuration is being loaded.
 pub(super) fn reloading() {
     if let Ok(now) = NotifyState::monotonic_usec_now() {
-        tell(&[NotifyState::Reloading, now]);
+        notify(&[NotifyState::Reloading, now]);
     }
 }
 
 /// It is loaded, or refused.
 pub(super) fn reloaded() {
-    tell(&[NotifyState::Ready]);
+    notify(&[NotifyState::Ready]);
 }
 
 /// It is about to stop.
 pub(super) fn stopping() {
-    tell(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
+    notify(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
 }
 
 /// Keeps the status line up to date, and the watchdog quiet while the daemon lives, from now on.
@@ -54,11 +54,17 @@ pub(super) fn attend(status: Status, vitals: Vitals, stop: CancellationToken) {
         let every = watchdog.map_or(STATUS_EVERY, |within| STATUS_EVERY.min(within / 4));
         let mut ticks = interval(every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        tokio::spawn(tell_again(status, vitals, ticks, watchdog.is_some(), stop));
+        tokio::spawn(keep_notifying(
+            status,
+            vitals,
+            ticks,
+            watchdog.is_some(),
+            stop,
+        ));
     }
 }
 
-async fn tell_again(
+async fn keep_notifying(
     status: Status,
     mut vitals: Vitals,
     mut ticks: Interval,
@@ -74,7 +80,7 @@ async fn tell_again(
         }
         let line = status.line();
         if line != shown {
-            tell(&[NotifyState::Status(&line)]);
+            notify(&[NotifyState::Status(&line)]);
             shown = line;
         }
         if !watchdog {
@@ -82,7 +88,7 @@ async fn tell_again(
         }
         match vitals.check().await {
             Ok(()) => {
-                tell(&[NotifyState::Watchdog]);
+                notify(&[NotifyState::Watchdog]);
                 if std::mem::take(&mut stuck) {
                     info!("healthy again: notifying the watchdog");
                 }
@@ -96,7 +102,7 @@ async fn tell_again(
     }
 }
 
-fn tell(state: &[NotifyState<'_>]) {
+fn notify(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
         debug!(%error, "cannot notify systemd");
     }

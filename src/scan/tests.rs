@@ -62,7 +62,7 @@ fn scan(fixture: &Fixture) -> Scan {
 /// A target with much to say.
 fn spoilt() -> Fixture {
     let mut it = Fixture::healthy();
-    it.unenrol([12, 13, 14, 20, 21, 100]);
+    it.unenroll([12, 13, 14, 20, 21, 100]);
     it.facts.recent = ids([14]);
     it.facts.oauth = missing();
     it.facts.trusted_networks = Some(TrustedNetworks::Rows {
@@ -122,7 +122,7 @@ fn both() -> Report {
 
 fn text(report: &Report, width: usize) -> String {
     let style = Style {
-        colour: false,
+        color: false,
         width,
     };
     render_text(report, style)
@@ -145,28 +145,28 @@ fn the_summary_fits_on_one_screen() {
 }
 
 #[test]
-fn no_line_is_wider_than_the_terminal_and_colours_change_nothing_else() {
+fn no_line_is_wider_than_the_terminal_and_colors_change_nothing_else() {
     use unicode_width::UnicodeWidthStr;
     for width in [60, 80, 120] {
         for line in text(&both(), width).lines() {
             assert!(line.width() <= width, "{width}: {line}");
         }
     }
-    let coloured = render_text(
+    let colored = render_text(
         &both(),
         Style {
-            colour: true,
+            color: true,
             width: 100,
         },
     );
     let mut plain = String::new();
-    let mut rest = coloured.as_str();
+    let mut rest = colored.as_str();
     while let Some((before, escape)) = rest.split_once('\u{1b}') {
         plain += before;
         rest = escape.split_once('m').expect("a color").1;
     }
     plain += rest;
-    assert_ne!(plain, coloured);
+    assert_ne!(plain, colored);
     assert_eq!(plain, text(&both(), 100));
 }
 

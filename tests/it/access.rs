@@ -202,7 +202,7 @@ async fn without_roles_users_scrape_and_read_numbers_but_no_names() {
 }
 
 #[tokio::test]
-async fn without_users_everybody_scrapes_and_reads_numbers_but_no_names() {
+async fn without_users_all_clients_scrape_and_read_numbers_but_no_names() {
     let server = start(Access::open()).await;
     for (path, needs) in ROUTES {
         for credentials in [None, Some(basic("alice", "ecila"))] {
@@ -216,7 +216,7 @@ async fn without_users_everybody_scrapes_and_reads_numbers_but_no_names() {
 }
 
 #[tokio::test]
-async fn a_star_lets_everybody_in_and_browsers_sign_in_for_names() {
+async fn a_star_admits_all_clients_and_browsers_sign_in_for_names() {
     let directory = tempfile::tempdir().expect("a directory");
     let roles = Web {
         scrape: Some(list(&["*"])),
@@ -270,7 +270,7 @@ async fn a_star_lets_everybody_in_and_browsers_sign_in_for_names() {
 }
 
 #[test]
-fn roles_that_nobody_can_have_are_refused() {
+fn roles_that_no_client_can_have_are_refused() {
     let directory = Pki::new().written();
     let access = |web: WebConfig| Access::new(&roles(), web).map(|access| access.strangers());
     assert_eq!(access(WebConfig::default()), Err(NobodyCanSignIn));

@@ -16,7 +16,7 @@ use odoo_mfa_exporter::domain::{
 };
 use serde_json::Value;
 
-use crate::harness::snapshots::{down, identity, partly_blind, pending, posture, up};
+use crate::harness::snapshots::{down, identity, partly_visible, pending, posture, up};
 
 const NOW: &str = "2026-11-24T05:10:00Z";
 
@@ -148,19 +148,19 @@ fn what_is_not_known_is_held_and_what_is_known_is_not() {
     assert!(!held(&restarted, Rule::Watchdog));
 
     // It can no longer see groups, keys and policy, and the configuration does not accept that.
-    let blind = evaluated(&[partly_blind("erp")], now());
-    assert!(held(&blind, Rule::AdminWithoutMfa));
-    assert!(held(&blind, Rule::ApiKeyOld));
-    assert!(!held(&blind, Rule::CoverageBelowTarget));
-    assert!(alerts(&blind)["OdooMfaCapabilityMissing"].contains(&"capability=groups".to_owned()));
+    let limited = evaluated(&[partly_visible("erp")], now());
+    assert!(held(&limited, Rule::AdminWithoutMfa));
+    assert!(held(&limited, Rule::ApiKeyOld));
+    assert!(!held(&limited, Rule::CoverageBelowTarget));
+    assert!(alerts(&limited)["OdooMfaCapabilityMissing"].contains(&"capability=groups".to_owned()));
     assert!(
-        !alerts(&blind)["OdooMfaCapabilityMissing"].contains(&"capability=modules".to_owned()),
+        !alerts(&limited)["OdooMfaCapabilityMissing"].contains(&"capability=modules".to_owned()),
         "its absence is accepted"
     );
 }
 
 #[test]
-fn an_alert_outlives_the_darkness_of_its_target() {
+fn an_alert_outlives_an_outage_of_its_target() {
     let mut states = States::new();
     let mut rules = Rules::default();
     rules.get_mut(Rule::AdminWithoutMfa).hold = std::time::Duration::from_secs(900);
@@ -409,7 +409,7 @@ fn an_exempt_user_is_one_alert_for_each_reason_whatever_the_roles() {
 }
 
 #[test]
-fn a_fleet_is_blind_when_most_of_at_least_four_are_down() {
+fn most_targets_are_down_when_most_of_at_least_four_are_down() {
     let fleet = |downs: usize, all: usize| {
         let targets: Vec<_> = (0..all)
             .map(|index| match index < downs {

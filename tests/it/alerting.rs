@@ -9,8 +9,8 @@ use axum::http::StatusCode;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use odoo_mfa_exporter::alerting::{
-    AlertView, Alerts, Engine, InMemory, Inputs, Names, NamesUnavailable, Options, PEOPLE, Someone,
-    Wanted,
+    AlertView, Alerts, Engine, EngineConfig, InMemory, Inputs, Names, NamesUnavailable, Options,
+    PEOPLE, Someone,
 };
 use odoo_mfa_exporter::config::{Alerting, Auth, Config, ProcessEnv};
 use odoo_mfa_exporter::domain::alert::{Concern, Phase};
@@ -48,7 +48,7 @@ fn options() -> Options {
 struct Running {
     shown: Shown,
     alerts: Alerts,
-    reconfigure: tokio::sync::mpsc::Sender<Wanted>,
+    reconfigure: tokio::sync::mpsc::Sender<EngineConfig>,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -74,7 +74,7 @@ impl Running {
             states: Arc::new(InMemory::default()),
             reconfigured,
         };
-        let wanted = Wanted {
+        let wanted = EngineConfig {
             alerting,
             names,
             external_url: None,
@@ -97,7 +97,7 @@ impl Running {
     }
 
     async fn reconfigure(&self, alerting: &Alerting) {
-        let wanted = Wanted {
+        let wanted = EngineConfig {
             alerting: alerting.clone(),
             names: None,
             external_url: Some("https://mfa.example.com/x/".parse().expect("a URL")),
@@ -284,7 +284,7 @@ async fn an_alert_fires_is_held_while_its_target_is_down_and_resolves() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cluster_loses_a_member_and_a_silent_one_delays_nobody() {
+async fn a_cluster_loses_a_member_and_a_silent_one_delays_no_other() {
     let (sink, server) = Sink::start().await;
     let [mut one, other] = Alertmanager::start_two(&server.url("/")).await;
     let (silent, holding) = silent().await;
@@ -407,7 +407,7 @@ impl Names for Directory {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_webhook_is_told_as_alertmanager_would_and_of_whom() {
+async fn a_webhook_gets_the_message_of_alertmanager_with_names() {
     let (sink, server) = Sink::start().await;
     let concerning = |people: std::ops::Range<u32>| {
         let mut target = up("erp");
@@ -471,7 +471,7 @@ async fn a_webhook_is_told_as_alertmanager_would_and_of_whom() {
 
 /// A webhook gets an alert once: what it refuses waits for `resend_interval`, and nothing else waits for that.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_webhook_refuses_is_sent_again_later() {
+async fn a_refused_notification_is_sent_to_a_webhook_again() {
     let (sink, server) = Sink::start().await;
     sink.answer(StatusCode::BAD_REQUEST);
     let slow = Options {
@@ -582,7 +582,7 @@ async fn a_receiver_that_wants_to_be_left_alone_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_address_of_a_name_is_told_with_the_credentials() {
+async fn every_address_of_a_name_gets_alerts_with_the_credentials() {
     // The name `localhost` has 127.0.0.1, and on most machines ::1, where no server listens.
     let (seen, mut authorizations) = tokio::sync::mpsc::unbounded_channel();
     let routes = axum::Router::new().fallback(axum::routing::post(
@@ -625,7 +625,7 @@ async fn every_address_of_a_name_is_told_with_the_credentials() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_alertmanager_that_wants_a_certificate_and_a_password_is_told() {
+async fn an_alertmanager_that_requires_a_certificate_and_a_password_gets_alerts() {
     let directory = Pki::new().written();
     let tls = "tls_server_config: {cert_file: server.crt, key_file: server.key, client_ca_file: ca.crt, \
                client_auth_type: RequireAndVerifyClientCert}";
@@ -758,7 +758,7 @@ async fn a_kill_while_an_alert_is_pending_or_fires_loses_and_repeats_nothing() {
         let mut world = database.world_mut();
         let everybody: Vec<u32> = world.users().map(|user| user.id()).collect();
         for id in everybody {
-            world.enrol(id);
+            world.enroll(id);
         }
     }
     let daemon = Daemon::start(directory.path());

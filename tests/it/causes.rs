@@ -118,7 +118,7 @@ impl Openssl {
 }
 
 #[tokio::test]
-async fn each_way_in_which_tls_fails_is_told_apart() {
+async fn each_failure_of_tls_has_its_own_message() {
     let good = signed_itself(&["localhost", "127.0.0.1"], 2090);
     let server = Openssl::start(&good, &[]).await;
     let place = format!("localhost:{}", server.port);
@@ -323,7 +323,7 @@ async fn each_status_has_its_meaning() {
 }
 
 #[tokio::test]
-async fn a_database_that_no_header_names_is_told_apart_from_a_missing_one() {
+async fn a_database_that_no_header_names_is_not_a_missing_one() {
     let page = "No database is selected and the requested URL was not found";
     let server = |databases: &'static str| {
         Scripted::start(move |request: &Request| {

@@ -49,7 +49,7 @@ fn assert_hidden(error: &Error, ids: &[u32], version: u8, tag: &str) {
 }
 
 #[tokio::test]
-async fn a_hidden_user_fails_the_poll_whoever_it_is_and_however_it_is_hidden() {
+async fn any_hidden_user_fails_the_poll() {
     let clients = Clients::default();
     for version in 14..=20 {
         let (server, database) = stage(version, 1, AccountKind::Least).await;
@@ -91,7 +91,7 @@ async fn a_hidden_user_fails_the_poll_whoever_it_is_and_however_it_is_hidden() {
 
 /// A seed decides which users are hidden, and how.
 #[tokio::test]
-async fn whoever_is_hidden_in_any_way_the_poll_fails() {
+async fn a_user_hidden_in_any_way_fails_the_poll() {
     let clients = Clients::default();
     let mut dice = 1_u64;
     let mut roll = |sides: usize| {
@@ -196,7 +196,7 @@ async fn users_who_sign_up_while_a_poll_reads_neither_fail_nor_repeat_it() {
         let ordinary = client.requests();
         database.before_call(Some("ir.module.module"), None, 1, |world| {
             let signed_up = world.hire(Kind::Portal);
-            world.enrol(signed_up);
+            world.enroll(signed_up);
         });
         let during = client.poll(Parts::ALL).await.expect(&tag).posture;
         assert_eq!(client.requests(), ordinary, "{tag}");
@@ -278,7 +278,7 @@ async fn hidden_groups_leave_users_known_and_roles_missing() {
 }
 
 #[tokio::test]
-async fn a_group_is_found_by_each_of_its_xml_ids_and_a_wrong_one_is_said() {
+async fn a_group_is_found_by_each_of_its_xml_ids_and_a_wrong_one_is_reported() {
     let clients = Clients::default();
     for version in 14..=20 {
         let (server, database) = stage(version, 1, AccountKind::Full).await;
@@ -352,7 +352,7 @@ async fn an_account_that_stands_for_no_user_is_one_when_it_can_act() {
 }
 
 #[tokio::test]
-async fn a_website_whose_visitors_are_administrators_is_said() {
+async fn a_website_whose_visitors_are_administrators_is_a_finding() {
     let clients = Clients::default();
     for version in 14..=19 {
         let recipe = Recipe {

@@ -61,7 +61,7 @@ fn truth(world: &World, is: impl Fn(&PersonView<'_>) -> bool) -> BTreeSet<u32> {
 }
 
 #[tokio::test]
-async fn a_list_holds_exactly_those_whom_the_number_counts() {
+async fn a_list_has_exactly_the_users_that_the_number_counts() {
     for version in 14..=20 {
         let recipe = Recipe {
             policy: Some("employee_required").filter(|_| version >= 17),
@@ -263,7 +263,7 @@ async fn who_is_gone_since_the_poll_is_not_shown_as_there() {
         // Neither was counted: one is no portal person, the other came later.
         let staff = world.hire(Kind::Internal);
         let late = world.hire(Kind::Portal);
-        world.enrol(late);
+        world.enroll(late);
         (staged.posture.active.0.iter().sum::<u64>(), staff)
     };
     let query = PeopleQuery {
@@ -289,7 +289,8 @@ async fn who_is_gone_since_the_poll_is_not_shown_as_there() {
 }
 
 #[tokio::test]
-async fn whom_a_finding_concerns_is_a_list_and_archived_people_have_no_type_that_is_guessed() {
+async fn the_affected_users_of_a_finding_are_a_list_and_archived_people_have_no_type_that_is_guessed()
+ {
     let mut world = lived_in(&Recipe::new(18, 3));
     let leaver = world.hire(Kind::Internal);
     world.add_key(leaver, Scope::Rpc, NOW - DAY, None);

@@ -9,14 +9,14 @@ use insta::assert_snapshot;
 use odoo_mfa_exporter::domain::posture::Posture;
 use odoo_mfa_exporter::domain::snapshot::Identity;
 use odoo_mfa_exporter::domain::{PerType, TargetSnapshot, UserType};
-use odoo_mfa_exporter::exposition::catalogue::{self, Kind};
+use odoo_mfa_exporter::exposition::catalog::{self, Kind};
 use odoo_mfa_exporter::exposition::state::BuildInfo;
 use odoo_mfa_exporter::exposition::{Body, Coding, Format};
 use proptest::prelude::*;
 
 use crate::harness::exporter::Shown;
 use crate::harness::prometheus::check_metrics;
-use crate::harness::snapshots::{down, identity, partly_blind, pending, posture, up};
+use crate::harness::snapshots::{down, identity, partly_visible, pending, posture, up};
 use crate::harness::text::{Sample, Text};
 
 /// The part of a text that is about targets.
@@ -394,7 +394,7 @@ async fn difference(from: TargetSnapshot, to: TargetSnapshot) -> String {
 
 #[tokio::test]
 async fn what_is_not_completely_known_is_absent_and_says_so() {
-    assert_snapshot!(difference(up("erp"), partly_blind("erp")).await, @r##"
+    assert_snapshot!(difference(up("erp"), partly_visible("erp")).await, @r##"
     - odoo_mfa_enrolled_users{target="erp",team="finance",user_type="internal",method="passkey"}
     - odoo_mfa_enrolled_users{target="erp",team="finance",user_type="portal",method="passkey"}
     - odoo_mfa_enrolled_users{target="erp",team="finance",user_type="none",method="passkey"}
@@ -443,7 +443,7 @@ async fn what_is_not_completely_known_is_absent_and_says_so() {
 
 #[tokio::test]
 async fn a_target_that_is_down_says_nothing_of_its_users() {
-    assert_snapshot!(difference(partly_blind("erp"), down("erp")).await, @r##"
+    assert_snapshot!(difference(partly_visible("erp"), down("erp")).await, @r##"
     - odoo_users
     - odoo_mfa_eligible_users
     - odoo_mfa_protected_users
@@ -620,14 +620,19 @@ async fn families_stay_together_when_there_are_several_targets() {
 
 #[tokio::test]
 async fn promtool_has_nothing_to_complain_about() {
-    let shown = Shown::new([up("erp"), down("crm"), pending("new"), partly_blind("shop")]);
+    let shown = Shown::new([
+        up("erp"),
+        down("crm"),
+        pending("new"),
+        partly_visible("shop"),
+    ]);
     assert_eq!(check_metrics(&shown.text(Format::Classic).await), "");
 }
 
 #[test]
 fn help_needs_no_escapes_and_names_are_distinct() {
     let mut names = BTreeSet::new();
-    for family in catalogue::families() {
+    for family in catalog::families() {
         assert!(names.insert(family.name), "{} twice", family.name);
         assert!(!family.help.contains(['"', '\\', '\n']), "{}", family.help);
         assert!(
@@ -838,7 +843,7 @@ proptest! {
         prop_assert_eq!(comparable(&openmetrics), comparable(&classic));
         prop_assert!(openmetrics.ended && !classic.ended);
 
-        for family in catalogue::families() {
+        for family in catalog::families() {
             let (om, text) = (openmetrics.families.get(family.metric_name()), classic.families.get(family.name));
             prop_assert_eq!(om.map(|f| (&f.kind, &f.help)), text.map(|f| (&f.kind, &f.help)));
             if let Some(om) = om {
@@ -848,7 +853,7 @@ proptest! {
         }
         for sample in &classic.samples {
             let stem = ["_bucket", "_sum", "_count"].iter().find_map(|suffix| sample.name.strip_suffix(suffix));
-            let family = catalogue::family(&sample.name).or_else(|| catalogue::family(stem?)).expect(&sample.name);
+            let family = catalog::family(&sample.name).or_else(|| catalog::family(stem?)).expect(&sample.name);
             let mut labels = sample.labels.clone();
             if family.is_of_targets() {
                 let target = (labels.remove("target"), labels.remove("site"));

@@ -141,7 +141,7 @@ async fn the_level_changes_while_it_runs() {
 }
 
 #[tokio::test]
-async fn lines_suit_whoever_reads_them() {
+async fn lines_suit_their_reader() {
     let stage = Stage::new(&["erp"]).await;
     stage.configure(&json!({"targets": [stage.target("erp")]}));
     let file = std::fs::File::options()

@@ -1,4 +1,4 @@
-//! The reference of all metrics, `docs/metrics.md`, is generated from the catalogue.
+//! The reference of all metrics, `docs/metrics.md`, is generated from the catalog.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -10,8 +10,8 @@ use odoo_mfa_exporter::domain::role::Roles;
 use odoo_mfa_exporter::domain::snapshot::Identity;
 use odoo_mfa_exporter::domain::transition::Counters;
 use odoo_mfa_exporter::domain::{PerType, TargetSnapshot, UserType};
-use odoo_mfa_exporter::exposition::catalogue::{
-    CATALOGUE, Family, Label, Samples, Section, Source, USER_TYPE, families,
+use odoo_mfa_exporter::exposition::catalog::{
+    CATALOG, Family, Label, Samples, Section, Source, USER_TYPE, families,
 };
 
 use crate::harness::snapshots::{down, identity, up};
@@ -27,7 +27,7 @@ fn docs_metrics_is_current() {
         .split_once(GENERATED)
         .expect("the line that says how to generate it");
     let typical = typical();
-    let sections = CATALOGUE.iter().map(|it| section(it, &typical));
+    let sections = CATALOG.iter().map(|it| section(it, &typical));
     let current: String = std::iter::once(costs(&typical)).chain(sections).collect();
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(PATH, format!("{prose}{GENERATED}{current}"))
@@ -40,7 +40,7 @@ fn docs_metrics_is_current() {
     }
 }
 
-/// The configuration lies below the catalogue, and so names the families once more.
+/// The configuration lies below the catalog, and so names the families once more.
 #[test]
 fn the_configuration_knows_the_families_of_targets() {
     let known: BTreeSet<_> = contract::FAMILIES.iter().copied().collect();
@@ -123,7 +123,7 @@ fn costs(typical: &TargetSnapshot) -> String {
 /// Number of series of a family for a target; `None` for families that are not of targets.
 fn series(family: &Family, target: &TargetSnapshot) -> Option<usize> {
     let mut count = 0;
-    let mut take = |_: &[&str], _: odoo_mfa_exporter::exposition::catalogue::Value| count += 1;
+    let mut take = |_: &[&str], _: odoo_mfa_exporter::exposition::catalog::Value| count += 1;
     let samples = &mut Samples::new(&mut take);
     match family.source {
         Source::Target(of) => of(target, samples),

@@ -361,7 +361,7 @@ fn happen(world: &mut World, dice: &mut Dice, auditor: u32) {
             world.set_active(id, !status.active);
         }
         3..=4 => {
-            world.enrol(id);
+            world.enroll(id);
         }
         5..=6 => {
             world.disable_totp(id);
@@ -388,7 +388,7 @@ fn happen(world: &mut World, dice: &mut Dice, auditor: u32) {
             let kind = [Kind::Internal, Kind::Portal][dice.below(2) as usize];
             let newcomer = world.hire(kind);
             if dice.below(2) == 0 {
-                world.enrol(newcomer);
+                world.enroll(newcomer);
             }
         }
     }
@@ -467,7 +467,7 @@ pub async fn stage(version: u8, seed: u64, kind: AccountKind) -> (SimServer, Arc
     Life::skip(&mut world, 300);
     for kind in [Kind::None, Kind::Public] {
         let person = world.hire(kind);
-        world.enrol(person);
+        world.enroll(person);
     }
     let archived = world.hire(Kind::Internal);
     world.add_key(archived, Scope::Rpc, NOW - DAY, Some(NOW + DAY));

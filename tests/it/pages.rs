@@ -14,7 +14,7 @@ use reqwest::{StatusCode, header};
 
 use crate::access::{basic, list, users, web};
 use crate::harness::exporter::{Server, Shown, client};
-use crate::harness::snapshots::{down, partly_blind, pending, up};
+use crate::harness::snapshots::{down, partly_visible, pending, up};
 use crate::harness::staged::{DAY, NOW, Staged, lived_in};
 
 /// Officer `olga` may read names, `rolf` numbers.
@@ -101,7 +101,7 @@ async fn the_fleet_is_shown_worst_first_filtered_and_sorted() {
         up("good"),
         pending("new"),
         down("crm"),
-        partly_blind("limited"),
+        partly_visible("limited"),
         up(hostile),
     ]);
     shown.state.set_store_errors(2);
@@ -535,7 +535,7 @@ async fn changes_and_history_come_from_the_store_and_say_when_it_cannot_be_read(
             .filter(|page| page.contains("<h3>Coverage</h3>"))
     })
     .await;
-    database.world_mut().enrol(person);
+    database.world_mut().enroll(person);
     let changes = crate::harness::eventually("the change is logged", async || {
         page("olga", "/targets/erp/changes")
             .await

@@ -129,7 +129,7 @@ impl Stage {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn changes_and_history_are_told_and_logins_only_to_those_who_may_read_names() {
+async fn changes_and_history_are_shown_and_logins_only_with_read_names() {
     let stage = Stage::new().await;
     eventually("the first poll is in the history", async || {
         let page = stage
@@ -173,7 +173,7 @@ async fn changes_and_history_are_told_and_logins_only_to_those_who_may_read_name
             .people()
             .filter(|it| it.active() && !it.totp() && it.passkeys() == 0);
         let without: Vec<u32> = without.map(|it| it.id()).take(2).collect();
-        world.enrol(without[0]);
+        world.enroll(without[0]);
         world.grant(without[1], "base.group_system");
         without[0]
     };

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use odoo_mfa_exporter::config::Config;
-use odoo_mfa_exporter::exposition::catalogue::{Family, family};
+use odoo_mfa_exporter::exposition::catalog::{Family, family};
 use odoo_mfa_exporter::runtime::Daemon;
 use odoo_mfa_exporter::store::{Limits, Location, Store};
 use odoo_simulator::{Demo, DemoTarget, Fault, start_demo};

@@ -16,7 +16,7 @@ use crate::harness::eventually;
 use crate::harness::program::{Notified, Running, Stage, get};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn systemd_is_told_that_it_is_ready_how_it_is_and_that_it_lives() {
+async fn systemd_gets_readiness_status_and_watchdog_notifications() {
     let stage = Stage::new(&["erp"]).await;
     let mut target = stage.target("erp");
     target

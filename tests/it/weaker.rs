@@ -55,7 +55,7 @@ impl<'a> Asked<'a> {
 }
 
 #[test]
-fn a_file_that_is_cut_off_at_any_byte_lets_nobody_else_in() {
+fn a_file_truncated_at_any_byte_admits_no_other_client() {
     let directory = Pki::new().written();
     let names =
         "  client_allowed_sans:\n  - prometheus.example.com\n  - spiffe://example.com/prometheus\n";
@@ -166,7 +166,7 @@ fn what_weakens_access_is_refused_and_other_edits_apply() {
 }
 
 #[test]
-fn roles_are_not_removed_and_not_given_to_everybody() {
+fn roles_are_not_removed_and_not_granted_to_all() {
     let directory = tempfile::tempdir().expect("a directory");
     let roles = |scrape: Option<&[&str]>, read: Option<&[&str]>, names: &[&str]| Web {
         scrape: scrape.map(list),

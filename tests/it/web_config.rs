@@ -429,7 +429,7 @@ fn filled(text: &str, directory: &Path) -> String {
 }
 
 #[test]
-fn what_is_not_spoken_is_said() {
+fn unsupported_tls_settings_are_reported() {
     let directory = Pki::new().written();
     let path = directory.path().join("web.yml");
     let said = |text: &str| {

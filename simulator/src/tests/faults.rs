@@ -134,7 +134,7 @@ async fn a_fault_can_strike_one_call_a_few_times() {
 }
 
 #[tokio::test]
-async fn a_proxy_blocks_what_it_is_told_to() {
+async fn a_proxy_blocks_the_configured_endpoints() {
     let stage = Stage::new(19).await;
     stage.server.block(Endpoint::Json2);
     stage.server.block(Endpoint::DatabaseManager);

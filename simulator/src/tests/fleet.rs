@@ -180,7 +180,7 @@ async fn a_fleet_writes_the_configuration_that_polls_it() {
 }
 
 #[tokio::test]
-async fn a_dropped_server_answers_nobody() {
+async fn a_dropped_server_does_not_answer() {
     let stage = Stage::new(18).await;
     let address = stage.server.address();
     drop(stage);

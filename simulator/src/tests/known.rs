@@ -323,9 +323,9 @@ async fn the_companion_answers_format_2() {
         world.set_company_active(company, false);
         let [empty, archived, hidden] = [(); 3].map(|()| world.hire(Kind::Internal));
         world.empty_totp_secret(empty);
-        world.enrol(archived);
+        world.enroll(archived);
         world.set_active(archived, false);
-        world.enrol(hidden);
+        world.enroll(hidden);
         world.hide_user(hidden, Hide::UserRule);
         world.set_website_user(2, 2);
         [empty, archived, hidden]

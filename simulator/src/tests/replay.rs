@@ -259,7 +259,7 @@ fn asker(stage: &Stage, kind: &str, name: &str) -> Account {
         "rpc" => extra(Scope::Rpc, None),
         "totp_password" => {
             let account = extra(Scope::Unrestricted, None);
-            world.enrol(account.uid);
+            world.enroll(account.uid);
             account
         }
         "password" => stage.plain.clone(),

@@ -60,7 +60,7 @@ impl World {
     }
 
     /// Enrolls in TOTP.
-    pub fn enrol(&mut self, id: u32) -> bool {
+    pub fn enroll(&mut self, id: u32) -> bool {
         self.change(id, |person| {
             person.set_flag(TOTP, true);
             person.set_flag(EMPTY_SECRET, false);

@@ -91,7 +91,7 @@ alerting:
 }
 
 #[test]
-fn what_is_wrong_in_alerting_is_said() {
+fn errors_in_alerting_are_reported() {
     let yaml = format!(
         "{MINIMAL}
 alerting:

@@ -175,7 +175,7 @@ targets:
 }
 
 #[test]
-fn all_errors_are_reported_at_once_each_with_its_place() {
+fn all_errors_are_reported_at_once_each_with_its_position() {
     insta::assert_snapshot!(errors(
         "
 defaults: {interval: 5, timeout: 0s, accepted_factors: [totp, sms], coverage_target: {internal: 90, guests: 1}}
@@ -334,7 +334,7 @@ privacy: {}
 }
 
 #[test]
-fn syntax_errors_have_a_place_and_show_no_content() {
+fn syntax_errors_have_a_position_and_show_no_content() {
     insta::assert_snapshot!(errors("targets:\n- name: erp\n  api_key: s3cret\n   url: x\n"), @"config.yaml:4:7: error: YAML: mapping values are not allowed in this context");
     insta::assert_snapshot!(errors("targets: [{name: erp, api_key: s3cret\n"), @"config.yaml:1:11: error: YAML: unclosed bracket '{'");
     insta::assert_snapshot!(errors("targets:\n- api_key: *s3cret\n"), @"config.yaml:2:12: error: YAML: reference to unknown value");
@@ -587,7 +587,7 @@ surface:
 }
 
 #[test]
-fn readers_are_users_certificates_or_everybody() {
+fn readers_are_users_certificates_or_all() {
     let (config, _) = load(&format!(
         "{MINIMAL}web: {{roles: {{scrape: ['*'], read: [alice, 'certificate:CN=x:y'], read_names: [alice]}}}}"
     ))

@@ -12,7 +12,7 @@ const START: Timestamp = Timestamp::constant(1_795_487_400, 0);
 
 /// Result of one evaluation of the one alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Look {
+enum Outcome {
     Active,
     Inactive,
     Held,
@@ -21,7 +21,7 @@ enum Look {
 /// Outcome of an evaluation of the alert.
 #[derive(Debug, Clone, PartialEq)]
 struct Seen {
-    look: Look,
+    outcome: Outcome,
     at: Timestamp,
     event: Option<Event>,
     state: Option<State>,
@@ -51,24 +51,24 @@ fn rules(hold: u64, keep: u64) -> Rules {
 }
 
 /// Runs a course; after the looks that `restart` names, only what is serialised is left.
-fn run(course: &[(Look, u64)], rules: &Rules, restart: impl Fn(usize) -> bool) -> Vec<Seen> {
+fn run(course: &[(Outcome, u64)], rules: &Rules, restart: impl Fn(usize) -> bool) -> Vec<Seen> {
     let mut states = States::new();
     let mut now = START;
     let fingerprint = Fingerprint::of(&alert().labels);
     let mut seen = Vec::new();
-    for (index, (look, later)) in course.iter().enumerate() {
+    for (index, (outcome, later)) in course.iter().enumerate() {
         now += SignedDuration::from_secs(*later as i64);
         let mut evaluation = Evaluation::default();
-        match look {
-            Look::Active => {
+        match outcome {
+            Outcome::Active => {
                 evaluation.active.insert(fingerprint, alert());
             }
-            Look::Held => evaluation.held.hold(RULE, "erp"),
-            Look::Inactive => {}
+            Outcome::Held => evaluation.held.hold(RULE, "erp"),
+            Outcome::Inactive => {}
         }
         let events = step(&mut states, evaluation, rules, now);
         seen.push(Seen {
-            look: *look,
+            outcome: *outcome,
             at: now,
             event: events.first().map(|(_, event)| *event),
             state: states.get(&fingerprint).cloned(),
@@ -83,12 +83,12 @@ fn run(course: &[(Look, u64)], rules: &Rules, restart: impl Fn(usize) -> bool) -
     seen
 }
 
-fn look() -> impl Strategy<Value = Look> {
-    prop_oneof![4 => Just(Look::Active), 2 => Just(Look::Inactive), 2 => Just(Look::Held)]
+fn outcome() -> impl Strategy<Value = Outcome> {
+    prop_oneof![4 => Just(Outcome::Active), 2 => Just(Outcome::Inactive), 2 => Just(Outcome::Held)]
 }
 
-fn course() -> impl Strategy<Value = Vec<(Look, u64)>> {
-    prop::collection::vec((look(), 0_u64..400), 1..60)
+fn course() -> impl Strategy<Value = Vec<(Outcome, u64)>> {
+    prop::collection::vec((outcome(), 0_u64..400), 1..60)
 }
 
 proptest! {
@@ -97,12 +97,12 @@ proptest! {
         let seen = run(&course, &rules(hold, keep), |_| false);
         for (index, one) in seen.iter().enumerate() {
             if one.event == Some(Event::Fired) {
-                prop_assert_eq!(one.look, Look::Active);
+                prop_assert_eq!(one.outcome, Outcome::Active);
                 let state = one.state.as_ref().expect("it is there");
                 let waited = one.at.duration_since(state.active_since).as_secs();
                 prop_assert!(waited >= hold as i64);
                 let since = seen[..index].iter().filter(|it| it.at > state.active_since);
-                prop_assert!(since.into_iter().all(|it| it.look != Look::Inactive), "it was inactive in between");
+                prop_assert!(since.into_iter().all(|it| it.outcome != Outcome::Inactive), "it was inactive in between");
             }
         }
     }
@@ -114,14 +114,14 @@ proptest! {
         for pair in seen.windows(2) {
             let [before, now] = pair else { unreachable!() };
             let resolved = before.state.as_ref().is_some_and(|it| it.phase() == Phase::Resolved);
-            if now.look == Look::Held && !resolved {
+            if now.outcome == Outcome::Held && !resolved {
                 prop_assert_eq!(now.event, None);
                 prop_assert_eq!(kept(now), kept(before));
             }
         }
-        // Held looks change nothing of when it begins: the first active look after them finds its time still running.
+        // Held evaluations do not change its start: for the next active one, the time is still running.
         for one in &seen {
-            if one.look == Look::Active
+            if one.outcome == Outcome::Active
                 && let Some(state) = one.state.as_ref().filter(|it| it.phase() == Phase::Pending)
             {
                 prop_assert!(one.at.duration_since(state.active_since).as_secs() < hold as i64, "it waits too long");
@@ -134,11 +134,11 @@ proptest! {
         let seen = run(&course, &rules(hold, keep), |_| false);
         for (index, one) in seen.iter().enumerate() {
             if one.event == Some(Event::Resolved) {
-                prop_assert_eq!(one.look, Look::Inactive);
+                prop_assert_eq!(one.outcome, Outcome::Inactive);
                 let since = one.state.as_ref().and_then(|it| it.keep_firing_since).expect("it was kept");
                 prop_assert!(one.at.duration_since(since).as_secs() >= keep as i64);
                 let kept = seen[..index].iter().filter(|it| it.at > since);
-                prop_assert!(kept.into_iter().all(|it| it.look != Look::Active), "it was active in between");
+                prop_assert!(kept.into_iter().all(|it| it.outcome != Outcome::Active), "it was active in between");
             }
         }
     }
@@ -162,7 +162,7 @@ proptest! {
     }
 
     #[test]
-    fn a_restart_between_any_two_looks_changes_nothing(course in course(), hold in 0_u64..1000, keep in 0_u64..1000, restarts in any::<u64>()) {
+    fn a_restart_between_any_two_evaluations_changes_nothing(course in course(), hold in 0_u64..1000, keep in 0_u64..1000, restarts in any::<u64>()) {
         let rules = rules(hold, keep);
         let steady = run(&course, &rules, |_| false);
         prop_assert_eq!(steady, run(&course, &rules, |index| restarts >> (index % 64) & 1 == 1));
@@ -180,7 +180,7 @@ proptest! {
 }
 
 #[test]
-fn a_rule_that_is_gone_resolves_even_while_its_target_is_dark() {
+fn a_rule_that_is_gone_resolves_even_while_its_target_is_down() {
     let mut states = States::new();
     let fingerprint = Fingerprint::of(&alert().labels);
     let active = Evaluation {

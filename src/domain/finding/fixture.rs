@@ -121,7 +121,7 @@ impl Fixture {
     }
 
     /// Takes TOTP and passkeys away.
-    pub(crate) fn unenrol(&mut self, people: impl IntoIterator<Item = u32>) {
+    pub(crate) fn unenroll(&mut self, people: impl IntoIterator<Item = u32>) {
         let people = ids(people);
         for set in [&mut self.facts.totp, &mut self.facts.passkey] {
             if let Known::Complete(set) = set {

@@ -19,7 +19,7 @@ pub(super) fn find(case: &Case, found: &mut Vec<Finding>) {
     sso(case, found);
 }
 
-fn how_to_enrol(case: &Case) -> String {
+fn how_to_enroll(case: &Case) -> String {
     format!(
         "Ask them to enroll: {} > Two-factor Authentication. To remind them, select them in Settings > Users & Companies > Users and choose Actions > Invite to use two-factor authentication (module auth_totp_mail, from 15 on). Remove the role from users who do not need it.",
         case.own_security_page()
@@ -143,7 +143,7 @@ fn privileged(case: &Case, found: &mut Vec<Finding>) {
                 "Roles {}: they can change every other right, and their grace period is over. A stolen password is sufficient to take over the database.",
                 listed(ADMIN_ROLES)
             ))
-            .what_to_do(how_to_enrol(case))
+            .what_to_do(how_to_enroll(case))
             .people(exposed.clone()),
         );
     }
@@ -182,7 +182,7 @@ fn privileged(case: &Case, found: &mut Vec<Finding>) {
             )
             .about(role)
             .detail(detail)
-            .what_to_do(how_to_enrol(case))
+            .what_to_do(how_to_enroll(case))
             .people(rest),
         );
     }
@@ -206,7 +206,7 @@ fn privileged(case: &Case, found: &mut Vec<Finding>) {
             .detail(
                 "Their accounts are new. After the grace period they are reported as unprotected.",
             )
-            .what_to_do(how_to_enrol(case))
+            .what_to_do(how_to_enroll(case))
             .people(in_grace),
         );
     }
@@ -398,7 +398,7 @@ fn coverage(case: &Case, found: &mut Vec<Finding>) {
                 grouped(eligible),
                 grouped(missing)
             ))
-            .what_to_do(how_to_enrol(case))
+            .what_to_do(how_to_enroll(case))
             .people(case.unprotected(ids).unwrap_or_default()),
         );
     }

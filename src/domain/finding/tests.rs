@@ -44,21 +44,21 @@ pub(crate) fn situations() -> Vec<(Spoil, Vec<Found>)> {
     use Severity::{Critical, Info, Warning};
     vec![
         (
-            |it| it.unenrol([12]),
+            |it| it.unenroll([12]),
             only(Kind::AdminWithoutMfa, None, Critical, &[12]),
         ),
         (
-            |it| it.unenrol([13]),
+            |it| it.unenroll([13]),
             only(Kind::PrivilegedWithoutMfa, Some("hr"), Warning, &[13]),
         ),
         (
             // An administrator counts once, and in no other role.
-            |it| it.unenrol([10]),
+            |it| it.unenroll([10]),
             only(Kind::AdminWithoutMfa, None, Critical, &[10]),
         ),
         (
             |it| {
-                it.unenrol([13]);
+                it.unenroll([13]);
                 it.facts.recent = ids([13]);
             },
             only(Kind::PrivilegedInGrace, None, Info, &[13]),
@@ -174,7 +174,7 @@ pub(crate) fn situations() -> Vec<(Spoil, Vec<Found>)> {
             only(Kind::KioskHoldsApiKey, None, Warning, &[20]),
         ),
         (
-            |it| it.unenrol([20, 21]),
+            |it| it.unenroll([20, 21]),
             only(
                 Kind::CoverageBelowTarget,
                 Some("internal"),
@@ -184,14 +184,14 @@ pub(crate) fn situations() -> Vec<(Spoil, Vec<Found>)> {
         ),
         (
             |it| {
-                it.unenrol([20]);
+                it.unenroll([20]);
                 it.facts.awake = Known::Complete(ids((10..20).chain(100..105)));
             },
             only(Kind::DormantUnprotected, None, Warning, &[20]),
         ),
         (
             |it| {
-                it.unenrol([104]);
+                it.unenroll([104]);
                 it.facts.awake = Known::Complete(ids((10..30).chain(100..104)));
             },
             only(Kind::DormantUnprotected, None, Info, &[]),
@@ -502,11 +502,11 @@ fn keys_without_a_date_say_nothing_before_18() {
 #[test]
 fn findings_are_ranked_and_each_is_complete() {
     let mut fixture = Fixture::healthy();
-    fixture.unenrol(10..29);
+    fixture.unenroll(10..29);
     fixture.facts.policy = Known::Complete(None);
     fixture.facts.poller_key_expiry = Some(day(1));
     fixture.coverage_target[UserType::Portal] = Some(1.0);
-    fixture.unenrol([100]);
+    fixture.unenroll([100]);
     fixture.facts.devices = missing();
     fixture.facts.awake = missing();
     fixture.install(Module::AuthAdminPasskey);

@@ -26,16 +26,16 @@ fn letter(spoil: impl FnOnce(&mut Fixture)) -> (Letter, Letter) {
 fn each_criterion_limits_the_letter() {
     use Letter::{A, B, C, D, E, F};
     assert_eq!(letter(|_| ()), (A, A));
-    assert_eq!(letter(|it| it.unenrol([20])), (B, B), "18 of 19");
-    assert_eq!(letter(|it| it.unenrol(20..24)), (C, C), "15 of 19");
-    assert_eq!(letter(|it| it.unenrol(15..24)), (D, D), "10 of 19");
-    assert_eq!(letter(|it| it.unenrol(15..29)), (E, E), "5 of 19");
-    assert_eq!(letter(|it| it.unenrol(10..29)), (F, F), "none");
-    assert_eq!(letter(|it| it.unenrol([13])), (C, C), "a user in hr");
-    assert_eq!(letter(|it| it.unenrol([12])), (D, D), "an administrator");
+    assert_eq!(letter(|it| it.unenroll([20])), (B, B), "18 of 19");
+    assert_eq!(letter(|it| it.unenroll(20..24)), (C, C), "15 of 19");
+    assert_eq!(letter(|it| it.unenroll(15..24)), (D, D), "10 of 19");
+    assert_eq!(letter(|it| it.unenroll(15..29)), (E, E), "5 of 19");
+    assert_eq!(letter(|it| it.unenroll(10..29)), (F, F), "none");
+    assert_eq!(letter(|it| it.unenroll([13])), (C, C), "a user in hr");
+    assert_eq!(letter(|it| it.unenroll([12])), (D, D), "an administrator");
     assert_eq!(
         letter(|it| {
-            it.unenrol([12]);
+            it.unenroll([12]);
             it.facts.recent = ids([12]);
         }),
         (B, B),
@@ -55,7 +55,7 @@ fn each_criterion_limits_the_letter() {
     );
     assert_eq!(
         letter(|it| {
-            it.unenrol([14]);
+            it.unenroll([14]);
             it.exemptions.push(exempt("hr-lead", ExemptReason::Other));
             it.facts.exemptions.push(ids([14]));
         }),

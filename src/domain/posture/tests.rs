@@ -8,12 +8,12 @@ use proptest::prelude::*;
 use super::*;
 use crate::domain::exemption::{Exemption, Matcher};
 use crate::domain::facts::{People, Server, Uses};
-use crate::domain::roster::{InRole, KeyState, Roster, State, Wanted};
+use crate::domain::roster::{Filter, InRole, KeyState, Roster, State};
 use crate::domain::vocabulary::{Api, Factor};
 
 /// One active person as generated.
 #[derive(Debug, Clone)]
-struct Somebody {
+struct TestUser {
     kind: UserType,
     totp: bool,
     passkey: bool,
@@ -25,7 +25,7 @@ struct Somebody {
     key: Option<(i64, Option<i64>)>,
 }
 
-fn somebody() -> impl Strategy<Value = Somebody> {
+fn test_user() -> impl Strategy<Value = TestUser> {
     let kind = prop::sample::select(UserType::ALL);
     let flags = (
         any::<bool>(),
@@ -36,7 +36,7 @@ fn somebody() -> impl Strategy<Value = Somebody> {
     );
     let key = prop::option::of((0i64..500, prop::option::of(-40i64..400)));
     (kind, flags, prop::bool::weighted(0.2), key).prop_map(
-        |(kind, (totp, passkey, recent, awake, roles), exempt, key)| Somebody {
+        |(kind, (totp, passkey, recent, awake, roles), exempt, key)| TestUser {
             kind,
             totp,
             passkey,
@@ -75,8 +75,8 @@ fn now() -> Timestamp {
     "2026-11-24T05:00:00Z".parse().expect("a time")
 }
 
-fn facts(people: &[(u32, Somebody)], policy: Option<PolicyScope>) -> Facts {
-    let ids = |wanted: &dyn Fn(&Somebody) -> bool| -> IdSet {
+fn facts(people: &[(u32, TestUser)], policy: Option<PolicyScope>) -> Facts {
+    let ids = |wanted: &dyn Fn(&TestUser) -> bool| -> IdSet {
         people
             .iter()
             .filter(|(_, it)| wanted(it))
@@ -131,7 +131,7 @@ fn facts(people: &[(u32, Somebody)], policy: Option<PolicyScope>) -> Facts {
 }
 
 fn posture(
-    people: &[(u32, Somebody)],
+    people: &[(u32, TestUser)],
     accepted: &BTreeSet<Factor>,
     policy: Option<PolicyScope>,
 ) -> Posture {
@@ -146,7 +146,7 @@ fn posture(
 }
 
 /// Returns true if a user has an accepted factor, decided user by user.
-fn is_covered(it: &Somebody, accepted: &BTreeSet<Factor>, policy: Option<PolicyScope>) -> bool {
+fn is_covered(it: &TestUser, accepted: &BTreeSet<Factor>, policy: Option<PolicyScope>) -> bool {
     accepted.iter().any(|factor| match factor {
         Factor::Totp => it.totp,
         Factor::Passkey => it.passkey,
@@ -162,19 +162,19 @@ fn is_covered(it: &Somebody, accepted: &BTreeSet<Factor>, policy: Option<PolicyS
 proptest! {
     #[test]
     fn numbers_are_those_that_counting_person_by_person_gives(
-        people in prop::collection::vec(somebody(), 0..60),
+        people in prop::collection::vec(test_user(), 0..60),
         accepted in accepted(),
         policy in policy(),
     ) {
-        let people: Vec<(u32, Somebody)> = (100..).zip(people).collect();
+        let people: Vec<(u32, TestUser)> = (100..).zip(people).collect();
         let posture = posture(&people, &accepted, policy);
-        let covered = |it: &Somebody| is_covered(it, &accepted, policy);
-        let count = |kind: UserType, wanted: &dyn Fn(&Somebody) -> bool| {
+        let covered = |it: &TestUser| is_covered(it, &accepted, policy);
+        let count = |kind: UserType, wanted: &dyn Fn(&TestUser) -> bool| {
             people.iter().filter(|(_, it)| it.kind == kind && wanted(it)).count() as u64
         };
         for kind in UserType::ALL.iter().copied() {
-            let eligible = |it: &Somebody| !it.exempt;
-            let bare = |it: &Somebody| eligible(it) && !covered(it);
+            let eligible = |it: &TestUser| !it.exempt;
+            let bare = |it: &TestUser| eligible(it) && !covered(it);
             prop_assert_eq!(posture.active[kind], count(kind, &|_| true));
             prop_assert_eq!(posture.eligible[kind], count(kind, &eligible));
             prop_assert_eq!(posture.exempt[kind].iter().sum::<u64>() + posture.eligible[kind], posture.active[kind]);
@@ -184,12 +184,12 @@ proptest! {
             prop_assert_eq!(posture.single_factor.expect("known")[kind], count(kind, &|it| eligible(it) && it.totp != it.passkey));
         }
         let privileged = posture.privileged.as_ref().expect("known");
-        let all = |wanted: &dyn Fn(&Somebody) -> bool| people.iter().filter(|(_, it)| wanted(it)).count() as u64;
+        let all = |wanted: &dyn Fn(&TestUser) -> bool| people.iter().filter(|(_, it)| wanted(it)).count() as u64;
         prop_assert_eq!(privileged.people, all(&|it| !it.exempt && it.roles != [false; 2]));
         prop_assert_eq!(privileged.unprotected, Some(all(&|it| !it.exempt && !covered(it) && it.roles != [false; 2])));
         prop_assert_eq!(privileged.protected_admins, Some(all(&|it| !it.exempt && covered(it) && it.roles[0])));
         let keys = posture.keys.as_ref().expect("known");
-        let working = |it: &Somebody| it.key.is_some_and(|(_, left)| left.is_none_or(|left| left > 0));
+        let working = |it: &TestUser| it.key.is_some_and(|(_, left)| left.is_none_or(|left| left > 0));
         prop_assert_eq!(keys.unrestricted + keys.rpc + keys.other, all(&working));
         prop_assert_eq!(keys.by_age.iter().sum::<u64>(), all(&working));
         prop_assert_eq!(keys.of_unprotected, Some(all(&|it| working(it) && !covered(it))));
@@ -198,12 +198,12 @@ proptest! {
 
     #[test]
     fn lists_are_as_long_as_the_numbers_say(
-        people in prop::collection::vec(somebody(), 0..60),
+        people in prop::collection::vec(test_user(), 0..60),
         accepted in accepted(),
         policy in policy(),
         noted in prop::option::of((0i64..300, prop::collection::btree_map(100u32..160, 0i64..300, 0..60))),
     ) {
-        let people: Vec<(u32, Somebody)> = (100..).zip(people).collect();
+        let people: Vec<(u32, TestUser)> = (100..).zip(people).collect();
         let exemptions = exemption();
         let terms = Terms { accepted: &accepted, exemptions: &exemptions };
         let before = |days: i64| now() - SignedDuration::from_hours(24 * days);
@@ -216,12 +216,12 @@ proptest! {
         let standing = Standing::of(&facts, &terms);
         let posture = Posture::of(&facts, &terms, &standing).expect("facts of one moment fit together");
         let roster = Roster::new(facts, standing, &terms);
-        let everybody = Wanted { state: State::Active, user_type: None, role: None, reason: None };
-        let listed = |wanted: &Wanted| {
-            let selection = roster.people(wanted).expect("known");
+        let all = Filter { state: State::Active, user_type: None, role: None, reason: None };
+        let listed = |filter: &Filter| {
+            let selection = roster.people(filter).expect("known");
             // All others are found by a search for portal users, so that exactly these must count as members.
             let members = people.iter().filter(|(id, _)| roster.contains(&selection, *id)).count() as u64;
-            assert_eq!(members, roster.count(&selection), "{wanted:?}");
+            assert_eq!(members, roster.count(&selection), "{filter:?}");
             members
         };
         let unprotected = posture.protected.map(|protected| minus(posture.eligible, protected));
@@ -243,13 +243,13 @@ proptest! {
         ];
         prop_assert_eq!(numbers.len(), State::ALL.len());
         for (state, number) in numbers {
-            prop_assert_eq!(listed(&Wanted { state, ..everybody }), number.0.iter().sum::<u64>());
+            prop_assert_eq!(listed(&Filter { state, ..all }), number.0.iter().sum::<u64>());
             for user_type in UserType::ALL.iter().copied() {
-                prop_assert_eq!(listed(&Wanted { state, user_type: Some(user_type), ..everybody }), number[user_type]);
+                prop_assert_eq!(listed(&Filter { state, user_type: Some(user_type), ..all }), number[user_type]);
             }
         }
         let privileged = posture.privileged.as_ref().expect("known");
-        let in_role = |state, role| listed(&Wanted { state, role: Some(role), ..everybody });
+        let in_role = |state, role| listed(&Filter { state, role: Some(role), ..all });
         prop_assert_eq!(in_role(State::Eligible, InRole::Any), privileged.people);
         prop_assert_eq!(Some(in_role(State::Unprotected, InRole::Any)), privileged.unprotected);
         for role in &privileged.roles {
@@ -274,8 +274,8 @@ proptest! {
     }
 
     #[test]
-    fn the_order_of_rows_does_not_matter(people in prop::collection::vec(somebody(), 0..40), accepted in accepted()) {
-        let mut people: Vec<(u32, Somebody)> = (100..).zip(people).collect();
+    fn the_order_of_rows_does_not_matter(people in prop::collection::vec(test_user(), 0..40), accepted in accepted()) {
+        let mut people: Vec<(u32, TestUser)> = (100..).zip(people).collect();
         let forward = posture(&people, &accepted, None);
         people.reverse();
         prop_assert_eq!(forward, posture(&people, &accepted, None));

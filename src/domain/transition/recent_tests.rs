@@ -29,7 +29,7 @@ impl Course {
             } else {
                 UserType::Internal
             });
-            world.someone(id).totp = if portal { index < 300 } else { index < 150 };
+            world.user(id).totp = if portal { index < 300 } else { index < 150 };
         }
         Self::of(world)
     }
@@ -64,7 +64,7 @@ impl Course {
 
     fn change(&mut self, ids: &[u32], change: impl Fn(&mut tests::TestUser)) {
         for id in ids {
-            change(self.world.someone(*id));
+            change(self.world.user(*id));
         }
     }
 
@@ -389,7 +389,7 @@ proptest! {
     /// For any changes between polls of one configuration, the number is that of the users who were protected at some poll of the
     /// last week, have not had protection since, and are eligible, of the same type and unprotected now.
     #[test]
-    fn the_number_is_that_of_a_record_of_everybody(course in prop::collection::vec(prop::collection::vec((0usize..60, 0u8..7), 0..12), 1..25)) {
+    fn the_number_is_that_of_a_record_of_all_users(course in prop::collection::vec(prop::collection::vec((0usize..60, 0u8..7), 0..12), 1..25)) {
         let mut kept = Course::of(World::new());
         let mut lost: BTreeMap<u32, (Timestamp, UserType)> = BTreeMap::new();
         for events in course {
@@ -397,7 +397,7 @@ proptest! {
             let ids: Vec<u32> = before.people.keys().copied().collect();
             for (index, event) in events {
                 let id = ids[index % ids.len()];
-                let user = kept.world.someone(id);
+                let user = kept.world.user(id);
                 match event {
                     0 | 1 => user.totp = !user.totp,
                     2 => user.active = !user.active,

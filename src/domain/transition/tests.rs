@@ -75,15 +75,15 @@ impl World {
             } else {
                 UserType::Internal
             });
-            let somebody = world.someone(person);
-            somebody.totp = index % 3 == 0;
-            somebody.passkey = index % 7 == 0;
-            somebody.privileged = index % 8 == 0;
+            let user = world.user(person);
+            user.totp = index % 3 == 0;
+            user.passkey = index % 7 == 0;
+            user.privileged = index % 8 == 0;
         }
         world
     }
 
-    pub(super) fn someone(&mut self, id: u32) -> &mut TestUser {
+    pub(super) fn user(&mut self, id: u32) -> &mut TestUser {
         self.people.get_mut(&id).expect("a user with that id")
     }
 
@@ -127,7 +127,7 @@ impl World {
     fn active(&self, holds: impl Fn(&TestUser) -> bool) -> IdSet {
         let people = self.people.iter();
         people
-            .filter(|(_, somebody)| somebody.active && holds(somebody))
+            .filter(|(_, user)| user.active && holds(user))
             .map(|(id, _)| *id)
             .collect()
     }
@@ -145,9 +145,7 @@ impl World {
             release: self.release,
             poller: POLLER,
             types: PerType::from_fn(|user_type| {
-                self.people
-                    .values()
-                    .any(|somebody| somebody.user_type == user_type)
+                self.people.values().any(|user| user.user_type == user_type)
             }),
             internal: of_type(UserType::Internal),
             public: of_type(UserType::Public),
@@ -225,10 +223,10 @@ impl World {
                 .people
                 .iter()
                 .filter_map(|id| {
-                    let somebody = self.people.get(&id)?;
+                    let user = self.people.get(&id)?;
                     let person = Person {
-                        active: somebody.active,
-                        created: Some(somebody.created),
+                        active: user.active,
+                        created: Some(user.created),
                         login: None,
                     };
                     Some((id, person))
@@ -342,51 +340,51 @@ fn only_who_is_active_in_both_polls_can_disable() {
     let holder = person(6); // internal, TOTP
     let portal = person(3); // portal, TOTP
     assert_eq!(
-        after(|world| world.someone(holder).totp = false),
+        after(|world| world.user(holder).totp = false),
         [("mfa_disabled", holder)]
     );
     assert_eq!(
-        after(|world| world.someone(portal).totp = false),
+        after(|world| world.user(portal).totp = false),
         [("mfa_disabled", portal)]
     );
-    assert_eq!(after(|world| world.someone(portal).active = false), []);
+    assert_eq!(after(|world| world.user(portal).active = false), []);
     assert_eq!(after(|world| world.delete(portal)), []);
     assert_eq!(
-        after(|world| world.someone(holder).active = false),
+        after(|world| world.user(holder).active = false),
         [("archived", holder)]
     );
     assert_eq!(after(|world| world.delete(holder)), [("left", holder)]);
     // From one method to the other is neither.
     assert_eq!(
         after(|world| {
-            world.someone(holder).totp = false;
-            world.someone(holder).passkey = true;
+            world.user(holder).totp = false;
+            world.user(holder).passkey = true;
         }),
         []
     );
     // A change of type alone is no transition; with the loss of the factor it is one.
     assert_eq!(
-        after(|world| world.someone(holder).user_type = UserType::Portal),
+        after(|world| world.user(holder).user_type = UserType::Portal),
         [("left", holder)]
     );
     assert_eq!(
         after(|world| {
-            world.someone(holder).user_type = UserType::Portal;
-            world.someone(holder).totp = false;
+            world.user(holder).user_type = UserType::Portal;
+            world.user(holder).totp = false;
         }),
         [("mfa_disabled", holder), ("left", holder)]
     );
 }
 
 #[test]
-fn who_comes_back_from_the_archive_did_not_enrol() {
+fn a_user_who_is_unarchived_did_not_enroll() {
     for holder in [person(6), person(3)] {
         let mut world = World::new();
         let first = world.step(None);
-        world.someone(holder).active = false;
+        world.user(holder).active = false;
         world.later();
         let second = world.step(Some(&first.baseline));
-        world.someone(holder).active = true;
+        world.user(holder).active = true;
         world.later();
         let third = world.step(Some(&second.baseline));
         assert!(
@@ -398,9 +396,9 @@ fn who_comes_back_from_the_archive_did_not_enrol() {
     }
     // A user who was archived before the first poll is known from the question that the first poll asks.
     let mut world = World::new();
-    world.someone(person(3)).active = false;
+    world.user(person(3)).active = false;
     let first = world.step(None);
-    world.someone(person(3)).active = true;
+    world.user(person(3)).active = true;
     assert_eq!(kinds(&world.step(Some(&first.baseline))), []);
 }
 
@@ -495,17 +493,17 @@ fn each_pair_of_states_is_the_transition_of_the_table() {
             enter(&mut world, STATES[way[1]], type_at(1));
             let second = world.step(Some(&first.baseline));
             assert_eq!(found(&second), expected(0, 1), "second of {at}");
-            let mut blind = world.clone();
+            let mut limited = world.clone();
             enter(&mut world, STATES[way[2]], type_at(2));
             let third = world.step(Some(&second.baseline));
             assert_eq!(found(&third), expected(1, 2), "third of {at}");
 
-            blind.sees_factors = false;
-            let second = blind.step(Some(&first.baseline));
+            limited.sees_factors = false;
+            let second = limited.step(Some(&first.baseline));
             assert_eq!(found(&second), [], "facts missing in the middle of {at}");
-            blind.sees_factors = true;
-            enter(&mut blind, STATES[way[2]], type_at(2));
-            let third = blind.step(Some(&second.baseline));
+            limited.sees_factors = true;
+            enter(&mut limited, STATES[way[2]], type_at(2));
+            let third = limited.step(Some(&second.baseline));
             assert_eq!(
                 found(&third),
                 expected(0, 2),
@@ -524,15 +522,15 @@ fn an_upgrade_to_a_release_that_hides_who_has_totp_is_no_transition() {
         world.later();
         world.sees_factors = sees;
         if let Some(holder) = archived {
-            world.someone(holder).active = false;
+            world.user(holder).active = false;
         }
         step = world.step(Some(&step.baseline));
         assert_eq!(kinds(&step), [], "factors known: {sees}");
     }
     // Changes since then count, over the gap: users who were unarchived did not enroll.
     world.later();
-    world.someone(person(3)).active = true;
-    world.someone(person(6)).totp = false;
+    world.user(person(3)).active = true;
+    world.user(person(6)).totp = false;
     assert_eq!(
         kinds(&world.step(Some(&step.baseline))),
         [("mfa_disabled", person(6))]
@@ -551,7 +549,7 @@ fn where_odoo_does_not_show_archived_people_those_seen_to_go_are_remembered() {
     };
     let mut step = unshown(&world, None);
     for active in [false, true] {
-        world.someone(holder).active = active;
+        world.user(holder).active = active;
         world.later();
         step = unshown(&world, Some(&step.baseline));
         assert_eq!(kinds(&step), []);
@@ -562,11 +560,11 @@ fn where_odoo_does_not_show_archived_people_those_seen_to_go_are_remembered() {
 fn coming_back_while_a_poll_reads_is_no_transition() {
     let mut world = World::new();
     let holder = person(3);
-    world.someone(holder).active = false;
+    world.user(holder).active = false;
     let first = world.step(None);
     world.later();
     let read = world.poll();
-    world.someone(holder).active = true;
+    world.user(holder).active = true;
     let answers = world.answer(questions(Some(&first.baseline), &read));
     let second = advance(Some(&first.baseline), read, &answers).expect("asked");
     assert_eq!(kinds(&second), []);
@@ -578,23 +576,23 @@ fn coming_back_while_a_poll_reads_is_no_transition() {
 fn privilege_is_granted_to_new_people_too_and_leaving_revokes_nothing() {
     let admin = person(8);
     assert_eq!(
-        after(|world| world.someone(admin).privileged = false),
+        after(|world| world.user(admin).privileged = false),
         [("privilege_revoked", admin)]
     );
     assert_eq!(
-        after(|world| world.someone(admin).active = false),
+        after(|world| world.user(admin).active = false),
         [("archived", admin)]
     );
     let plain = person(2);
     assert_eq!(
-        after(|world| world.someone(plain).privileged = true),
+        after(|world| world.user(plain).privileged = true),
         [("privilege_granted", plain)]
     );
     let newcomer = person(60);
     assert_eq!(
         after(|world| {
             let id = world.join(UserType::Internal);
-            world.someone(id).privileged = true;
+            world.user(id).privileged = true;
         }),
         [("privilege_granted", newcomer), ("joined", newcomer)]
     );
@@ -604,8 +602,8 @@ fn privilege_is_granted_to_new_people_too_and_leaving_revokes_nothing() {
 fn another_definition_of_the_roles_is_no_transition() {
     let mut world = World::new();
     let first = world.step(None);
-    for somebody in world.people.values_mut() {
-        somebody.privileged = !somebody.privileged;
+    for user in world.people.values_mut() {
+        user.privileged = !user.privileged;
     }
     let mut current = world.poll();
     if let Some(roles) = &mut current.roles {
@@ -650,17 +648,17 @@ fn what_happens_while_a_capability_is_missing_is_counted_when_it_is_back() {
     world.sees_factors = false;
     world.sees_keys = false;
     world.later();
-    world.someone(person(6)).totp = false;
+    world.user(person(6)).totp = false;
     let key = world.key(person(0), None);
-    let blind = world.step(Some(&first.baseline));
-    assert_eq!(kinds(&blind), []);
+    let limited = world.step(Some(&first.baseline));
+    assert_eq!(kinds(&limited), []);
     // Portal users with a factor do not show in such a poll, and are not searched.
     let asked = questions(Some(&first.baseline), &world.poll());
     assert!(asked.people.is_empty() && asked.archived_holders.is_none());
     world.sees_factors = true;
     world.sees_keys = true;
     world.later();
-    let back = world.step(Some(&blind.baseline));
+    let back = world.step(Some(&limited.baseline));
     assert_eq!(
         kinds(&back),
         [("mfa_disabled", person(6)), ("key_created", person(0))]
@@ -676,7 +674,7 @@ fn nothing_is_asked_when_nothing_changed_and_little_when_something_did() {
     world.later();
     let asked = questions(Some(&first.baseline), &world.poll());
     assert!(asked.people.is_empty() && asked.archived_holders == Some(IdSet::new()));
-    world.someone(person(3)).totp = false;
+    world.user(person(3)).totp = false;
     let asked = questions(Some(&first.baseline), &world.poll());
     assert!(asked.people.contains(person(3)) && asked.people.len() <= 7);
     assert_eq!(
@@ -690,8 +688,8 @@ fn a_target_that_points_elsewhere_is_a_break() {
     let world = World::new();
     let first = world.step(None);
     let mut other = World::new();
-    for somebody in other.people.values_mut() {
-        somebody.totp = !somebody.totp;
+    for user in other.people.values_mut() {
+        user.totp = !user.totp;
     }
     let mut current = other.poll();
     current.origin.database = "staging".into();
@@ -715,8 +713,8 @@ fn a_restored_backup_is_a_break_whether_or_not_it_was_used_since() {
     world.later();
     for index in 0..5 {
         let id = world.join(UserType::Internal);
-        world.someone(id).totp = true;
-        world.someone(person(2 + 4 * index)).totp = true;
+        world.user(id).totp = true;
+        world.user(person(2 + 4 * index)).totp = true;
     }
     world.key(person(61), None);
     let latest = world.step(None);
@@ -775,9 +773,9 @@ fn another_database_with_the_same_ids_is_a_break() {
     // Even where each account was made at the same second.
     let first = World::new().step(None);
     let mut other = World::new();
-    for (index, somebody) in other.people.values_mut().enumerate() {
-        somebody.totp = index % 3 == 1;
-        somebody.passkey = false;
+    for (index, user) in other.people.values_mut().enumerate() {
+        user.totp = index % 3 == 1;
+        user.passkey = false;
     }
     let step = other.step(Some(&first.baseline));
     assert!(
@@ -787,10 +785,10 @@ fn another_database_with_the_same_ids_is_a_break() {
     );
     // And where they were not, few changes are enough to see it.
     let mut other = World::new();
-    for somebody in other.people.values_mut() {
-        somebody.created += SignedDuration::from_secs(1);
+    for user in other.people.values_mut() {
+        user.created += SignedDuration::from_secs(1);
     }
-    other.someone(person(6)).totp = false;
+    other.user(person(6)).totp = false;
     let step = other.step(Some(&first.baseline));
     assert!(
         matches!(step.found, Found::Break(Break::Reused(_))),
@@ -800,12 +798,12 @@ fn another_database_with_the_same_ids_is_a_break() {
 }
 
 #[test]
-fn a_module_that_is_uninstalled_takes_everybodys_factor_and_that_is_counted() {
+fn a_module_that_is_uninstalled_takes_the_factor_of_all_users_and_that_is_counted() {
     let mut world = World::new();
     let first = world.step(None);
     let holders = world.active(TestUser::has_factor).len();
-    for somebody in world.people.values_mut() {
-        (somebody.totp, somebody.passkey) = (false, false);
+    for user in world.people.values_mut() {
+        (user.totp, user.passkey) = (false, false);
     }
     let step = world.step(Some(&first.baseline));
     assert_eq!(changes(&step).len() as u64, holders);
@@ -816,7 +814,7 @@ fn a_clock_that_was_set_back_does_not_turn_a_window_around() {
     let mut world = World::new();
     let first = world.step(None);
     world.now -= SignedDuration::from_hours(2);
-    world.someone(person(6)).totp = false;
+    world.user(person(6)).totp = false;
     let step = world.step(Some(&first.baseline));
     assert_eq!(kinds(&step), [("mfa_disabled", person(6))]);
     assert!(changes(&step)[0].after <= changes(&step)[0].before);
@@ -862,7 +860,7 @@ fn happen(world: &mut World, events: &[Event]) {
                 } else {
                     UserType::Internal
                 });
-                world.someone(id).totp = totp;
+                world.user(id).totp = totp;
             }
             Event::MakeKey(who, dated) => {
                 let end = world.now + SignedDuration::from_mins(7);
@@ -885,20 +883,20 @@ fn happen(world: &mut World, events: &[Event]) {
                 if id + 6 >= newest {
                     continue;
                 }
-                let Some(somebody) = world.people.get_mut(&id) else {
+                let Some(user) = world.people.get_mut(&id) else {
                     continue;
                 };
                 match event {
-                    Event::Activity(_) => somebody.active = !somebody.active,
+                    Event::Activity(_) => user.active = !user.active,
                     Event::Delete(_) => {
                         world.people.remove(&id);
                         world.keys.retain(|_, key| key.owner != id);
                     }
-                    Event::Totp(_) => somebody.totp = !somebody.totp,
-                    Event::Passkey(_) => somebody.passkey = !somebody.passkey,
-                    Event::Privilege(_) => somebody.privileged = !somebody.privileged,
+                    Event::Totp(_) => user.totp = !user.totp,
+                    Event::Passkey(_) => user.passkey = !user.passkey,
+                    Event::Privilege(_) => user.privileged = !user.privileged,
                     _ => {
-                        somebody.user_type = match somebody.user_type {
+                        user.user_type = match user.user_type {
                             UserType::Internal => UserType::Portal,
                             _ => UserType::Internal,
                         }
@@ -972,8 +970,8 @@ proptest! {
     fn a_break_is_no_storm(events in prop::collection::vec(event(), 0..30)) {
         let first = World::new().step(None);
         let mut other = World::new();
-        for somebody in other.people.values_mut() {
-            somebody.created -= SignedDuration::from_hours(1);
+        for user in other.people.values_mut() {
+            user.created -= SignedDuration::from_hours(1);
         }
         happen(&mut other, &events);
         other.later();

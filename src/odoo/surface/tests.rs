@@ -436,7 +436,7 @@ async fn password_rpc_is_absent_only_if_each_path_answers_404() {
 }
 
 #[tokio::test]
-async fn what_a_proxy_refuses_is_blocked_only_where_odoo_stands_behind_it() {
+async fn a_refusal_of_a_proxy_means_blocked_only_in_front_of_odoo() {
     for refusal in [
         FORBIDDEN,
         BAD_GATEWAY,
@@ -488,7 +488,7 @@ async fn what_says_nothing_stays_unknown() {
 }
 
 #[tokio::test]
-async fn nobody_there_is_unknown_and_says_why() {
+async fn a_type_without_users_is_unknown_with_the_reason() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     // A port that was free a moment ago.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");

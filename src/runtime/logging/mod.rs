@@ -69,7 +69,7 @@ impl Logging {
         let lines: Box<dyn Layer<_> + Send + Sync> = match format {
             LogFormat::Text => {
                 let text = fmt::format().with_target(false);
-                let lines = lines.with_ansi(wants_colour(&stderr()));
+                let lines = lines.with_ansi(wants_color(&stderr()));
                 let lines = lines.fmt_fields(fmt::format::debug_fn(field).delimited(" "));
                 lines.event_format(Line::new(text, journal)).boxed()
             }
@@ -133,7 +133,7 @@ fn field(to: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> std::fmt::Res
 }
 
 /// Returns true if an output shows colors: if it is a terminal, and `NO_COLOR` is not set.
-pub fn wants_colour(output: &impl IsTerminal) -> bool {
+pub fn wants_color(output: &impl IsTerminal) -> bool {
     output.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 

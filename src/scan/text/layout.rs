@@ -29,8 +29,8 @@ impl Paint {
         self.style(Style::new().dimmed(), text)
     }
 
-    pub(super) fn colour(self, colour: AnsiColor, text: &str) -> String {
-        self.style(colour.on_default(), text)
+    pub(super) fn color(self, color: AnsiColor, text: &str) -> String {
+        self.style(color.on_default(), text)
     }
 }
 
@@ -39,7 +39,7 @@ impl Paint {
 pub(super) struct Cell {
     text: String,
     right: bool,
-    colour: Option<AnsiColor>,
+    color: Option<AnsiColor>,
 }
 
 impl Cell {
@@ -47,7 +47,7 @@ impl Cell {
         Self {
             text: text.to_owned(),
             right: false,
-            colour: None,
+            color: None,
         }
     }
 
@@ -64,18 +64,18 @@ impl Cell {
     }
 
     /// A share, 0 to 1. A bar is full only where the share is.
-    pub(super) fn bar(share: f64, colour: AnsiColor) -> Self {
+    pub(super) fn bar(share: f64, color: AnsiColor) -> Self {
         let eighths = (share.clamp(0.0, 1.0) * (BAR * 8) as f64) as usize;
         let mut text = "█".repeat(eighths / 8);
         const PARTS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
         text += PARTS[eighths % 8];
         let rest = BAR - text.width();
         text += &"·".repeat(rest);
-        Self::left(&text).coloured(colour)
+        Self::left(&text).colored(color)
     }
 
-    pub(super) fn coloured(mut self, colour: AnsiColor) -> Self {
-        self.colour = Some(colour);
+    pub(super) fn colored(mut self, color: AnsiColor) -> Self {
+        self.color = Some(color);
         self
     }
 }
@@ -151,8 +151,8 @@ fn line(row: &[Cell], columns: &[usize], paint: Paint, width: usize) -> String {
             columns[index].min(room).saturating_sub(shown.width())
         };
         used += gap + shown.width() + fill;
-        let painted = match cell.colour {
-            Some(colour) => paint.colour(colour, &shown),
+        let painted = match cell.color {
+            Some(color) => paint.color(color, &shown),
             None => shown,
         };
         let blank = " ".repeat(fill);

@@ -14,7 +14,7 @@ use layout::{Cell, Paint, Table, wrap};
 #[derive(Debug, Clone, Copy)]
 pub struct Style {
     /// With colors, as escape sequences.
-    pub colour: bool,
+    pub color: bool,
     /// Number of columns; at least 60 are used, and at most 120.
     pub width: usize,
 }
@@ -32,7 +32,7 @@ const SUMMARY_TARGETS: usize = 10;
 pub fn render(report: &Report, style: Style) -> String {
     let mut out = Writer {
         text: String::new(),
-        paint: Paint(style.colour),
+        paint: Paint(style.color),
         width: style.width.clamp(60, 120),
     };
     for target in &report.targets {
@@ -82,7 +82,7 @@ impl Writer {
         let name = self.paint.bold(&target.target);
         self.line(&format!("{name}  {} · {}", target.url, target.database));
         if let Some(error) = &target.error {
-            let word = self.paint.colour(Red, "FAILED");
+            let word = self.paint.color(Red, "FAILED");
             self.line(&format!("{word} ({})", error.reason));
             self.paragraph(2, "", &error.message);
             if let Some(hint) = error.hint {
@@ -120,7 +120,7 @@ impl Writer {
             "passkey",
         ]);
         for row in shown(&scan.coverage) {
-            let colour = match (row.ratio, row.target) {
+            let color = match (row.ratio, row.target) {
                 (Some(is), Some(wanted)) if is < wanted => Red,
                 (Some(_), Some(_)) => Green,
                 _ => Cyan,
@@ -130,8 +130,8 @@ impl Writer {
                 Cell::left(row.user_type.as_str()),
                 Cell::right(&format!("{protected} of {}", grouped(row.eligible))),
                 row.ratio
-                    .map_or(Cell::left(""), |ratio| Cell::bar(ratio, colour)),
-                Cell::right(&row.ratio.map_or("-".to_owned(), percent)).coloured(colour),
+                    .map_or(Cell::left(""), |ratio| Cell::bar(ratio, color)),
+                Cell::right(&row.ratio.map_or("-".to_owned(), percent)).colored(color),
                 Cell::right(&row.target.map_or("-".to_owned(), percent)),
                 Cell::number(Some(row.exempt)),
                 Cell::number(row.grace),
@@ -160,7 +160,7 @@ impl Writer {
                 .unprotected
                 .filter(|_| role.people > 0)
                 .map(|unprotected| (role.people - unprotected) as f64 / role.people as f64);
-            let colour = match (role.unprotected, role.unprotected_past_grace) {
+            let color = match (role.unprotected, role.unprotected_past_grace) {
                 (_, Some(1..)) => Red,
                 (Some(0), _) => Green,
                 _ => Cyan,
@@ -169,8 +169,8 @@ impl Writer {
                 Cell::left(&role.role),
                 Cell::number(Some(role.people)),
                 Cell::number(role.unprotected),
-                Cell::number(role.unprotected_past_grace).coloured(colour),
-                share.map_or(Cell::left(""), |share| Cell::bar(share, colour)),
+                Cell::number(role.unprotected_past_grace).colored(color),
+                share.map_or(Cell::left(""), |share| Cell::bar(share, color)),
                 Cell::number(Some(role.exempt)),
             ]);
         }
@@ -281,10 +281,10 @@ impl Writer {
             let mut table = Table::new(&["endpoint", "", "why"]);
             for seen in &vantage.endpoints {
                 let state = match (seen.exposed, seen.expected_blocked) {
-                    (Some(true), true) => Cell::left("reachable").coloured(Red),
+                    (Some(true), true) => Cell::left("reachable").colored(Red),
                     (Some(true), false) => Cell::left("reachable"),
-                    (Some(false), _) => Cell::left("blocked").coloured(Green),
-                    (None, _) => Cell::left("unknown").coloured(Yellow),
+                    (Some(false), _) => Cell::left("blocked").colored(Green),
+                    (None, _) => Cell::left("unknown").colored(Yellow),
                 };
                 table.row(vec![
                     Cell::left(seen.endpoint.as_str()),
@@ -320,12 +320,12 @@ impl Writer {
 
     fn tag(&self, severity: Severity) -> String {
         let word = layout::pad(&severity.as_str().to_uppercase(), INDENT);
-        let colour = match severity {
+        let color = match severity {
             Severity::Critical => Red,
             Severity::Warning => Yellow,
             Severity::Info => Cyan,
         };
-        self.paint.colour(colour, &word)
+        self.paint.color(color, &word)
     }
 
     fn summary(&mut self, report: &Report) {
@@ -403,10 +403,10 @@ fn summary_row(target: &TargetReport) -> Vec<Cell> {
         return vec![
             Cell::left(&target.target),
             Cell::left("-"),
-            Cell::left(&format!("failed: {reason}")).coloured(Red),
+            Cell::left(&format!("failed: {reason}")).colored(Red),
         ];
     };
-    let colour = match scan.grade.letter {
+    let color = match scan.grade.letter {
         Letter::A | Letter::B => Green,
         Letter::C | Letter::D => Yellow,
         Letter::E | Letter::F => Red,
@@ -424,8 +424,8 @@ fn summary_row(target: &TargetReport) -> Vec<Cell> {
     };
     vec![
         Cell::left(&target.target),
-        Cell::left(&grade_text(scan)).coloured(colour),
-        ratio.map_or(Cell::left(""), |ratio| Cell::bar(ratio, colour)),
+        Cell::left(&grade_text(scan)).colored(color),
+        ratio.map_or(Cell::left(""), |ratio| Cell::bar(ratio, color)),
         Cell::right(&ratio.map_or("unknown".to_owned(), percent)),
         Cell::number(scan.privileged.as_ref().and_then(|it| it.unprotected)),
         count(Severity::Critical),

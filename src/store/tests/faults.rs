@@ -392,7 +392,7 @@ async fn a_clock_that_steps_back_stops_nothing() {
 }
 
 #[tokio::test]
-async fn nobody_else_may_read_the_file() {
+async fn no_other_user_can_read_the_file() {
     use std::os::unix::fs::PermissionsExt as _;
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("new").join("store.db");

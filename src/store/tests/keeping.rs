@@ -121,7 +121,7 @@ async fn what_is_written_down_is_compared_with_the_last_one_written_not_with_the
 }
 
 #[tokio::test]
-async fn a_role_that_nobody_has_is_no_reason_to_ask() {
+async fn an_empty_role_is_no_reason_to_ask() {
     let store = memory();
     let mut world = World {
         admins: IdSet::new(),

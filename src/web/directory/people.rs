@@ -111,7 +111,7 @@ impl Directory {
 
 impl Asked {
     fn selection(&self, query: &PeopleQuery) -> Result<Selection, Refused> {
-        let (wanted, roster) = (query.wanted(), &self.roster);
+        let (wanted, roster) = (query.filter(), &self.roster);
         let Some(kind) = query.finding else {
             return Ok(roster.people(&wanted)?);
         };

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
-use crate::domain::roster::{InRole, KeyState, State, Wanted};
+use crate::domain::roster::{Filter, InRole, KeyState, State};
 use crate::domain::vocabulary::vocabulary;
 use crate::domain::{ExemptReason, UserType, finding};
 use crate::odoo::directory::SortPeople;
@@ -140,8 +140,8 @@ pub struct KeysQuery {
 
 impl PeopleQuery {
     /// Filter of users.
-    pub fn wanted(&self) -> Wanted<'_> {
-        Wanted {
+    pub fn filter(&self) -> Filter<'_> {
+        Filter {
             state: self.state.unwrap_or(State::Unprotected),
             user_type: self.user_type,
             role: self.role.as_ref().map(RoleFilter::as_role),

@@ -18,7 +18,7 @@ use super::{Layout, html};
 use crate::domain::grade::Grade;
 use crate::domain::vocabulary::vocabulary;
 use crate::domain::{TargetSnapshot, UserType};
-use crate::exposition::catalogue::TargetStates;
+use crate::exposition::catalog::TargetStates;
 use crate::scan::class_of;
 use crate::store::{HistoryRow, Range};
 use crate::web::App;
@@ -317,11 +317,11 @@ impl Ranked {
 
     /// Order by urgency: unknown numbers first, then the grade, then privileged users without a second factor, then coverage.
     fn badness(&self) -> Badness {
-        let blind = self.snapshot.up() != Some(true);
+        let is_unknown = self.snapshot.up() != Some(true);
         let grade = self.grade.as_ref().map_or(0, |grade| grade.letter as u8);
         let privileged = self.privileged.unwrap_or(0);
         Badness(
-            blind,
+            is_unknown,
             grade,
             privileged,
             1.0 - self.internal.ratio().unwrap_or(1.0),

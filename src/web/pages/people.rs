@@ -12,7 +12,7 @@ use super::parts::{Column, Select};
 use super::refused::HOW_TO_GET_NAMES;
 use super::text::{count, day, number, spaced, when};
 use super::{Layout, file, html, refused};
-use crate::domain::roster::{Roster, State as In, Wanted};
+use crate::domain::roster::{Filter, Roster, State as In};
 use crate::domain::{TargetSnapshot, UserType};
 use crate::odoo::directory::SortPeople;
 use crate::web::App;
@@ -113,7 +113,7 @@ fn numbers(
 ) -> Numbers {
     let row = |roster: &Roster, (state, label): (In, _)| {
         let cell = |user_type: Option<UserType>| {
-            let wanted = Wanted {
+            let filter = Filter {
                 state,
                 user_type,
                 role: None,
@@ -124,7 +124,7 @@ fn numbers(
                 user_type,
                 ..PeopleQuery::default()
             };
-            let people = roster.people(&wanted)?;
+            let people = roster.people(&filter)?;
             Ok((roster.count(&people), link(&query)))
         };
         let columns = std::iter::once(None).chain(types.iter().copied().map(Some));
@@ -159,7 +159,7 @@ impl Page {
     }
 
     fn selects(&self) -> [Select; 3] {
-        let state = self.query.wanted().state;
+        let state = self.query.filter().state;
         let who = STATES
             .iter()
             .fold(Select::new("state", "Who"), |select, (it, label)| {

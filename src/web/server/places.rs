@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_idle_one_of_whoever_has_most_gives_way() {
+    fn the_longest_idle_one_of_the_client_with_most_gives_way() {
         let places = Places::new(4);
         let take = |last| places.take(address(last));
         let scraper = take(1).expect("a place");

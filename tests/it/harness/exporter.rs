@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Router;
 use odoo_mfa_exporter::alerting::Alerts;
 use odoo_mfa_exporter::domain::{Shard, TargetSnapshot};
-use odoo_mfa_exporter::exposition::{Board, Coding, ExporterState, Exposition, Format, catalogue};
+use odoo_mfa_exporter::exposition::{Board, Coding, ExporterState, Exposition, Format, catalog};
 use odoo_mfa_exporter::store::Store;
 use odoo_mfa_exporter::web::access::Access;
 use odoo_mfa_exporter::web::directory::Directory;
@@ -50,7 +50,7 @@ impl Shown {
         let exposition = Exposition::new(
             Arc::clone(&board),
             Arc::clone(&state),
-            catalogue::families().collect(),
+            catalog::families().collect(),
         );
         Self {
             board,

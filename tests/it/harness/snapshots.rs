@@ -91,7 +91,7 @@ pub fn down(name: &str) -> TargetSnapshot {
 }
 
 /// As [`up`], but the account sees no passkeys, keys, devices, modules, policy, groups and logins.
-pub fn partly_blind(name: &str) -> TargetSnapshot {
+pub fn partly_visible(name: &str) -> TargetSnapshot {
     let missing = [
         Capability::Passkeys,
         Capability::ApiKeys,

@@ -5,14 +5,14 @@ use serde_json::Value;
 use super::{clock, domain::python, fail::Fail, fields::Field, records::Val};
 
 /// The right-hand side of a term, read once.
-pub(super) struct Wanted {
+pub(super) struct Operand {
     values: Vec<Val<'static>>,
     list: bool,
     /// For the `like` family.
     text: String,
 }
 
-impl Wanted {
+impl Operand {
     pub(super) fn new(field: Field, value: &Value) -> Result<Self, Fail> {
         let list = value.as_array();
         let one = |value: &Value| -> Result<Val<'static>, Fail> {

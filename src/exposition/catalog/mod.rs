@@ -17,7 +17,7 @@ use crate::domain::transition::Counters;
 use crate::domain::{Posture, TargetSnapshot, UserType};
 
 /// All families, in the order in which they are exported and documented.
-pub static CATALOGUE: &[Section] = &[
+pub static CATALOG: &[Section] = &[
     polls::SECTION,
     people::SECTION,
     privileged::SECTION,
@@ -90,7 +90,7 @@ pub enum Source {
 
 /// Every family.
 pub fn families() -> impl Iterator<Item = &'static Family> {
-    CATALOGUE.iter().flat_map(|section| section.families)
+    CATALOG.iter().flat_map(|section| section.families)
 }
 
 /// The family of this name.
