@@ -250,7 +250,7 @@ async fn names_want_a_reader_who_signs_in_and_may_read_them() {
     assert!(
         text(&browser, "footer")
             .await
-            .contains("Signed in as rolf, who may not read names")
+            .contains("Signed in as rolf, without the role read_names")
     );
     browser.open(&exporter.url(&people)).await;
     assert!(
@@ -399,7 +399,7 @@ async fn the_demos_sample_reader_signs_in_and_follows_a_finding_to_its_people() 
     assert!(
         text(&browser, "main")
             .await
-            .contains("There is no list at present")
+            .contains("The list is not available")
     );
     assert_eq!(browser.violations().await, Vec::<String>::new());
     browser.close().await;

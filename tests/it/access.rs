@@ -572,9 +572,9 @@ async fn the_file_is_read_again_and_protection_never_vanishes() {
     for (text, why) in [
         ("tls_server_config: {", "it has errors"),
         (&first.replace("server.key", "client.key"), "it has errors"),
-        ("", "TLS would be switched on or off"),
+        ("", "TLS would be enabled or disabled"),
         (tls, "the last user would be removed"),
-        (&users(&["mallory"]), "TLS would be switched on or off"),
+        (&users(&["mallory"]), "TLS would be enabled or disabled"),
     ] {
         log.clear();
         std::fs::write(&path, text).expect("a file");

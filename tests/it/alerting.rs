@@ -549,7 +549,7 @@ async fn an_alert_that_is_too_large_is_dropped_with_the_reason() {
     .await;
     let text = log.text();
     assert!(
-        text.contains("answers 413 Payload Too Large; it does not get 1 alerts"),
+        text.contains("answers 413 Payload Too Large; 1 alerts dropped"),
         "{text}"
     );
     running.stop().await;
@@ -778,7 +778,7 @@ async fn a_kill_while_an_alert_is_pending_or_fires_loses_and_repeats_nothing() {
         .output()
         .expect("the program starts");
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(text.contains("taken; its receivers: sink"), "{text}");
+    assert!(text.contains("accepted; routed to: sink"), "{text}");
     let test = sink.first("OdooMfaTargetDown", "firing").await;
     assert_eq!(test["alerts"][0]["labels"]["test"], "true");
     server.stop().await;

@@ -111,12 +111,12 @@ async fn what_is_asked_wrongly_is_refused_and_says_why() {
         ("targets?per_page=1001", 400, "a number from 1 to 1000"),
         ("targets?label=team", 400, "expected `NAME=VALUE`"),
         ("targets/erp?x=1", 400, "unknown field `x`"),
-        ("targets/crm", 404, "there is no target 'crm'"),
+        ("targets/crm", 404, "unknown target 'crm'"),
         ("targets/%ff", 400, "Invalid UTF-8"),
         ("changes", 400, "`target` is missing"),
         ("changes?target=", 400, "`target` is empty: leave it out"),
         ("changes?target=erp&target=crm", 400, "there twice"),
-        ("changes?target=crm", 404, "there is no target 'crm'"),
+        ("changes?target=crm", 404, "unknown target 'crm'"),
         (
             "changes?target=erp&kind=gone",
             400,
@@ -238,7 +238,7 @@ async fn a_probe_has_one_targets_metrics_and_nothing_else() {
     );
     assert_eq!(
         probe("?target=x").await,
-        (404, "there is no target 'x': /sd lists them\n".into())
+        (404, "unknown target 'x': /sd lists all targets\n".into())
     );
     server.stop().await;
 }

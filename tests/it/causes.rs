@@ -151,7 +151,7 @@ async fn each_failure_of_tls_has_its_own_message() {
 
     let plain = Scripted::start(odoo_19).await;
     let url = plain.url().replace("http://", "https://");
-    says(&failure(&url, "").await, "tls", &["does not speak TLS"]);
+    says(&failure(&url, "").await, "tls", &["does not use TLS"]);
     let url = format!("http://127.0.0.1:{}", server.port);
     let error = failure(&url, "").await;
     says(&error, "connect", &["closed the connection"]);
@@ -213,7 +213,7 @@ async fn certificates_that_cannot_work_are_refused_by_check() {
     assert_eq!(code, Some(0), "{said}");
     let (code, said) = checked(pair, &files(&other.key)).await;
     assert_eq!(code, Some(2), "{said}");
-    assert!(said.contains("does not belong to `cert_file`"), "{said}");
+    assert!(said.contains("does not match `cert_file`"), "{said}");
 
     let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     let bundle = format!("{}{broken}", one.certificate);
@@ -262,7 +262,7 @@ async fn a_host_that_is_not_reached_says_at_which_step() {
     );
     for (status, text) in [
         (403, "refuses to connect to erp.internal:443"),
-        (407, "asks for credentials"),
+        (407, "requires credentials"),
     ] {
         let proxy = Scripted::start(move |_| Answer::new(status, "", "")).await;
         let more = format!(", proxy: '{}'", proxy.url());

@@ -95,7 +95,7 @@ async fn a_target_that_is_up_in_openmetrics() {
     # HELP odoo_capability_accepted_missing 1 if the configuration accepts that this capability is missing.
     # TYPE odoo_capability_accepted_missing gauge
     odoo_capability_accepted_missing{target="erp",team="finance",capability="modules"} 1
-    # HELP odoo_users All people.
+    # HELP odoo_users All users.
     # TYPE odoo_users gauge
     odoo_users{target="erp",team="finance",user_type="internal",state="active"} 101
     odoo_users{target="erp",team="finance",user_type="internal",state="archived"} 11
@@ -263,7 +263,7 @@ async fn a_target_that_is_up_in_openmetrics() {
     # HELP odoo_api_keys_of_privileged_users_without_expiry Active API keys without an expiry of active users in a role, exempt or not.
     # TYPE odoo_api_keys_of_privileged_users_without_expiry gauge
     odoo_api_keys_of_privileged_users_without_expiry{target="erp",team="finance"} 24
-    # HELP odoo_api_keys_of_archived_users Unexpired keys of archived users.
+    # HELP odoo_api_keys_of_archived_users Unexpired API keys of archived users.
     # TYPE odoo_api_keys_of_archived_users gauge
     odoo_api_keys_of_archived_users{target="erp",team="finance"} 43
     # HELP odoo_api_keys_of_unprotected_users Active API keys of users without an accepted factor, exempt or not.

@@ -462,7 +462,7 @@ fn unsupported_tls_settings_are_reported() {
     ].map(said).join("\n"), @r"
     warning: `min_version` is below 1.2, the lowest supported version
     error: `max_version` leaves no supported version
-    warning: `cipher_suites` names no supported suite of TLS 1.2: clients must speak TLS 1.3
+    warning: `cipher_suites` names no supported suite of TLS 1.2: clients must support TLS 1.3
     warning: `cipher_suites` names TLS_RSA_WITH_AES_128_GCM_SHA256, which is not supported
     warning: `cipher_suites` names TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA, which is not supported
     warning: `curve_preferences` names CurveP521, which is not supported
@@ -470,10 +470,10 @@ fn unsupported_tls_settings_are_reported() {
     warning: `client_allowed_sans` does not refuse clients without a certificate
     warning: `client_allowed_sans` does not refuse clients without a certificate
     error: `client_auth_type` verifies certificates without authorities: a certificate of any public authority would be accepted
-    warning: `cert` is there beside `cert_file`, which is taken
+    warning: `cert` is set together with `cert_file`, which takes precedence
     error: `alice` has a value that is not a bcrypt hash
     warning: `a:b` contains `:`: such a user cannot sign in
-    warning: `a:b` has a hash of cost 18: each first sign-in takes seconds
+    warning: `a:b` has a hash with cost 18: each first sign-in takes seconds
     error: `burst` allows no request
     error: `interval` has no unit
     ");
