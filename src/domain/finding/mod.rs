@@ -78,6 +78,8 @@ vocabulary! {
         ConfiguredGroupMissing = "configured_group_missing",
         /// A capability that the account lacks.
         CapabilityMissing = "capability_missing",
+        /// The clocks of this host and of the server differ.
+        ClocksDiffer = "clocks_differ",
         /// Users in a role without a second factor, within the grace period.
         PrivilegedInGrace = "privileged_in_grace",
         /// Administrators without a passkey.
