@@ -226,7 +226,7 @@ fn populate(
     if well_kept {
         let users: Vec<u32> = world.users().map(|user| user.id()).collect();
         for id in users {
-            world.enrol(id);
+            world.enroll(id);
         }
     }
     let database = server.add_database(&name, world);

@@ -410,7 +410,7 @@ fn ticks(every: Duration) -> Interval {
 struct Clock {
     wall: Timestamp,
     at: Instant,
-    /// What the clock would say if it had never been set.
+    /// Time of the clock if it had never been set.
     steady: Timestamp,
 }
 

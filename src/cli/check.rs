@@ -149,7 +149,7 @@ fn configured(name: &str, facts: &Facts) -> Vec<String> {
     }
     if let Some(skew) = facts.clock_skew() {
         lines.push(format!("{name}: warning: {skew}"));
-        lines.push("  to do: synchronize the clocks of both hosts by NTP".to_owned());
+        lines.push("  next: synchronize the clocks of both hosts with NTP".to_owned());
     }
     if !facts.well_known_active.is_empty() {
         let ids: Vec<String> = facts

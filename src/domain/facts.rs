@@ -341,7 +341,7 @@ impl Scope {
 /// Clocks that differ by more than this are reported.
 const SKEW: SignedDuration = SignedDuration::from_mins(5);
 
-/// Whether clocks that differ by this time are worth a word.
+/// Returns true if clocks that differ by this time are worth a warning.
 pub fn clocks_differ(by: SignedDuration) -> bool {
     by.abs() > SKEW
 }

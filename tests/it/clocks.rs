@@ -96,7 +96,7 @@ async fn a_wrong_clock_of_this_host_changes_no_figure_and_is_reported() {
     }
 }
 
-/// Ahead by 1,000 days for a while: what waits goes on to wait, nothing begins in the future, and what is resolved after the correction is resolved
+/// Ahead by 1,000 days for a while: pending alerts continue to wait, nothing starts in the future, and what is resolved after the correction is resolved
 /// in Alertmanager.
 #[tokio::test(flavor = "multi_thread")]
 async fn alerts_keep_their_ages_while_the_clock_is_set() {
@@ -173,7 +173,7 @@ async fn alerts_keep_their_ages_while_the_clock_is_set() {
         let mut world = database.world_mut();
         let everybody: Vec<u32> = world.users().map(|user| user.id()).collect();
         for id in everybody {
-            world.enrol(id);
+            world.enroll(id);
         }
     }
     let after = sink.first(ADMIN, "resolved").await;

@@ -286,7 +286,7 @@ async fn a_kill_between_figures_and_commit_counts_a_change_once() {
             .users()
             .find(|user| user.kind() == Kind::Internal && user.active() && !user.totp());
         let known = known.expect("a user without a factor").id();
-        world.enrol(known);
+        world.enroll(known);
     }
     let shown = eventually("the figures are published", async || {
         let text = get(address, "/metrics").await.ok()?;

@@ -281,8 +281,8 @@ fn missing_groups(case: &Case, found: &mut Vec<Finding>) {
 fn clock(case: &Case, found: &mut Vec<Finding>) {
     found.extend(case.facts.clock_skew().map(|skew| {
         Finding::new(Kind::ClocksDiffer, Severity::Warning, skew)
-            .detail("Ages, grace periods and expiry dates are computed by Odoo's clock; times of polls, changes and alerts are by the exporter's.")
-            .what_to_do("Synchronize the clocks of both hosts by NTP.")
+            .detail("Ages, grace periods and expiry dates follow Odoo's clock; times of polls, changes and alerts follow the exporter's.")
+            .what_to_do("Synchronize the clocks of both hosts with NTP.")
     }));
 }
 
