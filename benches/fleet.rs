@@ -32,7 +32,7 @@ const TIMEOUT: Duration = Duration::from_secs(30 / SPEED as u64);
 const SCRAPE: Duration = Duration::from_secs(60 / SPEED as u64);
 /// A tenth of 20 to 500 ms.
 const LATENCY: [&str; 3] = ["--latency", "2", "50"];
-/// 1,000 people a database in the mean; most databases are small.
+/// 1,000 users a database in the mean; most databases are small.
 const PEOPLE: [&str; 6] = ["--internal", "5", "400", "--portal", "0", "3600"];
 const TROUBLE: [&str; 4] = ["--down", "0.02", "--slow", "0.01"];
 

@@ -1,6 +1,6 @@
 //! Cost of a poll, compared with the naive way of reading all users page by page with `totp_enabled`: `make bench-poll`.
 //!
-//! Runs on a simulated Odoo 19 with 5,000 internal and 100,000 portal people; on real ones if URLs are given (with `ODOO_DATABASE`,
+//! Runs on a simulated Odoo 19 with 5,000 internal and 100,000 portal users; on real ones if URLs are given (with `ODOO_DATABASE`,
 //! `ODOO_LOGIN` and `ODOO_API_KEY`), or the targets of a configuration that `POLL_BENCH_CONFIG` names. Both ways go through a SOCKS proxy
 //! in this process, which counts the bytes on the wire. With `PGHOST` (and what else psql needs) in the environment, psql reads the same
 //! numbers from the database after each poll: the floor under its time. Prints, asserts nothing.

@@ -24,7 +24,7 @@ struct World {
 }
 
 impl World {
-    /// People with gaps between their ids; six in ten with TOTP, some with a passkey, one in a hundred in a role, one in twenty with an
+    /// Users with gaps between their ids; six in ten with TOTP, some with a passkey, one in a hundred in a role, one in twenty with an
     /// API key.
     fn new(people: u32) -> Self {
         let mut world = Self {
@@ -77,7 +77,7 @@ impl World {
         u32::try_from((self.random >> 33) % u64::from(limit)).unwrap_or(0)
     }
 
-    /// So many people gain or lose TOTP.
+    /// So many users gain or lose TOTP.
     fn change(&mut self, people: u32) {
         self.facts.now += SignedDuration::from_mins(5);
         let everybody = u32::try_from(self.facts.people.internal.len()).unwrap_or(u32::MAX);

@@ -137,7 +137,7 @@ const ROLES: &[&str] = &[
     "base.group_system",
 ];
 
-/// An active person who is no polling account; portal people outnumber the others, so the kind is tried a few times.
+/// An active user who is no polling account; portal users outnumber the others, so the kind is tried a few times.
 fn pick(world: &World, rng: &mut Rng, internal: bool) -> Option<u32> {
     let count = u32::try_from(world.people.len()).ok()?;
     let fits = |id: u32| {

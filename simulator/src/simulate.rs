@@ -35,9 +35,9 @@ pub struct SimulateOptions {
     pub versions: Vec<u8>,
     /// Databases of a server.
     pub per_server: usize,
-    /// Internal people of a database, from and to; most databases are small, and few are large.
+    /// Internal users of a database, from and to; most databases are small, and few are large.
     pub internal: (u32, u32),
-    /// Portal people of a database, from and to, in the same way.
+    /// Portal users of a database, from and to, in the same way.
     pub portal: (u32, u32),
     /// Minimum and maximum response time.
     pub latency: (Duration, Duration),

@@ -61,7 +61,7 @@ pub(super) fn leaf<'w>(
     }))
 }
 
-/// Terms on users that Odoo answers in a way of its own, or that must be quick with a hundred thousand people.
+/// Terms on users that Odoo answers in a way of its own, or that must be quick with a hundred thousand users.
 #[expect(clippy::too_many_lines, reason = "one arm for each field")]
 fn user_leaf<'w>(
     view: &View<'w>,

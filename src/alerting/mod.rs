@@ -3,7 +3,7 @@
 //! One task, [`Engine`], evaluates and keeps state; each receiver has a bounded queue and a task of its own ([`Hub`]), so that a dead one
 //! delays no other. State that must survive a restart is written to [`AlertStates`] before any notification is sent.
 //!
-//! Invariants: labels are identity only; names of people stand in the annotation `people` alone, which is kept in memory and goes to
+//! Invariants: labels are identity only; names of users stand in the annotation `people` alone, which is kept in memory and goes to
 //! receivers only; an alert whose target is down is sent again and again as it was, and never as resolved.
 
 mod delivery;

@@ -17,7 +17,7 @@ pub struct Someone {
     pub name: String,
     /// The login of the user.
     pub login: String,
-    /// The person's form in Odoo.
+    /// The user's form in Odoo.
     pub url: String,
 }
 
@@ -37,7 +37,7 @@ pub trait Names: Send + Sync + std::fmt::Debug {
     ) -> BoxFuture<'_, Result<Vec<Someone>, NamesUnavailable>>;
 }
 
-/// The annotation's text: one line for each person.
+/// The annotation's text: one line for each user.
 pub(super) fn text(people: &IdSet, named: Result<Vec<Someone>, NamesUnavailable>) -> String {
     let Ok(named) = named else {
         return NamesUnavailable.to_string();

@@ -27,7 +27,7 @@ pub(super) struct Naming {
 enum Named {
     /// Odoo is being asked; nothing was sent yet.
     Asking,
-    /// The annotation for these people.
+    /// The annotation for these users.
     Text(IdSet, String),
 }
 

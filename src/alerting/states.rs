@@ -18,7 +18,7 @@ pub type Kept = (String, Vec<u8>);
 #[error("{0}")]
 pub struct StatesError(pub String);
 
-/// Keeps the state of alerts over restarts. Keys are short texts; values are a few kilobytes at most, and hold no names of people.
+/// Keeps the state of alerts over restarts. Keys are short texts; values are a few kilobytes at most, and hold no names of users.
 pub trait AlertStates: Send + Sync + std::fmt::Debug {
     /// Everything that is kept.
     fn load(&self) -> BoxFuture<'_, Result<Vec<Kept>, StatesError>>;

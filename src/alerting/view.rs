@@ -1,4 +1,4 @@
-//! The alerts as others may see them: without names of people.
+//! The alerts as others may see them: without names of users.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};

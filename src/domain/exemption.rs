@@ -40,7 +40,7 @@ impl Exemption {
 /// The users that an exemption applies to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Matcher {
-    /// The person with exactly this login.
+    /// The user with exactly this login.
     Login(String),
     /// All users whose login matches the pattern.
     Glob(Glob),

@@ -1,7 +1,7 @@
 //! The result of one poll: sets of users, rows of API keys and devices, settings, and missing permissions.
 //!
 //! Pseudo users (`__system__`, the templates, each website's public user) are in none of it. A set without 'archived' in its name
-//! holds active people only.
+//! holds active users only.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -51,7 +51,7 @@ impl<T> Known<T> {
     }
 }
 
-/// Why a fact is missing, and what to do about it. Both are sentences for people.
+/// Why a fact is missing, and what to do about it. Both are sentences for users.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gap {
     /// The observation, for example 'reads 1 of 24 owners of API keys'.
@@ -95,23 +95,23 @@ pub struct Facts {
     pub well_known_active: IdSet,
     /// Of those, the ones with a role's groups, archived ones too. `None` where roles are unknown.
     pub well_known_privileged: Option<IdSet>,
-    /// Active people with TOTP (`totp_enabled`).
+    /// Active users with TOTP (`totp_enabled`).
     pub totp: Known<IdSet>,
-    /// Active people with a passkey (`auth_passkey_key_ids`).
+    /// Active users with a passkey (`auth_passkey_key_ids`).
     pub passkey: Known<IdSet>,
-    /// Active people linked to an OAuth or OpenID Connect provider (`oauth_uid`).
+    /// Active users linked to an OAuth or OpenID Connect provider (`oauth_uid`).
     pub oauth: Known<IdSet>,
-    /// Active people linked to a SAML provider (`saml_ids`).
+    /// Active users linked to a SAML provider (`saml_ids`).
     pub saml: Known<IdSet>,
-    /// Active people whose account is younger than the grace period (`create_date`).
+    /// Active users whose account is younger than the grace period (`create_date`).
     pub recent: IdSet,
-    /// Active people who are not dormant: a login within the period (`login_date`), or none yet and an account younger than it.
+    /// Active users who are not dormant: a login within the period (`login_date`), or none yet and an account younger than it.
     pub awake: Known<IdSet>,
     /// Active users by configured role; a role whose groups do not exist is empty.
     pub roles: Known<BTreeMap<String, IdSet>>,
     /// XML ids of groups that the configuration names and that do not exist, although their module is installed.
     pub missing_groups: Vec<String>,
-    /// Active people whom each entry of the configured exemptions exempts, in its order, whether it has expired or not.
+    /// Active users whom each entry of the configured exemptions exempts, in its order, whether it has expired or not.
     pub exemptions: Vec<IdSet>,
     /// The last login of the accounts exempted as `break_glass`; `None` without any, or where logins are unknown.
     pub break_glass_login: Option<Timestamp>,
@@ -213,7 +213,7 @@ pub const UNUSED_DAYS: [Range<i64>; 2] = [30..90, 90..i64::MAX];
 pub enum TrustedNetworks {
     /// Rows with users, and rows without, which are a bypass for all users.
     Rows {
-        /// Rows that name the people whom they let through.
+        /// Rows that name the users whom they let through.
         personal: u64,
         /// Rows without users.
         everybody: u64,
@@ -236,11 +236,11 @@ pub struct Server {
 /// The users. Portal users, who are many, are only counted: an active user who is in none of the sets is one of them.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct People {
-    /// Active people in `base.group_user`.
+    /// Active users in `base.group_user`.
     pub internal: IdSet,
-    /// Active people in `base.group_public` who are no pseudo users.
+    /// Active users in `base.group_public` who are no pseudo users.
     pub public: IdSet,
-    /// Active people in no type group.
+    /// Active users in no type group.
     pub none: IdSet,
     /// Number of active users who are in `base.group_portal` and not internal.
     pub portal: u64,
@@ -262,7 +262,7 @@ impl People {
         }
     }
 
-    /// Of a set of active people, those of a type.
+    /// Of a set of active users, those of a type.
     pub fn of_type(&self, user_type: UserType, active_people: &IdSet) -> IdSet {
         match user_type {
             UserType::Internal => active_people & &self.internal,

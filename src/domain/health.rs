@@ -58,7 +58,7 @@ pub struct Poll {
     pub failure: Option<Failure>,
 }
 
-/// Why a poll failed, for people; without secrets.
+/// Why a poll failed, for users; without secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     /// The kind.

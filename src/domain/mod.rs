@@ -28,7 +28,7 @@ pub use vocabulary::{
     Api, Bypass, Capability, Endpoint, ExemptReason, Factor, Module, PolicyScope, Reason, UserType,
 };
 
-/// Ids of people (`res.users`), sorted and compact.
+/// Ids of users (`res.users`), sorted and compact.
 pub type IdSet = roaring::RoaringBitmap;
 
 /// One value for each [`UserType`], indexed by it.

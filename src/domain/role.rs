@@ -113,7 +113,7 @@ impl Roles {
 }
 
 impl Default for Roles {
-    /// The roles of a stock Odoo. `base.group_allow_export` is none: up to Odoo 18 nearly every new person has it.
+    /// The roles of a stock Odoo. `base.group_allow_export` is none: up to Odoo 18 nearly every new user has it.
     fn default() -> Self {
         Self(
             DEFAULT_ROLES

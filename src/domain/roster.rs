@@ -50,29 +50,29 @@ vocabulary! {
 vocabulary! {
     /// The API keys of a list. An active key is unexpired and its owner is active.
     KeyState {
-        /// Unexpired, of active people.
+        /// Unexpired, of active users.
         Working = "working",
-        /// Working, without a scope.
+        /// Active, without a scope.
         Unrestricted = "unrestricted",
-        /// Working, younger than 30 days.
+        /// Active, younger than 30 days.
         Lt30d = "lt_30d",
-        /// Working, 30 to 90 days old.
+        /// Active, 30 to 90 days old.
         From30To90d = "30d_90d",
-        /// Working, 90 to 365 days old.
+        /// Active, 90 to 365 days old.
         From90To365d = "90d_365d",
-        /// Working, at least 365 days old.
+        /// Active, at least 365 days old.
         Ge365d = "ge_365d",
-        /// Working, without a date.
+        /// Active, without a date.
         WithoutExpiry = "without_expiry",
-        /// Working, unused for 30 to 90 days.
+        /// Active, unused for 30 to 90 days.
         Unused30To90d = "unused_30d_90d",
-        /// Working, unused for 90 days or longer.
+        /// Active, unused for 90 days or longer.
         UnusedGe90d = "unused_ge_90d",
-        /// Working, and ends within 30 days.
+        /// Active, and ends within 30 days.
         Expiring = "expiring",
-        /// Working, of people in a role, exempt or not.
+        /// Active, of users in a role, exempt or not.
         OfPrivileged = "of_privileged",
-        /// Working, of people without an accepted factor, exempt or not.
+        /// Active, of users without an accepted factor, exempt or not.
         OfUnprotected = "of_unprotected",
         /// Unexpired, of archived users: they work again when the owner does.
         OfArchived = "of_archived",
@@ -92,7 +92,7 @@ pub struct Roster {
     exemptions: Vec<Exemption>,
 }
 
-/// People to list.
+/// Users to list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Filter<'a> {
     /// Which.
@@ -114,10 +114,10 @@ pub enum InRole<'a> {
     Named(&'a str),
 }
 
-/// A set of people of whom portal people, who are many, need not be known by id.
+/// A set of users of whom portal users, who are many, need not be known by id.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Selection {
-    /// People who are known by id.
+    /// Users who are known by id.
     pub ids: IdSet,
     /// The exceptions, if all portal users are in the set.
     pub portal_except: Option<IdSet>,
@@ -391,7 +391,7 @@ impl Roster {
         }
     }
 
-    /// Active people who are no portal people.
+    /// Active users who are no portal users.
     fn named(&self) -> IdSet {
         let people = &self.facts.people;
         &people.internal | &people.public | &people.none

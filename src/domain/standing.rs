@@ -21,20 +21,20 @@ pub struct Terms<'a> {
 /// Users by state, as sets: the basis of a [`Posture`](super::Posture) and of lists with names.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Standing {
-    /// Active people who are exempt, by reason, indexed by [`ExemptReason`]; the sets are disjoint.
+    /// Active users who are exempt, by reason, indexed by [`ExemptReason`]; the sets are disjoint.
     pub exempt_by_reason: [IdSet; ExemptReason::ALL.len()],
-    /// Active people who are exempt.
+    /// Active users who are exempt.
     pub exempt: IdSet,
-    /// People with an accepted factor, exempt or not.
+    /// Users with an accepted factor, exempt or not.
     pub covered: Option<Covered>,
-    /// Active people in at least one role, exempt or not.
+    /// Active users in at least one role, exempt or not.
     pub privileged: Option<IdSet>,
 }
 
-/// People with an accepted factor: those who hold one, and whole types that a policy covers.
+/// Users with an accepted factor: those who hold one, and whole types that a policy covers.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Covered {
-    /// Active people who hold one themselves.
+    /// Active users who hold one themselves.
     pub holders: IdSet,
     /// Types that are covered as a whole.
     pub types: PerType<bool>,
@@ -63,7 +63,7 @@ impl Standing {
         }
     }
 
-    /// Of a set of active people, those who are eligible and unprotected.
+    /// Of a set of active users, those who are eligible and unprotected.
     pub fn unprotected_of(&self, facts: &Facts, people: &IdSet) -> Option<IdSet> {
         let covered = self.covered.as_ref()?;
         let rest = people - &self.exempt - &covered.holders;
@@ -91,7 +91,7 @@ impl Covered {
     }
 }
 
-/// People with an accepted factor; `None` where one of the accepted factors is not completely known.
+/// Users with an accepted factor; `None` where one of the accepted factors is not completely known.
 fn covered(facts: &Facts, accepted: &BTreeSet<Factor>) -> Option<Covered> {
     let mut covered = Covered::default();
     for factor in accepted {

@@ -24,7 +24,7 @@ pub struct Checked {
 pub struct Seen {
     /// Its state.
     pub exposure: Exposure,
-    /// A sentence's end for people, such as 'a proxy answers 403'.
+    /// A sentence's end for users, such as 'a proxy answers 403'.
     pub why: String,
 }
 

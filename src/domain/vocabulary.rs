@@ -199,7 +199,7 @@ vocabulary! {
 vocabulary! {
     /// The types of user for which a second factor is mandatory, by `auth_totp.policy`.
     PolicyScope {
-        /// Internal people.
+        /// Internal users.
         EmployeeRequired = "employee_required",
         /// All users.
         AllRequired = "all_required",
@@ -227,7 +227,7 @@ vocabulary! {
         AuthTotpMail = "auth_totp_mail",
         /// The e-mail code policy, up to 18.
         AuthTotpMailEnforce = "auth_totp_mail_enforce",
-        /// TOTP for portal people.
+        /// TOTP for portal users.
         AuthTotpPortal = "auth_totp_portal",
         /// OCA: makes internal users enroll at login.
         AuthTotpEnforce = "auth_totp_enforce",
@@ -235,7 +235,7 @@ vocabulary! {
         AuthTotpIpCheck = "auth_totp_ip_check",
         /// Odoo's passkeys.
         AuthPasskey = "auth_passkey",
-        /// Passkeys for portal people.
+        /// Passkeys for portal users.
         AuthPasskeyPortal = "auth_passkey_portal",
         /// OCA: a master password for every account.
         AuthAdminPasskey = "auth_admin_passkey",

@@ -133,7 +133,7 @@ pub async fn ordered(
         .named("order", format!("{field} {direction}, id {direction}"))
         .with_archived();
     let account = Account::from(&roster.facts);
-    let reply::Ordered(mut ids) = asked(transport, account, call, "ids of people").await?;
+    let reply::Ordered(mut ids) = asked(transport, account, call, "ids of users").await?;
     ids.retain(|id| roster.contains(people, *id));
     Ok(ids)
 }
@@ -223,7 +223,7 @@ async fn asked<T: Reply>(
     }
 }
 
-/// People who are known by id may have been archived since. Portal people are found as the poll counted them.
+/// Users who are known by id may have been archived since. Portal users are found as the poll counted them.
 fn domain_of(facts: &Facts, people: &Selection) -> Vec<Value> {
     let ids: Vec<u32> = people.ids.iter().collect();
     let known = json!(["id", "in", ids]);

@@ -8,7 +8,7 @@ use crate::domain::Reason;
 /// The most characters of a message.
 const LONGEST: usize = 500;
 
-/// A request, or a poll, that failed. Message and hint are for people; neither holds a secret, a traceback or a control character.
+/// A request, or a poll, that failed. Message and hint are for users; neither holds a secret, a traceback or a control character.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Error {

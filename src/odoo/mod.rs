@@ -1,6 +1,6 @@
 //! All that knows Odoo: how to call a server over JSON-2 or JSON-RPC, what to ask it, and what its answers and refusals mean.
 //!
-//! One poll is [`plan::read`]: it asks for counts and sets of ids, never for rows of portal people, and gives [`Facts`] in which
+//! One poll is [`plan::read`]: it asks for counts and sets of ids, never for rows of portal users, and gives [`Facts`] in which
 //! anything that is not proven complete is missing. What two polls share is a [`Session`].
 //!
 //! Invariants: only reading methods are called; `totp_secret` and keys are never asked for, not even in a domain; no request leaves

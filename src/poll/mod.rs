@@ -64,7 +64,7 @@ pub async fn once(
                     posture: Arc::new(posture),
                 });
             }
-            // People come and go while a poll reads: what does not fit is read once more.
+            // Users come and go while a poll reads: what does not fit is read once more.
             Err(_) if std::mem::take(&mut again) => {}
             Err(inconsistent) => {
                 return Err(Error::new(Kind::Unexpected, inconsistent.to_string()));

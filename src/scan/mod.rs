@@ -74,7 +74,7 @@ pub struct Scan {
     pub grade: Grade,
     /// Each type of user, also those without users.
     pub coverage: Vec<Coverage>,
-    /// People in roles.
+    /// Users in roles.
     pub privileged: Option<Privileged>,
     /// API keys.
     pub api_keys: Option<ApiKeys>,
@@ -118,7 +118,7 @@ pub struct Limit {
     pub unknown: bool,
 }
 
-/// One type of user. All numbers are people.
+/// One type of user. All numbers are users.
 #[derive(Debug, Clone, Serialize)]
 pub struct Coverage {
     /// The type.
@@ -151,10 +151,10 @@ pub struct Coverage {
     pub password_rpc: Option<u64>,
 }
 
-/// People in roles.
+/// Users in roles.
 #[derive(Debug, Clone, Serialize)]
 pub struct Privileged {
-    /// Distinct eligible people in a role.
+    /// Distinct eligible users in a role.
     pub people: u64,
     /// Of those, unprotected.
     pub unprotected: Option<u64>,
@@ -187,7 +187,7 @@ pub struct Person {
     pub login: Option<String>,
 }
 
-/// One role. All numbers are people.
+/// One role. All numbers are users.
 #[derive(Debug, Clone, Serialize)]
 pub struct Role {
     /// Its name in the configuration.
@@ -223,9 +223,9 @@ pub struct ApiKeys {
     pub expiring_30d: u64,
     /// Expired rows.
     pub expired: u64,
-    /// Of people in a role.
+    /// Of users in a role.
     pub of_privileged: Option<u64>,
-    /// Of people without an accepted factor.
+    /// Of users without an accepted factor.
     pub of_unprotected: Option<u64>,
     /// Unexpired ones of archived users.
     pub of_archived: u64,
@@ -246,7 +246,7 @@ pub struct KeyAge {
 /// Browsers that skip the second factor.
 #[derive(Debug, Clone, Serialize)]
 pub struct TrustedDevices {
-    /// Unexpired ones of active people.
+    /// Unexpired ones of active users.
     pub devices: u64,
     /// Number of owners.
     pub owners: u64,

@@ -14,17 +14,17 @@ use crate::domain::{Posture, UserType};
 /// The headline numbers of one poll. `None`: unknown in that poll.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, JsonSchema)]
 pub struct Headline {
-    /// Internal people who are active and not exempt.
+    /// Internal users who are active and not exempt.
     pub internal_eligible: Option<u64>,
     /// Of those, with an accepted factor.
     pub internal_protected: Option<u64>,
-    /// Portal people who are active and not exempt.
+    /// Portal users who are active and not exempt.
     pub portal_eligible: Option<u64>,
     /// Of those, with an accepted factor.
     pub portal_protected: Option<u64>,
-    /// Active people of all types who are exempt.
+    /// Active users of all types who are exempt.
     pub exempt: Option<u64>,
-    /// Eligible people in a role.
+    /// Eligible users in a role.
     pub privileged: Option<u64>,
     /// Of those, unprotected.
     pub privileged_without_mfa: Option<u64>,

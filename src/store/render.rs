@@ -10,7 +10,7 @@ use crate::domain::vocabulary::vocabulary;
 vocabulary! {
     /// Output format of rows.
     Format {
-        /// Columns for people.
+        /// Columns for users.
         Table = "table",
         /// One array of objects.
         Json = "json",

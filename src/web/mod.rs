@@ -1,6 +1,6 @@
 //! The HTTP server. Everything except `/-/reload` and `/-/log-level` is read-only: GET and HEAD.
 //!
-//! - [pages] for people
+//! - [pages] for users
 //! - `/metrics` (the path is configurable) in the format and coding that the client prefers
 //! - `/probe?target=NAME` has the metrics of one target, and `/sd` lists all targets for Prometheus
 //! - `/api/v1/...` is for programs; docs/openapi.json describes it

@@ -33,7 +33,7 @@ impl Problem {
     }
 }
 
-/// Refuses a request as its path's readers understand: programs by a problem, people by a line of text.
+/// Refuses a request as its path's readers understand: programs by a problem, users by a line of text.
 pub fn refusal(path: &str, status: StatusCode, detail: &str) -> Response {
     if path.starts_with("/api/") {
         return Problem::new(status, detail).into_response();

@@ -156,7 +156,7 @@ async fn each_role_may_do_what_it_may_and_nothing_else() {
     server.stop().await;
 }
 
-/// Programs are refused by problem details, people by text; every answer has the security headers, and none a cookie.
+/// Programs are refused by problem details, users by text; every answer has the security headers, and none a cookie.
 async fn refusal_is_readable(path: &str, response: reqwest::Response) {
     let headers = response.headers();
     assert_eq!(headers[header::X_CONTENT_TYPE_OPTIONS], "nosniff", "{path}");

@@ -92,7 +92,7 @@ async fn check_says_what_the_account_may_see_and_what_to_grant() {
     assert_eq!(output.status.code(), Some(3), "{printed}");
     assert!(printed.contains("erp: no api_keys"), "{printed}");
     assert!(
-        printed.contains("to do: grant a group with read access"),
+        printed.contains("next: grant a group with read access"),
         "{printed}"
     );
 

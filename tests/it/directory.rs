@@ -260,7 +260,7 @@ async fn who_is_gone_since_the_poll_is_not_shown_as_there() {
         world.set_active(archived, false);
         world.delete(deleted);
         world.set_active(portal, false);
-        // Neither was counted: one is no portal person, the other came later.
+        // Neither was counted: one is no portal user, the other came later.
         let staff = world.hire(Kind::Internal);
         let late = world.hire(Kind::Portal);
         world.enroll(late);

@@ -63,7 +63,7 @@ fn the_configuration_knows_the_families_of_targets() {
     );
 }
 
-/// A target of internal and portal people that is up and sees everything, configured with no more than it must be.
+/// A target with internal and portal users that is up and sees everything, configured with no more than it must be.
 fn typical() -> TargetSnapshot {
     let mut target = up("erp");
     target.identity = Arc::new(Identity {
@@ -111,7 +111,7 @@ fn costs(typical: &TargetSnapshot) -> String {
         ..typical.clone()
     };
     format!(
-        "\n## What a target costs\nA target of internal and portal people that is up and sees everything, with the {} default roles, two of the modules and \
+        "\n## What a target costs\nA target with internal and portal users that is up and sees everything, with the {} default roles, two of the modules and \
          no vantage points, has **{} series**; while it is down, {}. The column *series* has the number of each family. An additional role costs {per_role}. \
          [docs/performance.md](performance.md) says what a series costs.\n",
         Roles::default().iter().count(),

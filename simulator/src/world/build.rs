@@ -14,25 +14,25 @@ pub struct Recipe {
     pub seed: u64,
     /// The mail domain of internal logins.
     pub host: String,
-    /// Internal people, archived ones and the administrator included, polling accounts not.
+    /// Internal users, archived ones and the administrator included, polling accounts not.
     pub internal: u32,
-    /// Portal people.
+    /// Portal users.
     pub portal: u32,
-    /// Companies, one to eight; people of the first see the share users of the others only if they may work there.
+    /// Companies, one to eight; users of the first see the share users of the others only if they may work there.
     pub companies: u8,
     /// Websites, each but the first with a public user of its own; 0: the module is not installed.
     pub websites: u8,
-    /// Share of people who are archived.
+    /// Share of users who are archived.
     pub archived: f64,
-    /// Share of internal people with TOTP.
+    /// Share of internal users with TOTP.
     pub totp_internal: f64,
-    /// Share of portal people with TOTP.
+    /// Share of portal users with TOTP.
     pub totp_portal: f64,
-    /// Share of people with a passkey, where passkeys exist.
+    /// Share of users with a passkey, where passkeys exist.
     pub passkeys: f64,
-    /// Share of people linked to OAuth; 0: the module is not installed.
+    /// Share of users linked to OAuth; 0: the module is not installed.
     pub oauth: f64,
-    /// Keys for every hundred people.
+    /// Keys for every hundred users.
     pub keys_per_hundred: u32,
     /// `auth_totp.policy`, with its module.
     pub policy: Option<&'static str>,
@@ -43,7 +43,7 @@ pub struct Recipe {
 }
 
 impl Recipe {
-    /// A middling company: 60 internal and 120 portal people.
+    /// A middling company: 60 internal and 120 portal users.
     pub fn new(version: u8, seed: u64) -> Self {
         Self {
             version,

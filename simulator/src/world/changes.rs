@@ -6,13 +6,13 @@ use super::{
 };
 
 impl World {
-    /// A new active person; gives the id.
+    /// A new active user; gives the id.
     pub fn hire(&mut self, kind: Kind) -> u32 {
         let now = self.now();
         self.hire_at(kind, now)
     }
 
-    /// A new active person whose account was made at `created`; gives the id.
+    /// A new active user whose account was made at `created`; gives the id.
     pub fn hire_at(&mut self, kind: Kind, created: Time) -> u32 {
         let explicit = self.default_groups(kind);
         let set = self.groups.intern(explicit);
@@ -32,7 +32,7 @@ impl World {
         id
     }
 
-    /// Gives a person a login and a name of their own.
+    /// Gives a user a login and a name of their own.
     pub fn rename(&mut self, id: u32, login: &str, name: &str) -> bool {
         if self.person(id).is_none() {
             return false;
@@ -47,7 +47,7 @@ impl World {
         self.change(id, |person| person.set_flag(ACTIVE, active))
     }
 
-    /// Deletes a person and all that is theirs.
+    /// Deletes a user and all that is theirs.
     pub fn delete(&mut self, id: u32) -> bool {
         let before = self.people.len();
         self.people.retain(|person| person.id != id);
@@ -107,7 +107,7 @@ impl World {
         self.change(id, |person| person.created = at)
     }
 
-    /// Changes the type of a person, keeping the groups that are no type groups.
+    /// Changes the type of a user, keeping the groups that are no type groups.
     pub fn set_kind(&mut self, id: u32, kind: Kind) -> bool {
         let types: Vec<_> = ["base.group_user", "base.group_portal", "base.group_public"]
             .iter()
@@ -120,7 +120,7 @@ impl World {
         })
     }
 
-    /// Puts a person into a group; `false` as well where the group does not exist.
+    /// Puts a user into a group; `false` as well where the group does not exist.
     pub fn grant(&mut self, id: u32, xml_id: &str) -> bool {
         let Some(group) = self.groups.id(xml_id) else {
             return false;
@@ -128,7 +128,7 @@ impl World {
         self.regroup(id, |groups| groups.push(group))
     }
 
-    /// Takes a person out of a group.
+    /// Takes a user out of a group.
     pub fn revoke(&mut self, id: u32, xml_id: &str) -> bool {
         let Some(group) = self.groups.id(xml_id) else {
             return false;
@@ -136,7 +136,7 @@ impl World {
         self.regroup(id, |groups| groups.retain(|it| *it != group))
     }
 
-    /// Sets the main company (from 1), which becomes the only one, and more companies that the person may work in.
+    /// Sets the main company (from 1), which becomes the only one, and more companies that the user may work in.
     pub fn set_companies(&mut self, id: u32, main: u8, more: &[u8]) -> bool {
         let bits = more
             .iter()

@@ -98,7 +98,7 @@ impl World {
         id
     }
 
-    /// Forgets all trusted devices of a person.
+    /// Forgets all trusted devices of a user.
     pub fn revoke_devices(&mut self, owner: u32) {
         self.devices.retain(|device| device.owner != owner);
     }
@@ -117,7 +117,7 @@ impl World {
         id
     }
 
-    /// Removes all passkeys of a person.
+    /// Removes all passkeys of a user.
     pub fn remove_passkeys(&mut self, owner: u32) {
         self.passkeys.retain(|key| key.owner != owner);
     }

@@ -1,4 +1,4 @@
-//! Groups: who implies whom, and interned sets of them, so that a person costs two bytes however many groups they are in.
+//! Groups: who implies whom, and interned sets of them, so that a user costs two bytes however many groups they are in.
 
 use super::{
     Kind,

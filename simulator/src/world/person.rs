@@ -1,4 +1,4 @@
-//! A user: the row, and the truth about the person as a test sees it.
+//! A user: the row, and the truth about the user as a test sees it.
 
 use super::{super::clock::Time, Kind, World};
 

@@ -3,7 +3,7 @@
 /// Departures of one build or database from its version's usual behavior.
 #[derive(Debug, Clone, Copy)]
 pub struct Quirks {
-    /// 19.0: any domain on `totp_enabled`, `= False` too, gives the people who have it.
+    /// 19.0: any domain on `totp_enabled`, `= False` too, gives the users who have it.
     pub totp_domain_broken: bool,
     /// Late 19, and 20 always: `totp_enabled` of other users is hidden without `base.group_erp_manager`, from reading and from
     /// searching.

@@ -9,7 +9,7 @@ use crate::domain::finding::ADMIN_ROLES;
 use crate::domain::standing::Standing;
 use crate::domain::{ExemptReason, IdSet};
 
-/// People whom alerts of one kind concern.
+/// Users whom alerts of one kind concern.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Concern {
     /// Unprotected and overdue users in `settings` and `access_rights`.
@@ -22,21 +22,21 @@ pub enum Concern {
     LoneAdmin,
     /// Accounts that stand for no user and can act as one.
     WellKnown,
-    /// Archived people with unexpired keys.
+    /// Archived users with unexpired keys.
     KeysOfArchived,
-    /// Privileged people with a key that has no date.
+    /// Privileged users with a key that has no date.
     KeysWithoutExpiry,
     /// The break-glass accounts.
     BreakGlass,
     /// Users with a key that expires within 7 days, the polling account excepted.
     ExpiringKeys,
-    /// People with a key older than a year.
+    /// Users with a key older than a year.
     OldKeys,
-    /// Privileged people who lost their factor within the last 3 hours.
+    /// Privileged users who lost their factor within the last 3 hours.
     PrivilegedDisabled,
-    /// People who lost their factor within the last 3 hours.
+    /// Users who lost their factor within the last 3 hours.
     Disabled,
-    /// People who became privileged within the last 3 hours.
+    /// Users who became privileged within the last 3 hours.
     NewlyPrivileged,
 }
 

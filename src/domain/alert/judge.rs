@@ -265,7 +265,7 @@ impl Judge<'_> {
         Verdict::of(case.map(|count| Case::new(count).concern(concern)))
     }
 
-    /// As many as one in a thousand of the enrolled, where there are so many: people get new phones.
+    /// As many as one in a thousand of the enrolled, where there are so many: users get new phones.
     fn disabled(&self) -> Verdict {
         let mut verdict = self.recent(RecentTransition::Disabled, Concern::Disabled);
         let enrolled = |posture: &Posture| {

@@ -37,7 +37,7 @@ vocabulary! {
         BreakGlassUsed = "OdooMfaBreakGlassUsed",
         /// Unexpired keys of archived users.
         ApiKeyOfArchivedUser = "OdooMfaApiKeyOfArchivedUser",
-        /// Privileged people's keys without an expiry, from 18 on.
+        /// Privileged users' keys without an expiry, from 18 on.
         ApiKeyWithoutExpiry = "OdooMfaApiKeyWithoutExpiry",
         /// Active API keys of 365 days and older.
         ApiKeyOld = "OdooMfaApiKeyOld",
@@ -144,7 +144,7 @@ impl Rule {
             | Self::PrivilegedWithoutMfa
             | Self::PrivilegedDisabled
             | Self::NewPrivilegedPerson
-            | Self::ExemptPrivileged => (1.0, "people, at least"),
+            | Self::ExemptPrivileged => (1.0, "users, at least"),
             Self::WellKnownAccountActive => (1.0, "accounts, at least"),
             Self::Disabled => (
                 3.0,

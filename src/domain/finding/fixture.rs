@@ -74,7 +74,7 @@ pub(crate) fn exempt(login: &str, reason: ExemptReason) -> Exemption {
 }
 
 impl Fixture {
-    /// Odoo 19 with twenty internal people (10 to 29, two of them administrators), five portal people (100 to 104) who hold TOTP, a
+    /// Odoo 19 with twenty internal users (10 to 29, two of them administrators), five portal users (100 to 104) who hold TOTP, a
     /// poller (29) that is exempt, and nothing to complain about.
     pub(crate) fn healthy() -> Self {
         let people = ids(10..30);

@@ -44,7 +44,7 @@ vocabulary! {
         WellKnownAccountActive = "well_known_account_active",
         /// The exporter's own API key expires soon.
         PollerKeyExpiring = "poller_key_expiring",
-        /// People in a role without a second factor.
+        /// Users in a role without a second factor.
         PrivilegedWithoutMfa = "privileged_without_mfa",
         /// One lost phone locks the administrators out.
         AdminLockoutRisk = "admin_lockout_risk",
@@ -54,9 +54,9 @@ vocabulary! {
         PasswordRpcOpen = "password_rpc_open",
         /// Administrators act as other users.
         Impersonation = "impersonation",
-        /// Fewer people are protected than wanted.
+        /// Fewer users are protected than wanted.
         CoverageBelowTarget = "coverage_below_target",
-        /// Exempt people in a role.
+        /// Exempt users in a role.
         ExemptPrivileged = "exempt_privileged",
         /// A break-glass account whose logins are unknown.
         BreakGlassUnseen = "break_glass_unseen",
@@ -163,7 +163,7 @@ pub fn findings(case: &Case) -> Vec<Finding> {
     found
 }
 
-/// Roles whose people can give themselves every other right.
+/// Roles whose users can give themselves every other right.
 pub(in crate::domain) const ADMIN_ROLES: [&str; 2] = ["settings", "access_rights"];
 
 impl Finding {
@@ -201,7 +201,7 @@ impl Finding {
 }
 
 impl Case<'_> {
-    /// Of active people, those who are eligible and unprotected.
+    /// Of active users, those who are eligible and unprotected.
     fn unprotected(&self, people: &IdSet) -> Option<IdSet> {
         self.standing.unprotected_of(self.facts, people)
     }
@@ -216,20 +216,20 @@ impl Case<'_> {
             .unwrap_or_default()
     }
 
-    /// People whose administration rights reach everything.
+    /// Users whose administration rights reach everything.
     pub(super) fn admins(&self) -> IdSet {
         ADMIN_ROLES
             .iter()
             .fold(IdSet::new(), |all, role| all | self.role(role))
     }
 
-    /// Active people who are no portal people: those whose ids are known.
+    /// Active users who are no portal users: those whose ids are known.
     fn named(&self) -> IdSet {
         let people = &self.facts.people;
         &people.internal | &people.public | &people.none
     }
 
-    /// Unexpired keys of active people.
+    /// Unexpired keys of active users.
     fn working_keys(&self) -> impl Iterator<Item = &ApiKey> {
         self.facts
             .keys
@@ -267,7 +267,7 @@ pub(crate) fn counted(count: u64, one: &str, many: &str) -> String {
     }
 }
 
-/// A count of people.
+/// A count of users.
 pub(crate) fn count_users(count: u64) -> String {
     counted(count, "user", "users")
 }

@@ -1,4 +1,4 @@
-//! Findings about people: who is unprotected, exempt, dormant, or locked out by a lost phone.
+//! Findings about users: who is unprotected, exempt, dormant, or locked out by a lost phone.
 
 use super::{ADMIN_ROLES, Case, Finding, Kind, Severity, count_users, counted, grouped, listed};
 use crate::domain::exemption::Matcher;

@@ -5,7 +5,7 @@ use crate::domain::role::XmlId;
 use crate::domain::surface::{Exposure, Seen};
 use crate::domain::{Endpoint, ExemptReason, Factor, Module, PolicyScope, UserType};
 
-/// Kind, subject, severity and people of everything that is found.
+/// Kind, subject, severity and users of everything that is found.
 pub(crate) type Found = (Kind, Option<String>, Severity, Vec<u32>);
 
 /// Spoils a healthy target.

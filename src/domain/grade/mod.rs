@@ -14,7 +14,7 @@ vocabulary! {
         A = "A",
         /// Good, with a gap.
         B = "B",
-        /// Some privileged people or many others are unprotected.
+        /// Some privileged users or many others are unprotected.
         C = "C",
         /// Administrators are unprotected, or the second factor can be walked around.
         D = "D",
@@ -41,7 +41,7 @@ pub struct Grade {
 pub struct Limit {
     /// The best letter that it allows.
     pub at_most: Letter,
-    /// Why, for people.
+    /// Why, for users.
     pub because: String,
     /// True if an unknown fact is the reason.
     pub unknown: bool,

@@ -1,6 +1,6 @@
 //! The numbers that follow from the facts under a configuration.
 //!
-//! Each number that needs a fact which is missing is `None`, and its series is absent. All numbers are counts of people, keys or
+//! Each number that needs a fact which is missing is `None`, and its series is absent. All numbers are counts of users, keys or
 //! devices unless a field says otherwise.
 
 use std::collections::BTreeSet;
@@ -14,7 +14,7 @@ use super::standing::{Standing, Terms, policy_types, today};
 use super::vocabulary::{ExemptReason, Module, PolicyScope, UserType};
 use super::{IdSet, PerType};
 
-/// Two facts of one poll contradict each other, because people changed while it read.
+/// Two facts of one poll contradict each other, because users changed while it read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Inconsistent(&'static str);
@@ -22,17 +22,17 @@ pub struct Inconsistent(&'static str);
 /// The numbers of one target at one moment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Posture {
-    /// Active people.
+    /// Active users.
     pub active: PerType<u64>,
-    /// Archived people.
+    /// Archived users.
     pub archived: PerType<u64>,
-    /// Active people who are exempt, by reason, indexed by [`ExemptReason`].
+    /// Active users who are exempt, by reason, indexed by [`ExemptReason`].
     pub exempt: PerType<[u64; ExemptReason::ALL.len()]>,
     /// Configured exemptions, by what became of them.
     pub exemptions: Exemptions,
-    /// Active people who are not exempt.
+    /// Active users who are not exempt.
     pub eligible: PerType<u64>,
-    /// Eligible people with an accepted factor.
+    /// Eligible users with an accepted factor.
     pub protected: Option<PerType<u64>>,
     /// Accounts that stand for no user and can act as one.
     #[serde(default)]
@@ -40,23 +40,23 @@ pub struct Posture {
     /// Of those, in a role.
     #[serde(default)]
     pub well_known_privileged: Option<u64>,
-    /// Active people with TOTP, exempt or not.
+    /// Active users with TOTP, exempt or not.
     pub totp: Option<PerType<u64>>,
-    /// Active people with a passkey, exempt or not.
+    /// Active users with a passkey, exempt or not.
     pub passkey: Option<PerType<u64>>,
-    /// Eligible people with exactly one enrolled method.
+    /// Eligible users with exactly one enrolled method.
     pub single_factor: Option<PerType<u64>>,
-    /// Unprotected people within the grace period.
+    /// Unprotected users within the grace period.
     pub grace: Option<PerType<u64>>,
-    /// Unprotected people without a login for the dormancy period.
+    /// Unprotected users without a login for the dormancy period.
     pub dormant_unprotected: Option<PerType<u64>>,
-    /// Active people linked to an OAuth provider.
+    /// Active users linked to an OAuth provider.
     pub oauth: Option<PerType<u64>>,
-    /// Active people linked to a SAML provider.
+    /// Active users linked to a SAML provider.
     pub saml: Option<PerType<u64>>,
-    /// Browsers that skip the second factor, and how many people own one.
+    /// Browsers that skip the second factor, and how many users own one.
     pub devices: Option<Devices>,
-    /// People in roles.
+    /// Users in roles.
     pub privileged: Option<Privileged>,
     /// The last login of the accounts exempted as `break_glass`; `None` without any, or where logins are unknown.
     #[serde(default)]
@@ -94,22 +94,22 @@ pub struct Exemptions {
 /// Browsers that skip the second factor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Devices {
-    /// Unexpired ones of active people.
+    /// Unexpired ones of active users.
     pub devices: u64,
-    /// Distinct people who own one.
+    /// Distinct users who own one.
     pub owners: u64,
 }
 
-/// People in roles.
+/// Users in roles.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Privileged {
-    /// Distinct eligible people in at least one role.
+    /// Distinct eligible users in at least one role.
     pub people: u64,
     /// Of those, unprotected.
     pub unprotected: Option<u64>,
     /// Each role, by name.
     pub roles: Vec<Role>,
-    /// Protected people in `settings`; `None` also where the configuration removes that role.
+    /// Protected users in `settings`; `None` also where the configuration removes that role.
     pub protected_admins: Option<u64>,
     /// Distinct exempt active users in at least one role, by reason, indexed by [`ExemptReason`].
     pub exempt: [u64; ExemptReason::ALL.len()],
@@ -120,7 +120,7 @@ pub struct Privileged {
 pub struct Role {
     /// Its name in the configuration.
     pub name: String,
-    /// Distinct eligible people.
+    /// Distinct eligible users.
     pub people: u64,
     /// Of those, unprotected.
     pub unprotected: Option<u64>,
@@ -330,7 +330,7 @@ impl Posture {
     }
 }
 
-/// The role whose people administer the server: the one that a lost phone can lock out.
+/// The role whose users administer the server: the one that a lost phone can lock out.
 const SETTINGS: &str = "settings";
 
 fn minus(whole: PerType<u64>, part: PerType<u64>) -> PerType<u64> {

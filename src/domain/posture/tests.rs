@@ -11,7 +11,7 @@ use crate::domain::facts::{People, Server, Uses};
 use crate::domain::roster::{Filter, InRole, KeyState, Roster, State};
 use crate::domain::vocabulary::{Api, Factor};
 
-/// One active person as generated.
+/// One active user as generated.
 #[derive(Debug, Clone)]
 struct TestUser {
     kind: UserType,

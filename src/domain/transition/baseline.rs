@@ -23,13 +23,13 @@ pub struct Baseline {
     pub release: (u32, u32),
     /// The polling account's id.
     pub poller: u32,
-    /// Types of which there are people, active or archived.
+    /// Types of which there are users, active or archived.
     pub types: PerType<bool>,
-    /// Active internal people.
+    /// Active internal users.
     pub internal: IdSet,
-    /// Active people of type public.
+    /// Active users of type public.
     pub public: IdSet,
-    /// Active people of no type.
+    /// Active users of no type.
     pub none: IdSet,
     /// Users with TOTP and passkeys.
     pub factors: Option<Part<Factors>>,
@@ -49,7 +49,7 @@ pub struct Baseline {
     pub recent: Recent,
     /// Archived users with a factor: those who come back with it did not enroll.
     pub archived_holders: IdSet,
-    /// A few people by id, with the time of their creation: the polling account, the oldest and the newest. If one of them was created
+    /// A few users by id, with the time of their creation: the polling account, the oldest and the newest. If one of them was created
     /// at another time, it is another database.
     pub witnesses: BTreeMap<u32, Timestamp>,
 }
@@ -75,14 +75,14 @@ pub struct Part<T> {
 /// Users by their own second factor.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Factors {
-    /// Active people with TOTP.
+    /// Active users with TOTP.
     pub totp: IdSet,
-    /// Active people with a passkey.
+    /// Active users with a passkey.
     pub passkey: IdSet,
 }
 
 impl Factors {
-    /// Active people with either.
+    /// Active users with either.
     pub fn holders(&self) -> IdSet {
         &self.totp | &self.passkey
     }
@@ -98,7 +98,7 @@ pub struct RoleMembers {
 }
 
 impl RoleMembers {
-    /// People in at least one role.
+    /// Users in at least one role.
     pub fn everybody(&self) -> IdSet {
         self.members
             .values()
@@ -220,7 +220,7 @@ impl Baseline {
         }
     }
 
-    /// The type of an active person who is not a portal person.
+    /// The type of an active user who is not a portal user.
     pub(super) fn named_type(&self, person: u32) -> Option<UserType> {
         UserType::ALL.iter().copied().find(|user_type| {
             self.named(*user_type)
@@ -246,7 +246,7 @@ impl Baseline {
         )
     }
 
-    /// Internal people, and those who have a factor, a role or protection.
+    /// Internal users, and those who have a factor, a role or protection.
     fn concerned(&self, factors: bool, roles: bool, protection: bool) -> IdSet {
         let mut people = self.internal.clone();
         if let Some(known) = self.factors.as_ref().filter(|_| factors) {

@@ -39,9 +39,9 @@ vocabulary! {
 /// Counters of transitions. `None`: never countable, because a required capability was never there.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Counters {
-    /// By type, indexed by [`MfaTransition`]; public people and people of no type only where there ever were any.
+    /// By type, indexed by [`MfaTransition`]; public users and users of no type only where there ever were any.
     pub mfa: PerType<Option<[u64; MfaTransition::ALL.len()]>>,
-    /// Of people in a role, indexed by [`MfaTransition`].
+    /// Of users in a role, indexed by [`MfaTransition`].
     pub privileged_mfa: Option<[u64; MfaTransition::ALL.len()]>,
     /// Indexed by [`PrivilegeTransition`].
     pub privilege: Option<[u64; PrivilegeTransition::ALL.len()]>,

@@ -2,7 +2,7 @@
 //! and went, and who joined or left.
 //!
 //! A [`Baseline`] is what the next comparison needs of a poll. [`questions`] says what else Odoo must be asked, since a poll does not
-//! list portal people, and [`advance`] compares. A database that was restored, replaced or moved is a [`Break`]: it has no changes,
+//! list portal users, and [`advance`] compares. A database that was restored, replaced or moved is a [`Break`]: it has no changes,
 //! only a new baseline.
 
 mod baseline;
@@ -43,7 +43,7 @@ pub struct Answers {
     pub to: Questions,
     /// The rows that exist of those who were asked for; who is missing does not exist any more.
     pub people: BTreeMap<u32, Person>,
-    /// People with TOTP or a passkey who are archived, or were so before. `None`: not asked, or Odoo does not show them.
+    /// Users with TOTP or a passkey who are archived, or were so before. `None`: not asked, or Odoo does not show them.
     pub archived_holders: Option<IdSet>,
 }
 
@@ -118,9 +118,9 @@ vocabulary! {
         KeyExpired = "key_expired",
         /// A user became an active internal user.
         Joined = "joined",
-        /// An internal person was deleted, or is of another type now.
+        /// An internal user was deleted, or is of another type now.
         Left = "left",
-        /// An internal person was archived.
+        /// An internal user was archived.
         Archived = "archived",
     }
 }
@@ -137,7 +137,7 @@ pub enum Break {
     /// The newest records no longer exist, or Odoo is an older release.
     #[error("{0}: the database was restored from a backup")]
     WentBack(Regress),
-    /// More people changed than people do.
+    /// More users changed than users do.
     #[error("{changed} of {of} {what} between two polls: the database was replaced")]
     Implausible {
         /// The event.
@@ -189,7 +189,7 @@ pub enum Regress {
         /// Now.
         to: (u32, u32),
     },
-    /// The newest people, or the newest person and the newest key, are gone.
+    /// The newest users, or the newest user and the newest key, are gone.
     Newest,
 }
 
@@ -408,7 +408,7 @@ struct Comparison<'a> {
 }
 
 impl Comparison<'_> {
-    /// A replaced database has other people, or other ones of them have a factor: some lost theirs while as many enrolled.
+    /// A replaced database has other users, or other ones of them have a factor: some lost theirs while as many enrolled.
     fn implausible(&self) -> Option<Break> {
         let before = self.previous.internal.len();
         let gone = self.previous.internal.len() - self.active_of(&self.previous.internal).len();

@@ -1,4 +1,4 @@
-//! Worlds of people who change at random, and what a comparison of two looks at them must say.
+//! Worlds of users who change at random, and what a comparison of two looks at them must say.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -53,7 +53,7 @@ fn start() -> Timestamp {
 }
 
 impl World {
-    /// Thirty internal and thirty portal people, some with factors, some privileged.
+    /// Thirty internal and thirty portal users, some with factors, some privileged.
     pub(super) fn new() -> Self {
         let mut world = Self {
             now: start(),
@@ -820,7 +820,7 @@ fn a_clock_that_was_set_back_does_not_turn_a_window_around() {
     assert!(changes(&step)[0].after <= changes(&step)[0].before);
 }
 
-/// One thing that happens to one person.
+/// One thing that happens to one user.
 #[derive(Debug, Clone, Copy)]
 enum Event {
     Totp(u32),
@@ -849,7 +849,7 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// Lets things happen, also to archived users, and several to one person.
+/// Lets things happen, also to archived users, and several to one user.
 fn happen(world: &mut World, events: &[Event]) {
     let newest = world.next_person;
     for event in events {

@@ -92,7 +92,7 @@ fn sees_holders(session: &Session, facts: &Facts) -> bool {
     session.server.release < totp::HIDDEN_SINCE || facts.companion != Companion::Answered
 }
 
-/// People with TOTP or a passkey who are archived, or are `known`.
+/// Users with TOTP or a passkey who are archived, or are `known`.
 async fn archived_holders(
     transport: &Transport,
     session: &Session,

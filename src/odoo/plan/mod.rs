@@ -65,7 +65,7 @@ pub struct Parts {
     pub logins: bool,
     /// Links to identity providers.
     pub sso: bool,
-    /// People in roles.
+    /// Users in roles.
     pub roles: bool,
 }
 

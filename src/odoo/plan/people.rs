@@ -82,13 +82,13 @@ impl Users<'_> {
         }
     }
 
-    /// Active people with a passkey.
+    /// Active users with a passkey.
     pub(super) async fn passkey(&self, modules: &Modules) -> Result<Known<IdSet>, Error> {
         self.holders("auth_passkey_key_ids", modules, &[Module::AuthPasskey])
             .await
     }
 
-    /// Active people linked to an OAuth provider.
+    /// Active users linked to an OAuth provider.
     pub(super) async fn oauth(&self, modules: &Modules) -> Result<Known<IdSet>, Error> {
         if !self.question.parts.sso {
             return Ok(Known::NotAsked);
@@ -117,7 +117,7 @@ impl Users<'_> {
         unless_forbidden(enabled, "auth.oauth.provider", OAUTH_PROVIDERS)
     }
 
-    /// Active people linked to a SAML provider.
+    /// Active users linked to a SAML provider.
     pub(super) async fn saml(&self, modules: &Modules) -> Result<Known<IdSet>, Error> {
         if !self.question.parts.sso {
             return Ok(Known::NotAsked);
@@ -125,7 +125,7 @@ impl Users<'_> {
         self.holders("saml_ids", modules, &[Module::AuthSaml]).await
     }
 
-    /// Active people whose account is younger than the grace period.
+    /// Active users whose account is younger than the grace period.
     pub(super) async fn recent(&self) -> Result<IdSet, Error> {
         self.active(vec![json!([
             "create_date",
@@ -135,7 +135,7 @@ impl Users<'_> {
         .await
     }
 
-    /// Active people who are not dormant: a login within the period, or none at all yet and an account that is younger than it. Two
+    /// Active users who are not dormant: a login within the period, or none at all yet and an account that is younger than it. Two
     /// questions, since PostgreSQL takes ten times as long for one with an OR. `login_date` compares with every login, so `>` finds
     /// those whose newest one is newer.
     pub(super) async fn awake(&self) -> Result<Known<IdSet>, Error> {
@@ -156,7 +156,7 @@ impl Users<'_> {
         }
     }
 
-    /// Active people by role.
+    /// Active users by role.
     pub(super) async fn roles(&self) -> Result<Known<BTreeMap<String, IdSet>>, Error> {
         if !self.question.parts.roles {
             return Ok(Known::NotAsked);

@@ -160,12 +160,12 @@ impl<'a> Users<'a> {
         self.session.call(self.transport, method, what).await
     }
 
-    /// People in one of these groups, or in one that implies one of them.
+    /// Users in one of these groups, or in one that implies one of them.
     pub(super) fn in_any<'x>(&self, xml_ids: impl IntoIterator<Item = &'x str>) -> Value {
         in_groups(self.group_field, &self.groups.members_of_any(xml_ids))
     }
 
-    /// People in none of these groups, nor in one that implies one of them.
+    /// Users in none of these groups, nor in one that implies one of them.
     pub(super) fn not_in_any<'x>(&self, xml_ids: impl IntoIterator<Item = &'x str>) -> Value {
         json!([
             self.group_field,
@@ -174,12 +174,12 @@ impl<'a> Users<'a> {
         ])
     }
 
-    /// Ids of active people for whom the domain holds.
+    /// Ids of active users for whom the domain holds.
     pub(super) async fn active(&self, domain: Domain) -> Result<IdSet, Error> {
         Ok(self.ids(domain).await? - &self.archived)
     }
 
-    /// Ids of people, active and archived, for whom the domain holds.
+    /// Ids of users, active and archived, for whom the domain holds.
     pub(super) async fn ids(&self, domain: Domain) -> Result<IdSet, Error> {
         let mut all = self.is_person();
         all.extend(domain);
@@ -243,7 +243,7 @@ impl<'a> Users<'a> {
         id <= self.highest && !self.accounts.nobody.contains(id)
     }
 
-    /// Rows of people, active and archived, for whom the domain holds.
+    /// Rows of users, active and archived, for whom the domain holds.
     pub(super) async fn people_rows<T: Row + DeserializeOwned + Send + 'static>(
         &self,
         domain: Domain,
@@ -318,7 +318,7 @@ fn too_many(model: &str) -> Error {
     )
 }
 
-/// Fails where Odoo hides the people of some companies.
+/// Fails where Odoo hides the users of some companies.
 pub(super) fn in_all_companies(allowed: usize, all: usize) -> Result<(), Error> {
     if allowed < all {
         return Err(Error::new(
@@ -399,7 +399,7 @@ where
     deserializer.deserialize_any(TextOrFalse(PhantomData))
 }
 
-/// A leaf that holds for people with TOTP. The only one there may be: 19.0 answers `= False` with the same people.
+/// A leaf that holds for users with TOTP. The only one there may be: 19.0 answers `= False` with the same users.
 pub(super) fn totp() -> Value {
     json!(["totp_enabled", "=", true])
 }

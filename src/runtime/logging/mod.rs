@@ -119,7 +119,7 @@ impl Logging {
     }
 }
 
-/// Writes a field of a line for people, without characters that a terminal would obey or that would end the line.
+/// Writes a field of a line for users, without characters that a terminal would obey or that would end the line.
 fn field(to: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> std::fmt::Result {
     let value = printable(&format!("{value:?}"), usize::MAX);
     let (name, equals) = match to.has_ansi_escapes() {

@@ -446,7 +446,7 @@ pub fn grade_text(scan: &Scan) -> String {
     }
 }
 
-/// The types that there are people of, and internal people in any case.
+/// The types that there are users of, and internal users in any case.
 pub fn shown(coverage: &[Coverage]) -> impl Iterator<Item = &Coverage> {
     coverage.iter().filter(|row| {
         row.active + row.archived > 0 || row.user_type == UserType::Internal || row.target.is_some()

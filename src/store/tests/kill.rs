@@ -11,7 +11,7 @@ const FILE: &str = "STORE_KILL_FILE";
 /// Number of kills; more on demand.
 const KILLS: &str = "STORE_KILLS";
 
-/// The world after so many steps. Each step changes one person's factor, so that after n steps there must be n transitions.
+/// The world after so many steps. Each step changes one user's factor, so that after n steps there must be n transitions.
 fn world_after(steps: u32) -> World {
     let mut world = World::new();
     world.now += SignedDuration::from_secs(i64::from(steps));

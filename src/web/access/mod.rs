@@ -37,7 +37,7 @@ pub enum Role {
     Scrape,
     /// Read numbers: pages and API.
     Read,
-    /// Read names of people as well.
+    /// Read names of users as well.
     ReadNames,
 }
 

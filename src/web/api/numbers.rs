@@ -10,7 +10,7 @@ use crate::domain::posture::{self, Bypasses, Devices, Enforcer, Exemptions, Keys
 use crate::domain::vocabulary::vocabulary;
 use crate::domain::{ExemptReason, Module, PerType, PolicyScope, Posture, UserType};
 
-/// One value for each type of people.
+/// One value for each type of users.
 #[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
 #[schemars(rename = "ByTypeOf_{T}")]
 pub(super) struct ByType<T> {
@@ -35,34 +35,34 @@ impl<T: Copy> From<PerType<T>> for ByType<T> {
     }
 }
 
-/// The numbers of one poll. Each counts people, keys or devices.
+/// The numbers of one poll. Each counts users, keys or devices.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct PostureView {
-    /// Active people.
+    /// Active users.
     active: ByType<u64>,
-    /// Archived people.
+    /// Archived users.
     archived: ByType<u64>,
-    /// Active people who are exempt, by reason.
+    /// Active users who are exempt, by reason.
     exempt: BTreeMap<&'static str, ByType<u64>>,
     /// Configured exemptions, by what became of them.
     exemptions: Exemptions,
-    /// Active people who are not exempt.
+    /// Active users who are not exempt.
     eligible: ByType<u64>,
-    /// Eligible people with an accepted factor.
+    /// Eligible users with an accepted factor.
     protected: Option<ByType<u64>>,
-    /// Active people with TOTP, exempt or not.
+    /// Active users with TOTP, exempt or not.
     totp: Option<ByType<u64>>,
-    /// Active people with a passkey, exempt or not.
+    /// Active users with a passkey, exempt or not.
     passkey: Option<ByType<u64>>,
-    /// Eligible people with exactly one enrolled method.
+    /// Eligible users with exactly one enrolled method.
     single_factor: Option<ByType<u64>>,
-    /// Unprotected people within the grace period.
+    /// Unprotected users within the grace period.
     grace: Option<ByType<u64>>,
-    /// Unprotected people without a login for the dormancy period.
+    /// Unprotected users without a login for the dormancy period.
     dormant_unprotected: Option<ByType<u64>>,
-    /// Active people linked to an OAuth provider.
+    /// Active users linked to an OAuth provider.
     oauth: Option<ByType<u64>>,
-    /// Active people linked to a SAML provider.
+    /// Active users linked to a SAML provider.
     saml: Option<ByType<u64>>,
     /// Active users whose password alone may open RPC: an upper bound.
     password_rpc: Option<ByType<u64>>,
@@ -140,7 +140,7 @@ vocabulary! {
     Policy {
         /// Nothing.
         None = "none",
-        /// Odoo's policy, of internal people.
+        /// Odoo's policy, of internal users.
         EmployeeRequired = "employee_required",
         /// Odoo's policy, for all users.
         AllRequired = "all_required",

@@ -36,7 +36,7 @@ impl TargetState {
 /// Number of eligible users with an accepted second factor.
 #[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
 struct Coverage {
-    /// Active people who are not exempt.
+    /// Active users who are not exempt.
     eligible: u64,
     /// Of those, with an accepted factor.
     protected: u64,
@@ -75,10 +75,10 @@ pub(super) struct TargetSummary {
     missing_capabilities: Vec<Capability>,
 }
 
-/// People in roles.
+/// Users in roles.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Privileged {
-    /// Distinct eligible people in at least one role.
+    /// Distinct eligible users in at least one role.
     people: u64,
     /// Of those, unprotected.
     unprotected: Option<u64>,

@@ -48,7 +48,7 @@ struct Entry {
     last: Arc<Mutex<Option<LastList>>>,
 }
 
-/// The ids of the list of people that was asked for last, so that its other pages cost Odoo no sorting.
+/// The ids of the list of users that was asked for last, so that its other pages cost Odoo no sorting.
 #[derive(Debug)]
 struct LastList {
     /// Key of a list, for all its pages.
@@ -198,7 +198,7 @@ impl Directory {
         let entry = targets
             .get(target)
             .ok_or_else(|| Refused::NoSuchTarget(target.to_owned()))?;
-        // After a reload the name may belong to another database, in which the same ids are other people.
+        // After a reload the name may belong to another database, in which the same ids are other users.
         let url = entry.target.url.as_str().trim_end_matches('/');
         let identity = &snapshot.identity;
         if identity.url != url || identity.database != entry.target.database {

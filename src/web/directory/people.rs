@@ -1,4 +1,4 @@
-//! Lists of people.
+//! Lists of users.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::domain::{ExemptReason, IdSet, UserType};
 use crate::odoo::directory::{Ordered, Person, SortPeople, ordered};
 use crate::web::paging::Slice;
 
-/// A part of a list of people.
+/// A part of a list of users.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct PeoplePage {
     /// Time at which the poll started that decides the states.
@@ -44,15 +44,15 @@ pub struct Listed {
     pub name: String,
     /// Login of the user.
     pub login: String,
-    /// The person's form in Odoo.
+    /// The user's form in Odoo.
     pub url: String,
     /// True if the account is active now; other values are as of the poll.
     pub active: bool,
-    /// The type; `null` for most people whose account is archived.
+    /// The type; `null` for most users whose account is archived.
     pub user_type: Option<UserType>,
     /// True if the user has an accepted factor; `null` if the type is `null`, too.
     pub protected: Option<bool>,
-    /// Why the person is exempt, if so.
+    /// Why the user is exempt, if so.
     pub exempt: Option<ExemptReason>,
     /// True if the user has TOTP.
     pub totp: Option<bool>,
@@ -75,7 +75,7 @@ pub struct Listed {
 }
 
 impl Directory {
-    /// A page of a list of people: two requests to Odoo, however long the list, and one for its other pages in the next minute.
+    /// A page of a list of users: two requests to Odoo, however long the list, and one for its other pages in the next minute.
     ///
     /// # Errors
     /// If the list would be incomplete, or Odoo does not answer.
@@ -94,7 +94,7 @@ impl Directory {
         })
     }
 
-    /// A whole list of people as CSV; an error within it means that it is not whole.
+    /// A whole list of users as CSV; an error within it means that it is not whole.
     ///
     /// # Errors
     /// If the list would be incomplete, or Odoo does not answer.

@@ -75,7 +75,7 @@ impl FromStr for RoleFilter {
     }
 }
 
-/// People to list.
+/// Users to list.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PeopleQuery {
@@ -118,7 +118,7 @@ pub struct PeopleQuery {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct KeysQuery {
-    /// Which; working ones if not given.
+    /// State; default: active keys (`working`).
     #[serde(deserialize_with = "given")]
     pub state: Option<KeyState>,
     /// Only those whose name, or whose owner's name or login, holds this text.

@@ -177,7 +177,7 @@ fn said(line: &Series, unit: Unit) -> Option<String> {
 fn shown(value: f64, unit: Unit) -> String {
     match unit {
         Unit::Share => percent(value),
-        // Counts of people and keys: whole, and far below what a float holds exactly.
+        // Counts of users and keys: whole, and far below what a float holds exactly.
         Unit::Count => grouped(value as u64),
     }
 }

@@ -36,11 +36,11 @@ vocabulary! {
         Worst = "worst",
         /// By name.
         Name = "name",
-        /// By the coverage of internal people.
+        /// By the coverage of internal users.
         Internal = "internal",
-        /// By the coverage of portal people.
+        /// By the coverage of portal users.
         Portal = "portal",
-        /// By privileged people without a second factor.
+        /// By privileged users without a second factor.
         Privileged = "privileged",
         /// By active API keys.
         Keys = "keys",
@@ -85,7 +85,7 @@ struct Page {
     states: TargetStates,
     matching: usize,
     pager: Pager,
-    /// People counted and protected on how many targets.
+    /// Users counted and protected on how many targets.
     totals: Totals,
     rows: Vec<Row>,
     columns: Vec<Column>,

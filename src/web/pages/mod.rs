@@ -1,4 +1,4 @@
-//! Pages for people: rendered here, readable without scripts, in light and dark, on a screen and on a phone.
+//! Pages for users: rendered here, readable without scripts, in light and dark, on a screen and on a phone.
 //!
 //! - `/`: the fleet, worst first
 //! - `/targets/NAME`: one target

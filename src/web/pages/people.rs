@@ -90,7 +90,7 @@ pub async fn csv(
     }
 }
 
-/// Types that there are people of.
+/// Types that there are users of.
 fn types(snapshot: &TargetSnapshot) -> Vec<UserType> {
     let posture = snapshot.posture.as_ref();
     let there = |user_type: &UserType| posture.is_some_and(|it| it.has_type(*user_type));

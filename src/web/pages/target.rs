@@ -181,7 +181,7 @@ impl Show for Page {
     }
 }
 
-/// The list of whom a finding concerns, where portal people, whose ids it does not know, are among them.
+/// The list of whom a finding concerns, where portal users, whose ids it does not know, are among them.
 fn list_of(kind: Kind) -> Option<In> {
     match kind {
         Kind::PasswordRpcOpen => Some(In::PasswordRpc),

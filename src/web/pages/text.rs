@@ -37,7 +37,7 @@ pub fn seconds(duration: &Duration) -> String {
     format!("{:.3} s", duration.as_secs_f64())
 }
 
-/// A word of a closed set, for people.
+/// A word of a closed set, for users.
 pub fn spaced(word: &str) -> String {
     word.replace('_', " ")
 }

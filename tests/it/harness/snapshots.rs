@@ -132,7 +132,7 @@ pub fn partly_visible(name: &str) -> TargetSnapshot {
     }
 }
 
-/// Everything known; people of type `none`, and none of type `public`.
+/// Everything known; users of type `none`, and none of type `public`.
 #[expect(clippy::too_many_lines, reason = "one value for each field")]
 pub fn posture() -> Posture {
     let per_type = |internal, portal, none| PerType([internal, portal, 0, none]);
