@@ -79,7 +79,7 @@ impl FromStr for RoleFilter {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PeopleQuery {
-    /// Which; the unprotected if not given.
+    /// State; default: unprotected users.
     #[serde(deserialize_with = "given")]
     pub state: Option<State>,
     /// Only of this type.
