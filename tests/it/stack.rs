@@ -12,7 +12,7 @@ use odoo_mfa_exporter::config::Config;
 use odoo_mfa_exporter::exposition::catalogue::{Family, family};
 use odoo_mfa_exporter::runtime::Daemon;
 use odoo_mfa_exporter::store::{Limits, Location, Store};
-use odoo_simulator::{Demo, DemoTarget, Fault, start_demo};
+use odoo_simulator::{CAST, Demo, DemoTarget, Fault, start_demo};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -79,7 +79,8 @@ const BUILT_IN: &[&str] = &[
 async fn every_expression_of_rules_and_dashboards_has_an_answer() {
     // Another test may have installed it already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let demo = start_demo(1).await.expect("free ports");
+    let mut demo = start_demo(1, CAST, 0).await.expect("free ports");
+    demo.go_live();
     let store = Store::open(Location::Memory, Limits::default()).expect("a store in memory");
     let daemon = Daemon::prepare(&configuration(&demo), settings(Some(store)))
         .await
