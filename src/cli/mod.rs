@@ -307,7 +307,7 @@ Examples:
 
 /// Runs the program.
 pub fn run() -> ExitCode {
-    let command = without_empty_variables(command());
+    let command = with_help_of_each(without_empty_variables(Cli::command()));
     let parsed = command.clone().try_get_matches().and_then(|matches| {
         let level = matches.value_source("log_level");
         Cli::from_arg_matches(&matches).map(|cli| (cli, level))
@@ -347,8 +347,13 @@ pub fn run() -> ExitCode {
     }
 }
 
-/// The command line. The help of a command shows the options that apply to it.
+/// The command line, as help, completions and manual pages show it.
 fn command() -> clap::Command {
+    with_help_of_each(Cli::command())
+}
+
+/// The help of a command shows the options that apply to it.
+fn with_help_of_each(command: clap::Command) -> clap::Command {
     const LOG: &[&str] = &["log_level", "log_format"];
     let of = |command: &str| -> Option<Vec<&str>> {
         let own: &[&str] = match command {
@@ -362,7 +367,6 @@ fn command() -> clap::Command {
         };
         Some([own, LOG].concat())
     };
-    let command = Cli::command();
     let globals: Vec<Arg> = command
         .get_arguments()
         .filter(|arg| arg.is_global_set())
