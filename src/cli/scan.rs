@@ -12,8 +12,9 @@ use futures::future::join_all;
 use jiff::Timestamp;
 
 use super::ask::{Answer, ask};
+use super::one::OneTarget;
 use super::output::{complain, printed};
-use super::{FAILED, MISCONFIGURED, Options, UNREACHABLE, block_on, color, load};
+use super::{FAILED, MISCONFIGURED, Options, UNREACHABLE, block_on, color};
 use crate::config::{Config, Target};
 use crate::domain::finding::Severity;
 use crate::domain::surface::Checked;
@@ -36,6 +37,8 @@ pub(super) struct Scan {
     /// Write the report into this file instead of printing it. A new file has mode 0600, because the report contains names of users.
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
+    #[command(flatten)]
+    one: OneTarget,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -47,7 +50,7 @@ enum Format {
 }
 
 pub(super) fn scan(options: &Options, scan: &Scan) -> ExitCode {
-    let config = match load(&options.config_file) {
+    let config = match scan.one.load(&options.config_file) {
         Ok(config) => config,
         Err(code) => return code,
     };
@@ -74,6 +77,11 @@ pub(super) fn scan(options: &Options, scan: &Scan) -> ExitCode {
     } else {
         ExitCode::SUCCESS
     };
+    if let Some(configuration) = scan.one.configuration() {
+        complain(format_args!(
+            "The configuration that polls this target, for /etc/odoo-mfa-exporter/config.yml:\n\n{configuration}"
+        ));
+    }
     let Some(path) = &scan.output else {
         return printed(text, code);
     };

@@ -109,7 +109,7 @@ vocabulary! {
     Capability {
         /// All users, their types and states.
         Users = "users",
-        /// Users who enrolled TOTP.
+        /// Users which users enrolled TOTP.
         Totp = "totp",
         /// Passkeys of all users.
         Passkeys = "passkeys",

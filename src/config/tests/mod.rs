@@ -358,7 +358,7 @@ fn a_configuration_that_cannot_be_read_says_so() {
     let found = Config::load(Path::new("config.yaml"), &FakeEnv::default()).expect_err("no file");
     insta::assert_snapshot!(shown(&found), @r#"
     config.yaml: error: the configuration cannot be read: entity not found
-      hint: set `--config.file`; the exporter's user must be able to read the file
+      hint: create one with `odoo-mfa-exporter config init > config.yml` and set `--config.file config.yml`; `odoo-mfa-exporter demo` needs none
     "#);
 }
 
