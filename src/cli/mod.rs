@@ -10,6 +10,7 @@
 )]
 
 mod alerts;
+mod archive;
 mod ask;
 mod check;
 mod generate;
@@ -241,13 +242,16 @@ Examples:
     Alerts(alerts::Alerts),
     /// Poll once, now, and print a report.
     ///
-    /// The report names people. Leaves with 3 if a target did not show all that it must.
+    /// The report names users. Leaves with 3 if a target did not show all that it must.
     #[command(after_help = "\
 Examples:
   odoo-mfa-exporter scan
   odoo-mfa-exporter scan erp warehouse
+  odoo-mfa-exporter scan --verbose --severity warning
   odoo-mfa-exporter scan --format html --output report.html
-  odoo-mfa-exporter scan --format json --fail-on warning")]
+  odoo-mfa-exporter scan --format json --output report.json
+  odoo-mfa-exporter scan --format junit --baseline report.json --fail-on new:warning
+  odoo-mfa-exporter scan --archive /var/lib/odoo-mfa-exporter/reports")]
     Scan(scan::Scan),
     /// Print how the headline numbers of a target went.
     #[command(after_help = "\

@@ -19,7 +19,7 @@ use crate::domain::finding::{Kind, persons};
 use crate::domain::health::Failure;
 use crate::domain::roster::State as In;
 use crate::domain::vocabulary::vocabulary;
-use crate::scan::{Finding, Scan, Show, scan};
+use crate::scan::{Finding, Scan, Show, Terms, scan};
 use crate::store::{HistoryRow, Range};
 use crate::web::App;
 use crate::web::directory::given;
@@ -101,7 +101,9 @@ pub async fn page(
     }: OfTarget<TargetQuery>,
 ) -> Response {
     let found = snapshot.case().map(|case| {
-        let mut scan = scan(&case, &BTreeMap::new());
+        let reports = app.reports.current();
+        let terms = Terms::new(&name, &reports.accept_findings);
+        let mut scan = scan(&case, &BTreeMap::new(), &terms);
         // Who they are has a page of its own.
         if let Some(privileged) = &mut scan.privileged {
             privileged.who.clear();
