@@ -62,6 +62,11 @@ pub trait Show {
         }
     }
 
+    /// Whether the grade and the findings are part of it.
+    fn is_whole(&self) -> bool {
+        true
+    }
+
     /// Where somebody who may finds out more about them.
     fn link(&self, _finding: &Finding) -> Option<String> {
         None

@@ -588,6 +588,19 @@ impl Acceptance {
 }
 
 impl Scan {
+    /// As [`Report::remove_names`].
+    pub fn remove_names(&mut self) {
+        for who in self.privileged.iter_mut().flat_map(|it| &mut it.who) {
+            who.person.remove_name();
+        }
+        for exempted in &mut self.exemptions {
+            exempted.whom = without_login(&exempted.whom);
+            exempted.approved_by = None;
+            exempted.comment = None;
+        }
+        self.findings.iter_mut().for_each(Finding::remove_names);
+    }
+
     /// Findings that are not accepted.
     pub fn counting(&self) -> impl Iterator<Item = &Finding> {
         self.findings.iter().filter(|it| !it.is_accepted())
@@ -667,17 +680,7 @@ impl Report {
     /// Removes names and logins of users, also from what the configuration says of them. Counts stay.
     pub fn remove_names(&mut self) {
         let scans = self.targets.iter_mut().filter_map(|it| it.scan.as_mut());
-        for scan in scans {
-            for who in scan.privileged.iter_mut().flat_map(|it| &mut it.who) {
-                who.person.remove_name();
-            }
-            for exempted in &mut scan.exemptions {
-                exempted.whom = without_login(&exempted.whom);
-                exempted.approved_by = None;
-                exempted.comment = None;
-            }
-            scan.findings.iter_mut().for_each(Finding::remove_names);
-        }
+        scans.for_each(Scan::remove_names);
         self.findings.iter_mut().for_each(Finding::remove_names);
     }
 

@@ -10,14 +10,14 @@ use super::{Exempted, Finding, Gone, Group, Report, Scan, Show, TargetReport};
 use crate::domain::finding::controls::{CONTROLS, Framework};
 use crate::domain::finding::{Kind, Severity, counted, grouped};
 
-/// How many kinds of findings the summary calls the most urgent.
+/// How many kinds of findings the summary calls the most urgent, and how many targets the scope names.
 const URGENT: usize = 10;
 
 /// How many targets the summary lists, so that it is one page.
 const TARGETS: usize = 10;
 
 /// How many targets stand in one cell.
-const IN_CELL: usize = 5;
+const IN_CELL: usize = 3;
 
 /// What a page of the daemon has around the report.
 #[derive(Debug)]
@@ -141,7 +141,12 @@ struct Clauses {
     rows: Vec<(&'static str, &'static str, String)>,
 }
 
-impl Show for Page<'_> {}
+impl Show for Page<'_> {
+    /// They stand before, for all targets.
+    fn is_whole(&self) -> bool {
+        false
+    }
+}
 
 impl<'a> Page<'a> {
     fn title(&self) -> String {
@@ -178,7 +183,7 @@ impl<'a> Page<'a> {
         );
         match names.as_slice() {
             [] => of,
-            names => format!("{of}: {}", some(names, 2 * IN_CELL)),
+            names => format!("{of}: {}", some(names, URGENT)),
         }
     }
 

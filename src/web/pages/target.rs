@@ -22,6 +22,7 @@ use crate::domain::vocabulary::vocabulary;
 use crate::scan::{Finding, Scan, Show, Terms, scan};
 use crate::store::{HistoryRow, Range};
 use crate::web::App;
+use crate::web::access::Role;
 use crate::web::directory::given;
 
 /// Points of a chart, which is as wide as it has pixels for.
@@ -107,6 +108,9 @@ pub async fn page(
         // Who they are has a page of its own.
         if let Some(privileged) = &mut scan.privileged {
             privileged.who.clear();
+        }
+        if !reader.may(Role::ReadNames) {
+            scan.remove_names();
         }
         scan
     });
