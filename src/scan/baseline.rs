@@ -127,9 +127,10 @@ impl PreviousFinding {
 }
 
 impl PreviousScan {
-    fn numbers(&self) -> Numbers {
+    fn numbers(&self, at: Timestamp) -> Numbers {
         let internal = |row: &&PreviousCoverage| row.user_type == UserType::Internal;
         Numbers {
+            at,
             grade: Some(self.grade.letter),
             internal_ratio: self.coverage.iter().find(internal).and_then(|it| it.ratio),
             privileged_unprotected: self.privileged.as_ref().and_then(|it| it.unprotected),
@@ -157,7 +158,8 @@ pub fn compare(report: &mut Report, previous: &Previous, configured: &[String]) 
     for target in &mut report.targets {
         let mut targets = previous.targets.iter();
         let same = targets.find(|it| it.target == target.target);
-        target.previous = same.and_then(|it| Some(it.scan.as_ref()?.numbers()));
+        target.previous =
+            same.and_then(|it| Some(it.scan.as_ref()?.numbers(previous.generated_at)));
     }
     let mut baseline = Baseline {
         generated_at: previous.generated_at,

@@ -73,7 +73,7 @@ pub struct TargetReport {
     pub grace_seconds: u64,
     /// How long after the last login an account is dormant.
     pub dormant_seconds: u64,
-    /// The numbers of the previous report, where it read the target.
+    /// The numbers of the previous report, where it read the target; in the daemon, those that it remembers of 30 days ago.
     pub previous: Option<Numbers>,
     /// Why it could not be read.
     pub error: Option<Failure>,
@@ -476,9 +476,11 @@ pub struct Gone {
     pub title: String,
 }
 
-/// The headline numbers of a target in the previous report.
+/// The headline numbers of a target before.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Numbers {
+    /// When they were true.
+    pub at: Timestamp,
     /// The letter, with what was unknown taken at its worst.
     pub grade: Option<Letter>,
     /// Protected internal users of the eligible ones.

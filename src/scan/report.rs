@@ -330,7 +330,19 @@ impl<'a> Page<'a> {
         let before = target.previous.as_ref().and_then(|it| it.internal_ratio);
         let now = target.scan.as_ref().and_then(|it| it.internal()?.ratio);
         match (before.map(percent), now.map(percent)) {
-            (Some(before), Some(now)) if before != now => format!(", was {before}"),
+            (Some(before), Some(now)) if before != now => {
+                format!(", was {before}{}", self.day_before(target))
+            }
+            _ => String::new(),
+        }
+    }
+
+    /// When numbers of before are of: the period says it where there is a previous report.
+    fn day_before(&self, target: &TargetReport) -> String {
+        match &target.previous {
+            Some(numbers) if self.report.baseline.is_none() => {
+                format!(" on {}", numbers.at.strftime("%Y-%m-%d"))
+            }
             _ => String::new(),
         }
     }

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{Html, IntoResponse, Response};
 use futures::StreamExt;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
 use super::POLICY;
@@ -17,11 +18,15 @@ use crate::domain::TargetSnapshot;
 use crate::domain::finding::Severity;
 use crate::domain::finding::controls::Framework;
 use crate::odoo::directory::Person;
-use crate::scan::{self, Configured, Failure, Frame, Report, Selection, TargetReport};
+use crate::scan::{self, Configured, Failure, Frame, Numbers, Report, Selection, TargetReport};
+use crate::store::{HistoryRow, Range};
 use crate::web::App;
 use crate::web::access::{Reader, Role};
 use crate::web::directory::given;
 use crate::web::reports::ReportSettings;
+
+/// How far back the numbers of before are.
+const DAYS: i64 = 30;
 
 /// Targets that are asked for names at the same time.
 const AT_ONCE: usize = 8;
@@ -76,6 +81,7 @@ pub async fn page(
     let summary = snapshots.len() > IN_FULL || query.parts == Some(Parts::Summary);
     let names = reader.may(Role::ReadNames);
     let mut report = read(&app, &settings, &snapshots, names).await;
+    remember(&app, &mut report).await;
     report.run_by = Some(run_by(&reader));
     report.select(selection);
     let root = format!(
@@ -119,6 +125,42 @@ fn report(settings: &ReportSettings, at: Timestamp, targets: Vec<TargetReport>) 
         exemptions: &settings.exemptions,
     };
     Report::new(at, &configured, targets)
+}
+
+/// Notes what the store remembers of the beginning of the period. Without a store, or where it fails, the report says nothing of before.
+async fn remember(app: &App, report: &mut Report) {
+    let Some(store) = &app.store else { return };
+    let from = report.generated_at - SignedDuration::from_hours(24 * DAYS);
+    let range = Range {
+        from: Some(from),
+        to: None,
+    };
+    let names = report.targets.iter().map(|it| it.target.clone()).collect();
+    let day = Duration::from_secs(86_400);
+    let Ok(rows) = store.sampled(names, range, day).await else {
+        return;
+    };
+    for target in &mut report.targets {
+        let rows = rows.get(&target.target).into_iter().flatten();
+        let oldest = rows.min_by_key(|row| row.at);
+        let old = |row: &&HistoryRow| report.generated_at.duration_since(row.at).as_hours() >= 24;
+        target.previous = oldest.filter(old).map(numbers);
+    }
+}
+
+fn numbers(row: &HistoryRow) -> Numbers {
+    let numbers = &row.numbers;
+    let eligible = numbers.internal_eligible.filter(|eligible| *eligible > 0);
+    let ratio = |protected, eligible| protected as f64 / eligible as f64;
+    Numbers {
+        at: row.at,
+        grade: None,
+        internal_ratio: numbers
+            .internal_protected
+            .zip(eligible)
+            .map(|(protected, eligible)| ratio(protected, eligible)),
+        privileged_unprotected: numbers.privileged_without_mfa,
+    }
 }
 
 async fn read(
@@ -200,7 +242,9 @@ fn failure(snapshot: &TargetSnapshot) -> Option<Failure> {
 
 impl ReportQuery {
     fn selection(&self) -> Selection {
-        let label = self.label.as_deref().and_then(|it| it.split_once('='));
+        // What is no label and value is no target's label.
+        let label = self.label.as_deref();
+        let label = label.map(|it| it.split_once('=').unwrap_or((it, "")));
         Selection {
             targets: self.target.iter().cloned().collect(),
             target_labels: label
