@@ -889,7 +889,11 @@ mod tests {
             .iter()
             .filter(|it| controls(**it).next().is_none())
             .collect();
-        assert_eq!(none, [&K::PollerNotExempt], "findings without a control");
+        assert_eq!(
+            none,
+            [&K::ClocksDiffer, &K::PollerNotExempt],
+            "findings without a control"
+        );
     }
 
     /// `UPDATE_DOCS=1` writes it anew.

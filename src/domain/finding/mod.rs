@@ -207,6 +207,7 @@ impl Kind {
             Self::AcceptanceExpired => "Accepted findings have expired",
             Self::AcceptanceUnmatched => "Accepted findings are not found",
             Self::ConfiguredGroupMissing => "Configured groups do not exist",
+            Self::ClocksDiffer => "Clocks differ",
             Self::CapabilityMissing => "The polling account cannot see everything",
             Self::PrivilegedInGrace => "New users in roles without a second factor",
             Self::AdminsWithoutPasskey => "Administrators without a phishing-resistant factor",
@@ -310,6 +311,7 @@ impl Case<'_> {
             | Kind::ExemptionExpired
             | Kind::ExemptionUnmatched
             | Kind::CapabilityMissing
+            | Kind::ClocksDiffer
             | Kind::PollerNotExempt => true,
             Kind::AcceptanceExpired | Kind::AcceptanceUnmatched => false,
         }
