@@ -14,8 +14,9 @@ use jiff::Timestamp;
 
 use super::archive::Archive;
 use super::ask::{Answer, ask};
+use super::one::OneTarget;
 use super::output::{complain, printed};
-use super::{FAILED, MISCONFIGURED, Options, UNREACHABLE, block_on, colour, load};
+use super::{FAILED, MISCONFIGURED, Options, UNREACHABLE, block_on, colour};
 use crate::config::{Config, Target};
 use crate::domain::exemption::Exemption;
 use crate::domain::finding::Severity;
@@ -69,6 +70,8 @@ pub(super) struct Scan {
     /// there. The links latest.html and latest.json lead to it.
     #[arg(long, value_name = "DIRECTORY", conflicts_with_all = ["output", "format", "baseline", "verbose"])]
     archive: Option<PathBuf>,
+    #[command(flatten)]
+    one: OneTarget,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -135,8 +138,8 @@ impl Scan {
     /// # Errors
     /// The code to leave with, when there is nothing to report.
     fn run(&self, options: &Options) -> Result<ExitCode, ExitCode> {
-        let config = load(&options.config_file)?;
         self.check().map_err(misconfigured)?;
+        let config = self.one.load(&options.config_file)?;
         let targets = chosen(&config, self).map_err(misconfigured)?;
         let archive = self.archive.as_deref().map(Archive::open).transpose();
         let archive = archive.map_err(|error| failed(&error))?;
@@ -159,6 +162,11 @@ impl Scan {
             scan::compare(&mut report, previous, &names);
         }
         let code = self.code(&report);
+        if let Some(configuration) = self.one.configuration() {
+            complain(format_args!(
+                "The configuration that polls this target, for /etc/odoo-mfa-exporter/config.yml:\n\n{configuration}"
+            ));
+        }
         let whole = archive.is_some().then(|| scan::json(&report));
         report.select(Selection {
             targets: self.targets.clone(),

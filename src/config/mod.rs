@@ -17,6 +17,7 @@ pub mod web_file;
 mod yaml;
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -138,11 +139,15 @@ fn read_text(path: &Path, env: &dyn Env, sink: &diagnostic::Sink) -> Option<Stri
             }
         },
         Err(error) => {
-            sink.error(
-                None,
-                format!("the configuration cannot be read: {error}"),
-                "name it with `--config.file`; the exporter's user must be able to read it",
-            );
+            let hint = match error.kind() {
+                ErrorKind::NotFound => "create one with `odoo-mfa-exporter config init > config.yml` and give it with `--config.file config.yml`; \
+                     `odoo-mfa-exporter demo` needs none"
+                    .to_owned(),
+                ErrorKind::PermissionDenied => env::readable(env, &path.display().to_string()),
+                _ => "give another one with `--config.file`".to_owned(),
+            };
+            let message = format!("the configuration cannot be read: {error}");
+            sink.error(None, message, hint);
             None
         }
     }

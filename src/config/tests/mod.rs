@@ -358,7 +358,7 @@ fn a_configuration_that_cannot_be_read_says_so() {
     let found = Config::load(Path::new("config.yaml"), &FakeEnv::default()).expect_err("no file");
     insta::assert_snapshot!(shown(&found), @r#"
     config.yaml: error: the configuration cannot be read: entity not found
-      hint: name it with `--config.file`; the exporter's user must be able to read it
+      hint: create one with `odoo-mfa-exporter config init > config.yml` and give it with `--config.file config.yml`; `odoo-mfa-exporter demo` needs none
     "#);
 }
 
