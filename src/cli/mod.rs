@@ -10,6 +10,7 @@
 )]
 
 mod alerts;
+mod archive;
 mod ask;
 mod check;
 mod demo;
@@ -248,13 +249,16 @@ Examples:
     Alerts(alerts::Alerts),
     /// Poll each target once and print a report.
     ///
-    /// The report contains names of users. Exits with 3 if a target is unreachable or incompletely visible.
+    /// The report names users. Leaves with 3 if a target did not show all that it must.
     #[command(after_help = "\
 Examples:
   odoo-mfa-exporter scan
   odoo-mfa-exporter scan erp warehouse
+  odoo-mfa-exporter scan --verbose --severity warning
   odoo-mfa-exporter scan --format html --output report.html
-  odoo-mfa-exporter scan --format json --fail-on warning")]
+  odoo-mfa-exporter scan --format json --output report.json
+  odoo-mfa-exporter scan --format junit --baseline report.json --fail-on new:warning
+  odoo-mfa-exporter scan --archive /var/lib/odoo-mfa-exporter/reports")]
     Scan(scan::Scan),
     /// Print the history of a target's headline numbers.
     #[command(after_help = "\

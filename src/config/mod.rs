@@ -29,6 +29,8 @@ pub use schema::{json_schema, reference, starting_configuration};
 pub use secret::{ApiKey, Key, KeyError, KeySource, ProxyUrl};
 pub use target::{ApiChoice, ClientCertificate, PemFile, Surface, Target, Tls, Vantage};
 
+use crate::domain::acceptance::Acceptance;
+use crate::domain::exemption::Exemption;
 use crate::domain::fnv1a;
 use crate::domain::role::Roles;
 
@@ -39,6 +41,10 @@ pub struct Config {
     pub targets: Vec<Arc<Target>>,
     /// The default roles with the configured ones.
     pub roles: Roles,
+    /// Findings that the organization lives with.
+    pub accept_findings: Vec<Acceptance>,
+    /// Organization of the report.
+    pub organization: Option<String>,
     /// Places where names of users may appear.
     pub privacy: Privacy,
     /// The exporter's own alerts and their receivers.
@@ -78,6 +84,14 @@ pub struct Web {
 pub struct Metrics {
     /// Families that are switched off.
     pub disabled: BTreeSet<&'static str>,
+}
+
+impl Config {
+    /// The exemptions of the defaults.
+    pub fn shared_exemptions(&self) -> impl Iterator<Item = &Exemption> {
+        let targets = self.targets.first().into_iter();
+        targets.flat_map(|it| &it.exemptions).filter(|it| it.shared)
+    }
 }
 
 impl Metrics {

@@ -15,6 +15,21 @@ pub struct Exemption {
     pub reason: ExemptReason,
     /// Its last day, in UTC; `None`: it does not expire.
     pub expires: Option<jiff::civil::Date>,
+    /// True if it is in the defaults: it applies to the targets on which it matches users, and to no other.
+    pub shared: bool,
+    /// For reports only: no number depends on it.
+    pub note: Note,
+}
+
+/// Notes on an exemption, for auditors.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Note {
+    /// The approver.
+    pub approved_by: Option<String>,
+    /// Ticket of the decision.
+    pub ticket: Option<String>,
+    /// Anything else.
+    pub comment: Option<String>,
 }
 
 impl Exemption {
@@ -28,6 +43,24 @@ impl Exemption {
         match user_type {
             Some(user_type) => people.of_type(user_type, matched),
             None => matched.clone(),
+        }
+    }
+
+    /// Returns true if this entry applies to a target on which it matches these users.
+    pub fn concerns(&self, matched: &IdSet) -> bool {
+        !self.shared || !matched.is_empty()
+    }
+
+    /// The users that it applies to, in the words of the configuration.
+    pub fn whom(&self) -> String {
+        let whom = match &self.matcher {
+            Matcher::Login(login) => format!("login {login}"),
+            Matcher::Glob(glob) => format!("login_glob {}", glob.as_str()),
+            Matcher::Group(group) => format!("group {group}"),
+        };
+        match self.user_type {
+            Some(user_type) => format!("{whom} ({user_type})"),
+            None => whom,
         }
     }
 
@@ -156,6 +189,8 @@ mod tests {
             matcher: Matcher::Login("kiosk".into()),
             reason: ExemptReason::Kiosk,
             expires: Some(last),
+            shared: false,
+            note: Note::default(),
         };
         assert!(!exemption.expired_on(last));
         assert!(exemption.expired_on(jiff::civil::date(2027, 1, 2)));

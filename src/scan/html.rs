@@ -1,53 +1,11 @@
-//! The report as one page that can be filed, printed and mailed: no script, nothing loaded from elsewhere, charts as SVG.
-//!
-//! The tables beside the charts have the same numbers as text. The template escapes everything from a server.
-
-use askama::Template;
+//! Presentation of one target on pages. The tables beside the charts have the same numbers as text.
 
 use super::text::{grade_text, percent, shown};
-use super::{Coverage, Finding, Person, Report, Role, Scan, TargetReport};
-use crate::domain::UserType;
-use crate::domain::finding::{Severity, grouped};
+use super::{Coverage, Finding, Person, Role, Scan};
+use crate::domain::finding::grouped;
 
 /// Maximum number of users named in a finding.
 const NAMES: usize = 25;
-
-/// Number of most urgent findings in the summaries.
-const URGENT: usize = 5;
-
-/// Writes the report.
-pub fn render(report: &Report) -> String {
-    Page { report }
-        .render()
-        .expect("the template only writes into a string")
-}
-
-#[derive(Template)]
-#[template(path = "scan.html")]
-struct Page<'a> {
-    report: &'a Report,
-}
-
-impl Page<'_> {
-    fn urgent(&self) -> Vec<(&TargetReport, &Finding)> {
-        self.report.findings().take(URGENT).collect()
-    }
-
-    fn count(&self, scan: &Scan, severity: Severity) -> usize {
-        scan.findings
-            .iter()
-            .filter(|finding| finding.severity == severity)
-            .count()
-    }
-
-    fn internal<'s>(&self, scan: &'s Scan) -> Option<&'s Coverage> {
-        scan.coverage
-            .iter()
-            .find(|row| row.user_type == UserType::Internal)
-    }
-}
-
-impl Show for Page<'_> {}
 
 /// Adapter of the template `scan_body.html` for the report of one target.
 pub trait Show {
@@ -102,6 +60,11 @@ pub trait Show {
             0 => names.join(", "),
             more => format!("{} and {} more", names.join(", "), grouped(more)),
         }
+    }
+
+    /// True if the grade and the findings are part of it.
+    fn is_whole(&self) -> bool {
+        true
     }
 
     /// Page with the other affected users, for readers with `read_names`.
