@@ -348,11 +348,7 @@ impl Poller {
             .backoff
             .failed(reason, self.settings.target.interval, self.place());
         memory.not_before = Some(began + delay.max(error.retry_after.unwrap_or_default()));
-        if matches!(
-            error.kind,
-            Kind::NoSuchName | Kind::Unexpected | Kind::Unauthorized
-        ) {
-            // Perhaps the server is not what it was: learn it anew.
+        if makes_a_session_doubtful(error.kind) {
             memory.session = None;
         }
         snapshot.health.last = Some(Outcome::Failure(reason));
@@ -436,10 +432,10 @@ impl Poller {
         let poll = async {
             let kept = session.is_some();
             match self.read(&transport, session, now).await {
-                // The key may have been rotated, or the account created anew.
+                // The key may have been rotated, or the server is not what it was: an account that was created anew has another id.
                 Err(error)
-                    if error.kind == Kind::Unauthorized
-                        && (transport.reread_key().await || kept) =>
+                    if error.kind == Kind::Unauthorized && transport.reread_key().await
+                        || kept && makes_a_session_doubtful(error.kind) =>
                 {
                     *session = None;
                     self.read(&transport, session, now).await
@@ -532,6 +528,14 @@ impl Poller {
             memory.failing = Some(Failing { reason, since });
         }
     }
+}
+
+/// Whether the server may not be what it was, so that a poll learns it anew.
+fn makes_a_session_doubtful(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::NoSuchName | Kind::Unexpected | Kind::Unauthorized
+    )
 }
 
 /// What is no longer recent is forgotten although polls fail.
