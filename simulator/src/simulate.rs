@@ -53,6 +53,8 @@ pub struct SimulateOptions {
     pub share_blind: f64,
     /// Share of databases in which every user has a second factor, and no user but the polling account an API key.
     pub share_well_kept: f64,
+    /// The databases' time.
+    pub clock: Clock,
     /// Changes while it runs; `None`: none.
     pub pace: Option<Pace>,
     /// Make as many changes as each line of standard input says, and print them.
@@ -80,6 +82,7 @@ impl Default for SimulateOptions {
             slow: Duration::from_secs(10),
             share_blind: 0.0,
             share_well_kept: 0.0,
+            clock: Clock::system(),
             pace: None,
             ledger: false,
             configuration: None,
@@ -125,6 +128,7 @@ impl Fleet {
                 keep_alive: true,
                 latency: Some(options.latency),
                 keep_requests: 0,
+                clock: Some(options.clock.clone()),
                 seed: rng.next(),
                 ..ServerOptions::new(version)
             })
@@ -249,7 +253,7 @@ fn populate(
     if well_kept {
         recipe.keys_per_hundred = 0;
     }
-    let mut world = World::build(&recipe, Clock::system());
+    let mut world = World::build(&recipe, options.clock.clone());
     let kind = if rng.chance(options.share_blind) {
         AccountKind::Plain
     } else {

@@ -24,6 +24,7 @@ use crate::store::{HistoryRow, Range};
 use crate::web::App;
 use crate::web::directory::{Direction, given};
 use crate::web::paging::{PageNumber, Slice};
+use crate::web::reports::ReportSettings;
 
 /// How far back the small lines go, and how far apart their points are.
 const DAYS: i64 = 30;
@@ -140,12 +141,13 @@ pub async fn page(
         query,
     }: Asked<FleetQuery>,
 ) -> Response {
+    let reports = app.reports.current();
     let mut ranked: Vec<Ranked> = app
         .board
         .snapshots()
         .iter()
         .filter(|snapshot| query.matches(snapshot))
-        .map(Ranked::of)
+        .map(|snapshot| Ranked::of(snapshot, &reports))
         .collect();
     let mut totals = Totals::default();
     for target in &ranked {
@@ -296,7 +298,7 @@ fn first_direction(by: Sort) -> Direction {
 }
 
 impl Ranked {
-    fn of(snapshot: &Arc<TargetSnapshot>) -> Self {
+    fn of(snapshot: &Arc<TargetSnapshot>, reports: &ReportSettings) -> Self {
         let posture = snapshot.posture.as_ref();
         let share = |user_type| Share {
             eligible: posture.map(|it| it.eligible[user_type]),
@@ -306,7 +308,9 @@ impl Ranked {
         let privileged = posture.and_then(|it| it.privileged.as_ref()?.unprotected);
         let keys = posture.and_then(|it| it.keys.as_ref());
         Self {
-            grade: snapshot.case().map(|case| Grade::of(&case)),
+            grade: snapshot
+                .case()
+                .map(|case| reports.grade(&snapshot.identity.name, &case)),
             internal: share(UserType::Internal),
             portal: share(UserType::Portal),
             privileged,

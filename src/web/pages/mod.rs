@@ -6,6 +6,7 @@
 //!   may read them
 //! - `/targets/NAME/changes`: the change log
 //! - `/alerts`: the exporter's own alerts
+//! - `/report`: the report of `scan` about what the last polls found, to print and file
 //! - `/-/style.css`, `/-/icon.svg`: what every page loads
 
 mod alerts;
@@ -18,6 +19,7 @@ mod list;
 mod parts;
 mod people;
 mod refused;
+mod report;
 mod target;
 mod text;
 
@@ -46,6 +48,8 @@ pub(super) fn routes() -> Router<Arc<App>> {
     Router::new()
         .route("/", get(fleet::page))
         .route("/alerts", get(alerts::page))
+        .route("/report", get(report::page))
+        .route("/report.css", get(report::style))
         .route("/targets/{name}", get(target::page))
         .route("/targets/{name}/people", get(people::page))
         .route("/targets/{name}/people.csv", get(people::csv))

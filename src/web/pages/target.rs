@@ -19,9 +19,10 @@ use crate::domain::finding::{Kind, persons};
 use crate::domain::health::Failure;
 use crate::domain::roster::State as In;
 use crate::domain::vocabulary::vocabulary;
-use crate::scan::{Finding, Scan, Show, scan};
+use crate::scan::{Finding, Scan, Show, Terms, scan};
 use crate::store::{HistoryRow, Range};
 use crate::web::App;
+use crate::web::access::Role;
 use crate::web::directory::given;
 
 /// Points of a chart, which is as wide as it has pixels for.
@@ -101,10 +102,15 @@ pub async fn page(
     }: OfTarget<TargetQuery>,
 ) -> Response {
     let found = snapshot.case().map(|case| {
-        let mut scan = scan(&case, &BTreeMap::new());
+        let reports = app.reports.current();
+        let terms = Terms::new(&name, &reports.accept_findings);
+        let mut scan = scan(&case, &BTreeMap::new(), &terms);
         // Who they are has a page of its own.
         if let Some(privileged) = &mut scan.privileged {
             privileged.who.clear();
+        }
+        if !reader.may(Role::ReadNames) {
+            scan.remove_names();
         }
         scan
     });
