@@ -298,7 +298,7 @@ async fn each_status_has_its_meaning() {
             html,
             "The plain HTTP request was sent to HTTPS port",
             "tls",
-            vec!["speaks TLS"],
+            vec!["uses TLS"],
         ),
         (
             400,
