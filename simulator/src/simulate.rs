@@ -49,6 +49,8 @@ pub struct SimulateOptions {
     pub slow: Duration,
     /// Share of databases polled by an account that sees too little.
     pub share_blind: f64,
+    /// Share of databases in which every user has a second factor, and no user but the polling account an API key.
+    pub share_well_kept: f64,
     /// Changes while it runs; `None`: none.
     pub pace: Option<Pace>,
     /// Where the configuration goes; `None`: standard output.
@@ -73,6 +75,7 @@ impl Default for SimulateOptions {
             share_slow: 0.0,
             slow: Duration::from_secs(10),
             share_blind: 0.0,
+            share_well_kept: 0.0,
             pace: None,
             configuration: None,
             key_file: "simulated.key".into(),
@@ -197,7 +200,9 @@ fn populate(
     };
     let version = server.version();
     let name = format!("sim-{number:05}");
-    let recipe = Recipe {
+    // Without a draw where there is none, so that a seed gives the same fleet as before.
+    let well_kept = options.share_well_kept > 0.0 && rng.chance(options.share_well_kept);
+    let mut recipe = Recipe {
         host: format!("{name}.example"),
         internal: between(options.internal, rng),
         portal: between(options.portal, rng),
@@ -207,6 +212,9 @@ fn populate(
         policy: Some("employee_required").filter(|_| version >= 15 && rng.chance(0.3)),
         ..Recipe::new(version, rng.next())
     };
+    if well_kept {
+        recipe.keys_per_hundred = 0;
+    }
     let mut world = World::build(&recipe, Clock::system());
     let kind = if rng.chance(options.share_blind) {
         AccountKind::Plain
@@ -215,6 +223,12 @@ fn populate(
     };
     let account = world.add_account(kind, "mfa-auditor");
     world.also_opens(key, account.uid);
+    if well_kept {
+        let users: Vec<u32> = world.users().map(|user| user.id()).collect();
+        for id in users {
+            world.enrol(id);
+        }
+    }
     let database = server.add_database(&name, world);
     if rng.chance(options.share_down) {
         database.fail(Fault::Down);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use jiff::{SignedDuration, Timestamp};
-use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
+use reqwest::header::{DATE, HeaderMap};
 use reqwest::{StatusCode, Url};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
@@ -200,9 +200,7 @@ impl Endpoint {
     /// Alertmanager refuses a whole batch with 400 and yet keeps its valid alerts: the same batch would be refused forever. A webhook
     /// gets each alert once, so it gets it again.
     async fn refusal(&self, status: StatusCode, response: reqwest::Response) -> Refusal {
-        let now = Timestamp::now();
-        let retry_after = response.headers().get(RETRY_AFTER);
-        let retry_after = retry_after.and_then(|value| wait(value.to_str().ok()?, now));
+        let retry_after = odoo::retry_after(response.headers(), Timestamp::now());
         let text = beginning(response, ANSWER).await.unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
         let too_large = status == StatusCode::PAYLOAD_TOO_LARGE
@@ -235,24 +233,13 @@ impl Endpoint {
     }
 }
 
-/// `Retry-After`: seconds, or a date.
-fn wait(value: &str, now: Timestamp) -> Option<Duration> {
-    if let Ok(seconds) = value.trim().parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = jiff::fmt::rfc2822::parse(value).ok()?.timestamp();
-    Some(Duration::try_from(date.duration_since(now)).unwrap_or(Duration::ZERO))
-}
-
 /// Nothing, or nothing whole, came back.
 fn lost(error: &reqwest::Error) -> Refusal {
     Refusal::new(Then::Retry, odoo::cause(error).message)
 }
 
 fn clock_ahead(headers: &HeaderMap, now: Timestamp) -> Option<SignedDuration> {
-    let date = headers.get(DATE)?.to_str().ok()?;
-    let date = jiff::fmt::rfc2822::parse(date).ok()?.timestamp();
-    Some(date.duration_since(now))
+    Some(odoo::date_of_header(headers.get(DATE)?)?.duration_since(now))
 }
 
 #[cfg(test)]
@@ -269,16 +256,5 @@ mod tests {
         assert_eq!(ahead("Tue, 24 Nov 2026 05:02:00 GMT"), Some(120));
         assert_eq!(ahead("Tue, 24 Nov 2026 04:59:59 GMT"), Some(-1));
         assert_eq!(ahead("yesterday"), None);
-    }
-
-    #[test]
-    fn retry_after_is_seconds_or_a_date() {
-        let now = "2026-11-24T05:00:00Z".parse().expect("a time");
-        let seconds = |value| wait(value, now).map(|it| it.as_secs());
-        assert_eq!(seconds("120"), Some(120));
-        assert_eq!(seconds("Tue, 24 Nov 2026 05:02:00 GMT"), Some(120));
-        assert_eq!(seconds("Tue, 24 Nov 2026 04:00:00 GMT"), Some(0));
-        assert_eq!(seconds("-1"), None);
-        assert_eq!(seconds("soon"), None);
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
@@ -62,6 +62,7 @@ pub struct Engine {
     external_url: Option<reqwest::Url>,
     health: Health,
     states_failing: bool,
+    clock: Clock,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -107,6 +108,7 @@ impl Engine {
             sent: HashMap::new(),
             health: Health::default(),
             states_failing: false,
+            clock: Clock::new(Timestamp::now()),
         }
     }
 
@@ -122,7 +124,7 @@ impl Engine {
             tokio::select! {
                 () = stop.cancelled() => break,
                 Some(wanted) = self.inputs.reconfigured.recv() => self.reconfigure(wanted),
-                _ = self.ticks.tick() => self.evaluate(Timestamp::now()).await,
+                _ = self.ticks.tick() => self.evaluate().await,
                 Some((fingerprint, first)) = self.naming.next() => self.named(fingerprint, first),
             }
         }
@@ -165,7 +167,8 @@ impl Engine {
         for (key, value) in kept {
             if let Some(fingerprint) = key.strip_prefix(ALERT_KEY) {
                 let state = serde_json::from_slice::<State>(&value).ok();
-                if let (Ok(fingerprint), Some(state)) = (fingerprint.parse(), state) {
+                if let (Ok(fingerprint), Some(mut state)) = (fingerprint.parse(), state) {
+                    state.not_after(Timestamp::now());
                     self.alerts.write().states.insert(fingerprint, state);
                 }
             }
@@ -174,10 +177,21 @@ impl Engine {
     }
 
     /// Evaluates all rules, and saves and sends what changed.
-    async fn evaluate(&mut self, now: Timestamp) {
+    async fn evaluate(&mut self) {
+        let now = Timestamp::now();
+        let set = self.clock.step(now);
+        if let Some(by) = set {
+            warn!(
+                seconds = by.as_secs(),
+                "the clock was set: alerts keep their ages"
+            );
+            for state in self.alerts.write().states.values_mut() {
+                state.shift(by);
+            }
+            self.inputs.board.shift(by);
+        }
         let snapshots = self.inputs.board.snapshots();
-        let mut changes = Vec::new();
-        let (failing, store_errors) = self.health.look(&self.inputs.exporter, now);
+        let (failing, store_errors) = self.health.look(&self.inputs.exporter, self.clock.steady());
         let events = {
             let config = self.inputs.exporter.config();
             let view = FleetView {
@@ -196,19 +210,27 @@ impl Engine {
             let Known { rules, states } = &mut *self.alerts.write();
             step(states, evaluation, rules, now)
         };
-        {
+        let changes = {
             let known = self.alerts.read();
+            let mut changed: Vec<Fingerprint> = Vec::new();
             for (fingerprint, event) in &events {
-                let state = known.states.get(fingerprint);
-                if let Some(state) = state {
+                if let Some(state) = known.states.get(fingerprint) {
                     log(state, *event);
                 }
                 if *event != Event::Changed {
-                    let value = state.and_then(|state| serde_json::to_vec(state).ok());
-                    changes.push((format!("{ALERT_KEY}{fingerprint}"), value));
+                    changed.push(*fingerprint);
                 }
             }
-        }
+            if set.is_some() {
+                changed.extend(known.states.keys());
+            }
+            let saved = changed.into_iter().map(|fingerprint| {
+                let state = known.states.get(&fingerprint);
+                let value = state.and_then(|state| serde_json::to_vec(state).ok());
+                (format!("{ALERT_KEY}{fingerprint}"), value)
+            });
+            saved.collect()
+        };
         // Saved before it is sent: receivers of an alert must get its end even if this process ends in between.
         self.save(changes).await;
         let alerts = self.alerts.clone();
@@ -381,6 +403,43 @@ fn ticks(every: Duration) -> Interval {
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks
+}
+
+/// Notices when the clock is set: then it has moved by more or less than the time that has passed.
+#[derive(Debug)]
+struct Clock {
+    wall: Timestamp,
+    at: Instant,
+    /// What the clock would say if it had never been set.
+    steady: Timestamp,
+}
+
+impl Clock {
+    /// Smaller steps are the clock's daily adjustments.
+    const STEP: SignedDuration = SignedDuration::from_secs(5);
+
+    fn new(wall: Timestamp) -> Self {
+        Self {
+            wall,
+            at: Instant::now(),
+            steady: wall,
+        }
+    }
+
+    /// By how much it was set since the last call, if it was.
+    fn step(&mut self, wall: Timestamp) -> Option<SignedDuration> {
+        let at = Instant::now();
+        let passed = SignedDuration::try_from(at.duration_since(self.at));
+        let passed = passed.unwrap_or(SignedDuration::MAX);
+        let step = wall.duration_since(self.wall).saturating_sub(passed);
+        let steady = self.steady.saturating_add(passed).unwrap_or(self.steady);
+        *self = Self { wall, at, steady };
+        (step.abs() > Self::STEP).then_some(step)
+    }
+
+    fn steady(&self) -> Timestamp {
+        self.steady
+    }
 }
 
 fn log(state: &State, event: Event) {

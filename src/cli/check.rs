@@ -166,7 +166,7 @@ fn sso(name: &str, facts: &Facts) -> Vec<String> {
     lines.collect()
 }
 
-/// Groups of the configuration that do not exist, accounts that stand for no user and can act as one, and API keys without a date.
+/// Groups of the configuration that do not exist, clocks that differ, accounts that stand for no user and can act as one, and API keys without a date.
 fn configured(name: &str, facts: &Facts) -> Vec<String> {
     let mut lines = Vec::new();
     for xml_id in &facts.missing_groups {
@@ -174,6 +174,10 @@ fn configured(name: &str, facts: &Facts) -> Vec<String> {
             "{name}: warning: the configured group {xml_id} does not exist, although its module is installed"
         ));
         lines.push("  to do: correct privileged_roles or the target's exemptions".to_owned());
+    }
+    if let Some(skew) = facts.clock_skew() {
+        lines.push(format!("{name}: warning: {skew}"));
+        lines.push("  to do: synchronize the clocks of both hosts by NTP".to_owned());
     }
     if !facts.well_known_active.is_empty() {
         let ids: Vec<String> = facts

@@ -61,6 +61,9 @@ pub(super) struct Simulate {
     /// Share of databases that answer after 10 seconds, 0 to 1.
     #[arg(long, default_value_t = 0.0)]
     slow: f64,
+    /// Share of databases in which every user has a second factor, 0 to 1.
+    #[arg(long, default_value_t = 0.0)]
+    well_kept: f64,
     /// Where the configuration goes that polls them; standard output if not given.
     #[arg(long, value_name = "FILE")]
     configuration: Option<PathBuf>,
@@ -218,6 +221,7 @@ pub(super) fn simulate(simulate: Simulate) -> ExitCode {
         portal: range(&simulate.portal),
         share_down: simulate.down,
         share_slow: simulate.slow,
+        share_well_kept: simulate.well_kept,
         configuration: simulate.configuration,
         key_file: simulate.key_file,
         ..SimulateOptions::default()

@@ -80,8 +80,10 @@ fn constant<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Constant, D::E
 /// Everything that one poll learnt.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Facts {
-    /// When the poll began: ages and periods count back from here.
+    /// When the poll began, by the server's clock: ages and periods count back from here.
     pub now: Timestamp,
+    /// How far the server's clock is ahead of this host's; to a second. Zero where the server does not say its time.
+    pub clock_ahead: SignedDuration,
     /// Which server answered.
     pub server: Server,
     /// The polling account's own id.
@@ -336,11 +338,40 @@ impl Scope {
     }
 }
 
+/// Clocks that differ by more than this are reported.
+const SKEW: SignedDuration = SignedDuration::from_mins(5);
+
+/// Whether clocks that differ by this time are worth a word.
+pub fn clocks_differ(by: SignedDuration) -> bool {
+    by.abs() > SKEW
+}
+
 impl Facts {
+    /// By how much this host's clock and the server's differ, if that is worth a word: `Odoo's clock is 12 minutes ahead of the exporter's`.
+    pub fn clock_skew(&self) -> Option<String> {
+        if !clocks_differ(self.clock_ahead) {
+            return None;
+        }
+        let seconds = self.clock_ahead.abs().as_secs();
+        let rounded = |unit: i64| (seconds + unit / 2) / unit;
+        let by = match seconds {
+            0..7_200 => format!("{} minutes", rounded(60)),
+            7_200..172_800 => format!("{} hours", rounded(3_600)),
+            _ => format!("{} days", rounded(86_400)),
+        };
+        let side = if self.clock_ahead.is_positive() {
+            "ahead of"
+        } else {
+            "behind"
+        };
+        Some(format!("Odoo's clock is {by} {side} the exporter's"))
+    }
+
     /// Facts of a poll that asked who there is, and nothing else.
     pub fn of_people(now: Timestamp, server: Server, poller: u32, people: People) -> Self {
         Self {
             now,
+            clock_ahead: SignedDuration::ZERO,
             server,
             poller,
             people,

@@ -103,6 +103,16 @@ impl PollHealth {
         self.past.push_back(past);
     }
 
+    /// Moves its times with a clock that was set.
+    pub fn shift(&mut self, by: SignedDuration) {
+        let ends = [&mut self.last_success, &mut self.last_attempt];
+        let polls = self.recent.iter_mut().map(|poll| &mut poll.at);
+        let past = self.past.iter_mut().map(|poll| &mut poll.at);
+        for at in ends.into_iter().flatten().chain(polls).chain(past) {
+            *at = at.saturating_add(by).unwrap_or(*at);
+        }
+    }
+
     /// Since when polls fail, and how many did in a row, if the last one did.
     pub fn failing(&self) -> Option<(Timestamp, usize)> {
         let failed = self.past.iter().rev();

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
+use jiff::SignedDuration;
 
 use crate::domain::TargetSnapshot;
 use crate::domain::snapshot::Identity;
@@ -55,6 +56,13 @@ impl Board {
     /// Moves with each change. What was read after it is at least as new as it says.
     pub fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
+    }
+
+    /// Moves the times of polls with a clock that was set.
+    pub fn shift(&self, by: SignedDuration) {
+        for slot in self.slots().iter() {
+            slot.update(|snapshot| snapshot.health.shift(by));
+        }
     }
 
     /// The newest snapshot of each target that is shown.

@@ -1,10 +1,12 @@
-//! Dates as Odoo writes them: in UTC, without a zone.
+//! Dates as Odoo writes them: in UTC, without a zone. Dates in HTTP headers.
 
 use std::fmt;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
+use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
 use serde::de::{self, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
 
@@ -52,6 +54,22 @@ pub(super) fn write(date: Timestamp) -> String {
     date.strftime(FORMAT).to_string()
 }
 
+/// A date in an HTTP header (RFC 9110, 5.6.7).
+pub(crate) fn of_header(value: &HeaderValue) -> Option<Timestamp> {
+    let date = jiff::fmt::rfc2822::parse(value.to_str().ok()?.trim());
+    Some(date.ok()?.timestamp())
+}
+
+/// `Retry-After` (RFC 9110, 10.2.3): seconds, or a date, which may have passed.
+pub(crate) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let value = headers.get(RETRY_AFTER)?;
+    if let Ok(seconds) = value.to_str().ok()?.trim().parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let wait = of_header(value)?.duration_since(now);
+    Some(Duration::try_from(wait).unwrap_or(Duration::ZERO))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,5 +89,19 @@ mod tests {
         ] {
             assert!(read(wrong).is_none(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let now = "2026-11-24T05:00:00Z".parse().expect("a time");
+        let seconds = |value: &'static str| {
+            let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(value))]);
+            retry_after(&headers, now).map(|it| it.as_secs())
+        };
+        assert_eq!(seconds("120"), Some(120));
+        assert_eq!(seconds("Tue, 24 Nov 2026 05:02:00 GMT"), Some(120));
+        assert_eq!(seconds("Tue, 24 Nov 2026 04:00:00 GMT"), Some(0));
+        assert_eq!(seconds("-1"), None);
+        assert_eq!(seconds("soon"), None);
     }
 }

@@ -25,6 +25,7 @@ mod tls;
 mod transport;
 
 pub use causes::from_reqwest as cause;
+pub(crate) use date::{of_header as date_of_header, retry_after};
 pub use directory::Person;
 pub use dns::{NoAddress, Resolver};
 pub use error::{Error, Kind};

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use reqwest::StatusCode;
-use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
+use reqwest::header::{HeaderMap, LOCATION};
 use serde::{Deserialize, Deserializer};
 
+use super::date::retry_after;
 use super::error::{Error, Kind};
 use super::text::{Text, printable};
 
@@ -140,7 +141,8 @@ impl Stranger<'_> {
             429 => {
                 let error = Error::new(Kind::RateLimited, format!("rate limited: {path} answers {status}"));
                 Error {
-                    retry_after: retry_after(self.headers, Timestamp::now()),
+                    retry_after: retry_after(self.headers, Timestamp::now())
+                        .map(|wait| wait.min(LONGEST_WAIT)),
                     ..error
                 }
             }
@@ -200,19 +202,6 @@ impl Stranger<'_> {
 /// The longest time that a server may ask to be left alone.
 const LONGEST_WAIT: Duration = Duration::from_secs(60 * 60);
 
-/// `Retry-After`: seconds, or a date.
-fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    let wait = match text.parse() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => {
-            let date = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
-            Duration::try_from(date.duration_since(now)).ok()?
-        }
-    };
-    Some(wait.min(LONGEST_WAIT))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -265,19 +254,5 @@ mod tests {
             kind("builtins.KeyError", "auth_totp_policy"),
             Kind::NoSuchName
         );
-    }
-
-    #[test]
-    fn a_server_says_when_to_come_again() {
-        let now = "2026-11-24T05:00:00Z".parse().expect("a time");
-        let wait = |text: &'static str| {
-            let headers = HeaderMap::from_iter([(RETRY_AFTER, text.parse().expect("a header"))]);
-            retry_after(&headers, now).map(|wait| wait.as_secs())
-        };
-        assert_eq!(wait("120"), Some(120));
-        assert_eq!(wait("Tue, 24 Nov 2026 05:02:00 GMT"), Some(120));
-        assert_eq!(wait("99999999999"), Some(3600));
-        assert_eq!(wait("Tue, 24 Nov 2026 04:00:00 GMT"), None);
-        assert_eq!(wait("soon"), None);
     }
 }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_TYPE, HOST, HeaderMap};
+use jiff::Timestamp;
+use reqwest::header::{CONTENT_TYPE, DATE, HOST, HeaderMap};
 use reqwest::{ClientBuilder, RequestBuilder, Response, StatusCode, Url};
 use rustls::ClientConfig;
 use secrecy::ExposeSecret;
@@ -14,6 +15,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::call::result_of;
 use super::causes::{Way, innermost, is_closed, place};
+use super::date;
 use super::dns::{Renamed, Resolver};
 use super::error::{Error, Kind};
 use super::refusal::{OdooError, Stranger};
@@ -41,6 +43,9 @@ static PLACES: Semaphore = Semaphore::const_new(4);
 
 /// A large reply must arrive within this time once it has a place, since others wait for it.
 const LARGE_WITHIN: Duration = Duration::from_secs(20);
+
+/// A server that says an earlier time has no clock: 2024-01-01, before the oldest version that is polled was last released.
+const EARLIEST: i64 = 1_704_067_200;
 
 /// The shortest key that is looked for in replies: a shorter one may be a password, which may be a word that belongs there.
 const SHORTEST_KEY: usize = 16;
@@ -151,6 +156,8 @@ pub struct Transport {
     proxy: Option<String>,
     /// The path that was asked last.
     asking: Mutex<String>,
+    /// The `Date` of the first answer, and when that came.
+    clock: OnceLock<(Timestamp, Instant)>,
     /// The bytes that replies may still have.
     left: AtomicUsize,
     ok: AtomicU64,
@@ -185,6 +192,7 @@ impl Transport {
             proxy: target.proxy.as_ref().map(|proxy| place(proxy.expose())),
             target,
             asking: Mutex::default(),
+            clock: OnceLock::new(),
             left: AtomicUsize::new(POLL),
             ok: AtomicU64::new(0),
             errors: AtomicU64::new(0),
@@ -202,6 +210,12 @@ impl Transport {
             self.ok.swap(0, Ordering::Relaxed),
             self.errors.swap(0, Ordering::Relaxed),
         )
+    }
+
+    /// The server's time, by the `Date` of its first answer. `None` without one, and where it is not plausible.
+    pub fn server_time(&self) -> Option<Timestamp> {
+        let (date, at) = self.clock.get()?;
+        date.checked_add(at.elapsed()).ok()
     }
 
     /// The failure of a poll that was not done in time: which answer it waited for.
@@ -300,12 +314,17 @@ impl Transport {
         let path = request.url().path().to_owned();
         let before = std::mem::replace(&mut *self.asking(), path);
         let again = request.try_clone().filter(|_| !before.is_empty());
-        match (self.client.execute(request).await, again) {
-            (Err(error), Some(again)) if is_closed(&error) => {
-                self.client.execute(again).await.map_err(failure)
-            }
-            (response, _) => response.map_err(failure),
+        let response = match (self.client.execute(request).await, again) {
+            (Err(error), Some(again)) if is_closed(&error) => self.client.execute(again).await,
+            (response, _) => response,
+        };
+        let response = response.map_err(failure)?;
+        if let Some(date) = response.headers().get(DATE).and_then(date::of_header)
+            && date.as_second() >= EARLIEST
+        {
+            self.clock.get_or_init(|| (date, Instant::now()));
         }
+        Ok(response)
     }
 
     fn asking(&self) -> MutexGuard<'_, String> {

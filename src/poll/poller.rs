@@ -51,6 +51,7 @@ struct Memory {
     /// What was logged last: a failure or a gap is logged when it begins, changes or ends, not at every poll.
     failing: Option<Failing>,
     missing: Vec<Capability>,
+    skewed: bool,
 }
 
 /// Polls that fail in a row.
@@ -142,6 +143,7 @@ impl Poller {
             Memory {
                 failing: memory.failing,
                 missing: memory.missing,
+                skewed: memory.skewed,
                 ..Memory::default()
             }
         } else {
@@ -506,6 +508,15 @@ impl Poller {
             }
             memory.missing = missing;
         }
+        let skew = polled.facts.clock_skew();
+        match &skew {
+            Some(skew) if !memory.skewed => {
+                warn!(target = name, "{skew}: synchronize both by NTP");
+            }
+            None if memory.skewed => info!(target = name, "the clocks agree again"),
+            _ => {}
+        }
+        memory.skewed = skew.is_some();
         debug!(target = name, "poll succeeded");
     }
 

@@ -244,3 +244,67 @@ async fn a_locked_store_delays_no_figure() {
     })
     .await;
 }
+
+/// Killed after the figures are published and before the store has taken them: the change counts, and counts once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_between_figures_and_commit_counts_a_change_once() {
+    let stage = Stage::new(&["prod"]).await;
+    stage.configure(&json!({
+        "defaults": {"interval": "1s", "timeout": "900ms"},
+        "targets": [stage.target("prod")],
+    }));
+    let number = |text: &str, name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+        line.trim().parse::<u64>().ok()
+    };
+    let enrolled = |text: &str| {
+        number(
+            text,
+            "odoo_mfa_enrolled_users{target=\"prod\",user_type=\"internal\",method=\"totp\"} ",
+        )
+    };
+    let counted = |text: &str| {
+        number(
+            text,
+            "odoo_mfa_transitions_total{target=\"prod\",user_type=\"internal\",transition=\"enrolled\"} ",
+        )
+    };
+    let mut daemon = Running::start(&mut stage.daemon());
+    let address = daemon.address().await;
+    let (before, changes) = eventually("a poll is counted", async || {
+        let text = get(address, "/metrics").await.ok()?;
+        Some((enrolled(&text)?, counted(&text)?))
+    })
+    .await;
+
+    let operator = rusqlite::Connection::open(stage.path("store.db")).expect("the store");
+    operator.execute_batch("BEGIN IMMEDIATE").expect("locked");
+    {
+        let database = &stage.server.databases()[0];
+        let mut world = database.world_mut();
+        let known = world
+            .users()
+            .find(|user| user.kind() == Kind::Internal && user.active() && !user.totp());
+        let known = known.expect("a user without a factor").id();
+        world.enrol(known);
+    }
+    let shown = eventually("the figures are published", async || {
+        let text = get(address, "/metrics").await.ok()?;
+        (enrolled(&text)? == before + 1).then_some(text)
+    })
+    .await;
+    assert_eq!(counted(&shown), Some(changes), "{shown}");
+    daemon.signal("KILL").await;
+    daemon.ended().await;
+    operator.execute_batch("ROLLBACK").expect("unlocked");
+
+    let daemon = Running::start(&mut stage.daemon());
+    let address = daemon.address().await;
+    let polls = "odoo_polls_total{target=\"prod\",result=\"success\"} ";
+    let after = eventually("three polls after it", async || {
+        let text = get(address, "/metrics").await.ok()?;
+        (number(&text, polls)? >= 3).then_some(text)
+    })
+    .await;
+    assert_eq!(counted(&after), Some(changes + 1), "{after}");
+}

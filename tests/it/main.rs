@@ -10,6 +10,7 @@ mod alert_rules;
 mod alerting;
 mod api;
 mod causes;
+mod clocks;
 mod commands;
 mod companion;
 mod completeness;

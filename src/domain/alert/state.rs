@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{Detail, Fingerprint, Labels, Rule, Rules, annotations};
@@ -52,6 +52,28 @@ impl State {
             (None, _) => Phase::Pending,
             (Some(_), None) => Phase::Firing,
             (Some(_), Some(_)) => Phase::Resolved,
+        }
+    }
+
+    /// Moves its times with a clock that was set, so that it is as old as before.
+    pub fn shift(&mut self, by: SignedDuration) {
+        self.map_times(|at| at.saturating_add(by).unwrap_or(at));
+    }
+
+    /// Times in the future become now: a clock that was wrong wrote them.
+    pub fn not_after(&mut self, now: Timestamp) {
+        self.map_times(|at| at.min(now));
+    }
+
+    fn map_times(&mut self, change: impl Fn(Timestamp) -> Timestamp) {
+        self.active_since = change(self.active_since);
+        let others = [
+            &mut self.fired_at,
+            &mut self.keep_firing_since,
+            &mut self.resolved_at,
+        ];
+        for at in others.into_iter().flatten() {
+            *at = change(*at);
         }
     }
 

@@ -78,6 +78,8 @@ vocabulary! {
         ConfiguredGroupMissing = "configured_group_missing",
         /// What the account cannot see.
         CapabilityMissing = "capability_missing",
+        /// The clocks of this host and of the server differ.
+        ClocksDiffer = "clocks_differ",
         /// People in a role without a second factor, within the grace period.
         PrivilegedInGrace = "privileged_in_grace",
         /// Administrators without a passkey.

@@ -15,6 +15,7 @@ pub(super) fn find(case: &Case, found: &mut Vec<Finding>) {
     password_rpc(case, found);
     surface(case, found);
     missing_groups(case, found);
+    clock(case, found);
     capabilities(case, found);
 }
 
@@ -269,6 +270,14 @@ fn missing_groups(case: &Case, found: &mut Vec<Finding>) {
             .what_to_do("Correct privileged_roles or the target's exemptions. Settings > Technical > External Identifiers lists the XML ids of the model res.groups."),
         );
     }
+}
+
+fn clock(case: &Case, found: &mut Vec<Finding>) {
+    found.extend(case.facts.clock_skew().map(|skew| {
+        Finding::new(Kind::ClocksDiffer, Severity::Warning, skew)
+            .detail("Ages, grace periods and expiry dates are computed by Odoo's clock; times of polls, changes and alerts are by the exporter's.")
+            .what_to_do("Synchronize the clocks of both hosts by NTP.")
+    }));
 }
 
 fn capabilities(case: &Case, found: &mut Vec<Finding>) {

@@ -397,6 +397,10 @@ pub(crate) fn situations() -> Vec<(Spoil, Vec<Found>)> {
             ),
         ),
         (
+            |it| it.facts.clock_ahead = jiff::SignedDuration::from_mins(-12),
+            only(Kind::ClocksDiffer, None, Warning, &[]),
+        ),
+        (
             |it| it.facts.keys = missing(),
             only(Kind::CapabilityMissing, Some("api_keys"), Warning, &[]),
         ),

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -237,6 +237,7 @@ impl Found {
         );
         Ok(Facts {
             now: question.now,
+            clock_ahead: SignedDuration::ZERO,
             poller,
             people: People {
                 internal: self.people.internal.0,

@@ -24,14 +24,14 @@ pub(super) use users::{any, unless_false};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::date;
 use super::error::{Error, Kind};
 use super::session::Session;
 use super::transport::Transport;
 use crate::config::Target;
-use crate::domain::facts::Companion;
+use crate::domain::facts::{Companion, clocks_differ};
 use crate::domain::role::Roles;
 use crate::domain::standing::Terms;
 use crate::domain::{Facts, IdSet};
@@ -44,7 +44,7 @@ pub struct Question<'a> {
     pub target: &'a Target,
     /// Who is privileged.
     pub roles: &'a Roles,
-    /// Now.
+    /// Now: by this host's clock, and by the server's once that has answered.
     pub now: Timestamp,
     /// Which parts of it.
     pub parts: Parts,
@@ -70,6 +70,14 @@ pub struct Parts {
 }
 
 impl<'a> Question<'a> {
+    /// The same by the server's clock: dates in Odoo are by that one. Unchanged where the server does not say its time.
+    fn by_the_clock_of(&self, transport: &Transport) -> Self {
+        Self {
+            now: transport.server_time().unwrap_or(self.now),
+            ..*self
+        }
+    }
+
     /// What of the configuration the numbers depend on.
     pub fn terms(&self) -> Terms<'a> {
         Terms {
@@ -110,6 +118,9 @@ pub async fn read(
     question: &Question<'_>,
 ) -> Result<Facts, Error> {
     let mut facts = ask(transport, session, question).await?;
+    if let Some(server) = transport.server_time() {
+        facts.clock_ahead = server.duration_since(Timestamp::now());
+    }
     let entries = question.target.exemptions.iter();
     for (entry, users) in entries.zip(&mut facts.exemptions) {
         *users = entry.exempted_of(users, &facts.people);
@@ -131,12 +142,19 @@ async fn ask(
         .as_ref()
         .filter(|session| companion::is_there(session));
     if let Some(session) = expected {
-        match companion::read(transport, session, question).await? {
+        let mut answer = companion::read(transport, session, question).await?;
+        // It was asked by this host's clock, which the first answer shows to be wrong.
+        let corrected = question.by_the_clock_of(transport);
+        if clocks_differ(corrected.now.duration_since(question.now)) {
+            answer = companion::read(transport, session, &corrected).await?;
+        }
+        match answer {
             Ok(facts) => return Ok(facts),
             Err(failing) => companion = failing,
         }
     }
     let session = Session::open(transport, session).await?;
+    let question = &question.by_the_clock_of(transport);
     session.learn_fields(transport, FIELDS).await?;
     if companion == Companion::Absent && companion::is_there(session) {
         match companion::read(transport, session, question).await? {
@@ -180,6 +198,7 @@ async fn facts(users: &Users<'_>, question: &Question<'_>) -> Result<Facts, Erro
     let keys = keys::read(users).await?;
     Ok(Facts {
         now: question.now,
+        clock_ahead: SignedDuration::ZERO,
         server: users.session.server.clone(),
         poller: users.session.uid,
         people,

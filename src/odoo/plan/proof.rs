@@ -36,6 +36,9 @@ const MOST: u64 = 5_000_000;
 /// How many ids one request asks about.
 const CHUNK: usize = 50_000;
 
+/// How many ids one request reads: each comes back as a row.
+const ROWS: usize = 10_000;
+
 /// How many ids of hidden users a message names.
 const NAMED: usize = 10;
 
@@ -340,18 +343,10 @@ impl Users<'_> {
                 ids: found,
             }));
         }
-        let call = Call::new(model, "read")
-            .arg("ids", ids)
-            .arg("fields", vec!["id"]);
-        let refused = match self.call::<Vec<IdRow>>(call, "ids").await {
-            Ok(rows) if rows.iter().map(Row::id).eq(ids.iter().copied()) => false,
-            Err(error) if error.kind == Kind::Forbidden => true,
-            Ok(_) => return Err(no_proof()),
-            Err(error) if matches!(error.kind, Kind::NoSuchName | Kind::Unexpected) => {
-                return Err(no_proof());
-            }
-            Err(error) => return Err(error),
-        };
+        let mut refused = false;
+        for ids in ids.chunks(ROWS) {
+            refused |= self.refused(model, ids).await?;
+        }
         let linked = if model == "res.users" && (thoroughly || refused) {
             let contacts = self.with_users("res.partner", "user_ids", ids).await?;
             let groups = self
@@ -366,6 +361,22 @@ impl Users<'_> {
             count,
             ids: IdSet::new(),
         }))
+    }
+
+    /// Returns whether reading these ids is refused: one of them exists.
+    async fn refused(&self, model: &'static str, ids: &[u32]) -> Result<bool, Error> {
+        let call = Call::new(model, "read")
+            .arg("ids", ids)
+            .arg("fields", vec!["id"]);
+        match self.call::<Vec<IdRow>>(call, "ids").await {
+            Ok(rows) if rows.iter().map(Row::id).eq(ids.iter().copied()) => Ok(false),
+            Err(error) if error.kind == Kind::Forbidden => Ok(true),
+            Ok(_) => Err(no_proof()),
+            Err(error) if matches!(error.kind, Kind::NoSuchName | Kind::Unexpected) => {
+                Err(no_proof())
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// How many records of a model have one of these users.

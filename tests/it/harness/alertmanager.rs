@@ -142,7 +142,7 @@ impl Alertmanager {
         named.find(|it| it["labels"]["alertname"] == name).cloned()
     }
 
-    async fn get(&self, path: &str) -> Option<Value> {
+    pub async fn get(&self, path: &str) -> Option<Value> {
         let response = client().get(self.url(path)).send().await.ok()?;
         response.error_for_status().ok()?.json().await.ok()
     }
