@@ -407,3 +407,41 @@ async fn the_demos_sample_reader_signs_in_and_follows_a_finding_to_its_people() 
     assert_eq!(browser.violations().await, Vec::<String>::new());
     browser.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_comes_back_to_the_filtered_page_and_signs_out() {
+    let exporter = Exporter::with_fleet(12).await;
+    let browser = Browser::start().await;
+    browser.look(SCREEN, Scheme::Light).await;
+    let officer = Exporter::sign_in(OFFICER);
+    let page = "/users?state=unprotected&role=administrators";
+    browser.open(&exporter.url(page)).await;
+    let link = browser
+        .client
+        .find(Locator::LinkText("Sign in"))
+        .await
+        .expect("a link")
+        .attr("href")
+        .await
+        .expect("an attribute")
+        .expect("an address");
+    let next = link.strip_prefix('.').expect("a path below the root");
+    browser.open(&exporter.url_as(&officer, next)).await;
+    let address = browser.client.current_url().await.expect("an address");
+    assert_eq!(
+        (address.path(), address.query()),
+        ("/users", Some("state=unprotected&role=administrators"))
+    );
+    browser.open(&exporter.url(page)).await;
+    assert!(text(&browser, ".who").await.contains("Signed in as olga"));
+    let rows = texts(&browser, "[role=region][aria-label=Users] tbody tr").await;
+    assert!(!rows.is_empty());
+    browser.picture("users-signed-in-1440-light").await;
+
+    browser.open(&exporter.url("/sign-out")).await;
+    browser.open(&exporter.url(page)).await;
+    assert!(text(&browser, ".who").await.contains("Not signed in"));
+    let list = texts(&browser, "[role=region][aria-label=Users]").await;
+    assert!(list.is_empty(), "{list:?}");
+    browser.close().await;
+}

@@ -244,7 +244,7 @@ pub struct RoleNumbers {
     pub role: String,
     /// Distinct eligible users in it.
     pub users: u64,
-    /// Of those, unprotected; `None` where that poll could not tell.
+    /// Of those, unprotected; `None` where that poll did not know.
     pub unprotected: Option<u64>,
 }
 

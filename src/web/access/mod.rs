@@ -65,7 +65,7 @@ impl Reader {
         }
     }
 
-    /// Someone of whom nothing is known yet.
+    /// A client of which nothing is known yet.
     pub fn nobody() -> Self {
         Self {
             user: None,

@@ -109,8 +109,8 @@ pub enum Refused {
     /// Too many to read their names at once.
     #[error("{0} are too many to sort or search them by name")]
     TooMany(u64),
-    /// Others are asking the same target.
-    #[error("others are asking this target for names")]
+    /// Polls and other readers take all places of the target or its host.
+    #[error("this target, or its host, answers too many requests at present")]
     Busy,
     /// Odoo did not answer, or refused.
     #[error("Odoo: {0}")]
@@ -210,7 +210,7 @@ impl Directory {
             .ok_or_else(|| Refused::NoSuchTarget(target.to_owned()))
     }
 
-    /// Who these users of a target are, by id; whoever does not exist any more is left out.
+    /// Who these users of a target are, by id; users who do not exist any more are left out.
     ///
     /// # Errors
     /// When the target's last poll failed, or Odoo does not answer now.

@@ -86,7 +86,7 @@ impl Directory {
                 }
                 Err(refused) => {
                     silent.push(Silent::new(&snapshot.identity.name, &refused));
-                    // A role that no target has is misspelled, whatever else is missing.
+                    // A role that no target has is misspelled: that is what to say first.
                     if first.is_none()
                         || matches!(refused, Refused::Unlisted(Unlisted::NoSuchRole(_)))
                     {

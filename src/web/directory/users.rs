@@ -48,32 +48,32 @@ pub struct UsersPage {
     pub users: Vec<Listed>,
 }
 
-/// A user. What is `null` is not known.
+/// A user. What is `null` is unknown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Listed {
     /// The target.
     pub target: String,
     /// `res.users` id.
     pub id: u32,
-    /// What the person is called.
+    /// The user's name.
     pub name: String,
-    /// What the person logs in with.
+    /// The user's login.
     pub login: String,
-    /// The person's form in Odoo.
+    /// The user's form in Odoo.
     pub url: String,
     /// Whether the account is active now; the rest is as of the poll.
     pub active: bool,
-    /// The type; `null` for most people whose account is archived.
+    /// The type; `null` for most archived users.
     pub user_type: Option<UserType>,
-    /// Whether the person has an accepted factor; `null` also where the type is.
+    /// Whether the user has an accepted factor; `null` also where the type is.
     pub protected: Option<bool>,
-    /// Why the person is exempt, if so.
+    /// Why the user is exempt, if so.
     pub exempt: Option<ExemptReason>,
-    /// Whether the person has TOTP.
+    /// Whether the user has TOTP.
     pub totp: Option<bool>,
-    /// Whether the person has a passkey.
+    /// Whether the user has a passkey.
     pub passkey: Option<bool>,
-    /// Whether the person is linked to an OAuth or SAML provider.
+    /// Whether the user is linked to an OAuth or SAML provider.
     pub sso: Option<bool>,
     /// Whether the account is younger than the grace period.
     pub in_grace: bool,
@@ -81,7 +81,7 @@ pub struct Listed {
     pub dormant: Option<bool>,
     /// The roles.
     pub roles: Vec<String>,
-    /// How many working API keys the person owns.
+    /// How many active API keys the user owns.
     pub api_keys: Option<u64>,
     /// When the account was made.
     pub created: Option<Timestamp>,

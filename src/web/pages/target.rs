@@ -17,7 +17,7 @@ use super::text::{UNKNOWN, href, percent, seconds, spaced};
 use super::{Layout, html};
 use crate::domain::finding::{Case, Kind, Severity, findings};
 use crate::domain::health::Failure;
-use crate::domain::roster::State as In;
+use crate::domain::roster::{State as In, Wanted};
 use crate::domain::vocabulary::vocabulary;
 use crate::domain::{IdSet, TargetSnapshot, UserType};
 use crate::scan::{Finding, Scan, Show, class_of, scan};
@@ -132,7 +132,8 @@ pub async fn page(
         if let Some(privileged) = &mut scan.privileged {
             privileged.who.clear();
         }
-        groups = grouped_findings(&case, std::mem::take(&mut scan.findings), &name, names);
+        let found = std::mem::take(&mut scan.findings);
+        groups = grouped_findings(&snapshot, &case, found, names);
         scan
     });
     let range = query.range.unwrap_or(Back::Month);
@@ -207,36 +208,38 @@ impl Show for Page {
 }
 
 impl Page {
-    /// The figures at the top: label, value, class, note, list.
+    /// How many of a type are protected.
+    fn share_of(
+        &self,
+        scan: &Scan,
+        label: &'static str,
+        user_type: UserType,
+        href: String,
+    ) -> Option<Figure> {
+        let mut rows = scan.coverage.iter();
+        let row = rows.find(|row| row.user_type == user_type)?;
+        let (protected, eligible) = (self.number(&row.protected), self.count_of(&row.eligible));
+        let of = format!("{protected} of {eligible}");
+        let wanted = row.target.map(percent);
+        let wanted = wanted.map(|target| format!("{target} is the coverage target"));
+        Some(Figure {
+            label,
+            value: row.ratio.map_or(UNKNOWN.to_owned(), percent),
+            class: match class_of(row.ratio, row.target) {
+                "low" => "bad",
+                "full" => "good",
+                _ => "",
+            },
+            notes: std::iter::once(of).chain(wanted).collect(),
+            href,
+        })
+    }
+
+    /// The figures at the top, each with its list.
     fn summary(&self, scan: &Scan) -> Vec<Figure> {
         let link = |filter: &[(&str, &str)]| {
             let target = [("target", self.name())];
             href(&["users"], &[filter, &target].concat())
-        };
-        let share = |label, user_type: UserType| {
-            let row = scan
-                .coverage
-                .iter()
-                .find(|row| row.user_type == user_type)?;
-            let of = format!(
-                "{} of {}",
-                self.number(&row.protected),
-                self.count_of(&row.eligible)
-            );
-            let wanted = row
-                .target
-                .map(|target| format!("{} is the coverage target", percent(target)));
-            Some(Figure {
-                label,
-                value: row.ratio.map_or(UNKNOWN.to_owned(), percent),
-                class: match class_of(row.ratio, row.target) {
-                    "low" => "bad",
-                    "full" => "good",
-                    _ => "",
-                },
-                notes: std::iter::once(of).chain(wanted).collect(),
-                href: link(&[("state", "unprotected"), ("user_type", user_type.as_str())]),
-            })
         };
         let numbers = self
             .snapshot
@@ -257,13 +260,15 @@ impl Page {
         };
         let admins = [("state", "unprotected"), ("role", "administrators")];
         let missing = scan.missing.iter().filter(|it| !it.accepted).count() as u64;
-        let mut figures: Vec<Figure> = [
-            share("Internal users protected", UserType::Internal),
-            share("Portal users protected", UserType::Portal),
-        ]
-        .into_iter()
-        .flatten()
-        .collect();
+        let shares = [
+            ("Internal users protected", UserType::Internal),
+            ("Portal users protected", UserType::Portal),
+        ];
+        let share = |(label, user_type): (&'static str, UserType)| {
+            let unprotected = [("state", "unprotected"), ("user_type", user_type.as_str())];
+            self.share_of(scan, label, user_type, link(&unprotected))
+        };
+        let mut figures: Vec<Figure> = shares.into_iter().filter_map(share).collect();
         figures.push(number(
             "Administrators without MFA",
             numbers.administrators_without_mfa,
@@ -284,7 +289,12 @@ impl Page {
 }
 
 /// The findings of a target, one group for each kind, with the affected users.
-fn grouped_findings(case: &Case, found: Vec<Finding>, target: &str, names: bool) -> Vec<Group> {
+fn grouped_findings(
+    snapshot: &TargetSnapshot,
+    case: &Case,
+    found: Vec<Finding>,
+    names: bool,
+) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     let mut last = None;
     let all = findings(case);
@@ -300,14 +310,16 @@ fn grouped_findings(case: &Case, found: Vec<Finding>, target: &str, names: bool)
             continue;
         }
         last = Some(key);
-        let of_kind = all.iter().filter(|it| (it.severity, it.kind) == key);
-        let users = of_kind
-            .fold(IdSet::new(), |users, it| users | &it.people)
-            .len();
-        let query = match list_of(finding.kind) {
-            Some(state) => [("state", state.as_str()), ("target", target)],
-            None => [("finding", finding.kind.as_str()), ("target", target)],
+        // The number is as long as the list that it leads to.
+        let (users, query) = match list_of(finding.kind) {
+            Some(state) => (counted(snapshot, state), ("state", state.as_str())),
+            None => {
+                let of_kind = all.iter().filter(|it| it.kind == finding.kind);
+                let users = of_kind.fold(IdSet::new(), |users, it| users | &it.people);
+                (users.len(), ("finding", finding.kind.as_str()))
+            }
         };
+        let query = [query, ("target", snapshot.identity.name.as_str())];
         groups.push(Group {
             severity: finding.severity,
             title: finding.title.clone(),
@@ -326,6 +338,19 @@ fn grouped_findings(case: &Case, found: Vec<Finding>, target: &str, names: bool)
         }
     }
     groups
+}
+
+/// How many users are in a state.
+fn counted(snapshot: &TargetSnapshot, state: In) -> u64 {
+    let wanted = Wanted {
+        states: &[state],
+        types: &[],
+        roles: Vec::new(),
+        reason: None,
+    };
+    let roster = snapshot.roster.as_ref();
+    let count = roster.and_then(|roster| Some(roster.count(&roster.people(&wanted).ok()?)));
+    count.unwrap_or_default()
 }
 
 /// A word of a closed set as a heading.
