@@ -84,12 +84,12 @@ pub(super) struct Shared {
 }
 
 impl Poller {
-    pub(super) fn new(settings: Settings, shared: &Arc<Shared>, host: Arc<Semaphore>) -> Self {
+    pub(super) fn new(settings: Settings, shared: &Arc<Shared>) -> Self {
         Self {
             slot: shared.board.slot(Arc::new(settings.identity())),
+            host: shared.clients.host(&settings.target.url),
             settings,
             shared: Arc::clone(shared),
-            host,
             memory: Mutex::default(),
             hurries: true,
             retired: CancellationToken::new(),
@@ -103,10 +103,10 @@ impl Poller {
     }
 
     /// The poller that takes its place. Numbers go on to be shown where they mean the same, counters always.
-    pub(super) async fn replaced(&self, settings: Settings, host: Arc<Semaphore>) -> Self {
+    pub(super) async fn replaced(&self, settings: Settings) -> Self {
         self.retire().await;
         let memory = std::mem::take(&mut *self.memory.lock().await);
-        let next = Self::new(settings, &self.shared, host);
+        let next = Self::new(settings, &self.shared);
         let (old, new) = (&self.settings, &next.settings);
         let before = TargetSnapshot::clone(&self.slot.load());
         let pending = TargetSnapshot::clone(&next.slot.load());

@@ -218,7 +218,7 @@ proptest! {
         let standing = Standing::of(&facts, &terms);
         let posture = Posture::of(&facts, &terms, &standing).expect("facts of one moment fit together");
         let roster = Roster::new(facts, standing, &terms);
-        let everybody = Wanted { state: State::Active, user_type: None, role: None, reason: None };
+        let everybody = Wanted { states: &[State::Active], types: &[], roles: Vec::new(), reason: None };
         let listed = |wanted: &Wanted| {
             let selection = roster.people(wanted).expect("known");
             // Everybody else is found by asking for portal people, so that exactly these must be taken for members.
@@ -245,15 +245,27 @@ proptest! {
         ];
         prop_assert_eq!(numbers.len(), State::ALL.len());
         for (state, number) in numbers {
-            prop_assert_eq!(listed(&Wanted { state, ..everybody }), number.0.iter().sum::<u64>());
+            prop_assert_eq!(listed(&Wanted { states: &[state], ..everybody.clone() }), number.0.iter().sum::<u64>());
             for user_type in UserType::ALL.iter().copied() {
-                prop_assert_eq!(listed(&Wanted { state, user_type: Some(user_type), ..everybody }), number[user_type]);
+                prop_assert_eq!(listed(&Wanted { states: &[state], types: &[user_type], ..everybody.clone() }), number[user_type]);
+            }
+        }
+        let members = |states: &[State]| -> BTreeSet<u32> {
+            let selection = roster.people(&Wanted { states, ..everybody.clone() }).expect("known");
+            people.iter().map(|(id, _)| *id).filter(|id| roster.contains(&selection, *id)).collect()
+        };
+        for one in State::ALL {
+            for other in State::ALL {
+                let both: BTreeSet<u32> = &members(&[*one]) | &members(&[*other]);
+                prop_assert_eq!(&members(&[*one, *other]), &both, "{} or {}", one, other);
+                prop_assert_eq!(listed(&Wanted { states: &[*one, *other], ..everybody.clone() }), both.len() as u64);
             }
         }
         let privileged = posture.privileged.as_ref().expect("known");
-        let in_role = |state, role| listed(&Wanted { state, role: Some(role), ..everybody });
+        let in_role = |state, role| listed(&Wanted { states: &[state], roles: vec![role], ..everybody.clone() });
         prop_assert_eq!(in_role(State::Eligible, InRole::Any), privileged.people);
         prop_assert_eq!(Some(in_role(State::Unprotected, InRole::Any)), privileged.unprotected);
+        prop_assert_eq!(Some(in_role(State::Unprotected, InRole::Administrators)), privileged.unprotected_admins);
         for role in &privileged.roles {
             let name = InRole::Named(&role.name);
             prop_assert_eq!(in_role(State::Eligible, name), role.people);

@@ -65,6 +65,14 @@ impl Reader {
         }
     }
 
+    /// A client of which nothing is known yet.
+    pub fn nobody() -> Self {
+        Self {
+            user: None,
+            roles: 0,
+        }
+    }
+
     /// Who is signed in: the user of basic authentication, or the name in a client certificate.
     pub fn user(&self) -> Option<&str> {
         self.user.as_deref()
