@@ -248,7 +248,11 @@ async fn junit_is_valid_by_both_schemas() {
         &[],
         json!({"targets": targets, "accept_findings": accepted}),
     );
-    for more in [&[][..], &["--fail-on", "info"], &["--framework", "pci_dss"]] {
+    for more in [
+        &[] as &[&str],
+        &["--fail-on", "info"],
+        &["--framework", "pci_dss"],
+    ] {
         let ran = scan(&stage, &[&output[..], more].concat()).await;
         assert_eq!(ran.status.code(), Some(3), "{}", text(&ran.stderr));
         for schema in ["windyroad-JUnit.xsd", "junit-10.xsd"] {
