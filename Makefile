@@ -65,14 +65,17 @@ stack: ## Run the demo with Prometheus and Alertmanager on loopback, until Ctrl-
 docs: ## Regenerate the generated pages in docs/
 	UPDATE_DOCS=1 cargo test --locked
 
-# Names, packages and image need root.
-prove: ## Run the slow tests: killed stores, an Alertmanager outage, a hostile server, DNS that does not answer, Prometheus 3, packages on a booted Debian, the image, a release
+# Names, disk, web, soak, packages and image need root; disk needs loop devices.
+prove: ## Run the slow tests: killed stores, an Alertmanager outage, a hostile server, DNS that does not answer, a disk that is frozen or full, clients that attack, an hour of 1,000 targets with kills, Prometheus 3, packages on a booted Debian, the image, a release
 	@scripts/test-tools prove
 	STORE_KILLS=200 cargo test --locked --lib store
 	cargo test --locked --test it -- --ignored for_five_minutes
 	python3 alerts/tests/watchdog.py
 	cargo test --release --locked --test it hostile::
 	scripts/prove-names
+	scripts/prove-disk
+	scripts/prove-web
+	scripts/prove-soak
 	scripts/prove-newer
 	scripts/prove-packages
 	scripts/prove-image

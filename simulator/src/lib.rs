@@ -8,6 +8,7 @@
 //! * [`World`]: what one database holds, and the calls that change it.
 //! * [`SimServer`]: one Odoo version on one address, with any number of databases, [`Fault`]s and a [`RequestLog`].
 //! * [`Life`]: people come, go, enrol and switch off, seeded and at a chosen pace.
+//! * [`Ledger`]: changes of second factors on demand, to compare counters with.
 //! * [`start_demo`] and [`simulate()`]: ready-made fleets.
 //!
 //! It never writes on behalf of a caller: each write method is refused and counted, so that a test can prove that a client only reads.
@@ -53,7 +54,7 @@ mod world;
 pub use clock::{Clock, Time};
 pub use database::Database;
 pub use fault::{Fault, LogEntry, RequestLog};
-pub use life::{Life, Pace};
+pub use life::{Entry, Ledger, Life, Pace};
 pub use options::{Endpoint, ServerOptions};
 pub use scenarios::{CAST, Demo, DemoTarget, start_demo};
 pub use server::SimServer;

@@ -1,6 +1,6 @@
 //! Life goes on: people enrol, leave, join, switch TOTP off, are given roles and keys. Seeded, so that a run can be repeated.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use tokio::task::JoinHandle;
 
@@ -126,6 +126,76 @@ impl Life {
         }
     }
 }
+
+/// Changes of second factors that a counter of them can be compared with. It touches no user twice, so however far two polls are apart, the
+/// difference between them is what was changed. `None`, as an iterator, once no user is left.
+#[derive(Debug)]
+pub struct Ledger {
+    databases: Vec<Arc<Database>>,
+    touched: HashSet<(usize, u32)>,
+    rng: Rng,
+}
+
+/// A line of a [`Ledger`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The database.
+    pub database: String,
+    /// The user, who is internal and active.
+    pub user: u32,
+    /// Whether TOTP was switched on; otherwise it was the user's only factor and was switched off.
+    pub enrolled: bool,
+}
+
+impl Ledger {
+    /// An empty one, of these databases.
+    pub fn new(databases: Vec<Arc<Database>>, seed: u64) -> Self {
+        Self {
+            databases,
+            touched: HashSet::new(),
+            rng: Rng::new(seed ^ 0x1ED6),
+        }
+    }
+
+    fn change(&mut self) -> Option<Entry> {
+        let at = usize::try_from(self.rng.below(u32::try_from(self.databases.len()).ok()?)).ok()?;
+        let database = self.databases.get(at)?;
+        let mut world = database.world_mut();
+        let user = pick(&world, &mut self.rng, true)?;
+        let enrolled = {
+            let user = world.user(user)?;
+            if user.kind() != Kind::Internal || user.passkeys() > 0 {
+                return None;
+            }
+            !user.totp()
+        };
+        if !self.touched.insert((at, user)) {
+            return None;
+        }
+        if enrolled {
+            world.enrol(user);
+        } else {
+            world.disable_totp(user);
+        }
+        Some(Entry {
+            database: database.name.clone(),
+            user,
+            enrolled,
+        })
+    }
+}
+
+impl Iterator for Ledger {
+    type Item = Entry;
+
+    /// Makes a change.
+    fn next(&mut self) -> Option<Entry> {
+        (0..ATTEMPTS).find_map(|_| self.change())
+    }
+}
+
+/// Draws in a row without a user that is left, after which there is none.
+const ATTEMPTS: u32 = 1_000;
 
 impl Drop for Life {
     fn drop(&mut self) {

@@ -3,16 +3,18 @@
 
 use std::{
     fmt::Write as _,
-    io,
+    io::{self, BufRead, Write},
     net::{IpAddr, Ipv4Addr},
     path::PathBuf,
+    sync::Arc,
     time::Duration,
 };
 
 use super::{
     clock::Clock,
+    database::Database,
     fault::Fault,
-    life::{Life, Pace},
+    life::{Ledger, Life, Pace},
     options::ServerOptions,
     rng::{Rng, hex},
     scenarios::DemoTarget,
@@ -55,6 +57,8 @@ pub struct SimulateOptions {
     pub clock: Clock,
     /// Changes while it runs; `None`: none.
     pub pace: Option<Pace>,
+    /// Make as many changes as each line of standard input says, and print them.
+    pub ledger: bool,
     /// Where the configuration goes; `None`: standard output.
     pub configuration: Option<PathBuf>,
     /// Where the key goes that opens every simulated database.
@@ -80,6 +84,7 @@ impl Default for SimulateOptions {
             share_well_kept: 0.0,
             clock: Clock::system(),
             pace: None,
+            ledger: false,
             configuration: None,
             key_file: "simulated.key".into(),
         }
@@ -138,15 +143,20 @@ impl Fleet {
             }
             servers.push(server);
         }
-        let databases = servers.iter().flat_map(SimServer::databases).collect();
-        let life = options
-            .pace
-            .map(|pace| Life::start(databases, options.seed, pace));
-        Ok(Self {
+        let mut fleet = Self {
             targets,
             servers,
-            _life: life,
-        })
+            _life: None,
+        };
+        fleet._life = options
+            .pace
+            .map(|pace| Life::start(fleet.databases(), options.seed, pace));
+        Ok(fleet)
+    }
+
+    /// All databases, in the order of the targets.
+    pub fn databases(&self) -> Vec<Arc<Database>> {
+        self.servers.iter().flat_map(SimServer::databases).collect()
     }
 
     /// The configuration that polls the fleet.
@@ -184,12 +194,36 @@ pub async fn simulate(options: SimulateOptions) -> io::Result<()> {
     let text = fleet.configuration(&options);
     match &options.configuration {
         Some(path) => std::fs::write(path, text)?,
-        None => {
-            use std::io::Write as _;
-            std::io::stdout().lock().write_all(text.as_bytes())?;
-        }
+        None => io::stdout().lock().write_all(text.as_bytes())?,
+    }
+    if options.ledger {
+        let ledger = Ledger::new(fleet.databases(), options.seed);
+        // A thread that waits for standard input does not keep the process from ending.
+        std::thread::spawn(move || keep(ledger, io::stdin().lock(), &mut io::stdout()));
     }
     tokio::signal::ctrl_c().await
+}
+
+/// Answers each line, a number of changes, with these changes, a line each, and an empty line. Ends with its input.
+pub(super) fn keep(
+    mut ledger: Ledger,
+    asked: impl BufRead,
+    told: &mut impl Write,
+) -> io::Result<()> {
+    for line in asked.lines() {
+        let count = line?.trim().parse().map_err(io::Error::other)?;
+        for entry in ledger.by_ref().take(count) {
+            let what = if entry.enrolled {
+                "enrolled"
+            } else {
+                "disabled"
+            };
+            writeln!(told, "{} {} {what}", entry.database, entry.user)?;
+        }
+        writeln!(told)?;
+        told.flush()?;
+    }
+    Ok(())
 }
 
 fn populate(
@@ -263,7 +297,6 @@ fn address(listen: IpAddr, number: usize) -> IpAddr {
 
 /// The key file can be read by its owner only, as the exporter demands of key files.
 fn write_private(path: &std::path::Path, text: &str) -> io::Result<()> {
-    use std::io::Write as _;
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]

@@ -50,6 +50,9 @@ pub(super) struct Simulate {
     /// Share of databases in which every user has a second factor, 0 to 1.
     #[arg(long, default_value_t = 0.0)]
     well_kept: f64,
+    /// Switch TOTP of as many users on or off as each line of standard input says, no user twice, and print whose.
+    #[arg(long, requires = "configuration")]
+    ledger: bool,
     /// Where the configuration goes that polls them; standard output if not given.
     #[arg(long, value_name = "FILE")]
     configuration: Option<PathBuf>,
@@ -159,6 +162,7 @@ pub(super) fn simulate(simulate: Simulate) -> ExitCode {
         share_down: simulate.down,
         share_slow: simulate.slow,
         share_well_kept: simulate.well_kept,
+        ledger: simulate.ledger,
         configuration: simulate.configuration,
         key_file: simulate.key_file,
         ..SimulateOptions::default()

@@ -78,7 +78,7 @@ impl Fleet {
         let name = |poller: Arc<Poller>| (poller.settings().target.name.clone(), poller);
         let mut before: HashMap<String, Arc<Poller>> = self.pollers.drain(..).map(name).collect();
         let mut changes = Changes::default();
-        let mut joining = Vec::new();
+        let (mut joining, mut resumes) = (Vec::new(), true);
         let shard = self.shared.exporter.shard();
         let held = |target: &&Arc<Target>| shard.holds(&target.name);
         for target in config.targets.iter().filter(held) {
@@ -97,7 +97,8 @@ impl Fleet {
                 None => {
                     changes.added += 1;
                     let poller = Poller::new(settings, &self.shared, host);
-                    poller.resume().await;
+                    // A store that hangs is waited for once, not for each target.
+                    resumes = resumes && poller.resume().await;
                     poller
                 }
             };

@@ -1,6 +1,7 @@
 //! What the store adds to polls: what changed since the poll before, over restarts too, and the numbers of before a restart.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tracing::{info, warn};
@@ -46,7 +47,7 @@ impl Remembered {
     }
 
     /// Asks Odoo what the comparison with the last baseline must know. `None` while the store cannot be used. `logins`: whether the
-    /// change log may hold them.
+    /// change log may hold them. `patience`: how long to wait for the store at most.
     ///
     /// # Errors
     /// When the server fails.
@@ -57,6 +58,7 @@ impl Remembered {
         roles: &Roles,
         polled: &Polled,
         logins: bool,
+        patience: Duration,
     ) -> Result<Option<Comparable>, odoo::Error> {
         let target = transport.target();
         let terms = Terms {
@@ -69,7 +71,7 @@ impl Remembered {
             posture,
         } = polled;
         let baseline = Baseline::of(facts, &terms, roles, standing, posture, origin(target));
-        let Ok(previous) = self.0.baseline(&target.name).await else {
+        let Ok(previous) = self.0.baseline(&target.name, patience).await else {
             return Ok(None);
         };
         let mut questions = questions(previous.as_deref(), &baseline);
@@ -113,13 +115,13 @@ impl Remembered {
         let _ = self.0.record_failure(&target.name).await;
     }
 
-    /// What is known right after a start.
-    pub(super) async fn resume(&self, target: &Target) -> Resumed {
+    /// What is known right after a start. `None` if the store fails.
+    pub(super) async fn resume(&self, target: &Target) -> Option<Resumed> {
         let now = Timestamp::now();
         self.0
             .resume(&target.name, target.fingerprint, target.interval, now)
             .await
-            .unwrap_or_default()
+            .ok()
     }
 
     /// Operations that failed.

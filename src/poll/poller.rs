@@ -188,10 +188,13 @@ impl Poller {
         f64::from(u32::try_from(hasher.finish() >> 32).unwrap_or(u32::MAX)) / f64::from(u32::MAX)
     }
 
-    /// Shows what is known of before the start: counters, and the numbers of the last poll if they are still good.
-    pub(super) async fn resume(&self) {
+    /// Shows what is known of before the start: counters, and the numbers of the last poll if they are still good. `false` if the store
+    /// fails.
+    pub(super) async fn resume(&self) -> bool {
         if let Some(store) = &self.shared.store {
-            let resumed = store.resume(&self.settings.target).await;
+            let Some(resumed) = store.resume(&self.settings.target).await else {
+                return false;
+            };
             let mut snapshot = TargetSnapshot::clone(&self.slot.load());
             snapshot.counters = resumed.counters.map(Arc::new);
             snapshot.recent = resumed.recent.map(Arc::new);
@@ -200,6 +203,7 @@ impl Poller {
             }
             self.slot.publish(snapshot);
         }
+        true
     }
 
     /// Polls, unless the poll before still runs or the target is to be left alone.
@@ -348,11 +352,7 @@ impl Poller {
             .backoff
             .failed(reason, self.settings.target.interval, self.place());
         memory.not_before = Some(began + delay.max(error.retry_after.unwrap_or_default()));
-        if matches!(
-            error.kind,
-            Kind::NoSuchName | Kind::Unexpected | Kind::Unauthorized
-        ) {
-            // Perhaps the server is not what it was: learn it anew.
+        if makes_a_session_doubtful(error.kind) {
             memory.session = None;
         }
         snapshot.health.last = Some(Outcome::Failure(reason));
@@ -433,16 +433,17 @@ impl Poller {
                 Err(error) => return (Some(Err(error)), (0, 0)),
             };
         let session = &mut memory.session;
+        let ends = Instant::now() + self.settings.target.timeout;
         let poll = async {
             let kept = session.is_some();
-            match self.read(&transport, session, now).await {
-                // The key may have been rotated, or the account created anew.
+            match self.read(&transport, session, now, ends).await {
+                // The key may have been rotated, or the server is not what it was: an account that was created anew has another id.
                 Err(error)
-                    if error.kind == Kind::Unauthorized
-                        && (transport.reread_key().await || kept) =>
+                    if error.kind == Kind::Unauthorized && transport.reread_key().await
+                        || kept && makes_a_session_doubtful(error.kind) =>
                 {
                     *session = None;
-                    self.read(&transport, session, now).await
+                    self.read(&transport, session, now, ends).await
                 }
                 read => read,
             }
@@ -460,12 +461,13 @@ impl Poller {
         (result, transport.take_counts())
     }
 
-    /// One poll, and with a store what it is compared with.
+    /// One poll, and with a store what it is compared with. A store that hangs does not keep it from ending in time.
     async fn read(
         &self,
         transport: &Transport,
         session: &mut Option<Session>,
         now: Timestamp,
+        ends: Instant,
     ) -> Result<(Polled, Option<Comparable>), Error> {
         let Settings {
             target,
@@ -477,8 +479,9 @@ impl Poller {
         let polled = once(transport, session, target, roles, *parts, now).await?;
         let comparable = match (&self.shared.store, session.as_ref()) {
             (Some(store), Some(session)) => {
+                let patience = ends.saturating_duration_since(Instant::now()) / 2;
                 store
-                    .compare(transport, session, roles, &polled, *logins)
+                    .compare(transport, session, roles, &polled, *logins, patience)
                     .await?
             }
             _ => None,
@@ -532,6 +535,14 @@ impl Poller {
             memory.failing = Some(Failing { reason, since });
         }
     }
+}
+
+/// Whether the server may not be what it was, so that a poll learns it anew.
+fn makes_a_session_doubtful(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::NoSuchName | Kind::Unexpected | Kind::Unauthorized
+    )
 }
 
 /// What is no longer recent is forgotten although polls fail.

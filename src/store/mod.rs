@@ -159,14 +159,21 @@ impl Store {
         Ok(Self { jobs, shared })
     }
 
-    /// The last baseline of a target, to derive the questions of [`crate::domain::transition::questions`] from.
+    /// The last baseline of a target, to derive the questions of [`crate::domain::transition::questions`] from. `patience`: how long to
+    /// wait at most, if that is less than 2 seconds.
     ///
     /// # Errors
-    /// When the store fails.
-    pub async fn baseline(&self, target: &str) -> Result<Option<Arc<Baseline>>, Error> {
+    /// When the store fails, or is late.
+    pub async fn baseline(
+        &self,
+        target: &str,
+        patience: Duration,
+    ) -> Result<Option<Arc<Baseline>>, Error> {
         let target = target.to_owned();
-        self.call_within(BASELINE, move |open, _| write::ask(open, target))
-            .await
+        self.call_within(BASELINE.min(patience), move |open, _| {
+            write::ask(open, target)
+        })
+        .await
     }
 
     /// Writes down what a successful poll found, and says what changed since the one before.
@@ -342,10 +349,8 @@ impl Store {
         let reason = match self.jobs.try_send(job) {
             Ok(()) => match tokio::time::timeout(deadline, answer).await {
                 Ok(answer) => return answer.map_err(|_| Error::Closed)?,
-                Err(_elapsed) => format!(
-                    "the disk is slow or hangs: a call is not done within {} s",
-                    deadline.as_secs()
-                ),
+                // Without the deadline, so that calls with different ones are one reason, which is logged once.
+                Err(_elapsed) => "the disk is slow or hangs: a call is not done in time".into(),
             },
             Err(TrySendError::Closed(_)) => return Err(Error::Closed),
             Err(TrySendError::Full(_)) => {

@@ -1,11 +1,13 @@
 //! What is said of a server that cannot be asked: the true cause, with host and port, and what to do.
 
 use std::process::Stdio;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use odoo_mfa_exporter::odoo::plan::Parts;
 use odoo_mfa_exporter::odoo::{Clients, Error, Transport};
 use odoo_mfa_exporter::poll;
+use odoo_simulator::{AccountKind, Clock, Recipe, ServerOptions, SimServer, World};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, date_time_ymd};
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -14,7 +16,7 @@ use tokio::process::{Child, Command};
 
 use crate::harness::eventually;
 use crate::harness::pki::Identity;
-use crate::harness::program::{Running, Stage};
+use crate::harness::program::{Running, Stage, get};
 use crate::harness::scripted::{Answer, Pace, Request, Scripted, odoo_19};
 use crate::harness::target;
 
@@ -398,4 +400,78 @@ async fn a_rotated_key_file_needs_no_reload() {
     })
     .await;
     assert!(!daemon.log().contains("reason=auth"), "{}", daemon.log());
+}
+
+/// The account is deleted and created anew with the same login and key, so that its id is another one.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_is_created_anew_needs_no_restart() {
+    let stage = Stage::new(&["prod"]).await;
+    let server = SimServer::start(ServerOptions::new(18))
+        .await
+        .expect("a free port");
+    let mut world = World::build(&Recipe::new(18, 1), Clock::system());
+    let before = world.add_account(AccountKind::Full, "auditor");
+    let database = server.add_database("prod", world);
+    stage.write("prod.key", &before.api_key);
+    stage.configure(&json!({
+        "defaults": {"interval": "4s", "timeout": "3s"},
+        "targets": [{"name": "prod", "url": server.url(), "database": "prod", "login": "auditor", "api_key_file": "prod.key"}],
+    }));
+    let daemon = Running::start(&mut stage.daemon());
+    let address = daemon.address().await;
+    let polls = async || {
+        let text = get(address, "/metrics").await.ok()?;
+        let name = "odoo_polls_total{target=\"prod\",result=\"success\"} ";
+        text.lines()
+            .find_map(|line| line.strip_prefix(name))?
+            .parse::<u64>()
+            .ok()
+    };
+    // Right after a poll, so that none is under way.
+    let before_it = eventually("a poll succeeds", polls).await;
+    let at = eventually("the next poll succeeds", async || {
+        polls().await.filter(|polls| *polls > before_it)
+    })
+    .await;
+    {
+        let mut world = database.world_mut();
+        world.delete(before.uid);
+        let again = world.add_account(AccountKind::Full, "auditor");
+        assert_ne!(again.uid, before.uid);
+        world.also_opens(&before.api_key, again.uid);
+    }
+    eventually("polls succeed with the new account", async || {
+        polls().await.filter(|polls| *polls > at + 1)
+    })
+    .await;
+    assert!(!daemon.log().contains("poll failed"), "{}", daemon.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_limits_the_rate_is_left_alone_as_long_as_it_says() {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&asked);
+    let server = Scripted::start(move |request| {
+        let mut seen = seen.lock().expect("no panic");
+        seen.push(Instant::now());
+        if seen.len() == 1 {
+            return Answer::new(429, "retry-after: 4\r\n", "");
+        }
+        odoo_19(request)
+    })
+    .await;
+    let stage = Stage::new(&["prod"]).await;
+    stage.configure(&json!({
+        "defaults": {"interval": "1s", "timeout": "900ms"},
+        "targets": [{"name": "it", "url": server.url(), "database": "prod", "login": "auditor", "api_key_file": "prod.key"}],
+    }));
+    let daemon = Running::start(&mut stage.daemon());
+    daemon.logs("rate limited").await;
+    eventually("it is asked again", async || {
+        (server.requests() > 1).then_some(())
+    })
+    .await;
+    let asked = asked.lock().expect("no panic");
+    let waited = asked[1].duration_since(asked[0]);
+    assert!(waited >= Duration::from_secs(4), "{waited:?}");
 }

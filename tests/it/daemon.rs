@@ -1,6 +1,8 @@
 //! The daemon against a server that fails: it says why, withdraws the numbers at once, and comes back.
 
 use std::collections::BTreeMap;
+use std::io::Read;
+use std::process::{Command, Stdio};
 
 use odoo_mfa_exporter::runtime::Daemon;
 use odoo_mfa_exporter::store::{Limits, Location, Store};
@@ -243,6 +245,56 @@ async fn a_locked_store_delays_no_figure() {
         scrape().await.filter(|text| losses(text))
     })
     .await;
+}
+
+/// A disk that does not even let the store be read costs a poll none of its time. Another process holds the locks of all readers.
+#[tokio::test]
+async fn a_store_that_hangs_fails_no_poll() {
+    const LOCKS: &str = "import fcntl, sys
+store = open(sys.argv[1], 'r+b')
+fcntl.lockf(store, fcntl.LOCK_EX, 8, 120)
+print('locked', flush=True)
+sys.stdin.read()";
+    let stage = Stage::new(&["prod"]).await;
+    stage.configure(&json!({
+        "defaults": {"interval": "1s", "timeout": "900ms"},
+        "targets": [stage.target("prod")],
+    }));
+    let daemon = Running::start(&mut stage.daemon());
+    let address = daemon.address().await;
+    let scrape = async || get(address, "/metrics").await.ok();
+    let compared = |text: &str| text.contains("odoo_mfa_recently_unprotected_users{");
+    eventually("a poll is compared", async || {
+        scrape().await.filter(|text| compared(text))
+    })
+    .await;
+    let mut holder = Command::new("python3")
+        .args(["-c", LOCKS])
+        .arg(stage.path("store.db-shm"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("python3");
+    let mut said = [0; 6];
+    let stdout = holder.stdout.as_mut().expect("a pipe");
+    stdout.read_exact(&mut said).expect("the locks");
+    let failed = eventually("the store fails", async || {
+        scrape().await.filter(|text| {
+            !text.contains("odoo_mfa_exporter_store_errors_total 0") && !compared(text)
+        })
+    })
+    .await;
+    assert!(failed.contains("odoo_up{target=\"prod\"} 1"), "{failed}");
+    drop(holder.stdin.take());
+    holder.wait().expect("an end");
+    let after = eventually("a poll after it is compared", async || {
+        scrape().await.filter(|text| compared(text))
+    })
+    .await;
+    assert!(
+        after.contains("odoo_poll_failures_total{target=\"prod\",reason=\"timeout\"} 0"),
+        "{after}"
+    );
 }
 
 /// Killed after the figures are published and before the store has taken them: the change counts, and counts once.

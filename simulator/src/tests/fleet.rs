@@ -1,5 +1,7 @@
 //! Big databases, life, and ready-made fleets.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -193,4 +195,46 @@ async fn a_dropped_server_answers_nobody() {
         assert!(Instant::now() < deadline, "the port is closed soon");
         tokio::task::yield_now().await;
     }
+}
+
+#[tokio::test]
+async fn a_ledger_has_each_change_and_no_user_twice() {
+    let options = SimulateOptions {
+        targets: 3,
+        internal: (5, 30),
+        ..SimulateOptions::default()
+    };
+    let fleet = Fleet::start(&options).await.expect("free ports");
+    let databases = fleet.databases();
+    let holders = || -> BTreeSet<(String, u32)> {
+        let of = |database: &Arc<Database>| {
+            let world = database.world();
+            let held = world.users().filter(|it| it.totp());
+            held.map(|it| (database.name.clone(), it.id()))
+                .collect::<Vec<_>>()
+        };
+        databases.iter().flat_map(of).collect()
+    };
+    let before = holders();
+    let ledger = Ledger::new(databases.clone(), 1);
+    let mut told = Vec::new();
+    crate::simulate::keep(ledger, "2\n9999\n1\n".as_bytes(), &mut told).expect("written");
+    let told = String::from_utf8(told).expect("text");
+    let blocks: Vec<_> = told.split("\n\n").collect();
+    assert_eq!(blocks[0].lines().count(), 2, "{told}");
+    assert!(blocks[1].lines().count() > 10, "{told}");
+    assert_eq!(blocks[2].trim(), "", "no user is left");
+    let now = holders();
+    let expected = |(held, word): (&BTreeSet<(String, u32)>, &str)| -> Vec<String> {
+        let line = |(name, id): &(String, u32)| format!("{name} {id} {word}");
+        held.iter().map(line).collect()
+    };
+    let joined = now.difference(&before).cloned().collect();
+    let left = before.difference(&now).cloned().collect();
+    let mut changes = expected((&joined, "enrolled"));
+    changes.extend(expected((&left, "disabled")));
+    changes.sort();
+    let mut lines: Vec<_> = told.lines().filter(|line| !line.is_empty()).collect();
+    lines.sort();
+    assert_eq!(lines, changes, "each user once, and as the databases say");
 }

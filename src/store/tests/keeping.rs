@@ -26,7 +26,10 @@ async fn counters_begin_at_zero_and_go_on_after_a_restart() {
         assert_eq!(second.counters.mfa.0[0], Some([0, 1]));
         store.record_failure("erp").await.expect("written");
         store.close().await;
-        assert_eq!(store.baseline("erp").await, Err(Error::Closed));
+        assert_eq!(
+            store.baseline("erp", Duration::MAX).await,
+            Err(Error::Closed)
+        );
     }
     // While the daemon is down: one more, one less, a privilege, a key for a key.
     world.later().totp.insert(31);
@@ -60,10 +63,18 @@ async fn a_baseline_is_read_back_as_it_was_written() {
     for (removed, added) in [(65_536, 65_537), (6, 199_999), (131_071, 131_072)] {
         world.later().totp.remove(removed);
         world.totp.insert(added);
-        let previous = store.baseline("erp").await.expect("read").expect("there");
+        let previous = store
+            .baseline("erp", Duration::MAX)
+            .await
+            .expect("read")
+            .expect("there");
         let recorded = world.poll(&store, "erp").await.expect("recorded");
         assert_eq!(recorded.changes.len(), 2, "{:?}", recorded.changes);
-        let now = store.baseline("erp").await.expect("read").expect("there");
+        let now = store
+            .baseline("erp", Duration::MAX)
+            .await
+            .expect("read")
+            .expect("there");
         let expected = Baseline {
             witnesses: now.witnesses.clone(),
             recent: recorded.recent,
@@ -76,7 +87,11 @@ async fn a_baseline_is_read_back_as_it_was_written() {
     // A role that is not there any more leaves nothing behind.
     world.later().role = "access_rights";
     world.poll(&store, "erp").await.expect("recorded");
-    let now = store.baseline("erp").await.expect("read").expect("there");
+    let now = store
+        .baseline("erp", Duration::MAX)
+        .await
+        .expect("read")
+        .expect("there");
     assert_eq!(now.roles, world.baseline().roles);
 }
 
@@ -100,7 +115,11 @@ async fn what_alerts_remember_survives() {
     world.now += SignedDuration::from_hours(3);
     let recorded = world.poll(&store, "erp").await.expect("recorded");
     assert_eq!(recorded.recent, Recent::default());
-    let now = store.baseline("erp").await.expect("read").expect("there");
+    let now = store
+        .baseline("erp", Duration::MAX)
+        .await
+        .expect("read")
+        .expect("there");
     assert_eq!(now.recent, Recent::default());
 }
 
@@ -111,7 +130,7 @@ async fn what_is_written_down_is_compared_with_the_last_one_written_not_with_the
     let mut world = World::new();
     world.poll(&store, "erp").await.expect("recorded");
     world.later().totp.remove(11);
-    let previous = store.baseline("erp").await.expect("read");
+    let previous = store.baseline("erp", Duration::MAX).await.expect("read");
     let record = world.record("erp", previous.as_deref());
     let first = store.record(record.clone()).await.expect("recorded");
     assert_eq!(first.changes.len(), 1);
@@ -128,7 +147,10 @@ async fn a_role_that_nobody_has_is_no_reason_to_ask() {
         ..World::new()
     };
     world.poll(&store, "erp").await.expect("a poll");
-    let previous = store.baseline("erp").await.expect("a baseline");
+    let previous = store
+        .baseline("erp", Duration::MAX)
+        .await
+        .expect("a baseline");
     let asked = questions(previous.as_deref(), &world.later().baseline());
     assert!(asked.people.is_empty(), "{asked:?}");
 }
@@ -203,7 +225,7 @@ async fn the_change_log_is_bounded_and_read_in_pages() {
     world.poll(&store, "erp").await.expect("recorded");
     for person in 31..=45 {
         world.later().totp.insert(person);
-        let previous = store.baseline("erp").await.expect("read");
+        let previous = store.baseline("erp", Duration::MAX).await.expect("read");
         let mut record = world.record("erp", previous.as_deref());
         if person == 45 {
             let login = Some("kim@example.com".to_owned());
