@@ -17,7 +17,7 @@ const URGENT: usize = 10;
 const TARGETS: usize = 10;
 
 /// How many targets stand in one cell.
-const IN_CELL: usize = 3;
+const IN_CELL: usize = 2;
 
 /// What a page of the daemon has around the report.
 #[derive(Debug)]
