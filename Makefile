@@ -1,18 +1,18 @@
-# Everything that is done to this project. `make` lists it.
+# All tasks of this project. `make` lists them.
 .DEFAULT_GOAL := help
 .PHONY: help test tools lint rules e2e unit prove release release-check bench bench-fleet bench-rules bench-footprint bench-poll bench-scrape docs dashboards stack packages image addons
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
-test: tools lint rules e2e unit ## Install what the tests need, and run all of them
+test: tools lint rules e2e unit ## Install the tools of the tests, and run all tests
 
-tools: ## Install what the tests need and is missing (Debian packages, Python and npm modules)
+tools: ## Install missing tools of the tests (Debian packages, Python and npm modules)
 	@scripts/test-tools
 
 PYTHON_ENV = $${XDG_CACHE_HOME:-$$HOME/.cache}/odoo-mfa-exporter/test-env/bin
 
-lint: ## Formatting, lints, words and documentation, warnings denied; the Odoo modules
+lint: ## Check formatting, lints, vocabulary, links and documentation, with warnings denied; check the Odoo modules
 	cargo fmt --all --check
 	cargo clippy --workspace --locked --all-targets -- -D warnings
 	cd e2e && cargo fmt --check
@@ -26,13 +26,13 @@ lint: ## Formatting, lints, words and documentation, warnings denied; the Odoo m
 	$(PYTHON_ENV)/python scripts/lint-forge
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc --workspace --locked --no-deps --document-private-items
 
-e2e: ## The pages in Chromium: content, sign-in, keyboard, accessibility; pictures in target/e2e
+e2e: ## Test the pages in Chromium: content, sign-in, keyboard, accessibility; screenshots in target/e2e
 	scripts/e2e
 
-unit: ## Unit and integration tests
+unit: ## Run unit and integration tests
 	scripts/cargo-test
 
-# Needs promtool, amtool, alertmanager, mtail, and what scripts/test-tools installs for Python.
+# Requires promtool, amtool, alertmanager, mtail, and the Python modules of scripts/test-tools.
 rules: ## Test rules, Alertmanager's configuration, dashboards, mixin, Kubernetes manifests, Helm chart, Compose stack, mtail program
 	promtool check config alerts/prometheus.yml
 	promtool test rules alerts/tests/*.test.yml
@@ -50,23 +50,23 @@ rules: ## Test rules, Alertmanager's configuration, dashboards, mixin, Kubernete
 packages: ## Build the .deb and the .rpm into target/packages
 	@scripts/packages
 
-image: ## Put together what the container image holds, in target/image
+image: ## Build the contents of the container image in target/image
 	@scripts/image
 
 addons: ## Build the Odoo modules that can be imported as zips into target/addons, reproducibly
 	@scripts/addon-zips
 
-dashboards: ## Write the dashboards' JSON anew
+dashboards: ## Regenerate the dashboards' JSON
 	python3 dashboards/generate.py
 
 stack: ## Run the demo with Prometheus and Alertmanager on loopback, until Ctrl-C
 	@scripts/stack
 
-docs: ## Write the generated pages in docs/ anew
+docs: ## Regenerate the generated pages in docs/
 	UPDATE_DOCS=1 cargo test --locked
 
 # Names, packages and image need root.
-prove: ## What takes long: kills the store 200 times, an Alertmanager that is away for five minutes, a hostile server against its budget, DNS that does not answer, Prometheus 3, packages on a booted Debian, the image, a release
+prove: ## Run the slow tests: killed stores, an Alertmanager outage, a hostile server, DNS that does not answer, Prometheus 3, packages on a booted Debian, the image, a release
 	@scripts/test-tools prove
 	STORE_KILLS=200 cargo test --locked --lib store
 	cargo test --locked --test it -- --ignored for_five_minutes
@@ -78,30 +78,30 @@ prove: ## What takes long: kills the store 200 times, an Alertmanager that is aw
 	scripts/prove-image
 	scripts/prove-release
 
-release: ## Make what a release consists of in target/release-artifacts; signed with MINISIGN_SECRET_KEY=FILE
+release: ## Build a release in target/release-artifacts; MINISIGN_SECRET_KEY=FILE signs it
 	scripts/release
 
-release-check: ## What a release must pass: licences, sources, the package, the oldest compiler
+release-check: ## Check a release: licenses, sources, versions, the crate, the oldest compiler
 	scripts/release-check
 
-bench: ## Measure; prints ratios, asserts nothing
+bench: ## Run all benchmarks; prints ratios
 	cargo bench --locked
 
-bench-fleet: ## CPU and memory of 100, 1,000 and 10,000 targets (FLEET_BENCH=100,1000: other numbers)
+bench-fleet: ## Measure CPU and memory of 100, 1,000 and 10,000 targets (FLEET_BENCH=100,1000 sets other numbers)
 	cargo bench --locked --bench fleet
 
-bench-rules: ## What the Prometheus rules cost, with 2,000 simulated databases and a real Prometheus (RULES_BENCH="2000 4000": other numbers)
+bench-rules: ## Measure the Prometheus rules with 2,000 simulated databases and a real Prometheus (RULES_BENCH="2000 4000" sets other numbers)
 	cargo build --locked
 	scripts/bench-rules $(RULES_BENCH)
 
-bench-footprint: ## Binary, start, memory and wake-ups beside node_exporter and blackbox_exporter
+bench-footprint: ## Compare binary, start, memory and wake-ups with node_exporter and blackbox_exporter
 	cargo bench --locked --bench footprint
 
-bench-scrape: ## Scrapes beside a static server with the same body
+bench-scrape: ## Compare scrapes with a static server that serves the same body
 	cargo bench --locked --bench scrape
 
 # make bench-poll https://odoo.example.com, with ODOO_DATABASE, ODOO_LOGIN and ODOO_API_KEY in the environment.
-bench-poll: ## What a poll costs beside reading all users: simulated, or on the URLs that follow
+bench-poll: ## Compare a poll with reading all users: simulated, or on the URLs that follow
 	cargo bench --locked --bench poll -- $(filter-out $@,$(MAKECMDGOALS))
 
 http\://% https\://%:

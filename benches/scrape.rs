@@ -20,7 +20,7 @@ use odoo_mfa_exporter::config::{ProcessEnv, Web};
 use odoo_mfa_exporter::domain::{Shard, TargetSnapshot};
 use odoo_mfa_exporter::exposition::{Board, Coding, ExporterState, Exposition, Format, catalogue};
 use odoo_mfa_exporter::web::access::Access;
-use odoo_mfa_exporter::web::{self, App, MetricsPath, Readiness};
+use odoo_mfa_exporter::web::{self, App, MetricsPath, Readiness, Reports};
 use support::median;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -140,6 +140,7 @@ async fn sign_in(what: &str, web_config: &str) {
 fn routes(board: Arc<Board>, exposition: Arc<Exposition>, access: Access) -> Router {
     let (readiness, _latch) = Readiness::new(Arc::clone(&board));
     web::router(App {
+        reports: Reports::default(),
         exposition,
         directory: web::directory::Directory::new(&[], &board, &Arc::default()),
         board,

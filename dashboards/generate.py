@@ -43,10 +43,10 @@ def fleet():
     wanted = f"max by (target, user_type) (odoo_mfa_coverage_target_ratio{{{people}}})"
     # Prometheus knows the rules if their watchdog fires.
     alerts = 'ALERTS{alertname=~"OdooMfa.*", alertstate="firing", severity=~"critical|warning", target=~"$target|", job=~"$job|"}'
-    # The last known value within the range: who is dark at its end still belongs to the worst.
+    # The last known value within the range: a target that is down at its end can still be among the worst.
     worst = "max by (target) (last_over_time(odoo_mfa_coverage_ratio{%s}[$__range] @ end()))" % people
     return Dashboard(
-        FLEET, "Odoo MFA / Fleet", "All Odoo targets: worst first, coverage over time, what is down or blind.",
+        FLEET, "Odoo MFA / Fleet", "All Odoo targets: worst first, coverage over time, targets that are down, missing permissions.",
         variables=[
             query_variable("target", "Target", "label_values(odoo_poll_interval_seconds, target)", multi=True),
             query_variable("user_type", "User type", "label_values(odoo_mfa_eligible_users, user_type)", default="internal"),
@@ -57,20 +57,20 @@ def fleet():
         stat("Coverage", 5, "Protected users over eligible ones, of the targets whose figures are known (see the next panel). Green from the coverage target on: the mean of those targets, by eligible users.",
              [(f"sum({known}) / sum({eligible})", "coverage"), (f"sum({eligible} * {wanted}) / sum({eligible} and {wanted})", "coverage target")],
              unit="percentunit", steps=((None, ORANGE),), decimals=1, threshold="coverage target"),
-        stat("Figures known", 4, "Targets whose coverage is known now. The others are down, or the polling account does not see everything; they are in no total on this page.",
+        stat("Figures known", 4, "Targets whose coverage is known now. The others are down, or the polling account lacks permissions; they are in no total on this page.",
              [(f"count({coverage}) or vector(0)", "known"), (f"count(max by (target) (odoo_poll_interval_seconds{{{sel}}}))", "configured")],
              color="value", steps=((None, BLUE),)),
         stat("Targets down", 3, "Targets whose last poll failed.",
              f"count(max by (target) (odoo_up{{{sel}}}) == 0) or 0 * count(odoo_poll_interval_seconds{{{sel}}})", steps=WARN_STEPS),
-        stat("Administrators without MFA", 4, "People in settings or access_rights who are unprotected and past their grace period, summed over the targets whose figures are known. Each is a page.",
+        stat("Administrators without MFA", 4, "Users in settings or access_rights who are unprotected and overdue, summed over the targets whose figures are known. Each target pages.",
              f'sum(max by (target) (odoo_role_users_without_mfa_past_grace{{{sel}, role=~"settings|access_rights"}}))', steps=BAD_STEPS),
-        stat("Privileged without MFA", 4, "Distinct people in any role who are unprotected, in grace or not, of the targets whose figures are known.",
+        stat("Privileged without MFA", 4, "Distinct users in any role who are unprotected, with or without grace period, of the targets whose figures are known.",
              f"sum(max by (target) (odoo_privileged_users_without_mfa{{{sel}}}))", steps=WARN_STEPS),
         stat("Firing alerts", 4, "Alerts of severity critical or warning that fire in Prometheus.",
              f'count({alerts}) or 0 * count(ALERTS{{alertname="OdooMfaWatchdog"}})', steps=WARN_STEPS, empty="no rules"),
     ], height=4).row("Targets", [
         table("Worst coverage first", 24,
-              "One line for each target. An empty cell is a figure that is not known: the target is down, or the polling account does not see everything. Click a target to open it.",
+              "One line for each target. An empty cell means unknown: the target is down, or the polling account lacks permissions. Click a target to open it.",
               {
                   "Up": f"max by (target) (odoo_up{{{sel}}})",
                   "Coverage": coverage,
@@ -81,7 +81,7 @@ def fleet():
                   "Privileged without": f"max by (target) (odoo_privileged_users_without_mfa{{{sel}}})",
                   "Enforced": f"max by (target) (odoo_mfa_enforced{{{people}}})",
                   "Bypasses": f"sum by (target) (max by (target, mechanism) (odoo_mfa_bypass_present{{{sel}}}))",
-                  "Blind in": f"count by (target) (max by (target, capability) (odoo_capability{{{sel}}}) == 0) or 0 * max by (target) (odoo_capability{{{sel}, capability=\"users\"}})",
+                  "Missing": f"count by (target) (max by (target, capability) (odoo_capability{{{sel}}}) == 0) or 0 * max by (target) (odoo_capability{{{sel}, capability=\"users\"}})",
                   "Last success": f"time() - max by (target) (odoo_poll_last_success_timestamp_seconds{{{sel}}})",
               },
               rename={"target": "Target"}, sort=("Coverage", False),
@@ -96,7 +96,7 @@ def fleet():
                   "Privileged without": dict(steps=WARN_CELL, cell="color-text", width=160),
                   "Enforced": dict(mappings=YES_GOOD, cell="color-text", width=90),
                   "Bypasses": dict(steps=WARN_CELL, cell="color-text", width=90),
-                  "Blind in": dict(steps=WARN_CELL, cell="color-text", width=80),
+                  "Missing": dict(steps=WARN_CELL, cell="color-text", width=80),
                   "Last success": dict(unit="s", decimals=0, width=110),
               }),
     ], height=10).row("Over time", [
@@ -104,21 +104,21 @@ def fleet():
                [(f"{coverage} and on (target) bottomk(15, {worst})", "{{target}}"), (f"max({wanted})", "coverage target")], unit="percentunit", maximum=1, minimum=0, dashed="/coverage target/", link=SERIES_TO_TARGET),
         bars("Coverage against last week", 6, "Coverage now less the coverage a week ago: the 15 targets that lost most.",
              f"bottomk(15, {coverage} - max by (target) (odoo_mfa_coverage_ratio{{{people}}} offset 1w))", "{{target}}", unit="percentunit", steps=((None, RED), (-0.005, GREY), (0.005, GREEN)), minimum=None),
-        series("Privileged without MFA", 8, "Distinct people in a role without an accepted factor, in grace or not. A gap is a time in which a target was dark, or had nobody.",
-               # Not stacked: a dark target would lower the total.
+        series("Privileged without MFA", 8, "Distinct users in a role without an accepted factor, with or without grace period. In a gap, the target was down or had no such users.",
+               # Not stacked: a target that is down would lower the total.
                [(f"max by (target) (odoo_privileged_users_without_mfa{{{sel}}}) > 0", "{{target}}")], minimum=0, link=SERIES_TO_TARGET, decimals=0),
-    ], height=9).row("Unprotected people and transitions", [
-        bars("Unprotected people", 12, "Eligible people without an accepted factor, the 15 targets with most of them.",
+    ], height=9).row("Unprotected users and transitions", [
+        bars("Unprotected users", 12, "Eligible users without an accepted factor: the 15 targets with the most.",
              f"topk(15, max by (target) (odoo_mfa_eligible_users{{{people}}}) - max by (target) (odoo_mfa_protected_users{{{people}}}))", "{{target}}", steps=((None, GREEN), (1, ORANGE), (50, RED))),
-        series("Enrolled and disabled", 12, "People who went from no factor to one, and (below zero) from a factor to none, each point the sum of the day before. Leaving and archiving are not counted.",
+        series("Enrolled and disabled", 12, "Users who enrolled a first factor, and (below zero) users who lost their last one; each point is the sum of the preceding day. Leaving and archiving do not count.",
                [(f'sum(max by (target, user_type) (increase(odoo_mfa_transitions_total{{{people}, transition="enrolled"}}[1d])))', "enrolled, sum of the day before"),
                 (f'-sum(max by (target, user_type) (increase(odoo_mfa_transitions_total{{{people}, transition="disabled"}}[1d])))', "disabled, sum of the day before")],
                colors={"enrolled, sum of the day before": GREEN, "disabled, sum of the day before": RED}, decimals=0),
-    ], height=9).row("Down, blind and alerting", [
+    ], height=9).row("Down, missing permissions, alerts", [
         table("Down", 6, "Targets whose polls fail, with the reason of the last failure.",
               {"Value": f"max by (target, reason) (odoo_poll_failing{{{sel}}})"},
               rename={"target": "Target", "reason": "Reason"}, hide=["Value"], columns={"Target": dict(link=TO_TARGET), "Reason": dict()}, empty="No target is known to be down."),
-        table("Blind", 8, "What the polling account does not see completely, and whether the configuration accepts that. What depends on it is not exported.",
+        table("Missing permissions", 8, "Capabilities that the polling account lacks, and whether the configuration accepts that. Figures that need them are not exported.",
               {"Value": f"max by (target, capability) (odoo_capability{{{sel}}}) == 0",
                "Accepted": f"max by (target, capability) (odoo_capability_accepted_missing{{{sel}}}) and on (target, capability) max by (target, capability) (odoo_capability{{{sel}}}) == 0"},
               rename={"target": "Target", "capability": "Capability"}, hide=["Value"],
@@ -140,7 +140,7 @@ def target():
         return f"max({family}{{{sel}{extra}}})"
 
     return Dashboard(
-        TARGET, "Odoo MFA / Target", "One Odoo: by user type and role, factors, keys, enforcement, exposed surface, polls.",
+        TARGET, "Odoo MFA / Target", "One Odoo database: user types and roles, factors, API keys, enforcement, exposed endpoints, polls.",
         variables=[query_variable("target", "Target", "label_values(odoo_poll_interval_seconds, target)"), *instance_variables()],
         annotations=[
             alert_annotation('target="$target"'),
@@ -149,15 +149,15 @@ def target():
             annotation("A user became privileged", YELLOW, f'max(increase(odoo_privilege_transitions_total{{{sel}, transition="granted"}}[$__rate_interval])) > 0.5', "A user became privileged"),
         ],
     ).row("Now", [
-        stat("Polls", 3, "Whether the last poll read everything it must. When it failed, this target's figures are withdrawn: an empty panel means 'not known', never 0.",
+        stat("Polls", 3, "Up if the last poll succeeded. After a failed poll the figures are withdrawn: an empty panel means 'unknown', never 0.",
              one("odoo_up"), mappings=UP, steps=((None, RED), (1, GREEN))),
         stat("Coverage, internal", 4, "Protected over eligible internal users. Green from the coverage target on.",
              [(one("odoo_mfa_coverage_ratio", INTERNAL), "coverage"), (one("odoo_mfa_coverage_target_ratio", INTERNAL), "coverage target")],
              unit="percentunit", decimals=1, steps=((None, ORANGE),), threshold="coverage target"),
-        stat("Unprotected, internal", 4, "Eligible internal people without an accepted factor, those in grace included.",
+        stat("Unprotected, internal", 4, "Eligible internal users without an accepted factor, including those in their grace period.",
              f'{one("odoo_mfa_eligible_users", INTERNAL)} - {one("odoo_mfa_protected_users", INTERNAL)}', steps=WARN_STEPS),
-        stat("Privileged without MFA", 4, "Distinct people in a role without an accepted factor, in grace or not.", one("odoo_privileged_users_without_mfa"), steps=BAD_STEPS),
-        stat("Protected administrators", 4, "Protected people in settings. With one, who is also the only one in settings, a lost phone locks the administrators out.",
+        stat("Privileged without MFA", 4, "Distinct users in a role without an accepted factor, with or without grace period.", one("odoo_privileged_users_without_mfa"), steps=BAD_STEPS),
+        stat("Protected administrators", 4, "Protected users in settings. If there is exactly one, and no other user in settings, a lost phone locks the administrators out.",
              one("odoo_admins_with_mfa"), steps=((None, RED), (1, ORANGE), (2, GREEN))),
         stat("Policy in force", 5, "What makes a second factor mandatory: the parameter, and its module installed.",
              f"{by('policy', 'odoo_mfa_policy')} == 1", legend="{{policy}}", text="name", steps=((None, GREEN),), fields={"none": ORANGE}),
@@ -165,13 +165,13 @@ def target():
         series("Coverage by user type", 12, "Protected over eligible users; dashed, the coverage target. A gap is a time in which the target was down.",
                [(by("user_type", "odoo_mfa_coverage_ratio"), "{{user_type}}"), (by("user_type", "odoo_mfa_coverage_target_ratio"), "{{user_type}}, coverage target")],
                unit="percentunit", minimum=0, maximum=1, dashed="/coverage target/"),
-        series("Internal people", 12, "Protected, in grace, and unprotected with the grace period over: together all eligible internal users.",
+        series("Internal users", 12, "Protected, in grace, and unprotected with the grace period over: together all eligible internal users.",
                [(one("odoo_mfa_protected_users", INTERNAL), "protected"),
                 (one("odoo_mfa_grace_users", INTERNAL), "in grace"),
                 (f'{one("odoo_mfa_eligible_users", INTERNAL)} - {one("odoo_mfa_protected_users", INTERNAL)} - {one("odoo_mfa_grace_users", INTERNAL)}', "overdue")],
                stack=True, minimum=0, decimals=0, colors={"protected": GREEN, "in grace": YELLOW, "overdue": RED}),
-    ], height=9).row("People and roles", [
-        table("By user type", 15, "People by type. Eligible: active and not exempt. Dormant: unprotected, without a login for the dormancy period. Password RPC: people whose bare password may open XML-RPC or JSON-RPC, an upper bound.",
+    ], height=9).row("Users and roles", [
+        table("By user type", 15, "Users by type. Eligible: active and not exempt. Dormant: unprotected, without a login for the dormancy period. Password RPC: users whose password alone may open XML-RPC or JSON-RPC, an upper bound.",
               {
                   "Active": by("user_type", "odoo_users", ', state="active"'),
                   "Exempt": f"sum by (user_type) ({by('user_type, reason', 'odoo_mfa_exempt_users')})",
@@ -187,12 +187,12 @@ def target():
                        "Dormant": dict(width=85), "Enforced": dict(mappings=YES_GOOD, cell="color-text", width=85), "Password RPC": dict(width=120), "Archived": dict()}),
         table("By role", 9, "Eligible users by role; a user may be in several. 'Overdue' (unprotected, grace period over) is what alerts.",
               {
-                  "People": by("role", "odoo_role_users"),
+                  "Users": by("role", "odoo_role_users"),
                   "Without MFA": by("role", "odoo_role_users_without_mfa"),
                   "Overdue": by("role", "odoo_role_users_without_mfa_past_grace"),
                   "Exempt": by("role", "odoo_role_exempt_users"),
               }, rename={"role": "Role"}, sort=("Overdue", True),
-              columns={"Role": dict(), "People": dict(width=75), "Without MFA": dict(width=110, steps=WARN_CELL, cell="color-text"), "Overdue": dict(width=100, steps=BAD_CELL, cell="color-background"), "Exempt": dict(width=75, steps=WARN_CELL, cell="color-text")}),
+              columns={"Role": dict(), "Users": dict(width=75), "Without MFA": dict(width=110, steps=WARN_CELL, cell="color-text"), "Overdue": dict(width=100, steps=BAD_CELL, cell="color-background"), "Exempt": dict(width=75, steps=WARN_CELL, cell="color-text")}),
     ], height=10).row("Roles and losses", [
         series("Without MFA by role", 9, "Users in each role without an accepted factor, in grace or not.", [(by("role", "odoo_role_users_without_mfa"), "{{role}}")], minimum=0, decimals=0),
         series("Phishing-resistant by role", 8, "Share of the users in each role who have a passkey, the only factor of Odoo that resists phishing.",
@@ -200,55 +200,55 @@ def target():
         series("Recently unprotected", 7, "Users who lost their protection within the 7 days before and were still without it.",
                [(by("user_type", "odoo_mfa_recently_unprotected_users"), "{{user_type}}")], minimum=0, decimals=0),
     ], height=8).row("Factors", [
-        series("Enrolled factors", 8, "Active people who enrolled a factor, exempt or not. Somebody with both is in both.",
+        series("Enrolled factors", 8, "Active users who enrolled a factor, exempt or not. Users with both are in both.",
                [(f"sum by (method) ({by('method, user_type', 'odoo_mfa_enrolled_users')})", "{{method}}")], minimum=0, decimals=0),
-        series("Enrolled and disabled", 8, "People who went from no factor to one, and (below zero) from a factor to none, within the day before.",
+        series("Enrolled and disabled", 8, "Users who enrolled a first factor, and (below zero) users who lost their last one, within the preceding day.",
                [(f'sum(max by (user_type) (increase(odoo_mfa_transitions_total{{{sel}, transition="enrolled"}}[1d])))', "enrolled, sum of the day before"),
                 (f'-sum(max by (user_type) (increase(odoo_mfa_transitions_total{{{sel}, transition="disabled"}}[1d])))', "disabled, sum of the day before")],
                colors={"enrolled, sum of the day before": GREEN, "disabled, sum of the day before": RED}, decimals=0),
-        bars("Ways around, and weak spots", 8, "Trusted browsers skip the second factor; people with one method are locked out by a lost phone; of people linked to an identity provider Odoo cannot see the second factor.",
+        bars("Bypasses and weak spots", 8, "Trusted browsers skip the second factor. A lost phone locks out users with one method. Odoo cannot see the second factor of users linked to an identity provider.",
              [(one("odoo_mfa_trusted_devices"), "Trusted browsers"), (one("odoo_mfa_trusted_device_users"), "Own a trusted browser"),
               (f"sum({by('user_type', 'odoo_mfa_single_factor_users')})", "With one method"),
               (f"sum({by('user_type, provider', 'odoo_mfa_sso_users')})", "Linked to SSO"),
               (f"sum({by('user_type', 'odoo_mfa_dormant_unprotected_users')})", "Dormant, unprotected")], steps=((None, BLUE),)),
     ], height=9).row("API keys", [
-        bars("Keys that want a look", 8, "Working keys, except those of archived people, which work again when the owner is unarchived.",
-             [(f"sum({by('scope', 'odoo_api_keys')})", "Working keys"), (one("odoo_api_keys_of_privileged_users"), "Of privileged people"),
-              (one("odoo_api_keys_of_unprotected_users"), "Of unprotected people"), (one("odoo_api_keys_of_archived_users"), "Of archived people"),
+        bars("API keys to review", 8, "Active API keys. Those of archived users become active again when the owner is unarchived.",
+             [(f"sum({by('scope', 'odoo_api_keys')})", "Active"), (one("odoo_api_keys_of_privileged_users"), "Of privileged users"),
+              (one("odoo_api_keys_of_unprotected_users"), "Of unprotected users"), (one("odoo_api_keys_of_archived_users"), "Of archived users"),
               (one("odoo_api_keys_without_expiry"), "Without expiry"), (one("odoo_api_keys_unused", ', unused_for="ge_90d"'), "Unused for 90 days"),
               (f"sum({by('due', 'odoo_api_keys_expiring')})", "Expire within 30 days")], steps=((None, BLUE),)),
-        series("Working keys by age", 8, "Working keys by age: together all of them.",
+        series("Active API keys by age", 8, "Active API keys by age; the sum is all of them.",
                [(one("odoo_api_keys_by_age", f', age="{age}"'), name) for age, name in AGES.items()], stack=True, minimum=0, decimals=0),
-        series("Keys made and ended", 8, "Keys created, revoked and expired within the day before.",
+        series("API keys created and deleted", 8, "API keys created, revoked and expired within the preceding day.",
                [(f"max by (transition) (increase(odoo_api_key_transitions_total{{{sel}}}[1d]))", "{{transition}}, sum of the day before")], minimum=0, decimals=0),
-    ], height=8).row("Enforcement and surface", [
-        table("Ways around the second factor", 7, "Mechanisms that let people around the second factor, and whether the configuration accepts them.",
+    ], height=8).row("Enforcement and exposed endpoints", [
+        table("Bypasses of the second factor", 7, "Mechanisms that bypass the second factor, and whether the configuration accepts them.",
               {"Present": by("mechanism", "odoo_mfa_bypass_present"), "Accepted": by("mechanism", "odoo_mfa_bypass_accepted")}, rename={"mechanism": "Mechanism"},
               columns={"Mechanism": dict(), "Present": dict(mappings=YES_BAD, cell="color-text", width=90), "Accepted": dict(mappings=YES_GOOD, cell="color-text", width=90)}),
-        table("Reachable endpoints", 10, "What Odoo answers when asked without credentials, by vantage. Red: reachable though it must be blocked. Empty until a vantage is configured.",
+        table("Reachable endpoints", 10, "Endpoints on which Odoo answers without credentials, by vantage point. Red: reachable although it must be blocked. Empty until a vantage point is configured.",
               {"Reachable": by("vantage, endpoint", "odoo_endpoint_exposed"),
                "Must be blocked": by("vantage, endpoint", "odoo_endpoint_expected_blocked"),
                "Verdict": f"{by('vantage, endpoint', 'odoo_endpoint_exposed')} == 1 and on (vantage, endpoint) {by('vantage, endpoint', 'odoo_endpoint_expected_blocked')} == 1"},
-              rename={"vantage": "Vantage", "endpoint": "Endpoint"}, sort=("Verdict", True), empty="No vantage is configured.",
-              columns={"Vantage": dict(), "Endpoint": dict(), "Reachable": dict(mappings={"0": ("no", GREEN), "1": ("yes", YELLOW)}, cell="color-text", width=95),
+              rename={"vantage": "Vantage point", "endpoint": "Endpoint"}, sort=("Verdict", True), empty="No vantage point is configured.",
+              columns={"Vantage point": dict(), "Endpoint": dict(), "Reachable": dict(mappings={"0": ("no", GREEN), "1": ("yes", YELLOW)}, cell="color-text", width=95),
                        "Must be blocked": dict(mappings={"1": ("yes", GREY)}, width=140), "Verdict": dict(mappings={"1": ("exposed", RED)}, steps=BAD_CELL, cell="color-background", width=90)}),
-        table("Modules", 7, "Installed modules that have to do with authentication.",
-              {"Value": by("module", "odoo_mfa_module_installed")}, rename={"module": "Module"}, hide=["Value"], columns={"Module": dict()}, empty="None is installed, or the modules cannot be seen."),
+        table("Modules", 7, "Installed modules that affect authentication.",
+              {"Value": by("module", "odoo_mfa_module_installed")}, rename={"module": "Module"}, hide=["Value"], columns={"Module": dict()}, empty="None is installed, or the modules are not visible."),
     ], height=9).row("Polls of this target", [
         series("Duration of polls", 8, "How long the last poll took.", [(one("odoo_poll_last_duration_seconds"), "duration")], unit="s", minimum=0),
         series("Failures by reason", 8, "Failed polls by reason.", [(f"max by (reason) (increase(odoo_poll_failures_total{{{sel}}}[$__rate_interval])) > 0", "{{reason}}")], minimum=0, decimals=0, draw="bars", empty="No failure is known."),
-        table("What can be seen", 8, "Capabilities of the polling account. What depends on one that is missing is not exported.",
+        table("Permissions", 8, "Capabilities of the polling account. Figures that need a missing one are not exported.",
               {"Seen": by("capability", "odoo_capability"), "Accepted": by("capability", "odoo_capability_accepted_missing")}, rename={"capability": "Capability"}, sort=("Seen", False),
               columns={"Capability": dict(), "Seen": dict(mappings={"0": ("missing", RED), "1": ("yes", GREEN)}, cell="color-text", width=90), "Accepted": dict(mappings={"1": ("yes", GREEN)}, cell="color-text", width=90)}),
     ], height=11).row("This target's Odoo", [
-        table("Server", 11, "What is polled, and by which protocol.",
+        table("Server", 11, "The polled server, and the protocol.",
               {"Value": f"max by (url, database, server_version, api) (odoo_target_info{{{sel}}})"},
               rename={"url": "URL", "database": "Database", "server_version": "Odoo", "api": "Protocol"}, order=["URL", "Database", "Odoo", "Protocol"], hide=["Value"],
               columns={"URL": dict(), "Database": dict(width=110), "Odoo": dict(width=100), "Protocol": dict(width=100)}),
         stat("Last success", 4, "Time since the last poll that read everything.", f"time() - {one('odoo_poll_last_success_timestamp_seconds')}", unit="s", decimals=0, steps=((None, GREEN), (750, ORANGE), (3600, RED))),
-        stat("Poller's key expires in", 4, "Time until the exporter's own API key expires; empty where it has no date.", f"min(odoo_poller_key_expiry_timestamp_seconds{{{sel}}}) - time()", unit="s", decimals=0,
+        stat("Poller's key expires in", 4, "Time until the exporter's own API key expires; empty if it never expires.", f"min(odoo_poller_key_expiry_timestamp_seconds{{{sel}}}) - time()", unit="s", decimals=0,
              steps=((None, RED), (2 * 86400, ORANGE), (14 * 86400, GREEN))),
-        stat("Break-glass login", 5, "Time since the last login of the accounts exempted as break_glass. Red within a day, which is a page.",
+        stat("Break-glass login", 5, "Time since the last login of the accounts exempted as break_glass. Red within a day, which pages.",
              f"time() - {one('odoo_mfa_break_glass_last_login_timestamp_seconds')}", unit="s", decimals=0, steps=((None, RED), (86400, GREEN)), empty="none known"),
     ], height=4)
 
@@ -274,7 +274,7 @@ def exporter():
     ).row("Now", [
         stat("Instances up", 3, "Instances that Prometheus can scrape.", f"sum(up{{{sel}}})", steps=((None, RED), (1, GREEN))),
         stat("Targets", 6, "Targets by state; pending ones have not been polled since the start.", [(f"sum by (state) ({p('targets')})", "{{state}}")], color="value", steps=((None, BLUE),)),
-        stat("Configuration", 4, "Whether the last reload succeeded. If not, the exporter goes on with the old configuration.", f"min({p('config_last_reload_successful')})",
+        stat("Configuration", 4, "OK if the last reload succeeded. Otherwise the exporter keeps the old configuration.", f"min({p('config_last_reload_successful')})",
              mappings={"0": ("reload failed", RED), "1": ("current", GREEN)}, steps=((None, RED), (1, GREEN))),
         stat("Failed polls, last hour", 4, "Polls that failed within an hour.", f'sum(increase(odoo_polls_total{{{sel}, result="failure"}}[1h]))', decimals=0, steps=WARN_STEPS),
         stat("Store errors, last day", 4, "Errors of the store within a day.", f"sum(increase({p('store_errors_total')}[1d]))", decimals=0, steps=WARN_STEPS),
@@ -409,7 +409,7 @@ def panel(kind, title, description, targets, defaults, options, overrides=(), tr
 
 
 def stat(title, width, description, expr, legend=None, unit="none", steps=BAD_STEPS, decimals=None, mappings=None, text="auto", color="background", empty="unknown", threshold=None, fields=None):
-    # Instant, without a sparkline: the last point of a range may be hours old, and what is not known now must not be shown as it was.
+    # Instant, without a sparkline: the last point of a range may be hours old, and an unknown value must not show an old one.
     defaults = {"unit": unit, "color": {"mode": "thresholds"}, "thresholds": thresholds(steps), "mappings": value_mappings(mappings), "noValue": empty}
     if decimals is not None:
         defaults["decimals"] = decimals

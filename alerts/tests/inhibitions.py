@@ -38,12 +38,12 @@ ALERTS = [
     (alert("TargetDown", target="down", **JOB), False),
     (alert("TargetStale", target="down", job="another"), True),
     (alert("CapabilityMissing", target="down", capability="api_keys", **JOB), True),
-    (alert("CapabilityMissing", target="blind", capability="api_keys", **JOB), False),
+    (alert("CapabilityMissing", target="limited", capability="api_keys", **JOB), False),
     (alert("TargetUnstable", target="down", **JOB), True),
     (alert("TargetUnstable", target="unstable", **JOB), False),
     (alert("TargetStale", target="down", env="staging", **JOB), False),
     (alert("AdminWithoutMfa", "critical", target="down", **JOB), False),
-    # A fleet that is blind: one page instead of a ticket for each target, of this engine and environment only.
+    # Most targets are down: one page instead of a ticket for each target, of this engine and environment only.
     (alert("FleetBlind", "critical", job="fleet", env="prod"), False),
     (alert("TargetDown", target="one", job="fleet", env="prod", team="finance"), True),
     (alert("TargetStale", target="two", job="fleet", env="prod"), True),

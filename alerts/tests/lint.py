@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 RUNBOOKS = "https://github.com/odoo-mfa-exporter/odoo-mfa-exporter/blob/main/docs/runbooks/"
 SEVERITIES = {"critical", "warning", "info", "none"}
 SCRAPE_LABELS = {"job", "instance", "pod", "endpoint", "container"}
-# External labels that tell environments apart, by which rules join and sum up.
+# External labels of environments, by which rules join and aggregate.
 ENVIRONMENT = {"cluster", "datacenter", "env", "environment", "region", "stage", "tenant", "zone"}
 # Families that Prometheus itself makes.
 BUILTIN = {
@@ -54,7 +54,7 @@ def main() -> int:
     for problem in problems:
         print(problem, file=sys.stderr)
     if not problems:
-        print(f"{len(alerts)} alerts, {len(records)} recording rules: nothing to complain of")
+        print(f"{len(alerts)} alerts, {len(records)} recording rules: OK")
     return 1 if problems else 0
 
 

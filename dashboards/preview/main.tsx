@@ -14,7 +14,7 @@ type Page = { dashboard: any; answers: Record<string, Answer[]>; from: number; t
 
 const COLUMN = 66, CELL = 38, GAP = 8, HEADER = 56;
 const theme = createTheme({ colors: { mode: 'dark' } });
-// What Grafana measures a value's colour and text with.
+// Grafana derives a value's color and text from these.
 const display = (field: Field) => getDisplayProcessor({ field, theme });
 
 standardTransformersRegistry.setInit(() =>

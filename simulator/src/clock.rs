@@ -1,6 +1,12 @@
 //! Time as Odoo keeps it: whole seconds, UTC, written as `2026-11-24 02:33:33`.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
 
 /// Seconds since the Unix epoch. 0 stands for "never" and "no date" wherever a date is optional.
 pub type Time = u32;
@@ -21,6 +27,19 @@ impl Clock {
     /// A clock that stands still.
     pub fn fixed(now: Time) -> Self {
         Self::from_fn(move || now)
+    }
+
+    /// The machine's clock, so many seconds ago.
+    pub fn behind(seconds: Arc<AtomicU32>) -> Self {
+        Self::from_fn(move || Self::system().now() - seconds.load(Ordering::Relaxed))
+    }
+
+    /// As an HTTP header has it.
+    pub(super) fn http_date(&self) -> String {
+        let now = jiff::Timestamp::from_second(self.now().into());
+        now.unwrap_or_default()
+            .strftime("%a, %d %b %Y %T GMT")
+            .to_string()
     }
 
     /// Any other source.

@@ -55,7 +55,7 @@ pub use database::Database;
 pub use fault::{Fault, LogEntry, RequestLog};
 pub use life::{Life, Pace};
 pub use options::{Endpoint, ServerOptions};
-pub use scenarios::{Demo, DemoTarget, start_demo};
+pub use scenarios::{CAST, Demo, DemoTarget, start_demo};
 pub use server::SimServer;
 pub use simulate::{Fleet, SimulateOptions, simulate};
 pub use world::{

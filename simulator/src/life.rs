@@ -56,8 +56,13 @@ impl Life {
     /// A number of changes at once, by the world's own seed: the same world and count give the same result.
     pub fn skip(world: &mut World, changes: u32) {
         let mut rng = world.rng();
+        Self::go_on(world, changes, &mut rng);
+    }
+
+    /// The same with a seed that goes on.
+    pub(super) fn go_on(world: &mut World, changes: u32, rng: &mut Rng) {
         for _ in 0..changes {
-            Self::step(world, &mut rng);
+            Self::step(world, rng);
         }
     }
 

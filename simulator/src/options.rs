@@ -5,6 +5,8 @@ use std::{
     time::Duration,
 };
 
+use super::clock::Clock;
+
 /// What can be asked of a server, and can be blocked as a reverse proxy does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Endpoint {
@@ -39,6 +41,8 @@ pub struct ServerOptions {
     pub list_databases: bool,
     /// How many requests the logs keep whole, for each database; counts are always kept.
     pub keep_requests: usize,
+    /// Where the header `Date` comes from; `None`: the machine's clock.
+    pub clock: Option<Clock>,
     /// Seeds the latencies.
     pub seed: u64,
     /// The minor number of a release of Odoo Online: with version 18 and `Some(2)`, the server says `saas~18.2`.
@@ -58,6 +62,7 @@ impl ServerOptions {
             version,
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
             keep_alive: false,
+            clock: None,
             latency: None,
             list_databases: true,
             keep_requests: 1_000,

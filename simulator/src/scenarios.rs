@@ -1,15 +1,24 @@
-//! The fleet of the `demo` command: two healthy servers, one whose account sees too little, one that is down a third of the time.
+//! The fleet of the `demo` command: three healthy servers, one whose account sees too little, one that is down a third of the time.
 
-use std::{fmt, io, time::Duration};
+use std::{
+    fmt, io,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::task::JoinHandle;
 
 use super::{
-    clock::{Clock, Time},
+    clock::{Clock, DAY, Time},
     fault::Fault,
     life::{Life, Pace},
     options::ServerOptions,
+    rng::Rng,
     server::SimServer,
+    simulate::{Fleet, SimulateOptions},
     world::{AccountKind, Credential, Recipe, Uses, World},
 };
 
@@ -45,15 +54,21 @@ impl fmt::Debug for DemoTarget {
 pub struct Demo {
     /// What can be polled.
     pub targets: Vec<DemoTarget>,
-    /// The servers, in the order of the targets.
+    /// The servers; the first ones in the order of the targets.
     pub servers: Vec<SimServer>,
-    _life: Life,
-    flaky: JoinHandle<()>,
+    seed: u64,
+    rng: Rng,
+    /// How far its clocks are behind, in seconds.
+    behind: Arc<AtomicU32>,
+    life: Option<Life>,
+    flaky: Option<JoinHandle<()>>,
 }
 
 impl Drop for Demo {
     fn drop(&mut self) {
-        self.flaky.abort();
+        if let Some(flaky) = &self.flaky {
+            flaky.abort();
+        }
     }
 }
 
@@ -61,30 +76,46 @@ impl Drop for Demo {
 const UP: Duration = Duration::from_secs(40);
 const DOWN: Duration = Duration::from_secs(20);
 
-/// Starts the demo's servers on free ports of 127.0.0.1. An error is a socket's.
-pub async fn start_demo(seed: u64) -> io::Result<Demo> {
-    let cast = [
+/// The targets that each demo has.
+pub const CAST: usize = 5;
+
+/// How much happens in a database within a day of its past.
+const CHANGES_A_DAY: u32 = 2;
+
+/// Which of them is down a third of the time.
+const FLAKY: usize = 4;
+
+/// Starts the demo's servers on free ports of 127.0.0.1, with their clocks this many days behind. From the sixth target on they are a fleet. An error
+/// is a socket's.
+pub async fn start_demo(seed: u64, count: usize, days: u32) -> io::Result<Demo> {
+    let cast: [_; CAST] = [
         (healthy19(seed), "healthy19", AccountKind::Full),
+        (healthy20(seed), "healthy20", AccountKind::Full),
         (healthy17(seed), "healthy17", AccountKind::Full),
         (blind18(seed), "blind18", AccountKind::Plain),
         (flaky15(seed), "flaky15", AccountKind::Full),
     ];
+    let behind = Arc::new(AtomicU32::new(days * DAY));
+    let clock = Clock::behind(Arc::clone(&behind));
     let (mut servers, mut targets) = (Vec::new(), Vec::new());
     for (recipe, name, kind) in cast {
         let latency = Some((Duration::from_millis(5), Duration::from_millis(40)));
         let server = SimServer::start(ServerOptions {
-            latency,
+            latency: latency.filter(|_| days == 0),
+            clock: Some(clock.clone()),
             seed,
             ..ServerOptions::new(recipe.version)
         })
         .await?;
-        let mut world = World::build(&recipe, Clock::system());
+        let mut world = World::build(&recipe, clock.clone());
         if name == "healthy19" {
             world.install("mfa_auditor");
             world.install("mfa_auditor_use");
             world.uses = uses(&world);
         }
-        let account = world.add_account(kind, "mfa-auditor");
+        let account = world.add_account(kind, "mfa-exporter");
+        // Without a date: the past is as long as some keys may live.
+        world.also_opens(&account.api_key, account.uid);
         server.add_database("prod", world);
         targets.push(DemoTarget {
             name: name.into(),
@@ -96,22 +127,62 @@ pub async fn start_demo(seed: u64) -> io::Result<Demo> {
         });
         servers.push(server);
     }
-    let databases = servers.iter().flat_map(SimServer::databases).collect();
-    let switch = servers[3].switch();
-    let flaky = tokio::spawn(async move {
-        loop {
-            tokio::time::sleep(UP).await;
-            switch.set(Some(Fault::Down));
-            tokio::time::sleep(DOWN).await;
-            switch.set(None);
-        }
-    });
+    if count > CAST {
+        let fleet = Fleet::start(&SimulateOptions {
+            targets: count - CAST,
+            seed,
+            latency: (Duration::ZERO, Duration::ZERO),
+            share_well_kept: 0.3,
+            clock,
+            ..SimulateOptions::default()
+        })
+        .await?;
+        targets.extend(fleet.targets);
+        servers.extend(fleet.servers);
+    }
     Ok(Demo {
         targets,
         servers,
-        _life: Life::start(databases, seed, Pace::default()),
-        flaky,
+        seed,
+        rng: Rng::new(seed),
+        behind,
+        life: None,
+        flaky: None,
     })
+}
+
+impl Demo {
+    /// Lets so many days pass, with their changes.
+    pub fn pass(&mut self, days: u32) {
+        let behind = self.behind.load(Ordering::Relaxed);
+        let left = behind.saturating_sub(days * DAY);
+        self.behind.store(left, Ordering::Relaxed);
+        for database in self.servers.iter().flat_map(SimServer::databases) {
+            Life::go_on(
+                &mut database.world_mut(),
+                CHANGES_A_DAY * days,
+                &mut self.rng,
+            );
+        }
+    }
+
+    /// From now on life goes on, and failures come: `flaky15` is down by turns, and 3% of a fleet for good.
+    pub fn go_live(&mut self) {
+        let databases: Vec<_> = self.servers.iter().flat_map(SimServer::databases).collect();
+        for database in databases.iter().skip(CAST).skip(7).step_by(33) {
+            database.fail(Fault::Down);
+        }
+        self.life = Some(Life::start(databases, self.seed, Pace::default()));
+        let switch = self.servers[FLAKY].switch();
+        self.flaky = Some(tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(UP).await;
+                switch.set(Some(Fault::Down));
+                tokio::time::sleep(DOWN).await;
+                switch.set(None);
+            }
+        }));
+    }
 }
 
 /// As the module noted them for 200 days: of each key one use, or none.
@@ -135,6 +206,18 @@ pub fn healthy19(seed: u64) -> Recipe {
         totp_internal: 0.8,
         passkeys: 0.15,
         ..Recipe::new(19, seed)
+    }
+}
+
+/// The newest version, over JSON-2, with passkeys.
+pub fn healthy20(seed: u64) -> Recipe {
+    Recipe {
+        host: "morgenrot.example".into(),
+        totp_internal: 0.6,
+        passkeys: 0.3,
+        internal: 30,
+        portal: 50,
+        ..Recipe::new(20, seed.wrapping_add(4))
     }
 }
 

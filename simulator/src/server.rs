@@ -246,7 +246,7 @@ async fn handle(
         }
         reply = act(&shared, request, &hangup) => reply,
     };
-    respond(reply, shared.options.keep_alive)
+    respond(reply, &shared.options)
 }
 
 /// The answer, after its latency and what a fault makes of it.

@@ -51,6 +51,8 @@ pub struct SimulateOptions {
     pub share_blind: f64,
     /// Share of databases in which every user has a second factor, and no user but the polling account an API key.
     pub share_well_kept: f64,
+    /// The databases' time.
+    pub clock: Clock,
     /// Changes while it runs; `None`: none.
     pub pace: Option<Pace>,
     /// Where the configuration goes; `None`: standard output.
@@ -76,6 +78,7 @@ impl Default for SimulateOptions {
             slow: Duration::from_secs(10),
             share_blind: 0.0,
             share_well_kept: 0.0,
+            clock: Clock::system(),
             pace: None,
             configuration: None,
             key_file: "simulated.key".into(),
@@ -120,6 +123,7 @@ impl Fleet {
                 keep_alive: true,
                 latency: Some(options.latency),
                 keep_requests: 0,
+                clock: Some(options.clock.clone()),
                 seed: rng.next(),
                 ..ServerOptions::new(version)
             })
@@ -215,7 +219,7 @@ fn populate(
     if well_kept {
         recipe.keys_per_hundred = 0;
     }
-    let mut world = World::build(&recipe, Clock::system());
+    let mut world = World::build(&recipe, options.clock.clone());
     let kind = if rng.chance(options.share_blind) {
         AccountKind::Plain
     } else {

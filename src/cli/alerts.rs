@@ -111,7 +111,7 @@ fn list(options: &Options, what: &Alerts) -> ExitCode {
     };
     let url = match &what.url {
         Some(url) => url.as_str().trim_end_matches('/').to_owned(),
-        None => format!("http://{}", options.listen.reached_at()),
+        None => format!("http://{}", options.listen(super::ANYWHERE).reached_at()),
     };
     match block_on(ask(&format!("{url}/api/v1/alerts"), &how)) {
         Ok(alerts) => printed(table(alerts).render(colour()), ExitCode::SUCCESS),

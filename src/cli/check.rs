@@ -3,9 +3,10 @@
 use std::process::ExitCode;
 
 use super::ask::{Answer, ask};
+use super::one::OneTarget;
 use super::output::print;
 use super::table::Table;
-use super::{Options, UNREACHABLE, block_on, colour, load, load_web};
+use super::{Options, UNREACHABLE, block_on, colour, load_web};
 use crate::config::Target;
 use crate::domain::facts::Companion;
 use crate::domain::{Capability, Facts};
@@ -17,6 +18,8 @@ pub(super) struct Check {
     /// Ask every target once, and show what its account may see and what to grant.
     #[arg(long)]
     connect: bool,
+    #[command(flatten)]
+    one: OneTarget,
 }
 
 pub(super) fn check(options: &Options, check: &Check) -> ExitCode {
@@ -24,19 +27,21 @@ pub(super) fn check(options: &Options, check: &Check) -> ExitCode {
 }
 
 fn run(options: &Options, check: &Check) -> Result<ExitCode, ExitCode> {
-    let config = load(&options.config_file)?;
+    let config = check.one.load(&options.config_file)?;
     load_web(options, &config.web)?;
     if let Some(path) = &options.web_config_file {
         print(format!("{}: good\n", path.display()))?;
     }
-    print(format!(
-        "{}: good, {} target{}\n",
-        options.config_file.display(),
-        config.targets.len(),
-        if config.targets.len() == 1 { "" } else { "s" }
-    ))?;
-    if !check.connect {
-        return Ok(ExitCode::SUCCESS);
+    if check.one.configuration().is_none() {
+        print(format!(
+            "{}: good, {} target{}\n",
+            options.config_file.display(),
+            config.targets.len(),
+            if config.targets.len() == 1 { "" } else { "s" }
+        ))?;
+        if !check.connect {
+            return Ok(ExitCode::SUCCESS);
+        }
     }
     // On 19 and later the API key alone decides which account polls, so that the configured login may be another one.
     let answers = block_on(ask(&config, &config.targets, async |asked, polled| {

@@ -3,11 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::CommandFactory;
 use clap_complete::Shell;
 
+use super::FAILED;
 use super::output::{complain, printed};
-use super::{Cli, FAILED};
 use crate::config::{json_schema, starting_configuration};
 
 /// Options of `completions`.
@@ -41,7 +40,7 @@ pub(super) fn completions(what: &Completions) -> ExitCode {
     let mut script = Vec::new();
     clap_complete::generate(
         what.shell,
-        &mut Cli::command(),
+        &mut super::command(),
         env!("CARGO_PKG_NAME"),
         &mut script,
     );
@@ -73,5 +72,5 @@ pub(super) fn man(what: &Man) -> ExitCode {
 
 fn write_pages(directory: &Path) -> std::io::Result<()> {
     std::fs::create_dir_all(directory)?;
-    clap_mangen::generate_to(Cli::command(), directory)
+    clap_mangen::generate_to(super::command(), directory)
 }

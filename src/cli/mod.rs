@@ -10,9 +10,12 @@
 )]
 
 mod alerts;
+mod archive;
 mod ask;
 mod check;
+mod demo;
 mod generate;
+mod one;
 mod output;
 mod remembered;
 mod rules;
@@ -41,6 +44,9 @@ use crate::web::access::Access;
 
 /// Where the store is without systemd.
 const STATE_DIRECTORY: &str = "/var/lib/odoo-mfa-exporter";
+
+/// Where the daemon listens.
+const ANYWHERE: &str = ":9893";
 
 /// Findings, or something failed.
 const FAILED: u8 = 1;
@@ -138,15 +144,14 @@ struct Options {
         global = true
     )]
     storage_path: Option<PathBuf>,
-    /// Where to serve: `:9893` is every address of this host.
+    /// Where to serve: `:9893` is every address of this host, and the default. The default of `demo` is 127.0.0.1:9893.
     #[arg(
         long = "web.listen-address",
         env = "ODOO_MFA_EXPORTER_WEB_LISTEN_ADDRESS",
         value_name = "ADDRESS",
-        default_value = ":9893",
         global = true
     )]
-    listen: Listen,
+    listen: Option<Listen>,
     /// The path of the metrics.
     #[arg(
         long = "web.telemetry-path",
@@ -216,12 +221,15 @@ Examples:
   odoo-mfa-exporter --config.auto-reload --log.format json serve
   odoo-mfa-exporter --shard 0 --total-shards 3 serve")]
     Serve,
-    /// Try the exporter on simulated Odoo servers: no set-up, no Odoo, nothing is written.
+    /// Try the exporter on simulated Odoo servers: no set-up, and no Odoo.
+    ///
+    /// The databases have a past of 90 days. The other commands work on its configuration, in a temporary directory that ends with it.
     #[command(after_help = "\
 Examples:
   odoo-mfa-exporter demo
+  odoo-mfa-exporter demo --targets 80
   odoo-mfa-exporter --web.listen-address 127.0.0.1:0 demo --seed 7")]
-    Demo(serve::Demo),
+    Demo(demo::Arguments),
     /// Check the configuration; with --connect also what each target's account may see.
     ///
     /// All that is wrong is said at once, with line, column and what to write instead. Leaves with 2 if the configuration is wrong, and with
@@ -241,13 +249,16 @@ Examples:
     Alerts(alerts::Alerts),
     /// Poll once, now, and print a report.
     ///
-    /// The report names people. Leaves with 3 if a target did not show all that it must.
+    /// The report names users. Leaves with 3 if a target did not show all that it must.
     #[command(after_help = "\
 Examples:
   odoo-mfa-exporter scan
   odoo-mfa-exporter scan erp warehouse
+  odoo-mfa-exporter scan --verbose --severity warning
   odoo-mfa-exporter scan --format html --output report.html
-  odoo-mfa-exporter scan --format json --fail-on warning")]
+  odoo-mfa-exporter scan --format json --output report.json
+  odoo-mfa-exporter scan --format junit --baseline report.json --fail-on new:warning
+  odoo-mfa-exporter scan --archive /var/lib/odoo-mfa-exporter/reports")]
     Scan(scan::Scan),
     /// Print how the headline numbers of a target went.
     #[command(after_help = "\
@@ -300,7 +311,7 @@ Examples:
 
 /// Runs the program.
 pub fn run() -> ExitCode {
-    let command = without_empty_variables(Cli::command());
+    let command = with_help_of_each(without_empty_variables(Cli::command()));
     let parsed = command.clone().try_get_matches().and_then(|matches| {
         let level = matches.value_source("log_level");
         Cli::from_arg_matches(&matches).map(|cli| (cli, level))
@@ -325,7 +336,7 @@ pub fn run() -> ExitCode {
     install_crypto();
     match command.unwrap_or(Command::Serve) {
         Command::Serve => serve::serve(&options, logging),
-        Command::Demo(demo) => serve::demo(&options, &demo, logging),
+        Command::Demo(demo) => demo::demo(&options, &demo, logging),
         Command::History(what) => remembered::history(&options, &what),
         Command::Changes(what) => remembered::changes(&options, &what),
         Command::Alerts(what) => alerts::alerts(&options, &what),
@@ -338,6 +349,42 @@ pub fn run() -> ExitCode {
         Command::Man(what) => generate::man(&what),
         Command::Check(check) => check::check(&options, &check),
     }
+}
+
+/// The command line, as help, completions and manual pages show it.
+fn command() -> clap::Command {
+    with_help_of_each(Cli::command())
+}
+
+/// The help of a command shows the options that apply to it.
+fn with_help_of_each(command: clap::Command) -> clap::Command {
+    const LOG: &[&str] = &["log_level", "log_format"];
+    let of = |command: &str| -> Option<Vec<&str>> {
+        let own: &[&str] = match command {
+            "serve" => return None,
+            "demo" => &["listen", "metrics_path"],
+            "check" => &["config_file", "web_config_file"],
+            "scan" => &["config_file"],
+            "history" | "changes" => &["storage_path"],
+            "alerts" => &["config_file", "listen"],
+            _ => return Some(Vec::new()),
+        };
+        Some([own, LOG].concat())
+    };
+    let globals: Vec<Arg> = command
+        .get_arguments()
+        .filter(|arg| arg.is_global_set())
+        .cloned()
+        .collect();
+    command.mut_subcommands(|subcommand| {
+        let Some(shown) = of(subcommand.get_name()) else {
+            return subcommand;
+        };
+        let hidden = globals
+            .iter()
+            .filter(|arg| !shown.contains(&arg.get_id().as_str()));
+        subcommand.args(hidden.map(|arg| arg.clone().hide(true)))
+    })
 }
 
 /// An environment variable that is set and empty means the same as one that is not set.
@@ -404,6 +451,12 @@ fn blamed(command: &clap::Command, error: &clap::Error) -> Option<String> {
 }
 
 impl Options {
+    /// Where to listen.
+    fn listen(&self, default: &str) -> Listen {
+        let given = self.listen.clone();
+        given.unwrap_or_else(|| default.parse().expect("an address of this program"))
+    }
+
     /// Where the store is.
     fn storage(&self) -> Location {
         match &self.storage_path {

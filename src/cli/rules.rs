@@ -13,7 +13,7 @@ const JOB: &str = "odoo-mfa-exporter";
 
 /// The head of a `PrometheusRule`, before the groups.
 const OPERATOR: &str = "\
-# Output of `odoo-mfa-exporter rules --format operator`. Your Prometheus may want a label here (ruleSelector).
+# Output of `odoo-mfa-exporter rules --format operator`. Your Prometheus may select by a label here (ruleSelector).
 apiVersion: monitoring.coreos.com/v1
 kind: PrometheusRule
 metadata:

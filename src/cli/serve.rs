@@ -1,41 +1,27 @@
-//! `serve`, `demo` and `simulate`: what runs until it is stopped.
+//! `serve` and `simulate`: what runs until it is stopped.
 
-use std::io;
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use ring::rand::SystemRandom;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-use super::output::{self, complain};
-use super::{
-    FAILED, MISCONFIGURED, Options, block_on, load_noting_files, load_web, print_diagnostics,
-};
-use crate::config::web_file::{Sources, WebFile};
-use crate::config::{Config, Diagnostic, Env, FileContent, Files};
+use super::output::complain;
+use super::{ANYWHERE, FAILED, MISCONFIGURED, Options, block_on, load_noting_files, load_web};
+use crate::config::web_file::Sources;
+use crate::config::{Config, Files};
 use crate::domain::Shard;
 use crate::runtime::{Daemon, Logging, Origin, Settings, inherited_socket, stop_on_signals};
-use crate::store::{Limits, Location, Store};
+use crate::store::{Limits, Store};
 use crate::web::access::Access;
-use odoo_simulator::{DemoTarget, SimulateOptions, start_demo};
+use odoo_simulator::SimulateOptions;
 
 /// From one look at `--web.config.file` to the next: each wakes the process and reads all files that it names.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-
-/// Options of `demo`.
-#[derive(Debug, clap::Args)]
-pub(super) struct Demo {
-    /// The same seed gives the same people.
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-}
 
 /// Options of `simulate`.
 #[derive(Debug, clap::Args)]
@@ -90,7 +76,7 @@ pub(super) fn serve(options: &Options, logging: Logging) -> ExitCode {
     };
     let listener = match inherited_socket() {
         Ok(Some(inherited)) => Ok(inherited),
-        Ok(None) => options.listen.bind(),
+        Ok(None) => options.listen(ANYWHERE).bind(),
         Err(error) => Err(error),
     };
     finish(listener.map_err(Into::into).and_then(|listener| {
@@ -158,55 +144,6 @@ async fn run(config: &Config, options: &Options, started: Started) -> anyhow::Re
     Ok(())
 }
 
-pub(super) fn demo(options: &Options, demo: &Demo, logging: Logging) -> ExitCode {
-    finish(block_on(async {
-        let simulated = start_demo(demo.seed)
-            .await
-            .context("cannot start the simulated servers")?;
-        let env = DemoEnv {
-            configuration: demo_configuration(&simulated.targets),
-        };
-        let (config, _) = Config::load(Path::new("demo.yml"), &env).map_err(defect)?;
-        let (password, users) = demo_reader()?;
-        let env = DemoEnv {
-            configuration: users,
-        };
-        let web = WebFile::load(Path::new("demo-web.yml"), &env);
-        let web = web.config.ok_or_else(|| defect(web.diagnostics))?;
-        let access = Access::new(&config.web, web)?;
-        let stop = CancellationToken::new();
-        stop_on_signals(stop.clone()).context("cannot listen to signals")?;
-        let settings = Settings {
-            listener: options.listen.bind()?,
-            metrics_path: options.metrics_path.clone(),
-            access,
-            store: Some(Store::open(Location::Memory, Limits::default())?),
-            shard: Shard::WHOLE,
-            origin: None,
-            logging: Some(logging),
-        };
-        let daemon = Daemon::prepare(&config, settings).await?;
-        let mut text = String::from("Simulated Odoo servers, changing while you watch:\n");
-        for target in &simulated.targets {
-            text += &format!(
-                "  {:<10} Odoo {:<3} {}\n",
-                target.name, target.version, target.url
-            );
-        }
-        let address = daemon.address()?;
-        text += &format!(
-            "\nThe exporter:\n  http://localhost:{port}/\n  http://localhost:{port}{}\n\nNames of people want a signed-in reader:\n  \
-             http://localhost:{port}/sign-in\n  user {DEMO_READER}, password {password}\n\nCtrl-C ends it.\n",
-            options.metrics_path,
-            port = address.port(),
-        );
-        // The daemon runs also if standard output is closed or full.
-        let _ = output::print(text);
-        daemon.run(stop).await?;
-        Ok(())
-    }))
-}
-
 pub(super) fn simulate(simulate: Simulate) -> ExitCode {
     // The command line takes two of each.
     let range = |values: &[u32]| (values[0], values[1]);
@@ -229,74 +166,12 @@ pub(super) fn simulate(simulate: Simulate) -> ExitCode {
     finish(block_on(odoo_simulator::simulate(options)).map_err(Into::into))
 }
 
-fn finish(result: anyhow::Result<()>) -> ExitCode {
+pub(super) fn finish(result: anyhow::Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             error!("{error:#}");
             ExitCode::from(FAILED)
         }
-    }
-}
-
-/// Polls often, so that one sees something happen.
-fn demo_configuration(targets: &[DemoTarget]) -> String {
-    let targets: Vec<_> = targets
-        .iter()
-        .map(|target| {
-            serde_json::json!({
-                "name": target.name, "url": target.url, "database": target.database,
-                "login": target.login, "api_key": target.api_key,
-                "exemptions": [{"login": target.login, "reason": "service"}],
-                "surface": {"interval": "1m", "vantages": [{
-                    "name": "outside", "url": target.url, "expect_blocked": ["xmlrpc", "database_manager"],
-                }]},
-            })
-        })
-        .collect();
-    // JSON is YAML.
-    serde_json::json!({
-        "defaults": {"interval": "5s", "timeout": "4s"},
-        "targets": targets,
-        "web": {"roles": {"scrape": ["*"], "read": ["*"], "read_names": [DEMO_READER]}},
-    })
-    .to_string()
-}
-
-/// Who may read names in the demo.
-const DEMO_READER: &str = "reader";
-
-/// A password of its own for each run, and a web configuration with the reader.
-fn demo_reader() -> anyhow::Result<(String, String)> {
-    let bytes: [u8; 12] = ring::rand::generate(&SystemRandom::new())
-        .map_err(|_| anyhow::anyhow!("the system gives no random bytes"))?
-        .expose();
-    let password = BASE64_URL_SAFE_NO_PAD.encode(bytes);
-    // Nobody guesses 96 bits, however fast a guess is checked.
-    let hash = bcrypt::hash(&password, 4)?;
-    let users = serde_json::json!({"basic_auth_users": {DEMO_READER: hash}});
-    Ok((password, users.to_string()))
-}
-
-fn defect(diagnostics: Vec<Diagnostic>) -> anyhow::Error {
-    print_diagnostics(&diagnostics);
-    anyhow::anyhow!("the demo's configuration is wrong: a defect of this program")
-}
-
-/// The demo's configuration exists in memory only.
-struct DemoEnv {
-    configuration: String,
-}
-
-impl Env for DemoEnv {
-    fn file(&self, _: &Path) -> io::Result<FileContent> {
-        Ok(FileContent {
-            bytes: self.configuration.clone().into_bytes(),
-            mode: 0o600,
-        })
-    }
-
-    fn var(&self, _: &str) -> Option<String> {
-        None
     }
 }

@@ -34,6 +34,22 @@ impl FileContent {
     }
 }
 
+/// How to let this process read a file: its user may not.
+pub(super) fn readable(env: &dyn Env, file: &str) -> String {
+    let id = rustix::process::geteuid().as_raw();
+    let users = env.file(Path::new("/etc/passwd")).map(|file| file.bytes);
+    let users = String::from_utf8(users.unwrap_or_default()).unwrap_or_default();
+    let user = users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let (name, uid) = (fields.next()?, fields.nth(1)?);
+        (uid.parse() == Ok(id)).then(|| name.to_owned())
+    });
+    let user = user.unwrap_or_else(|| format!("uid {id}"));
+    format!(
+        "this command runs as {user}: run it with `sudo -u odoo-mfa-exporter`, or let {user} read {file}"
+    )
+}
+
 /// The process's own files and environment.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ProcessEnv;

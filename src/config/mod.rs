@@ -17,6 +17,7 @@ pub mod web_file;
 mod yaml;
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -29,6 +30,8 @@ pub use schema::{json_schema, reference, starting_configuration};
 pub use secret::{ApiKey, Key, KeyError, KeySource, ProxyUrl};
 pub use target::{ApiChoice, ClientCertificate, PemFile, Surface, Target, Tls, Vantage};
 
+use crate::domain::acceptance::Acceptance;
+use crate::domain::exemption::Exemption;
 use crate::domain::fnv1a;
 use crate::domain::role::Roles;
 
@@ -39,6 +42,10 @@ pub struct Config {
     pub targets: Vec<Arc<Target>>,
     /// The default roles with the configured ones.
     pub roles: Roles,
+    /// Findings that the organization lives with.
+    pub accept_findings: Vec<Acceptance>,
+    /// Whose report it is.
+    pub organization: Option<String>,
     /// Where names of people may go.
     pub privacy: Privacy,
     /// What the daemon alerts on, and whom it tells.
@@ -78,6 +85,14 @@ pub struct Web {
 pub struct Metrics {
     /// Families that are switched off.
     pub disabled: BTreeSet<&'static str>,
+}
+
+impl Config {
+    /// The exemptions of the defaults.
+    pub fn shared_exemptions(&self) -> impl Iterator<Item = &Exemption> {
+        let targets = self.targets.first().into_iter();
+        targets.flat_map(|it| &it.exemptions).filter(|it| it.shared)
+    }
 }
 
 impl Metrics {
@@ -125,11 +140,15 @@ fn read_text(path: &Path, env: &dyn Env, sink: &diagnostic::Sink) -> Option<Stri
             }
         },
         Err(error) => {
-            sink.error(
-                None,
-                format!("the configuration cannot be read: {error}"),
-                "name it with `--config.file`; the exporter's user must be able to read it",
-            );
+            let hint = match error.kind() {
+                ErrorKind::NotFound => "create one with `odoo-mfa-exporter config init > config.yml` and give it with `--config.file config.yml`; \
+                     `odoo-mfa-exporter demo` needs none"
+                    .to_owned(),
+                ErrorKind::PermissionDenied => env::readable(env, &path.display().to_string()),
+                _ => "give another one with `--config.file`".to_owned(),
+            };
+            let message = format!("the configuration cannot be read: {error}");
+            sink.error(None, message, hint);
             None
         }
     }

@@ -15,6 +15,21 @@ pub struct Exemption {
     pub reason: ExemptReason,
     /// The last day on which it holds, in UTC; none if it holds for ever.
     pub expires: Option<jiff::civil::Date>,
+    /// Whether it stands in the defaults: it concerns the targets on which it matches users, and no other.
+    pub shared: bool,
+    /// For reports only: no number depends on it.
+    pub note: Note,
+}
+
+/// What an auditor wants to know of an exemption.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Note {
+    /// Who approved it.
+    pub approved_by: Option<String>,
+    /// Where it was decided.
+    pub ticket: Option<String>,
+    /// Anything else.
+    pub comment: Option<String>,
 }
 
 impl Exemption {
@@ -28,6 +43,24 @@ impl Exemption {
         match user_type {
             Some(user_type) => people.of_type(user_type, matched),
             None => matched.clone(),
+        }
+    }
+
+    /// Whether this entry concerns a target on which it matches these users.
+    pub fn concerns(&self, matched: &IdSet) -> bool {
+        !self.shared || !matched.is_empty()
+    }
+
+    /// Whom it is for, in the words of the configuration.
+    pub fn whom(&self) -> String {
+        let whom = match &self.matcher {
+            Matcher::Login(login) => format!("login {login}"),
+            Matcher::Glob(glob) => format!("login_glob {}", glob.as_str()),
+            Matcher::Group(group) => format!("group {group}"),
+        };
+        match self.user_type {
+            Some(user_type) => format!("{whom} ({user_type})"),
+            None => whom,
         }
     }
 
@@ -156,6 +189,8 @@ mod tests {
             matcher: Matcher::Login("kiosk".into()),
             reason: ExemptReason::Kiosk,
             expires: Some(last),
+            shared: false,
+            note: Note::default(),
         };
         assert!(!exemption.expired_on(last));
         assert!(exemption.expired_on(jiff::civil::date(2027, 1, 2)));

@@ -3,6 +3,7 @@
 //! *Facts* are what Odoo said and what it could not say; a *posture* is the numbers that follow from them under a configuration;
 //! a *snapshot* is what one moment shows of a target: its last posture, if it is still true, and how its polls go.
 
+pub mod acceptance;
 pub mod alert;
 pub mod exemption;
 pub mod facts;

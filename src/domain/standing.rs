@@ -121,6 +121,6 @@ pub(super) fn policy_types(policy: Option<PolicyScope>) -> PerType<bool> {
 }
 
 /// The day of the poll, in UTC.
-pub(super) fn today(facts: &Facts) -> Date {
+pub fn today(facts: &Facts) -> Date {
     facts.now.to_zoned(TimeZone::UTC).date()
 }

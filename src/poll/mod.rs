@@ -3,12 +3,14 @@
 mod backoff;
 mod fleet;
 mod memory;
+mod past;
 mod poller;
 mod pulse;
 mod scheduler;
 mod settings;
 
 pub use fleet::{Changes, Fleet};
+pub use past::Past;
 pub use pulse::Pulse;
 pub use scheduler::Scheduler;
 

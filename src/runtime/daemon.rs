@@ -20,6 +20,7 @@ use crate::exposition::{Board, ExporterState, Exposition};
 use crate::odoo::Clients;
 use crate::poll::{Fleet, Scheduler};
 use crate::store::Store;
+use crate::web::Reports;
 use crate::web::access::Access;
 use crate::web::directory::Directory;
 use crate::web::{self, MetricsPath, Readiness};
@@ -87,7 +88,9 @@ impl Daemon {
         let directory = Directory::new(&config.targets, &board, &clients);
         let (engine, reconfigured) = mpsc::channel(1);
         let (fleet, scheduler) = Fleet::new(&board, &exporter, &clients, store.clone());
+        let reports = Reports::default();
         let mut running = Running {
+            reports: reports.clone(),
             directory: Arc::clone(&directory),
             access: access.clone(),
             fleet,
@@ -125,6 +128,7 @@ impl Daemon {
             listener,
             scheduler,
             app: web::App {
+                reports,
                 exposition,
                 board,
                 access,

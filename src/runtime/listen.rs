@@ -71,9 +71,22 @@ impl Listen {
     pub fn bind(&self) -> io::Result<TcpListener> {
         let explained = |error: io::Error| {
             let host = self.host.as_deref().unwrap_or_default();
+            let port = self.port;
+            let hint = match error.kind() {
+                io::ErrorKind::AddrInUse => {
+                    ". Stop the program that listens there, or choose another port with --web.listen-address"
+                }
+                io::ErrorKind::PermissionDenied => {
+                    ". Choose a port from 1024 on with --web.listen-address"
+                }
+                io::ErrorKind::AddrNotAvailable => {
+                    ". Choose an address of this host with --web.listen-address"
+                }
+                _ => "",
+            };
             io::Error::new(
                 error.kind(),
-                format!("cannot listen on {host}:{}: {error}", self.port),
+                format!("cannot listen on {host}:{port}: {error}{hint}"),
             )
         };
         if let Some(host) = &self.host {

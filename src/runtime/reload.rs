@@ -21,6 +21,7 @@ use crate::exposition::catalogue::{Family, families};
 use crate::exposition::{ExporterState, Exposition};
 use crate::odoo::Clients;
 use crate::poll::{Changes, Fleet};
+use crate::web::Reports;
 use crate::web::access::Access;
 use crate::web::directory::Directory;
 
@@ -48,6 +49,7 @@ struct State {
 pub(super) struct Running {
     pub(super) directory: Arc<Directory>,
     pub(super) access: Access,
+    pub(super) reports: Reports,
     pub(super) fleet: Fleet,
     pub(super) exposition: Arc<Exposition>,
     pub(super) exporter: Arc<ExporterState>,
@@ -163,6 +165,7 @@ impl Running {
     pub(super) async fn apply(&mut self, config: Config) -> Changes {
         let config = Arc::new(config);
         self.directory.configure(&config.targets);
+        self.reports.configure(&config);
         self.exposition.set_families(enabled(&config));
         self.clients.reload();
         let changes = self.fleet.apply(&config).await;

@@ -1,53 +1,11 @@
-//! The report as one page that can be filed, printed and mailed: no script, nothing loaded from elsewhere, charts as SVG.
-//!
-//! What charts show is in the tables beside them as text. Everything from a server is escaped by the template.
-
-use askama::Template;
+//! How pages show what was found on one target. What charts show is in the tables beside them as text.
 
 use super::text::{grade_text, percent, shown};
-use super::{Coverage, Finding, Person, Report, Role, Scan, TargetReport};
-use crate::domain::UserType;
-use crate::domain::finding::{Severity, grouped};
+use super::{Coverage, Finding, Person, Role, Scan};
+use crate::domain::finding::grouped;
 
 /// How many people one finding names.
 const NAMES: usize = 25;
-
-/// How many things a target's summary, and that of all of them, calls the most urgent.
-const URGENT: usize = 5;
-
-/// Writes the report.
-pub fn render(report: &Report) -> String {
-    Page { report }
-        .render()
-        .expect("the template only writes into a string")
-}
-
-#[derive(Template)]
-#[template(path = "scan.html")]
-struct Page<'a> {
-    report: &'a Report,
-}
-
-impl Page<'_> {
-    fn urgent(&self) -> Vec<(&TargetReport, &Finding)> {
-        self.report.findings().take(URGENT).collect()
-    }
-
-    fn count(&self, scan: &Scan, severity: Severity) -> usize {
-        scan.findings
-            .iter()
-            .filter(|finding| finding.severity == severity)
-            .count()
-    }
-
-    fn internal<'s>(&self, scan: &'s Scan) -> Option<&'s Coverage> {
-        scan.coverage
-            .iter()
-            .find(|row| row.user_type == UserType::Internal)
-    }
-}
-
-impl Show for Page<'_> {}
 
 /// How the template `scan_body.html` shows what was found on one target.
 pub trait Show {

@@ -22,6 +22,7 @@ pub mod paging;
 mod probe;
 mod problem;
 mod readiness;
+mod reports;
 mod runbooks;
 mod server;
 mod sign;
@@ -30,6 +31,7 @@ pub use control::Control;
 pub use metrics::{MetricsPath, UnusablePath};
 pub use problem::Problem;
 pub use readiness::{Readiness, ReadinessLatch, Unpolled};
+pub use reports::Reports;
 pub use server::{Connection, Limits, serve, serve_within};
 
 use std::sync::Arc;
@@ -61,6 +63,8 @@ pub struct App {
     pub alerts: Alerts,
     /// Who is behind the numbers.
     pub directory: Arc<directory::Directory>,
+    /// What reports say beside the numbers.
+    pub reports: Reports,
     /// Whether the first polls have ended.
     pub readiness: Readiness,
     /// Where the metrics are.

@@ -34,6 +34,8 @@ pub const ROUTES: &[(&str, Needs)] = &[
     ("/", Needs::Read),
     ("/sign-in", Needs::Read),
     ("/alerts", Needs::Read),
+    ("/report", Needs::Read),
+    ("/report.css", Needs::Read),
     ("/targets/erp", Needs::Read),
     ("/users", Needs::Read),
     ("/keys", Needs::Read),

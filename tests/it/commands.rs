@@ -145,7 +145,7 @@ async fn a_wrong_configuration_says_everything_at_once_and_leaves_with_2() {
 #[tokio::test]
 async fn scan_reports_as_text_json_and_a_page() {
     let stage = Stage::new(AccountKind::Full).await;
-    let output = stage.run(&["scan"]).await;
+    let output = stage.run(&["scan", "--verbose"]).await;
     let printed = text(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{printed}");
     for part in [

@@ -495,7 +495,7 @@ async fn the_exporter_itself() {
     assert_snapshot!(own, @r##"
     # HELP odoo_mfa_exporter_build_info What is running; always 1.
     # TYPE odoo_mfa_exporter_build_info gauge
-    odoo_mfa_exporter_build_info{version="0.1.0",revision="development",rustc="RUSTC"} 1
+    odoo_mfa_exporter_build_info{version="0.2.0",revision="development",rustc="RUSTC"} 1
     # HELP odoo_mfa_exporter_config_last_reload_successful Whether the last attempt to load the configuration succeeded.
     # TYPE odoo_mfa_exporter_config_last_reload_successful gauge
     odoo_mfa_exporter_config_last_reload_successful 0

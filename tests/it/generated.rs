@@ -60,7 +60,9 @@ fn examples(page: &str) -> Vec<Value> {
         let indent = block.len() - block.trim_start_matches(' ').len();
         let lines = block.lines().map(|line| line.get(indent..).unwrap_or(""));
         let mut example = yaml(&lines.collect::<Vec<_>>().join("\n"));
-        let keys = example.as_object().expect("a mapping");
+        let Some(keys) = example.as_object() else {
+            continue;
+        };
         if keys.keys().all(|key| sections.get(key).is_some()) {
             if example.get("targets").is_none() {
                 example["targets"] = json!([]);

@@ -32,6 +32,7 @@ mod prometheus;
 mod proxied;
 mod refusals;
 mod reload;
+mod reports;
 mod served;
 mod stack;
 mod surface;

@@ -6,13 +6,21 @@ use std::process::{Command, Output};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_odoo-mfa-exporter");
 
+/// What the packages install.
+const UNITS: [&str; 4] = [
+    "odoo-mfa-exporter.service",
+    "odoo-mfa-exporter.socket",
+    "odoo-mfa-exporter-report.service",
+    "odoo-mfa-exporter-report.timer",
+];
+
 /// The units in a directory of their own, with the program where this build has put it.
 struct Units(tempfile::TempDir);
 
 impl Units {
     fn new() -> Self {
         let units = Self(tempfile::tempdir().expect("a directory"));
-        for unit in ["odoo-mfa-exporter.service", "odoo-mfa-exporter.socket"] {
+        for unit in UNITS {
             let text = repository(&format!("systemd/{unit}"));
             fs::write(
                 units.path(unit),
@@ -28,12 +36,12 @@ impl Units {
     }
 
     /// Fails above a tenth of this exposure: 0 is a service that can do nothing, 100 one that can do everything.
-    fn exposure_is_at_most(&self, tenths: u8) {
+    fn exposure_is_at_most(&self, service: &str, tenths: u8) {
         let output = systemd_analyze(&[
             "security",
             "--offline=true",
             &format!("--threshold={tenths}"),
-            &self.path("odoo-mfa-exporter.service").to_string_lossy(),
+            &self.path(service).to_string_lossy(),
         ]);
         assert!(output.status.success(), "{}", said(&output));
     }
@@ -42,12 +50,10 @@ impl Units {
 #[test]
 fn systemd_finds_no_fault_with_the_units() {
     let units = Units::new();
-    let output = systemd_analyze(&[
-        "verify",
-        "--man=no",
-        &units.path("odoo-mfa-exporter.service").to_string_lossy(),
-        &units.path("odoo-mfa-exporter.socket").to_string_lossy(),
-    ]);
+    let paths = UNITS.map(|unit| units.path(unit).to_string_lossy().into_owned());
+    let mut arguments = vec!["verify", "--man=no"];
+    arguments.extend(paths.iter().map(String::as_str));
+    let output = systemd_analyze(&arguments);
     assert_eq!(said(&output), "");
     assert!(output.status.success());
 }
@@ -55,7 +61,12 @@ fn systemd_finds_no_fault_with_the_units() {
 #[test]
 fn the_service_is_confined_as_far_as_is_promised() {
     let units = Units::new();
-    units.exposure_is_at_most(11);
+    for service in [
+        "odoo-mfa-exporter.service",
+        "odoo-mfa-exporter-report.service",
+    ] {
+        units.exposure_is_at_most(service, 11);
+    }
     let drop_ins = units.path("odoo-mfa-exporter.service.d");
     fs::create_dir(&drop_ins).expect("a directory");
     fs::write(
@@ -63,7 +74,7 @@ fn the_service_is_confined_as_far_as_is_promised() {
         repository("systemd/addresses.conf"),
     )
     .expect("a file");
-    units.exposure_is_at_most(10);
+    units.exposure_is_at_most("odoo-mfa-exporter.service", 10);
 }
 
 #[test]

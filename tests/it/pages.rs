@@ -515,6 +515,63 @@ async fn a_hundred_thousand_people_are_paged_by_two_requests() {
 }
 
 #[tokio::test]
+async fn the_report_names_users_for_those_who_may_read_names() {
+    let mut world = lived_in(&Recipe::new(19, 4));
+    let admin = world.hire_at(Kind::Internal, NOW - 100 * DAY);
+    world.grant(admin, "base.group_system");
+    world.rename(admin, "admin-2@example.com", "<script>alert('x')</script>");
+    let staged = Staged::new(world, AccountKind::Full, "").await;
+    let pages = Pages::staged(&staged).await;
+    let (status, named) = pages.page("olga", "/report").await;
+    assert_eq!(status, StatusCode::OK);
+    for part in [
+        "admin-2@example.com",
+        "The report names users",
+        "<h3>Coverage</h3>",
+        "saw ",
+    ] {
+        assert!(named.contains(part), "{part} is not in {named}");
+    }
+    assert!(
+        !named.contains("<script") && !named.contains("<style"),
+        "{named}"
+    );
+    let (_, counted) = pages.page("rolf", "/report").await;
+    assert!(counted.contains("The report names no users"), "{counted}");
+    let world = staged.database.world();
+    for user in world.people().filter(|it| it.login().contains('@')) {
+        assert!(!counted.contains(&user.login()), "{}", user.login());
+    }
+    drop(world);
+    let (_, summary) = pages
+        .page("rolf", "/report?parts=summary&severity=critical")
+        .await;
+    assert!(!summary.contains("<h3>Coverage</h3>"), "{summary}");
+    assert!(summary.contains("critical findings") && !summary.contains("k-keys_old"));
+    let (status, _) = pages.page("rolf", "/report?severty=critical").await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    let style = pages.get("rolf", "/report.css").await;
+    assert_eq!(
+        style.headers()[header::CONTENT_TYPE],
+        "text/css; charset=utf-8"
+    );
+    assert!(style.text().await.expect("text").contains("counter(page)"));
+    pages.server.stop().await;
+}
+
+#[tokio::test]
+async fn the_report_of_a_target_that_is_down_says_why() {
+    let shown = Shown::new([down("crm"), pending("new"), up("good")]);
+    let pages = Pages::of(&shown, None).await;
+    let (_, page) = pages.page("rolf", "/report").await;
+    assert!(page.contains("0 of 3</strong> targets read"), "{page}");
+    assert!(page.contains("Not read (auth)"), "{page}");
+    let (_, page) = pages.page("rolf", "/report?target=crm").await;
+    assert!(page.contains("0 of 1</strong> targets read"), "{page}");
+    pages.server.stop().await;
+}
+
+#[tokio::test]
 async fn changes_and_history_come_from_the_store_and_say_when_it_cannot_be_read() {
     use tokio_util::sync::CancellationToken;
     let mut world = lived_in(&Recipe::new(19, 9));

@@ -2,7 +2,7 @@
 """Runs odoo-mfa-log.mtail in the real mtail on logs/*.log and compares what it counts with the .metrics file beside each log.
 
 check.py           fails where a number differs, or where a log counts differently as syslog, a journal or a container runtime writes it
-check.py --write   writes the .metrics files anew
+check.py --write   rewrites the .metrics files
 
 The logs of Odoo 14 to 19 come from real servers (names and addresses replaced); those of 20 follow its source. forged.log is
 what real servers of 14

@@ -223,7 +223,7 @@ class MfaAuditor(models.AbstractModel):
 
         internal = in_groups("base.group_user")
         known = {*internal[2], *in_groups("base.group_portal")[2]}
-        # `not in` is right on the field with the groups that somebody was put into, and wrong on 19's all_group_ids.
+        # `not in` is correct on the field of explicit groups, and wrong on 19's all_group_ids.
         rest = users.search_read(people + [(group_field, "not in", list(known))], ["active", group_field], order="id")
         of = {(active, is_public): [] for active in (True, False) for is_public in (True, False)}
         for row in rest:
@@ -262,7 +262,7 @@ class MfaAuditor(models.AbstractModel):
         return date.strftime("%Y-%m-%d %H:%M:%S") if date else False
 
     def _use(self, ids):
-        """Since when uses are noted, and when each key, and each active person's bare password, was last used."""
+        """Start of the recording, and the last use of each API key and of each active user's password alone."""
         self.env.cr.execute("SELECT user_id, key_id, last_use FROM mfa_auditor_use ORDER BY id")
         rows = self.env.cr.fetchall()
         passwords = {user: when for user, key, when in rows if user is not None and key is None}
@@ -273,7 +273,7 @@ class MfaAuditor(models.AbstractModel):
         }
 
     def _trusted_networks(self):
-        """How many rows of OCA's auth_totp_ip_check name people, and how many name nobody."""
+        """Numbers of rows of OCA's auth_totp_ip_check with and without users."""
         if "auth_totp.cidr" not in self.env:
             return None
         rows = self.env["auth_totp.cidr"].search_read([], ["user_ids"])

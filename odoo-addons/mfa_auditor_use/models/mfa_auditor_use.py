@@ -1,4 +1,4 @@
-"""When each API key, and each bare password over RPC, was last used.
+"""The last use of each API key, and of each password alone over RPC.
 
 Recording a use must neither fail nor delay the request that it is about. So it happens in a cursor of its own that waits for no lock, at
 most once an hour for each key and process, by one thread of a database at a time. A use that could not be written is kept and written with
@@ -55,14 +55,14 @@ ON CONFLICT (user_id, COALESCE(key_id, 0)) DO UPDATE SET last_use = EXCLUDED.las
 
 class MfaAuditorUse(models.Model):
     _name = "mfa.auditor.use"
-    _description = "Last use of an API key, or of a bare password over RPC"
+    _description = "Last use of an API key, or of a password alone over RPC"
     # The table refers to API keys, whose table the ORM does not manage either.
     _auto = False
     _log_access = False
     _order = "id"
 
     user_id = fields.Many2one("res.users", "Who used it", readonly=True)
-    key_id = fields.Many2one("res.users.apikeys", "API key", readonly=True, help="Empty: the account's bare password")
+    key_id = fields.Many2one("res.users.apikeys", "API key", readonly=True, help="Empty: the account's password alone")
     last_use = fields.Datetime("Last use", readonly=True, help="To the hour")
 
     def init(self):
@@ -88,7 +88,7 @@ def note(registry, uid, secret, scope="rpc", is_key=None):
     """
     try:
         _note(registry, uid, secret, scope, is_key)
-    except Exception as error:  # noqa: BLE001 (whatever it is, it is not worth a request)
+    except Exception as error:  # noqa: BLE001 (no error may fail the request)
         _paused[registry.db_name] = time.monotonic() + PAUSE
         # Neither the message nor the traceback: both may hold the statement's parameters.
         _logger.warning("the use of an API key could not be written (%s); tried again in %s s", type(error).__name__, PAUSE)
@@ -122,7 +122,7 @@ def _note(registry, uid, secret, scope, is_key):
 def _write(registry, pending):
     uses = list(pending.items())
     with registry.cursor() as cr:
-        # Whoever holds a lock, this does not wait for it.
+        # Does not wait for locks.
         cr.execute("SET LOCAL lock_timeout = '5ms'; SET LOCAL statement_timeout = '100ms'", log_exceptions=False)
         for (uid, index, scope), when in uses:
             statement = (_WRITE_KEY if index else _WRITE_PASSWORD) + _AT_MOST_HOURLY

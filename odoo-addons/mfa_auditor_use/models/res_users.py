@@ -1,4 +1,4 @@
-"""Where Odoo lets somebody in by a key or by a bare password."""
+"""Hooks where Odoo accepts an API key or a password alone."""
 
 from odoo import api, fields, models
 from odoo.addons.base.models import res_users as base
@@ -20,7 +20,7 @@ class ResUsers(models.Model):
         self.mfa_auditor_facts_2 = True
 
     def _check_credentials(self, credential, env):
-        """Up to 17 the credential is the password itself; it may be an API key when nobody sits in front of it."""
+        """Up to 17 the credential is the password itself; it may be an API key if the request is not interactive."""
         result = super()._check_credentials(credential, env)
         if not (env or {}).get("interactive", True):
             note(self.pool, self.env.uid, credential["password"] if isinstance(credential, dict) else credential)

@@ -4,7 +4,7 @@ from odoo.tests import TransactionCase
 
 
 def generate(user, scope="rpc", model="res.users.apikeys"):
-    """A key of that user, for a day where keys end."""
+    """An API key of that user; for a day, if keys expire."""
     keys = user.env[model].with_user(user)
     arguments = [scope, "test"]
     if "expiration_date" in keys._fields:
@@ -30,9 +30,9 @@ class AuditorCase(TransactionCase):
         cls.key = cls.action.run()["context"]["default_key"]
         cls.account = cls.env["res.users"].search([("login", "=", "mfa-exporter")])
         cls.groups_field = "group_ids" if "group_ids" in cls.account._fields else "groups_id"
-        cls.somebody = cls.user("mfa-somebody", "base.group_user")
-        generate(cls.somebody)
-        generate(cls.somebody, "browser", "auth_totp.device")
+        cls.user_1 = cls.user("mfa-user", "base.group_user")
+        generate(cls.user_1)
+        generate(cls.user_1, "browser", "auth_totp.device")
 
     @classmethod
     def user(cls, login, *groups):

@@ -42,7 +42,7 @@ class TestAuditor(AuditorCase):
             self.action.run()
 
     def test_the_action_is_for_administrators(self):
-        for user in (self.somebody, self.account):
+        for user in (self.user_1, self.account):
             with self.assertRaises(UserError), mute_logger("odoo.addons.base.models.ir_actions"):
                 self.action.with_user(user).run()
 
@@ -67,7 +67,7 @@ class TestAuditor(AuditorCase):
 
     def test_grants_are_for_administrators(self):
         action = self.env.ref("mfa_auditor.action_grant").with_context(mfa_auditor_grants=[])
-        for user in (self.somebody, self.account):
+        for user in (self.user_1, self.account):
             with self.assertRaises(UserError), mute_logger("odoo.addons.base.models.ir_actions"):
                 action.with_user(user).run()
 
@@ -76,8 +76,8 @@ class TestAuditor(AuditorCase):
             everything = self.env[model].sudo().search([])
             self.assertEqual(self.env[model].with_user(self.account).search([]), everything, model)
         owners = self.env["res.users.apikeys"].with_user(self.account).search([]).mapped("user_id")
-        self.assertIn(self.somebody, owners)
-        nobody = self.user("mfa-nobody", "base.group_user")
+        self.assertIn(self.user_1, owners)
+        nobody = self.user("mfa-other", "base.group_user")
         self.assertFalse(self.env["res.users.apikeys"].with_user(nobody).search([]))
 
     def test_it_changes_nothing(self):
@@ -91,14 +91,14 @@ class TestAuditor(AuditorCase):
                     row.unlink()
             with self.assertRaises(AccessError, msg=model):
                 self.env[model].with_user(self.account).create({"name": "new"})
-        key = self.env["res.users.apikeys"].search([("user_id", "=", self.somebody.id)])
+        key = self.env["res.users.apikeys"].search([("user_id", "=", self.user_1.id)])
         with self.assertRaises(AccessError):
             key.with_user(self.account)._remove() if hasattr(key, "_remove") else key.with_user(self.account).remove()
         for values in ({"name": "changed"}, {"active": False}, {"company_ids": [(5,)]}, {self.groups_field: [(5,)]}):
             with self.assertRaises(AccessError, msg=values):
-                self.somebody.with_user(self.account).write(values)
+                self.user_1.with_user(self.account).write(values)
         with self.assertRaises(AccessError):
-            self.somebody.with_user(self.account).unlink()
+            self.user_1.with_user(self.account).unlink()
         with self.assertRaises(AccessError):
             self.account.with_user(self.account).write({self.groups_field: [(4, self.env.ref("base.group_system").id)]})
 
@@ -117,5 +117,5 @@ class TestAuditor(AuditorCase):
             fields = self.env[model].with_user(self.account).fields_get()
             self.assertFalse({"key", "index", "public_key", "credential_identifier", "totp_secret"} & set(fields), model)
         with self.assertRaises(AccessError):
-            self.somebody.with_user(self.account).read(["totp_secret"])
-        self.assertFalse(self.somebody.with_user(self.account).read(["password"])[0]["password"])
+            self.user_1.with_user(self.account).read(["totp_secret"])
+        self.assertFalse(self.user_1.with_user(self.account).read(["password"])[0]["password"])

@@ -11,8 +11,8 @@ from .common import AuditorCase, generate, parameter
 
 QUESTION = {
     "format": 2,
-    "roles": {"settings": ["base.group_system", "no.such_group"], "nobody": ["no.such_group"]},
-    "exemptions": [{"login": "mfa-somebody"}, {"like": "mfa-%"}, {"group": "mfa_auditor.group_mfa_auditor"}],
+    "roles": {"settings": ["base.group_system", "no.such_group"], "empty": ["no.such_group"]},
+    "exemptions": [{"login": "mfa-user"}, {"like": "mfa-%"}, {"group": "mfa_auditor.group_mfa_auditor"}],
     "recent_since": "2000-01-01 00:00:00",
     "awake_since": "2000-01-01 00:00:00",
     "modules": ["auth_totp", "no_such_module"],
@@ -88,8 +88,8 @@ class TestFacts(AuditorCase):
         facts = self.ask()
         self.assertEqual(facts["well_known_active"], [])
         self.assertIn(visitor.id, facts["portal_groups"]["nobody"])
-        website.user_id = self.somebody
-        self.assertEqual(self.ask()["well_known_active"], self.somebody.ids)
+        website.user_id = self.user_1
+        self.assertEqual(self.ask()["well_known_active"], self.user_1.ids)
 
     def test_an_empty_secret_is_no_factor(self):
         enrolled, empty = self.user("mfa-enrolled", "base.group_user"), self.user("mfa-empty", "base.group_user")
@@ -127,10 +127,10 @@ class TestFacts(AuditorCase):
         url = "https://mfa.example.com"
         values = {"name": "MFA", "body": "MFA", "auth_endpoint": url, "validation_endpoint": url, "enabled": True}
         provider = self.env["auth.oauth.provider"].create(values)
-        self.somebody.write({"oauth_provider_id": provider.id, "oauth_uid": "mfa"})
-        self.assertIn(self.somebody.id, self.ask()["oauth"])
+        self.user_1.write({"oauth_provider_id": provider.id, "oauth_uid": "mfa"})
+        self.assertIn(self.user_1.id, self.ask()["oauth"])
         provider.enabled = False
-        self.assertNotIn(self.somebody.id, self.ask()["oauth"])
+        self.assertNotIn(self.user_1.id, self.ask()["oauth"])
 
     def test_a_group_has_several_names(self):
         group = self.env.ref("base.group_system")
@@ -146,14 +146,14 @@ class TestFacts(AuditorCase):
         self.env["ir.model.data"].create({"module": "auth_totp", "name": "deleted", "model": "res.groups", "res_id": deleted.id})
         deleted.unlink()
         roles = {"a": ["base.group_system", "base.no_such_group", "mfa_none.group"], "b": ["auth_totp.deleted", "base.user_root"]}
-        exemptions = [{"group": "base.group_exempt"}, {"group": "mfa_none.exempt"}, {"login": "mfa-somebody"}]
+        exemptions = [{"group": "base.group_exempt"}, {"group": "mfa_none.exempt"}, {"login": "mfa-user"}]
         missing = self.ask(roles=roles, exemptions=exemptions)["missing_groups"]
         self.assertEqual(missing, ["auth_totp.deleted", "base.group_exempt", "base.no_such_group", "base.user_root"])
 
     def test_a_scope_is_told_as_it_is(self):
-        generate(self.somebody)
-        generate(self.somebody)
-        keys = self.env["res.users.apikeys"].search([("user_id", "=", self.somebody.id)], order="id").ids
+        generate(self.user_1)
+        generate(self.user_1)
+        keys = self.env["res.users.apikeys"].search([("user_id", "=", self.user_1.id)], order="id").ids
         for key, scope in zip(keys, ("rpc", "", None)):
             self.env.cr.execute("UPDATE res_users_apikeys SET scope = %s, create_date = NULL WHERE id = %s", [scope, key])
         rows = {row[0]: row for row in self.ask()["keys"]}
@@ -167,7 +167,7 @@ class TestFacts(AuditorCase):
 
     def test_rules_hide_no_user(self):
         """As global rules, private contacts and users of other companies do to any account but the superuser."""
-        domains = {"res.users": [("login", "!=", "mfa-somebody")], "res.partner": [("name", "!=", "mfa-somebody")]}
+        domains = {"res.users": [("login", "!=", "mfa-user")], "res.partner": [("name", "!=", "mfa-user")]}
         before = self.ask()
         for model, domain in domains.items():
             values = {"name": model, "model_id": self.env["ir.model"]._get(model).id}
@@ -175,7 +175,7 @@ class TestFacts(AuditorCase):
                 self.env["ir.access"].create({**values, "operation": "r", "domain": str(domain)})
             else:
                 self.env["ir.rule"].create({**values, "domain_force": str(domain)})
-        self.assertNotIn(self.somebody, self.env["res.users"].with_user(self.account).search([]))
+        self.assertNotIn(self.user_1, self.env["res.users"].with_user(self.account).search([]))
         self.assertEqual(self.ask(), before)
 
     def test_users_of_archived_companies_are_counted(self):
@@ -204,10 +204,10 @@ class TestFacts(AuditorCase):
         of_internal = set(internal.ids)
         self.assertEqual(of_internal & set(facts["totp"]), set(internal.filtered("totp_enabled").ids))
         self.assertEqual(set(facts["roles"]["settings"]), {user.id for user in internal if user.has_group("base.group_system")})
-        self.assertEqual(facts["roles"]["nobody"], [])
+        self.assertEqual(facts["roles"]["empty"], [])
         login, like, group = facts["exemptions"]
-        self.assertEqual(login, self.somebody.ids)
-        self.assertEqual(set(like), {self.somebody.id, self.account.id})
+        self.assertEqual(login, self.user_1.ids)
+        self.assertEqual(set(like), {self.user_1.id, self.account.id})
         self.assertIn(self.account.id, group)
         self.assertEqual(facts["modules"], ["auth_totp"])
 
@@ -216,12 +216,12 @@ class TestFacts(AuditorCase):
         keys = {row[0]: row for row in facts["keys"]}
         mine = self.env["res.users.apikeys"].search([("user_id", "=", self.account.id)], order="id desc", limit=1)
         self.assertEqual(keys[mine.id][:3], (mine.id, self.account.id, "rpc"))
-        self.assertIn(self.somebody.id, [row[1] for row in facts["devices"]])
+        self.assertIn(self.user_1.id, [row[1] for row in facts["devices"]])
 
     def test_nothing_that_names_or_opens(self):
-        secret = generate(self.somebody)
+        secret = generate(self.user_1)
         told = json.dumps(self.ask())
-        for text in (secret, secret[:8], self.key, self.key[:8], "mfa-somebody", "totp_secret"):
+        for text in (secret, secret[:8], self.key, self.key[:8], "mfa-user", "totp_secret"):
             self.assertNotIn(text, told)
 
     def test_parts_are_left_out(self):
@@ -231,12 +231,12 @@ class TestFacts(AuditorCase):
 
     def test_others_are_refused(self):
         with self.assertRaises(AccessError):
-            self.ask(self.somebody)
+            self.ask(self.user_1)
         with self.assertRaises(AccessError):
             self.ask(self.user("mfa-portal", "base.group_portal", "mfa_auditor.group_mfa_auditor"))
         with self.assertRaises(UserError):
             self.ask(format=1)
-        self.assertNotIn("mfa_auditor_facts_2", self.env["res.users"].with_user(self.somebody).fields_get())
+        self.assertNotIn("mfa_auditor_facts_2", self.env["res.users"].with_user(self.user_1).fields_get())
         self.assertIn("mfa_auditor_facts_2", self.env["res.users"].with_user(self.account).fields_get())
 
     def test_an_account_outside_a_company_learns_nothing(self):
@@ -254,7 +254,7 @@ class TestFacts(AuditorCase):
         self.assertNotIn(first, auditor.company_ids, "in the group, and not the polling account")
         self.account.login = "mfa-renamed"
         second = self.env["res.company"].create({"name": "MFA second"})
-        self.assertIn(second, self.account.company_ids, "by whatever login")
+        self.assertIn(second, self.account.company_ids, "by any login")
         self.account.company_ids -= first
         third = self.env["res.company"].create({"name": "MFA third"})
         self.assertNotIn(third, self.account.company_ids, "it was not in all of them before")

@@ -22,7 +22,7 @@ class TestUse(HttpCase):
         super().setUp()
         self.forget()
         self.addCleanup(self.forget)
-        # From 19 on it closes RPC to bare passwords.
+        # From 19 on it closes RPC to passwords alone.
         parameter(self.env, "auth_totp.policy", False)
         self.person = new_test_user(self.env, "mfa-use", "base.group_user", password=PASSWORD)
         self.key = generate(self.person)

@@ -95,8 +95,8 @@ async fn a_hundred_thousand_portal_people_are_searched_quickly() {
 }
 
 #[tokio::test]
-async fn the_demo_has_four_servers_that_answer_their_accounts() {
-    let demo = start_demo(1).await.expect("free ports");
+async fn the_demo_has_servers_that_answer_their_accounts() {
+    let demo = start_demo(1, 7, 0).await.expect("free ports");
     let names: Vec<_> = demo
         .targets
         .iter()
@@ -106,9 +106,12 @@ async fn the_demo_has_four_servers_that_answer_their_accounts() {
         names,
         [
             ("healthy19", 19),
+            ("healthy20", 20),
             ("healthy17", 17),
             ("blind18", 18),
-            ("flaky15", 15)
+            ("flaky15", 15),
+            ("sim-00000", 19),
+            ("sim-00001", 19)
         ]
     );
     for (target, server) in demo.targets.iter().zip(&demo.servers) {

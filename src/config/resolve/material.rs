@@ -1,5 +1,6 @@
 //! What a target proves itself with and trusts: its API key and certificates, read from where the configuration says.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use rustls::RootCertStore;
@@ -10,7 +11,7 @@ use x509_cert::Certificate;
 use x509_cert::der::Decode;
 
 use super::Context;
-use crate::config::env::FileContent;
+use crate::config::env::{FileContent, readable};
 use crate::config::reader::{Fields, Item};
 use crate::config::schema;
 use crate::config::secret::{Key, KeyError, KeySource, key_from};
@@ -197,10 +198,11 @@ fn unreadable<T>(item: &Item<'_>, error: &std::io::Error, context: &Context<'_>)
         Some("") | None => "the working directory".to_owned(),
         Some(directory) => format!("`{directory}`"),
     };
-    item.fail(
-        &format!("cannot be read: {error}"),
-        format!(
+    let hint = match error.kind() {
+        ErrorKind::PermissionDenied => readable(context.env, "the file"),
+        _ => format!(
             "relative paths start at {directory}; the exporter's user must be able to read the file"
         ),
-    )
+    };
+    item.fail(&format!("cannot be read: {error}"), hint)
 }

@@ -1,5 +1,6 @@
 //! From the tree to the configuration: everything but the targets, which are `targets`' part.
 
+mod acceptance;
 pub(super) mod alerting;
 pub(super) mod material;
 mod targets;
@@ -54,9 +55,15 @@ pub(super) fn resolve(root: &Node, path: &Path, env: &dyn Env, sink: &Sink) -> O
         .map(|item| roles(item))
         .unwrap_or_default();
     let targets = targets::targets(&fields, &roles, &context);
+    let accept_findings = acceptance::accept_findings(&fields, &targets);
     let mut config = Config {
         targets,
         roles,
+        accept_findings,
+        organization: section(&fields, "report", &schema::REPORT, |report| {
+            let organization = report.get("organization");
+            organization.and_then(|item| item.text()).map(str::to_owned)
+        }),
         privacy: section(&fields, "privacy", &schema::PRIVACY, privacy),
         alerting: section(&fields, "alerting", &schema::ALERTING, |inner| {
             alerting::alerting(inner, &context)

@@ -14,7 +14,7 @@ use crate::config::reader::{Fields, Item, suggestion};
 use crate::config::schema;
 use crate::config::secret::{ApiKey, ProxyUrl};
 use crate::config::target::{ApiChoice, Surface, Target, Vantage};
-use crate::domain::exemption::{Exemption, Glob, Matcher};
+use crate::domain::exemption::{Exemption, Glob, Matcher, Note};
 use crate::domain::role::Roles;
 use crate::domain::vocabulary::{Factor, UnknownWord, UserType};
 
@@ -57,11 +57,19 @@ pub(super) fn targets(root: &Fields<'_>, roles: &Roles, context: &Context<'_>) -
                     "sums over targets count its people twice: remove one of them",
                 );
             }
-            // Debug output shows everything but secrets.
-            target.fingerprint = fnv1a(format!("{roles}{target:?}").as_bytes());
+            target.fingerprint = fingerprint(&roles, &target);
             Some(Arc::new(target))
         })
         .collect()
+}
+
+/// Of all that a poll's numbers depend on. Debug output shows everything but secrets.
+fn fingerprint(roles: &str, target: &Target) -> u64 {
+    let mut plain = target.clone();
+    for exemption in &mut plain.exemptions {
+        exemption.note = Note::default();
+    }
+    fnv1a(format!("{roles}{plain:?}").as_bytes())
 }
 
 /// What may be set for all targets and for one.
@@ -75,6 +83,7 @@ struct Settings {
     grace: Option<Duration>,
     dormant: Option<Duration>,
     coverage_target: Option<BTreeMap<UserType, f64>>,
+    exemptions: Vec<Exemption>,
 }
 
 impl Settings {
@@ -96,6 +105,11 @@ impl Settings {
             grace: fields.get("grace").and_then(|item| item.duration()),
             dormant: fields.get("dormant").and_then(|item| item.period()),
             coverage_target: fields.get("coverage_target").map(coverage_target),
+            exemptions: fields
+                .get("exemptions")
+                .and_then(|item| item.list())
+                .map(|list| list.iter().filter_map(exemption).collect())
+                .unwrap_or_default(),
         }
     }
 }
@@ -168,11 +182,10 @@ fn target(fields: &Fields<'_>, defaults: &Settings, context: &Context<'_>) -> Op
         .and_then(|item| item.list())
         .map(|list| words(&list))
         .unwrap_or_default();
-    let exemptions = fields
-        .get("exemptions")
-        .and_then(|item| item.list())
-        .map(|list| list.iter().filter_map(exemption).collect())
-        .unwrap_or_default();
+    let shared = defaults.exemptions.iter().cloned().map(|entry| Exemption {
+        shared: true,
+        ..entry
+    });
     let surface = fields
         .get("surface")
         .and_then(|item| surface(&item, url.as_ref()));
@@ -206,7 +219,8 @@ fn target(fields: &Fields<'_>, defaults: &Settings, context: &Context<'_>) -> Op
         proxy,
         accept_missing,
         accept_bypasses,
-        exemptions,
+        // Its own first: where two exempt the same user, the reason of the first counts.
+        exemptions: own.exemptions.into_iter().chain(shared).collect(),
         surface,
         fingerprint: 0,
     })
@@ -302,11 +316,34 @@ fn proxy(item: &Item<'_>) -> Option<ProxyUrl> {
 
 fn exemption(item: &Item<'_>) -> Option<Exemption> {
     let fields = item.fields(&schema::EXEMPTION)?;
+    let matcher = matcher(item, &fields);
+    let user_type = fields.get("user_type").map(|item| item.word());
+    let reason = fields
+        .require("reason", "service")
+        .and_then(|item| item.word());
+    let expires = fields.get("expires").map(|item| item.date());
+    let text = |name| Some(fields.get(name)?.text()?.to_owned());
+    Some(Exemption {
+        matcher: matcher?,
+        user_type: user_type.flatten(),
+        reason: reason?,
+        expires: expires.flatten(),
+        shared: false,
+        note: Note {
+            approved_by: text("approved_by"),
+            ticket: text("ticket"),
+            comment: text("comment"),
+        },
+    })
+}
+
+/// Exactly one of the alternatives.
+fn matcher(item: &Item<'_>, fields: &Fields<'_>) -> Option<Matcher> {
     let given: Vec<Item<'_>> = schema::EXEMPTION
         .alternatives()
         .filter_map(|name| fields.get(name))
         .collect();
-    let matcher = match given.as_slice() {
+    match given.as_slice() {
         [only] => match only.name {
             "login" => only.text().map(|login| Matcher::Login(login.to_owned())),
             "login_glob" => only.text().and_then(|text| match text.parse::<Glob>() {
@@ -327,18 +364,7 @@ fn exemption(item: &Item<'_>) -> Option<Exemption> {
             &format!("stands beside `{}`", first.name),
             "an exemption has one of `login`, `login_glob` and `group`: make two of it",
         ),
-    };
-    let user_type = fields.get("user_type").map(|item| item.word());
-    let reason = fields
-        .require("reason", "service")
-        .and_then(|item| item.word());
-    let expires = fields.get("expires").map(|item| item.date());
-    Some(Exemption {
-        matcher: matcher?,
-        user_type: user_type.flatten(),
-        reason: reason?,
-        expires: expires.flatten(),
-    })
+    }
 }
 
 fn surface(item: &Item<'_>, target_url: Option<&Url>) -> Option<Surface> {

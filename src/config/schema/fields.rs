@@ -4,6 +4,7 @@ use super::alerting::ALERTING;
 use super::common::{TLS, field};
 use super::{Field, Kind, Section};
 use crate::domain::UserType;
+use crate::domain::finding;
 
 pub(in crate::config) static ROOT: Section = Section {
     path: "",
@@ -21,6 +22,20 @@ pub(in crate::config) static ROOT: Section = Section {
             "What holds for each target that does not say otherwise.",
         )
         .example("{interval: 10m, accepted_factors: [totp, passkey]}"),
+        field(
+            "accept_findings",
+            Kind::List(&Kind::Section(&ACCEPTANCE)),
+            "`[]`",
+            "Findings that the organization lives with. They change reports and grades, never alerts or metrics; see docs/scan.md.",
+        )
+        .example("[{finding: trusted_devices, reason: browsers of the office, approved_by: Jane Doe, ticket: SEC-12, expires: 2027-06-30}]"),
+        field(
+            "report",
+            Kind::Section(&REPORT),
+            "",
+            "What a report says about itself.",
+        )
+        .example("{organization: Example Ltd}"),
         field(
             "privileged_roles",
             Kind::Map("role", &Kind::List(&Kind::XmlId)),
@@ -96,6 +111,15 @@ const COVERAGE_TARGET: Field = field(
     "The wanted coverage. Replaces the default as a whole: `{}` wants none.",
 );
 
+static EXEMPTION_ENTRY: Kind = Kind::Section(&EXEMPTION);
+const EXEMPTIONS: Field = field(
+    "exemptions",
+    Kind::List(&EXEMPTION_ENTRY),
+    "`[]`",
+    "Who is excused from the second factor.",
+)
+.example("[{login: mfa-auditor, reason: service}, {login_glob: 'kiosk-*', reason: kiosk, expires: 2027-01-31}]");
+
 pub(in crate::config) static DEFAULTS: Section = Section {
     path: "defaults",
     fields: &[
@@ -105,6 +129,10 @@ pub(in crate::config) static DEFAULTS: Section = Section {
         GRACE,
         DORMANT,
         COVERAGE_TARGET,
+        Field {
+            meaning: "Exemptions of every target, added to its own. An entry concerns the targets on which it matches users; it is unmatched only if it matches users of no target.",
+            ..EXEMPTIONS
+        },
     ],
 };
 
@@ -237,13 +265,7 @@ pub(in crate::config) static TARGET: Section = Section {
             "Ways around the second factor that are known and meant to be there: their presence is no alert.",
         )
         .example("[impersonation]"),
-        field(
-            "exemptions",
-            Kind::List(&Kind::Section(&EXEMPTION)),
-            "`[]`",
-            "Who is excused from the second factor.",
-        )
-        .example("[{login: mfa-auditor, reason: service}, {login_glob: 'kiosk-*', reason: kiosk, expires: 2027-01-31}]"),
+        EXEMPTIONS,
         field(
             "surface",
             Kind::Section(&SURFACE),
@@ -296,7 +318,71 @@ pub(in crate::config) static EXEMPTION: Section = Section {
             "never",
             "The last day on which it holds, UTC. Afterwards it is a finding.",
         ),
+        APPROVED_BY,
+        TICKET,
+        field(
+            "comment",
+            Kind::Text,
+            "",
+            "Anything else that the report says about it.",
+        ),
     ],
+};
+
+const APPROVED_BY: Field = field(
+    "approved_by",
+    Kind::Text,
+    "",
+    "Who approved it, for the report.",
+);
+const TICKET: Field = field(
+    "ticket",
+    Kind::Text,
+    "",
+    "Where it was decided, for the report.",
+);
+
+pub(in crate::config) static ACCEPTANCE: Section = Section {
+    path: "accept_findings[]",
+    fields: &[
+        field(
+            "finding",
+            Kind::Word(finding::Kind::WORDS),
+            "required",
+            "The kind of finding, as in docs/scan.md. `capability_missing` cannot be accepted here: use `accept_missing`.",
+        ),
+        field(
+            "subject",
+            Kind::Text,
+            "every subject",
+            "Only the finding about this, such as a role or `outside/xmlrpc`.",
+        ),
+        field(
+            "targets",
+            Kind::List(&Kind::Text),
+            "every target",
+            "Targets, by name or pattern: `*` stands for any text, `?` for one character.",
+        ),
+        field("reason", Kind::Text, "required", "Why."),
+        APPROVED_BY,
+        TICKET,
+        field(
+            "expires",
+            Kind::Date,
+            "never",
+            "The last day on which it holds, UTC. Afterwards the finding counts again.",
+        ),
+    ],
+};
+
+pub(in crate::config) static REPORT: Section = Section {
+    path: "report",
+    fields: &[field(
+        "organization",
+        Kind::Text,
+        "",
+        "Whose report it is. It stands in the title and at the foot of each printed page.",
+    )],
 };
 
 pub(in crate::config) static SURFACE: Section = Section {

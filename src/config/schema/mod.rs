@@ -236,6 +236,7 @@ mod tests {
     fn the_declared_words_are_the_vocabularys() {
         use crate::config::ApiChoice;
         use crate::domain::alert::Severity;
+        use crate::domain::finding;
         use crate::domain::vocabulary::{Bypass, Capability, Endpoint, ExemptReason, Factor};
         fn words(section: &Section, name: &str) -> Vec<&'static str> {
             match &section.field(name).expect("declared").kind {
@@ -252,6 +253,7 @@ mod tests {
         assert_eq!(words(&TARGET, "api"), all(ApiChoice::ALL));
         assert_eq!(words(&EXEMPTION, "reason"), all(ExemptReason::ALL));
         assert_eq!(words(&VANTAGE, "expect_blocked"), all(Endpoint::ALL));
+        assert_eq!(words(&ACCEPTANCE, "finding"), all(finding::Kind::ALL));
         assert_eq!(words(&RULE, "severity"), all(Severity::ALL));
     }
 }

@@ -358,7 +358,7 @@ fn a_configuration_that_cannot_be_read_says_so() {
     let found = Config::load(Path::new("config.yaml"), &FakeEnv::default()).expect_err("no file");
     insta::assert_snapshot!(shown(&found), @r#"
     config.yaml: error: the configuration cannot be read: entity not found
-      hint: name it with `--config.file`; the exporter's user must be able to read it
+      hint: create one with `odoo-mfa-exporter config init > config.yml` and give it with `--config.file config.yml`; `odoo-mfa-exporter demo` needs none
     "#);
 }
 
@@ -807,4 +807,81 @@ fn a_fleet_that_shares_one_anchor_loads() {
     }
     let (config, warnings) = load(&yaml).unwrap_or_else(|found| panic!("{}", found[0]));
     assert_eq!((config.targets.len(), warnings.len()), (2_000, 0));
+}
+
+#[test]
+fn exemptions_of_the_defaults_are_added_and_notes_change_no_fingerprint() {
+    let with = |note: &str| {
+        format!(
+            "defaults: {{exemptions: [{{login: shared, reason: service{note}}}]}}\n{}",
+            with(&format!(
+                "exemptions: [{{login: own, reason: kiosk{note}}}]"
+            ))
+        )
+    };
+    let (plain, _) = load(&with("")).expect("good");
+    let exempt: Vec<_> = plain.targets[0]
+        .exemptions
+        .iter()
+        .map(|it| (it.whom(), it.shared))
+        .collect();
+    assert_eq!(
+        exempt,
+        [
+            ("login own".to_owned(), false),
+            ("login shared".to_owned(), true)
+        ]
+    );
+    assert_eq!(plain.shared_exemptions().count(), 1);
+    let noted = with(", approved_by: Jane Doe, ticket: SEC-7, comment: for now");
+    let (noted, _) = load(&noted).expect("good");
+    let note = &noted.targets[0].exemptions[0].note;
+    assert_eq!(note.approved_by.as_deref(), Some("Jane Doe"));
+    assert_eq!(note.ticket.as_deref(), Some("SEC-7"));
+    assert_eq!(noted.targets[0].fingerprint, plain.targets[0].fingerprint);
+}
+
+#[test]
+fn accepted_findings_are_read_and_wrong_ones_are_named() {
+    let with = |entry: &str| format!("{MINIMAL}accept_findings: [{entry}]\n");
+    let (config, warnings) = load(&with(
+        "{finding: many_keys, targets: ['er*'], reason: why, expires: 2027-01-31}",
+    ))
+    .expect("good");
+    assert!(warnings.is_empty());
+    let entry = &config.accept_findings[0];
+    assert!(entry.concerns("erp") && !entry.concerns("shop"));
+    assert_eq!(entry.expires, Some(jiff::civil::date(2027, 1, 31)));
+    let (plain, _) = load(MINIMAL).expect("good");
+    assert_eq!(config.targets[0].fingerprint, plain.targets[0].fingerprint);
+    for (entry, said) in [
+        ("{finding: many_keys}", "`reason` is missing"),
+        ("{reason: why}", "`finding` is missing"),
+        (
+            "{finding: many_key, reason: why}",
+            "did you mean `many_keys`?",
+        ),
+        (
+            "{finding: capability_missing, reason: why}",
+            "accept_missing",
+        ),
+        (
+            "{finding: acceptance_expired, reason: why}",
+            "cannot be accepted",
+        ),
+        (
+            "{finding: many_keys, reason: why, targets: ['*']}",
+            "remove `targets`",
+        ),
+        ("{finding: many_keys, reason: why, targets: []}", "is empty"),
+    ] {
+        let found = load(&with(entry)).expect_err(entry);
+        let text: String = found.iter().map(ToString::to_string).collect();
+        assert!(text.contains(said), "{entry}: {text}");
+    }
+    let (_, warnings) = load(&with(
+        "{finding: many_keys, reason: why, targets: [missing]}",
+    ))
+    .expect("good");
+    assert!(warnings[0].to_string().contains("matches no target"));
 }

@@ -93,15 +93,15 @@ fn sentences(rule: Rule, labels: &Labels, value: f64, detail: &Detail) -> (Strin
         ),
         Rule::AdminLockoutRisk => (
             format!("{t}: one lost phone locks the administrators out"),
-            format!("Exactly one user may change settings in {t}, and logs in with a second factor. Odoo has no recovery codes: if the device is lost, no one can let that user in again."),
+            format!("Exactly one user may change settings in {t}, and logs in with a second factor. Odoo has no recovery codes: if the device is lost, no other user can reset it."),
         ),
         Rule::EnforcementWeakened => (
             format!("{t}: a second factor is no longer enforced"),
-            format!("What enforced a second factor in {t} within the last day does so no more. Types of user that it covered: {value}. The parameter was changed, or its module was uninstalled."),
+            format!("A second factor was enforced in {t} within the last day, and no longer is. Affected types of user: {value}. The parameter was changed, or its module was uninstalled."),
         ),
         Rule::BypassPresent => (
-            format!("{t}: {} lets users around the second factor", label("mechanism")),
-            format!("{t} has a way around the second factor ({}) that the configuration does not accept.", label("mechanism")),
+            format!("{t}: {} bypasses the second factor", label("mechanism")),
+            format!("{t} has a bypass of the second factor ({}) that the configuration does not accept.", label("mechanism")),
         ),
         Rule::EndpointExposed => (
             format!("{t}: {} is reachable from {}", label("endpoint"), label("vantage")),
@@ -109,11 +109,11 @@ fn sentences(rule: Rule, labels: &Labels, value: f64, detail: &Detail) -> (Strin
         ),
         Rule::ExemptionStale => (
             format!("{t}: exemptions are {state}"),
-            format!("Exemptions of {t} in the configuration that are {state}: {value}. An expired one exempts no user any more; an unmatched one would exempt the next user with that login."),
+            format!("Exemptions of {t} in the configuration that are {state}: {value}. An expired one no longer exempts its users; an unmatched one would exempt the next user with that login."),
         ),
         Rule::ExemptPrivileged => (
             format!("{t}: a privileged user is exempt ({})", label("reason")),
-            format!("Users in a role of {t} whom the configuration exempts ({}): {value}. They count in no figure of unprotected users.", label("reason")),
+            format!("Users in a role of {t} whom the configuration exempts ({}): {value}. No figure of unprotected users includes them.", label("reason")),
         ),
         Rule::WellKnownAccountActive => (
             format!("{t}: an account that stands for no user can act as one"),
@@ -129,7 +129,7 @@ fn sentences(rule: Rule, labels: &Labels, value: f64, detail: &Detail) -> (Strin
         ),
         Rule::ApiKeyExpiring => (
             format!("{t}: API keys expire within 7 days"),
-            format!("Active API keys in {t} that expire within 7 days: {value}. What uses them stops working then."),
+            format!("Active API keys in {t} that expire within 7 days: {value}. Integrations that use them stop working then."),
         ),
         Rule::ApiKeyOfArchivedUser => (
             format!("{t}: API keys of archived users were left behind"),
@@ -156,8 +156,8 @@ fn sentences(rule: Rule, labels: &Labels, value: f64, detail: &Detail) -> (Strin
             )
         }
         Rule::CapabilityMissing => (
-            format!("{t}: the polling account cannot see {} completely", label("capability")),
-            format!("For at least a third of the last hour, the polling account or this version of Odoo did not give {} of {t} completely. What depends on it is not exported, and no alert on it can fire.", label("capability")),
+            format!("{t}: the capability {} is missing", label("capability")),
+            format!("For at least a third of the last hour, the polling account lacked a permission for {} of {t}, or Odoo did not return it completely. Figures that need it are not exported, and alerts on them cannot fire.", label("capability")),
         ),
         Rule::TargetDown => {
             let why = detail.failing.map(|reason| format!(" ({reason})"));
@@ -167,8 +167,8 @@ fn sentences(rule: Rule, labels: &Labels, value: f64, detail: &Detail) -> (Strin
             )
         }
         Rule::TargetUnstable => (
-            format!("{t}: polls fail and succeed by turns"),
-            format!("Within the last 6 hours at least a third of the polls of {t} failed, several times in between successful ones. Figures and alerts come and go."),
+            format!("{t}: polls alternate between failure and success"),
+            format!("At least a third of the polls of {t} within the last 6 hours failed, with successful ones in between. Figures and alerts appear and disappear."),
         ),
         Rule::TargetStale => (
             format!("{t}: no successful poll for more than two and a half intervals"),
@@ -176,11 +176,11 @@ fn sentences(rule: Rule, labels: &Labels, value: f64, detail: &Detail) -> (Strin
         ),
         Rule::FleetBlind => (
             "Polls of most targets fail".into(),
-            format!("Only {} of the targets answer. So many at once are rarely Odoo's fault: check the exporter's network, DNS, proxy and keys.", percent()),
+            format!("Only {} of the targets answer. Many failures at once usually have one cause: check the exporter's network, DNS, proxy and API keys.", percent()),
         ),
         Rule::ConfigReloadFailed => (
             "odoo-mfa-exporter runs with an old configuration".into(),
-            "The last reload of the configuration failed. The exporter goes on with the old one; it would not start with the new one.".into(),
+            "The last reload of the configuration failed. The exporter keeps the old one, and would not start with the new one.".into(),
         ),
         Rule::WebConfigRejected => (
             "odoo-mfa-exporter runs with an old web configuration".into(),
@@ -188,15 +188,15 @@ fn sentences(rule: Rule, labels: &Labels, value: f64, detail: &Detail) -> (Strin
         ),
         Rule::NotificationsFailing => (
             format!("odoo-mfa-exporter cannot deliver alerts to {}", label("alertmanager")),
-            format!("The exporter keeps failing to send its own alerts to {}, or drops them.", label("alertmanager")),
+            format!("The exporter repeatedly fails to send its own alerts to {}, or drops them.", label("alertmanager")),
         ),
         Rule::StoreFailing => (
             "odoo-mfa-exporter cannot use its store".into(),
-            format!("Store errors within the last 150 minutes: {value}. What the store cannot keep is lost at the next restart: transitions, alert state, history."),
+            format!("Store errors within the last 150 minutes: {value}. Data that cannot be stored is lost at the next restart: transitions, alert state, history."),
         ),
         Rule::Watchdog => (
             "Alerting for odoo-mfa-exporter works".into(),
-            "Always firing. Route it to a dead man's switch, which rings when it stops arriving.".into(),
+            "Always firing. Route it to a dead man's switch, which notifies you when this alert stops arriving.".into(),
         ),
     }
 }

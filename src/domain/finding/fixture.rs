@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 
 use super::Case;
-use crate::domain::exemption::{Exemption, Matcher};
+use crate::domain::exemption::{Exemption, Matcher, Note};
 use crate::domain::facts::{ApiKey, Device, Facts, Gap, Known, People, Scope, Server};
 use crate::domain::posture::Posture;
 use crate::domain::standing::{Standing, Terms};
@@ -70,6 +70,8 @@ pub(crate) fn exempt(login: &str, reason: ExemptReason) -> Exemption {
         matcher: Matcher::Login(login.to_owned()),
         reason,
         expires: None,
+        shared: false,
+        note: Note::default(),
     }
 }
 

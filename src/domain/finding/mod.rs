@@ -2,17 +2,23 @@
 //!
 //! Nothing is found in what is not known: a missing capability is a finding of its own.
 
+pub mod controls;
+mod entries;
 mod keys;
 mod people;
 mod server;
 
 use std::collections::BTreeSet;
 
-use super::facts::{ApiKey, Facts};
+#[cfg(test)]
+pub(crate) use entries::of_entries;
+pub use entries::{expired_acceptance, unmatched_acceptance, unmatched_exemption};
+
+use super::facts::{ApiKey, Facts, Known};
 use super::posture::Posture;
 use super::standing::{Standing, Terms};
-use super::surface::Checked;
-use super::vocabulary::{Bypass, Capability, vocabulary};
+use super::surface::{Checked, Exposure};
+use super::vocabulary::{Bypass, Capability, Factor, vocabulary};
 use super::{IdSet, PerType};
 
 vocabulary! {
@@ -74,6 +80,10 @@ vocabulary! {
         ExemptionExpired = "exemption_expired",
         /// An exemption for nobody.
         ExemptionUnmatched = "exemption_unmatched",
+        /// An accepted finding that has expired.
+        AcceptanceExpired = "acceptance_expired",
+        /// An accepted finding that is not found.
+        AcceptanceUnmatched = "acceptance_unmatched",
         /// A group of the configuration that does not exist.
         ConfiguredGroupMissing = "configured_group_missing",
         /// What the account cannot see.
@@ -160,7 +170,62 @@ pub fn findings(case: &Case) -> Vec<Finding> {
     keys::find(case, &mut found);
     server::find(case, &mut found);
     found.sort_by(|a, b| (a.severity, a.kind, &a.subject).cmp(&(b.severity, b.kind, &b.subject)));
+    // The same exemption may stand in the defaults and at the target.
+    found.dedup_by(|a, b| (a.kind, &a.subject) == (b.kind, &b.subject));
     found
+}
+
+/// Kinds about the configuration, which only a report of all targets can find.
+pub const OF_ALL_TARGETS: [Kind; 2] = [Kind::AcceptanceExpired, Kind::AcceptanceUnmatched];
+
+impl Kind {
+    /// What it is called where several findings of the kind are one line.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::AdminWithoutMfa => "Administrators without a second factor",
+            Self::MasterPassword => "One password opens every account",
+            Self::TrustedNetwork => "Trusted networks skip the second factor",
+            Self::TotpNotInstalled => "Two-factor authentication is not installed",
+            Self::EndpointExposed => "Endpoints are reachable",
+            Self::WellKnownAccountActive => "Accounts of no user can act as a user",
+            Self::PollerKeyExpiring => "The exporter's own API key expires",
+            Self::PrivilegedWithoutMfa => "Users in roles without a second factor",
+            Self::AdminLockoutRisk => "One lost phone locks the administrators out",
+            Self::EnforcementNone => "Nothing makes a second factor mandatory",
+            Self::PasswordRpcOpen => "A password alone opens XML-RPC and JSON-RPC",
+            Self::Impersonation => "Some users may act as others",
+            Self::CoverageBelowTarget => "Coverage is below its target",
+            Self::ExemptPrivileged => "Exempt users in roles",
+            Self::BreakGlassUnseen => "Logins of break-glass accounts are not visible",
+            Self::KioskHoldsApiKey => "Kiosk accounts hold API keys",
+            Self::KeysOfArchived => "API keys of archived users",
+            Self::ClearTextApiKeys => "API keys are stored in clear text",
+            Self::DormantUnprotected => "Dormant users without a second factor",
+            Self::PollerPrivileged => "The polling account has more rights than it needs",
+            Self::ExemptionExpired => "Exemptions have expired",
+            Self::ExemptionUnmatched => "Exemptions match no user",
+            Self::AcceptanceExpired => "Accepted findings have expired",
+            Self::AcceptanceUnmatched => "Accepted findings are not found",
+            Self::ConfiguredGroupMissing => "Configured groups do not exist",
+            Self::ClocksDiffer => "Clocks differ",
+            Self::CapabilityMissing => "The polling account cannot see everything",
+            Self::PrivilegedInGrace => "New users in roles without a second factor",
+            Self::AdminsWithoutPasskey => "Administrators without a phishing-resistant factor",
+            Self::PrivilegedUnrestrictedKeys => "API keys of privileged users without a scope",
+            Self::PrivilegedKeysWithoutExpiry => "API keys of privileged users without an expiry",
+            Self::KeysExpiring => "API keys expire soon",
+            Self::KeysOfPortal => "API keys of portal users",
+            Self::ManyKeys => "Accounts with many API keys",
+            Self::KeysOld => "API keys older than a year",
+            Self::KeysOfUnprotected => "API keys of users without a second factor",
+            Self::TrustedDevices => "Trusted browsers skip the second factor",
+            Self::PasskeyOnly => "Users protected by a passkey alone",
+            Self::SingleFactor => "Users with one method only",
+            Self::SsoUnseen => "Users linked to an identity provider",
+            Self::PollerNotExempt => "The polling account counts as a user",
+            Self::SurfaceUnknown => "Whether endpoints are reachable is unknown",
+        }
+    }
 }
 
 /// Roles whose people can give themselves every other right.
@@ -201,6 +266,63 @@ impl Finding {
 }
 
 impl Case<'_> {
+    /// Whether everything that findings of this kind are judged from is known: only then does their absence mean that there is none.
+    pub fn evaluates(&self, kind: Kind) -> bool {
+        let facts = self.facts;
+        let keys = facts.keys.complete().is_some();
+        let roles = facts.roles.complete().is_some();
+        let modules = facts.modules.complete().is_some();
+        let protection = self.standing.covered.is_some();
+        let methods = facts.totp.complete().is_some() && facts.passkey.complete().is_some();
+        let providers = facts.oauth.complete().is_some() && facts.saml.complete().is_some();
+        match kind {
+            Kind::AdminWithoutMfa
+            | Kind::PrivilegedWithoutMfa
+            | Kind::AdminLockoutRisk
+            | Kind::PrivilegedInGrace => roles && protection,
+            Kind::AdminsWithoutPasskey => roles && protection && methods,
+            Kind::ExemptPrivileged | Kind::PollerPrivileged | Kind::ConfiguredGroupMissing => roles,
+            Kind::MasterPassword
+            | Kind::TrustedNetwork
+            | Kind::TotpNotInstalled
+            | Kind::Impersonation
+            | Kind::ClearTextApiKeys => modules,
+            Kind::KioskHoldsApiKey
+            | Kind::KeysOfArchived
+            | Kind::KeysExpiring
+            | Kind::KeysOfPortal
+            | Kind::ManyKeys
+            | Kind::KeysOld => keys,
+            Kind::PrivilegedUnrestrictedKeys | Kind::PrivilegedKeysWithoutExpiry => keys && roles,
+            Kind::KeysOfUnprotected => keys && protection,
+            Kind::PollerKeyExpiring => !matches!(facts.keys, Known::NotAsked),
+            Kind::BreakGlassUnseen => !matches!(facts.awake, Known::NotAsked),
+            Kind::EnforcementNone => self.posture.enforcement.is_some(),
+            Kind::PasswordRpcOpen => self.posture.password_rpc.is_some(),
+            Kind::CoverageBelowTarget => self.posture.protected.is_some(),
+            Kind::DormantUnprotected => self.posture.dormant_unprotected.is_some(),
+            Kind::TrustedDevices => self.posture.devices.is_some(),
+            Kind::PasskeyOnly => methods || !self.terms.accepted.contains(&Factor::Passkey),
+            Kind::SingleFactor => methods && self.posture.single_factor.is_some(),
+            Kind::SsoUnseen => providers,
+            Kind::EndpointExposed => self.surface_is_known(),
+            Kind::SurfaceUnknown => !self.surface.is_empty(),
+            Kind::WellKnownAccountActive
+            | Kind::ExemptionExpired
+            | Kind::ExemptionUnmatched
+            | Kind::CapabilityMissing
+            | Kind::ClocksDiffer
+            | Kind::PollerNotExempt => true,
+            Kind::AcceptanceExpired | Kind::AcceptanceUnmatched => false,
+        }
+    }
+
+    /// Whether there are vantage points, and each shows of each endpoint whether it is reachable.
+    fn surface_is_known(&self) -> bool {
+        let mut seen = self.surface.iter().flat_map(|checked| &checked.endpoints);
+        !self.surface.is_empty() && seen.all(|(_, seen)| seen.exposure != Exposure::Unknown)
+    }
+
     /// Of active people, those who are eligible and unprotected.
     fn unprotected(&self, people: &IdSet) -> Option<IdSet> {
         self.standing.unprotected_of(self.facts, people)

@@ -1,7 +1,6 @@
 //! Findings about people: who is unprotected, exempt, dormant, or locked out by a lost phone.
 
 use super::{ADMIN_ROLES, Case, Finding, Kind, Severity, counted, grouped, listed, persons};
-use crate::domain::exemption::Matcher;
 use crate::domain::{ExemptReason, Factor, IdSet, UserType};
 
 pub(super) fn find(case: &Case, found: &mut Vec<Finding>) {
@@ -321,12 +320,9 @@ fn exempt(case: &Case, found: &mut Vec<Finding>) {
 
 fn exemptions(case: &Case, found: &mut Vec<Finding>) {
     let today = case.facts.now.to_zoned(jiff::tz::TimeZone::UTC).date();
-    for (entry, people) in case.terms.exemptions.iter().zip(&case.facts.exemptions) {
-        let whom = match &entry.matcher {
-            Matcher::Login(login) => format!("login {login}"),
-            Matcher::Glob(glob) => format!("login_glob {}", glob.as_str()),
-            Matcher::Group(group) => format!("group {group}"),
-        };
+    let entries = case.terms.exemptions.iter().zip(&case.facts.exemptions);
+    for (entry, people) in entries.filter(|(entry, people)| entry.concerns(people)) {
+        let whom = entry.whom();
         if let Some(last) = entry.expires.filter(|_| entry.expired_on(today)) {
             found.push(
                 Finding::new(

@@ -548,3 +548,48 @@ fn a_key_without_a_creation_date_counts_in_no_age() {
     assert_eq!(after.unrestricted, before.unrestricted + 1);
     assert_eq!((after.by_age, after.oldest), (before.by_age, before.oldest));
 }
+
+#[test]
+fn a_kind_whose_facts_are_missing_is_not_evaluated() {
+    let evaluated = |spoil: &dyn Fn(&mut Fixture)| {
+        let mut fixture = Fixture::healthy();
+        spoil(&mut fixture);
+        fixture.with(|case| {
+            let kinds = Kind::ALL.iter().copied();
+            kinds.filter(|it| case.evaluates(*it)).collect::<Vec<_>>()
+        })
+    };
+    let all = evaluated(&|_| ());
+    let never = [Kind::EndpointExposed, Kind::SurfaceUnknown];
+    for kind in Kind::ALL.iter().filter(|it| !OF_ALL_TARGETS.contains(it)) {
+        assert_eq!(all.contains(kind), !never.contains(kind), "{kind}");
+    }
+    let lost = |spoil: &dyn Fn(&mut Fixture)| {
+        let left = evaluated(spoil);
+        all.iter()
+            .copied()
+            .filter(|it| !left.contains(it))
+            .collect::<Vec<_>>()
+    };
+    assert!(lost(&|it| it.facts.modules = missing()).contains(&Kind::MasterPassword));
+    assert!(lost(&|it| it.facts.roles = missing()).contains(&Kind::AdminWithoutMfa));
+    assert!(lost(&|it| it.facts.totp = missing()).contains(&Kind::AdminWithoutMfa));
+    assert!(lost(&|it| it.facts.keys = missing()).contains(&Kind::KeysOfArchived));
+    assert!(lost(&|it| it.facts.devices = missing()).contains(&Kind::TrustedDevices));
+    assert!(lost(&|it| it.facts.awake = missing()).contains(&Kind::DormantUnprotected));
+    assert!(lost(&|it| it.facts.oauth = missing()).contains(&Kind::SsoUnseen));
+}
+
+/// A finding that is found was evaluated.
+#[test]
+fn what_is_found_was_evaluated() {
+    for (spoil, _) in situations() {
+        let mut fixture = Fixture::healthy();
+        spoil(&mut fixture);
+        fixture.with(|case| {
+            for finding in findings(case) {
+                assert!(case.evaluates(finding.kind), "{}", finding.kind);
+            }
+        });
+    }
+}

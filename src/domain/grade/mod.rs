@@ -2,8 +2,9 @@
 //!
 //! Invariants: more protection never lowers a letter, and what is not known counts as if it were at its worst.
 
+use super::acceptance::Accepted;
 use super::facts::TrustedNetworks;
-use super::finding::Case;
+use super::finding::{ADMIN_ROLES, Case, Kind};
 use super::vocabulary::vocabulary;
 use super::{IdSet, Module, UserType};
 
@@ -59,11 +60,17 @@ const COVERAGE: [(f64, Letter); 5] = [
 impl Grade {
     /// Judges a target.
     pub fn of(case: &Case) -> Self {
+        Self::accepting(case, &Accepted::default())
+    }
+
+    /// Judges a target, without what accepted findings are about. What is unknown cannot be accepted.
+    pub fn accepting(case: &Case, accepted: &Accepted<'_>) -> Self {
         let mut limits = Vec::new();
-        coverage(case, &mut limits);
-        privileged(case, &mut limits);
-        bypasses(case, &mut limits);
-        enforcement(case, &mut limits);
+        coverage(case, accepted, &mut limits);
+        privileged(case, accepted, &mut limits);
+        exempt(case, accepted, &mut limits);
+        bypasses(case, accepted, &mut limits);
+        enforcement(case, accepted, &mut limits);
         limits.retain(|limit| limit.at_most > Letter::A);
         limits.sort_by_key(|limit| (std::cmp::Reverse(limit.at_most), limit.unknown));
         let worst = |limits: &mut dyn Iterator<Item = &Limit>| {
@@ -99,14 +106,17 @@ fn unknown(at_most: Letter, because: &str) -> Limit {
 }
 
 /// Internal people, and whoever else coverage is wanted of.
-fn coverage(case: &Case, limits: &mut Vec<Limit>) {
+fn coverage(case: &Case, accepted: &Accepted<'_>, limits: &mut Vec<Limit>) {
     let Some(protected) = case.posture.protected else {
         limits.push(unknown(Letter::F, "who is protected is not known"));
         return;
     };
     for (user_type, wanted) in case.coverage_target.iter() {
         let eligible = case.posture.eligible[user_type];
-        if eligible == 0 || (user_type != UserType::Internal && wanted.is_none()) {
+        if eligible == 0
+            || (user_type != UserType::Internal && wanted.is_none())
+            || accepted.accepts(Kind::CoverageBelowTarget, Some(user_type.as_str()))
+        {
             continue;
         }
         let ratio = protected[user_type] as f64 / eligible as f64;
@@ -124,25 +134,31 @@ fn coverage(case: &Case, limits: &mut Vec<Limit>) {
     }
 }
 
-fn privileged(case: &Case, limits: &mut Vec<Limit>) {
-    if case.facts.roles.complete().is_none() {
+fn privileged(case: &Case, accepted: &Accepted<'_>, limits: &mut Vec<Limit>) {
+    let Some(roles) = case.facts.roles.complete() else {
         limits.push(unknown(Letter::D, "who is in which role is not known"));
         return;
-    }
-    let privileged = case.standing.privileged.clone().unwrap_or_default();
+    };
     let past_grace = |people: &IdSet| {
         case.standing
             .unprotected_of(case.facts, people)
             .map(|people| people - &case.facts.recent)
     };
-    let (Some(admins), Some(others)) = (past_grace(&case.admins()), past_grace(&privileged)) else {
+    let of_roles = roles
+        .iter()
+        .filter(|(role, _)| !ADMIN_ROLES.contains(&role.as_str()))
+        .filter(|(role, _)| !accepted.accepts(Kind::PrivilegedWithoutMfa, Some(role)))
+        .fold(IdSet::new(), |all, (_, people)| all | people);
+    let (Some(admins), Some(others)) = (past_grace(&case.admins()), past_grace(&of_roles)) else {
         limits.push(unknown(
             Letter::D,
             "whether privileged people are protected is not known",
         ));
         return;
     };
-    if !admins.is_empty() {
+    // As in the findings, administrators count there and in no other role.
+    let others = others - &admins;
+    if !admins.is_empty() && !accepted.accepts(Kind::AdminWithoutMfa, None) {
         limits.push(known(
             Letter::D,
             format!("unprotected with administration rights: {}", admins.len()),
@@ -153,9 +169,17 @@ fn privileged(case: &Case, limits: &mut Vec<Limit>) {
             format!("unprotected in a role: {}", others.len()),
         ));
     }
-    let Some(covered) = &case.standing.covered else {
+}
+
+/// Exempt users in roles, who hold no accepted factor.
+fn exempt(case: &Case, accepted: &Accepted<'_>, limits: &mut Vec<Limit>) {
+    let (Some(privileged), Some(covered)) = (&case.standing.privileged, &case.standing.covered)
+    else {
         return;
     };
+    if accepted.accepts(Kind::ExemptPrivileged, None) {
+        return;
+    }
     let bare = (privileged & (&case.standing.exempt - &covered.holders))
         .iter()
         .filter(|id| !covered.types[case.facts.people.type_of(*id)])
@@ -168,7 +192,7 @@ fn privileged(case: &Case, limits: &mut Vec<Limit>) {
     }
 }
 
-fn bypasses(case: &Case, limits: &mut Vec<Limit>) {
+fn bypasses(case: &Case, accepted: &Accepted<'_>, limits: &mut Vec<Limit>) {
     let Some(modules) = case.facts.modules.complete() else {
         limits.push(unknown(
             Letter::D,
@@ -176,10 +200,15 @@ fn bypasses(case: &Case, limits: &mut Vec<Limit>) {
         ));
         return;
     };
-    if modules.contains(&Module::AuthAdminPasskey) {
+    let counts = |kind, module: Module| {
+        modules.contains(&module) && !accepted.accepts(kind, Some(module.as_str()))
+    };
+    if counts(Kind::MasterPassword, Module::AuthAdminPasskey) {
         limits.push(known(Letter::D, "one password opens every account"));
     }
-    match case.facts.trusted_networks {
+    let networks = Some(Module::AuthTotpIpCheck.as_str());
+    match &case.facts.trusted_networks {
+        Some(TrustedNetworks::Rows { .. }) if accepted.accepts(Kind::TrustedNetwork, networks) => {}
         Some(TrustedNetworks::Rows { everybody: 1.., .. }) => limits.push(known(
             Letter::D,
             "nobody needs a second factor from a trusted network",
@@ -194,12 +223,12 @@ fn bypasses(case: &Case, limits: &mut Vec<Limit>) {
         )),
         _ => {}
     }
-    if modules.contains(&Module::ImpersonateLogin) {
+    if counts(Kind::Impersonation, Module::ImpersonateLogin) {
         limits.push(known(Letter::B, "some people may act as somebody else"));
     }
 }
 
-fn enforcement(case: &Case, limits: &mut Vec<Limit>) {
+fn enforcement(case: &Case, accepted: &Accepted<'_>, limits: &mut Vec<Limit>) {
     let policy = case.facts.policy.complete();
     let module = case
         .facts
@@ -209,6 +238,7 @@ fn enforcement(case: &Case, limits: &mut Vec<Limit>) {
     // Either one is enough, whatever is known of the other.
     let limit = match (policy, module) {
         (Some(Some(_)), _) | (_, Some(true)) => return,
+        (Some(None), Some(false)) if accepted.accepts(Kind::EnforcementNone, None) => return,
         (Some(None), Some(false)) => known(
             Letter::B,
             "nothing makes a second factor mandatory for internal people",

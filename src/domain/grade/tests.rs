@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::domain::facts::Known;
 use crate::domain::finding::fixture::{Fixture, exempt, ids, missing};
-use crate::domain::{ExemptReason, Factor, PolicyScope};
+use crate::domain::{ExemptReason, Factor, PerType, PolicyScope};
 
 fn grade(fixture: &Fixture) -> Grade {
     fixture.with(Grade::of)
@@ -205,4 +205,61 @@ proptest! {
         // The range holds the true letter.
         prop_assert!(after.at_best <= before.letter, "{before:?} became {after:?}");
     }
+}
+
+#[test]
+fn what_accepted_findings_are_about_limits_no_letter() {
+    use crate::domain::acceptance::{Acceptance, Accepted};
+    use Letter::{A, B, C, D};
+    let accepted = |kind, subject: Option<&str>, spoil: &dyn Fn(&mut Fixture)| {
+        let entry = [Acceptance {
+            finding: kind,
+            subject: subject.map(str::to_owned),
+            targets: Vec::new(),
+            reason: "a reason".to_owned(),
+            approved_by: None,
+            ticket: None,
+            expires: None,
+        }];
+        let mut fixture = Fixture::healthy();
+        spoil(&mut fixture);
+        let accepted = Accepted::of(&entry, "erp", jiff::civil::Date::default());
+        fixture
+            .with(|case| Grade::accepting(case, &accepted))
+            .letter
+    };
+    let hr = |it: &mut Fixture| {
+        it.unenrol([13]);
+        it.coverage_target = PerType::default();
+    };
+    assert_eq!(
+        accepted(Kind::PrivilegedWithoutMfa, Some("hr"), &hr),
+        B,
+        "coverage"
+    );
+    assert_eq!(accepted(Kind::PrivilegedWithoutMfa, Some("sales"), &hr), C);
+    let admin = |it: &mut Fixture| it.unenrol([12]);
+    assert_eq!(accepted(Kind::AdminWithoutMfa, None, &admin), B, "coverage");
+    let both = |it: &mut Fixture| it.unenrol([12, 13]);
+    assert_eq!(
+        accepted(Kind::AdminWithoutMfa, None, &both),
+        C,
+        "hr remains"
+    );
+    assert_eq!(accepted(Kind::PrivilegedWithoutMfa, None, &both), D);
+    let low = |it: &mut Fixture| it.unenrol(20..29);
+    assert_eq!(
+        accepted(Kind::CoverageBelowTarget, Some("internal"), &low),
+        A
+    );
+    let bypass = |it: &mut Fixture| it.install(Module::AuthAdminPasskey);
+    assert_eq!(accepted(Kind::MasterPassword, None, &bypass), A);
+    let policy = |it: &mut Fixture| it.facts.policy = Known::Complete(None);
+    assert_eq!(accepted(Kind::EnforcementNone, None, &policy), A);
+    let unknown = |it: &mut Fixture| it.facts.modules = missing();
+    assert_eq!(
+        accepted(Kind::MasterPassword, None, &unknown),
+        D,
+        "unknown stays unknown"
+    );
 }

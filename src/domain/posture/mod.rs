@@ -343,7 +343,8 @@ fn minus(whole: PerType<u64>, part: PerType<u64>) -> PerType<u64> {
 
 fn exemptions(facts: &Facts, terms: &Terms) -> Exemptions {
     let mut states = Exemptions::default();
-    for (entry, people) in terms.exemptions.iter().zip(&facts.exemptions) {
+    let entries = terms.exemptions.iter().zip(&facts.exemptions);
+    for (entry, people) in entries.filter(|(entry, people)| entry.concerns(people)) {
         if entry.expired_on(today(facts)) {
             states.expired += 1;
         } else if people.is_empty() {

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::exemption::{Exemption, Matcher};
+use crate::domain::exemption::{Exemption, Matcher, Note};
 use crate::domain::facts::{People, Server, Uses};
 use crate::domain::roster::{InRole, KeyState, Roster, State, Wanted};
 use crate::domain::vocabulary::{Api, Factor};
@@ -68,6 +68,8 @@ fn exemption() -> Vec<Exemption> {
         matcher: Matcher::Login(EXEMPT.into()),
         reason: ExemptReason::Service,
         expires: None,
+        shared: false,
+        note: Note::default(),
     }]
 }
 

@@ -9,7 +9,7 @@ const VANTAGE: Label = Label::open("vantage");
 const ENDPOINT: Label = Label::closed("endpoint", Endpoint::WORDS);
 
 pub const SECTION: Section = Section {
-    title: "Enforcement and exposed surface",
+    title: "Enforcement and exposed endpoints",
     intro: "",
     families: &[
         Family::gauge(

@@ -8,7 +8,7 @@ use crate::domain::{ExemptReason, Factor, UserType};
 const TRANSITION: Label = Label::closed("transition", MfaTransition::WORDS);
 
 pub const SECTION: Section = Section {
-    title: "People and second factors",
+    title: "Users and second factors",
     intro: "",
     families: &[
         Family::gauge("odoo_users", "All people.")

@@ -8,7 +8,7 @@ use crate::domain::{ExemptReason, Posture};
 const ROLE: Label = Label::open("role");
 
 pub const SECTION: Section = Section {
-    title: "Privileged people",
+    title: "Privileged users",
     intro: "",
     families: &[
         Family::gauge(

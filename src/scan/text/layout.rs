@@ -171,7 +171,8 @@ pub(super) fn pad(text: &str, width: usize) -> String {
     format!("{text}{}", " ".repeat(width.saturating_sub(text.width())))
 }
 
-fn cut(text: &str, room: usize) -> String {
+/// What fits; a text that does not ends in `…`.
+pub(super) fn cut(text: &str, room: usize) -> String {
     if text.width() <= room {
         return text.to_owned();
     }
@@ -187,7 +188,7 @@ fn cut(text: &str, room: usize) -> String {
     kept + "…"
 }
 
-/// Breaks a text between words. A word that is wider than a line gets a line of its own.
+/// Breaks a text between words. A word that is wider than a line is broken within.
 pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();
@@ -198,7 +199,12 @@ pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
         if !line.is_empty() {
             line.push(' ');
         }
-        line += word;
+        for c in word.chars() {
+            if line.width() + c.width().unwrap_or(0) > width {
+                lines.push(std::mem::take(&mut line));
+            }
+            line.push(c);
+        }
     }
     if !line.is_empty() {
         lines.push(line);

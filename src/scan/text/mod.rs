@@ -1,23 +1,42 @@
-//! The report for a terminal: each target in full, and at the end a summary that fits on one screen.
+//! The report for a terminal: each target on one screen, or in full, and at the end a summary that fits on one screen.
 
 mod layout;
 
 use anstyle::AnsiColor::{Cyan, Green, Red, Yellow};
 
-use super::{Coverage, Finding, Person, Report, Scan, TargetReport};
+use super::{Change, Coverage, Finding, Person, Report, Scan, TargetReport};
 use crate::domain::UserType;
 use crate::domain::finding::{Severity, counted, grouped, persons};
 use crate::domain::grade::Letter;
-use layout::{Cell, Paint, Table, wrap};
+use layout::{Cell, Paint, Table, cut, wrap};
 
 /// How to write.
 #[derive(Debug, Clone, Copy)]
 pub struct Style {
     /// With colours, as escape sequences.
     pub colour: bool,
-    /// How many columns there are; at least 60 are used, and at most 120.
+    /// How many columns there are; at least 40 are used.
     pub width: usize,
+    /// How much of each target.
+    pub detail: Detail,
 }
+
+/// How much of each target the text has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detail {
+    /// Nothing but the summary of all.
+    Summary,
+    /// What fits on one screen.
+    Screen,
+    /// Everything.
+    Full,
+}
+
+/// Lines of a screen.
+const SCREEN: usize = 24;
+
+/// Longer lines of prose are hard to read. Tables are as wide as the terminal.
+const PROSE: usize = 120;
 
 /// How many people one finding names.
 const NAMES: usize = 8;
@@ -33,10 +52,19 @@ pub fn render(report: &Report, style: Style) -> String {
     let mut out = Writer {
         text: String::new(),
         paint: Paint(style.colour),
-        width: style.width.clamp(60, 120),
+        width: style.width.max(40),
     };
     for target in &report.targets {
-        out.target(target);
+        match style.detail {
+            Detail::Summary => {}
+            Detail::Screen => out.screen(target),
+            Detail::Full => out.target(target),
+        }
+    }
+    if !report.findings.is_empty() && style.detail != Detail::Summary {
+        out.rule("─");
+        out.findings("Configuration", &report.findings);
+        out.line("");
     }
     out.summary(report);
     out.text
@@ -62,7 +90,7 @@ impl Writer {
 
     /// A paragraph, each line behind the same indentation.
     fn paragraph(&mut self, indent: usize, first: &str, text: &str) {
-        let room = self.width - indent;
+        let room = self.width.min(PROSE) - indent;
         for (index, line) in wrap(text, room).into_iter().enumerate() {
             let lead = if index == 0 { first } else { "" };
             let lead = layout::pad(lead, indent);
@@ -75,12 +103,19 @@ impl Writer {
         self.text.push_str(&text);
     }
 
-    fn target(&mut self, target: &TargetReport) {
-        let rule = "─".repeat(self.width);
+    fn rule(&mut self, sign: &str) {
+        let rule = sign.repeat(self.width);
         let rule = self.paint.dim(&rule);
         self.line(&rule);
-        let name = self.paint.bold(&target.target);
-        self.line(&format!("{name}  {} · {}", target.url, target.database));
+    }
+
+    /// What every form begins with: which target, or why it could not be read.
+    fn heading_of(&mut self, target: &TargetReport) {
+        self.rule("─");
+        let name = cut(&target.target, self.width);
+        let name = self.paint.bold(&name);
+        self.line(&name);
+        self.paragraph(0, "", &format!("{} · {}", target.url, target.database));
         if let Some(error) = &target.error {
             let word = self.paint.colour(Red, "FAILED");
             self.line(&format!("{word} ({})", error.reason));
@@ -90,24 +125,94 @@ impl Writer {
             }
         }
         if let Some(scan) = &target.scan {
-            self.line(&format!(
-                "Odoo {} over {}, polled {}",
+            let seen = format!(
+                "Odoo {} over {}, polled {}, {}",
                 scan.server_version,
                 scan.api,
-                scan.polled_at.strftime("%Y-%m-%d %H:%M UTC")
-            ));
+                scan.polled_at.strftime("%Y-%m-%d %H:%M UTC"),
+                scan.completeness()
+            );
+            self.paragraph(0, "", &seen);
+        }
+    }
+
+    fn target(&mut self, target: &TargetReport) {
+        self.heading_of(target);
+        if let Some(scan) = &target.scan {
             self.coverage(scan);
             self.privileged(scan);
             self.keys(scan);
             self.server(scan);
-            self.findings(scan);
+            let title = format!("Findings ({})", scan.findings.len());
+            self.findings(&title, &scan.findings);
         }
         self.text.push('\n');
+    }
+
+    /// One screen: the numbers in few lines, and of each finding the title, as many as fit.
+    fn screen(&mut self, target: &TargetReport) {
+        let start = self.text.lines().count();
+        self.heading_of(target);
+        let Some(scan) = &target.scan else {
+            self.text.push('\n');
+            return;
+        };
+        self.grade(target, scan);
+        self.coverage_table(scan);
+        let facts = [privileged_in_short(scan), keys_in_short(scan)];
+        for line in facts.into_iter().flatten() {
+            self.paragraph(2, "", &line);
+        }
+        self.line(&findings_in_short(scan));
+        let used = self.text.lines().count() - start;
+        // One line says what is left out, and one sets off the next target.
+        let room = SCREEN.saturating_sub(used + 2);
+        let counting: Vec<&Finding> = scan.counting().collect();
+        for finding in counting.iter().take(room) {
+            let tag = self.tag(finding.severity);
+            let new = if is_new(finding) { "NEW " } else { "" };
+            let title = cut(&format!("{new}{}", finding.title), self.width - INDENT);
+            self.line(&format!("{tag}{title}"));
+        }
+        let more = counting.len().saturating_sub(room);
+        if more > 0 {
+            self.line(&format!("  and {more} more: --verbose shows everything"));
+        }
+        self.text.push('\n');
+    }
+
+    /// The grade, and what limits it most.
+    fn grade(&mut self, target: &TargetReport, scan: &Scan) {
+        let mut text = format!("Grade {}", grade_text(scan));
+        if let Some(before) = target.grade_before() {
+            text += &format!(", was {before}");
+        }
+        if scan.grade.without_acceptance != scan.grade.letter {
+            text += &format!(
+                ", {} without accepted findings",
+                scan.grade.without_acceptance
+            );
+        }
+        if let Some(limit) = scan.grade.limits.first() {
+            text += &format!(": {}", limit.because);
+        }
+        self.paragraph(0, "", &text);
     }
 
     fn coverage(&mut self, scan: &Scan) {
         let accepted: Vec<&str> = scan.accepted_factors.iter().map(|it| it.as_str()).collect();
         self.heading(&format!("Coverage (accepted: {})", accepted.join(", ")));
+        self.coverage_table(scan);
+        if scan.coverage.iter().any(|row| row.protected.is_none()) {
+            self.paragraph(
+                2,
+                "",
+                "A dash stands for unknown numbers; the findings say why.",
+            );
+        }
+    }
+
+    fn coverage_table(&mut self, scan: &Scan) {
         let mut table = Table::new(&[
             "type",
             "protected",
@@ -140,13 +245,6 @@ impl Writer {
             ]);
         }
         self.table(&table);
-        if scan.coverage.iter().any(|row| row.protected.is_none()) {
-            self.paragraph(
-                2,
-                "",
-                "A dash stands for what is not known; the findings say why.",
-            );
-        }
     }
 
     fn privileged(&mut self, scan: &Scan) {
@@ -303,24 +401,42 @@ impl Writer {
         }
     }
 
-    fn findings(&mut self, scan: &Scan) {
-        self.heading(&format!("Findings ({})", scan.findings.len()));
-        if scan.findings.is_empty() {
+    fn findings(&mut self, title: &str, findings: &[Finding]) {
+        self.heading(title);
+        if findings.is_empty() {
             self.line("  none");
         }
-        for finding in &scan.findings {
-            let tag = self.tag(finding.severity);
-            let mut lines = wrap(&finding.title, self.width - INDENT).into_iter();
+        for finding in findings {
+            let tag = if finding.is_accepted() {
+                self.paint.dim(&layout::pad("ACCEPTED", INDENT))
+            } else {
+                self.tag(finding.severity)
+            };
+            let new = if is_new(finding) { "NEW " } else { "" };
+            let title = format!("{new}{}", finding.title);
+            let mut lines = wrap(&title, self.width.min(PROSE) - INDENT).into_iter();
             let first = self.paint.bold(&lines.next().unwrap_or_default());
             self.line(&format!("{tag}{first}"));
             for line in lines {
                 let line = self.paint.bold(&line);
                 self.line(&format!("{}{line}", " ".repeat(INDENT)));
             }
+            if let Some(acceptance) = &finding.acceptance {
+                let word = if acceptance.expired {
+                    "Was accepted"
+                } else {
+                    "Accepted"
+                };
+                self.paragraph(INDENT, "", &format!("{word}: {}.", acceptance.in_words()));
+            }
             self.paragraph(INDENT, "", &finding.detail);
             self.paragraph(INDENT, "        →", &finding.what_to_do);
             if let Some(people) = people(finding) {
                 self.paragraph(INDENT, "", &people);
+            }
+            let controls = finding.controls_in_words();
+            if !controls.is_empty() {
+                self.paragraph(INDENT, "", &format!("Controls: {controls}"));
             }
         }
     }
@@ -336,8 +452,7 @@ impl Writer {
     }
 
     fn summary(&mut self, report: &Report) {
-        let rule = "═".repeat(self.width);
-        self.line(&rule);
+        self.rule("═");
         let title = self.paint.bold("Summary");
         self.line(&title);
         let mut table = Table::new(&[
@@ -351,11 +466,7 @@ impl Writer {
             "info",
         ]);
         // The worst first, so that what is left out of a long list is the best.
-        let mut targets: Vec<&TargetReport> = report.targets.iter().collect();
-        targets.sort_by_key(|target| match &target.scan {
-            None => (0, std::cmp::Reverse(Letter::F)),
-            Some(scan) => (1, std::cmp::Reverse(scan.grade.letter)),
-        });
+        let targets = report.worst_first();
         for target in targets.iter().take(SUMMARY_TARGETS) {
             table.row(summary_row(target));
         }
@@ -374,28 +485,95 @@ impl Writer {
                 self.paragraph(2, "", &line);
             }
         }
-        let several = report.targets.len() > 1;
-        let urgent: Vec<_> = report.findings().take(URGENT).collect();
-        if !urgent.is_empty() {
+        if let Some(line) = changes_in_short(report) {
+            self.paragraph(2, "", &line);
+        }
+        self.urgent(report);
+    }
+
+    /// Findings of one kind on several targets are one line.
+    fn urgent(&mut self, report: &Report) {
+        let groups = report.groups();
+        if !groups.is_empty() {
             self.heading("Most urgent");
         }
-        for (target, finding) in urgent {
-            let tag = self.tag(finding.severity);
-            let what = if several {
-                format!("{}: {}", target.target, finding.title)
-            } else {
-                finding.title.clone()
+        for group in groups.iter().take(URGENT) {
+            let tag = self.tag(group.severity);
+            let what = match group.targets.as_slice() {
+                [target] if report.targets.len() > 1 => format!("{target}: {}", group.title),
+                [] | [_] => group.title.to_owned(),
+                targets => format!("{}: {} targets", group.title, targets.len()),
             };
-            for (index, line) in wrap(&what, self.width - INDENT).into_iter().enumerate() {
-                let lead = if index == 0 {
-                    tag.clone()
-                } else {
-                    " ".repeat(INDENT)
-                };
-                self.line(&format!("{lead}{line}"));
-            }
+            let what = cut(&what, self.width - INDENT);
+            self.line(&format!("{tag}{what}"));
         }
     }
+}
+
+fn is_new(finding: &Finding) -> bool {
+    finding.change == Some(Change::New) && !finding.is_accepted()
+}
+
+/// What changed since the previous report, on one line.
+fn changes_in_short(report: &Report) -> Option<String> {
+    let baseline = report.baseline.as_ref()?;
+    let mut text = format!(
+        "since {}: {} new, {} fixed, {} unchanged",
+        baseline.generated_at.strftime("%Y-%m-%d %H:%M UTC"),
+        grouped(baseline.new),
+        grouped(baseline.fixed.len() as u64),
+        grouped(baseline.unchanged)
+    );
+    if !baseline.unknown.is_empty() {
+        text += &format!(", {} unknown", grouped(baseline.unknown.len() as u64));
+    }
+    Some(text)
+}
+
+fn privileged_in_short(scan: &Scan) -> Option<String> {
+    let privileged = scan.privileged.as_ref()?;
+    let unprotected = privileged.unprotected?;
+    let roles: Vec<String> = privileged
+        .roles
+        .iter()
+        .filter_map(|role| Some((&role.role, role.unprotected.filter(|it| *it > 0)?)))
+        .map(|(role, users)| format!("{role} {}", grouped(users)))
+        .collect();
+    let mut text = format!(
+        "in roles: {} of {} without a second factor",
+        grouped(unprotected),
+        counted(privileged.people, "user", "users")
+    );
+    if !roles.is_empty() {
+        text += &format!(" ({})", roles.join(", "));
+    }
+    Some(text)
+}
+
+fn keys_in_short(scan: &Scan) -> Option<String> {
+    let keys = scan.api_keys.as_ref()?;
+    let known = |number: Option<u64>| number.map_or("-".to_owned(), grouped);
+    Some(format!(
+        "{}: {} of privileged users, {} of users without a second factor, {} of archived users",
+        counted(keys.working, "active API key", "active API keys"),
+        known(keys.of_privileged),
+        known(keys.of_unprotected),
+        grouped(keys.of_archived)
+    ))
+}
+
+fn findings_in_short(scan: &Scan) -> String {
+    let accepted = scan.findings.len() - scan.counting().count();
+    let mut text = format!(
+        "Findings: {} critical, {} warning, {} info",
+        scan.count(Severity::Critical),
+        scan.count(Severity::Warning),
+        scan.count(Severity::Info)
+    );
+    if accepted > 0 {
+        text += &format!(", {accepted} accepted");
+    }
+    text
 }
 
 /// Where the text of a finding begins.
@@ -418,20 +596,11 @@ fn summary_row(target: &TargetReport) -> Vec<Cell> {
         Letter::C | Letter::D => Yellow,
         Letter::E | Letter::F => Red,
     };
-    let internal = scan
-        .coverage
-        .iter()
-        .find(|row| row.user_type == UserType::Internal);
-    let ratio = internal.and_then(|row| row.ratio);
-    let count = |severity| {
-        let findings = scan.findings.iter();
-        Cell::number(Some(
-            findings.filter(|it| it.severity == severity).count() as u64
-        ))
-    };
+    let ratio = scan.internal().and_then(|row| row.ratio);
+    let count = |severity| Cell::number(Some(scan.count(severity)));
     vec![
         Cell::left(&target.target),
-        Cell::left(&grade_text(scan)).coloured(colour),
+        Cell::left(&grade_and_before(target, scan)).coloured(colour),
         ratio.map_or(Cell::left(""), |ratio| Cell::bar(ratio, colour)),
         Cell::right(&ratio.map_or("not known".to_owned(), percent)),
         Cell::number(scan.privileged.as_ref().and_then(|it| it.unprotected)),
@@ -439,6 +608,13 @@ fn summary_row(target: &TargetReport) -> Vec<Cell> {
         count(Severity::Warning),
         count(Severity::Info),
     ]
+}
+
+fn grade_and_before(target: &TargetReport, scan: &Scan) -> String {
+    match target.grade_before() {
+        Some(before) => format!("{}, was {before}", grade_text(scan)),
+        None => grade_text(scan),
+    }
 }
 
 /// The letter, with its range where something is not known.
@@ -471,7 +647,8 @@ pub fn percent(ratio: f64) -> String {
     }
 }
 
-fn login(person: &Person) -> String {
+/// What a user signs in with, or the id where that was not looked up.
+pub(super) fn login(person: &Person) -> String {
     person
         .login
         .clone()

@@ -29,6 +29,7 @@ use crate::store::{Headline, HistoryRow, Range};
 use crate::web::App;
 use crate::web::directory::{Direction, Label, Which, given, many};
 use crate::web::paging::{PageNumber, PageRows, Slice};
+use crate::web::reports::ReportSettings;
 
 /// How far back the small lines go, and how far apart their points are.
 const DAYS: i64 = 30;
@@ -311,7 +312,8 @@ impl FleetQuery {
     fn ranked(&self, app: &App) -> Vec<Ranked> {
         let snapshots = app.board.snapshots();
         let matching = snapshots.iter().filter(|it| self.matches(it));
-        let mut ranked: Vec<Ranked> = matching.map(Ranked::of).collect();
+        let reports = app.reports.current();
+        let mut ranked: Vec<Ranked> = matching.map(|it| Ranked::of(it, &reports)).collect();
         if !self.grade.is_empty() {
             ranked.retain(|it| {
                 let letter = it.grade.as_ref().map(|grade| grade.letter);
@@ -451,7 +453,7 @@ fn first_direction(by: Sort) -> Direction {
 }
 
 impl Ranked {
-    fn of(snapshot: &Arc<TargetSnapshot>) -> Self {
+    fn of(snapshot: &Arc<TargetSnapshot>, reports: &ReportSettings) -> Self {
         let posture = snapshot.posture.as_ref();
         let share = |user_type| Share {
             eligible: posture.map(|it| it.eligible[user_type]),
@@ -461,7 +463,9 @@ impl Ranked {
         let privileged = posture.and_then(|it| it.privileged.as_ref()?.unprotected);
         let keys = posture.and_then(|it| it.keys.as_ref());
         Self {
-            grade: snapshot.case().map(|case| Grade::of(&case)),
+            grade: snapshot
+                .case()
+                .map(|case| reports.grade(&snapshot.identity.name, &case)),
             internal: share(UserType::Internal),
             portal: share(UserType::Portal),
             privileged,

@@ -6,6 +6,7 @@
 //!   read them
 //! - `/changes` and `/changes.csv`: the change log
 //! - `/alerts`: the exporter's own alerts
+//! - `/report`: the report of `scan` about what the last polls found, to print and file
 //! - `/-/style.css`, `/-/icon.svg`: what every page loads
 
 mod alerts;
@@ -18,6 +19,7 @@ mod keys;
 mod list;
 mod parts;
 mod refused;
+mod report;
 mod target;
 mod text;
 mod users;
@@ -49,6 +51,8 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/", get(fleet::page))
         .route("/targets.csv", get(fleet::csv))
         .route("/alerts", get(alerts::page))
+        .route("/report", get(report::page))
+        .route("/report.css", get(report::style))
         .route("/targets/{name}", get(target::page))
         .route("/users", get(users::page))
         .route("/users.csv", get(users::csv))

@@ -20,7 +20,7 @@ use crate::domain::health::Failure;
 use crate::domain::roster::{State as In, Wanted};
 use crate::domain::vocabulary::vocabulary;
 use crate::domain::{IdSet, TargetSnapshot, UserType};
-use crate::scan::{Finding, Scan, Show, class_of, scan};
+use crate::scan::{Finding, Scan, Show, Terms, class_of, scan};
 use crate::store::{Headline, HistoryRow, Range, RoleNumbers};
 use crate::web::App;
 use crate::web::access::Role;
@@ -127,10 +127,15 @@ pub async fn page(
     let names = reader.may(Role::ReadNames);
     let mut groups = Vec::new();
     let found = snapshot.case().map(|case| {
-        let mut scan = scan(&case, &BTreeMap::new());
+        let reports = app.reports.current();
+        let terms = Terms::new(&name, &reports.accept_findings);
+        let mut scan = scan(&case, &BTreeMap::new(), &terms);
         // Who they are has a page of its own.
         if let Some(privileged) = &mut scan.privileged {
             privileged.who.clear();
+        }
+        if !names {
+            scan.remove_names();
         }
         let found = std::mem::take(&mut scan.findings);
         groups = grouped_findings(&snapshot, &case, found, names);

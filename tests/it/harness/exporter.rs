@@ -10,7 +10,7 @@ use odoo_mfa_exporter::exposition::{Board, Coding, ExporterState, Exposition, Fo
 use odoo_mfa_exporter::store::Store;
 use odoo_mfa_exporter::web::access::Access;
 use odoo_mfa_exporter::web::directory::Directory;
-use odoo_mfa_exporter::web::{self, App, Limits, MetricsPath, Readiness, ReadinessLatch};
+use odoo_mfa_exporter::web::{self, App, Limits, MetricsPath, Readiness, ReadinessLatch, Reports};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -83,6 +83,7 @@ impl Shown {
     pub fn routes_for(&self, access: Access, store: Option<Store>) -> (Router, ReadinessLatch) {
         let (readiness, latch) = Readiness::new(Arc::clone(&self.board));
         let routes = web::router(App {
+            reports: Reports::default(),
             exposition: Arc::clone(&self.exposition),
             board: Arc::clone(&self.board),
             access,
