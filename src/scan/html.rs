@@ -68,13 +68,13 @@ pub trait Show {
     }
 
     /// A number of users, as a link to their list where there is one: in a state, of a type or in a role.
-    fn listed(&self, number: &Option<u64>, _state: &str, _by: &str, _word: &str) -> String {
+    fn linked(&self, number: &Option<u64>, _state: &str, _by: &str, _word: &str) -> String {
         self.number(number)
     }
 
     /// The same for a number that is always known.
-    fn listed_known(&self, number: &u64, state: &str, by: &str, word: &str) -> String {
-        self.listed(&Some(*number), state, by, word)
+    fn linked_of(&self, number: &u64, state: &str, by: &str, word: &str) -> String {
+        self.linked(&Some(*number), state, by, word)
     }
 
     /// Where somebody who may finds out more about them.

@@ -201,7 +201,7 @@ impl Show for Page {
         false
     }
 
-    fn listed(&self, number: &Option<u64>, state: &str, by: &str, word: &str) -> String {
+    fn linked(&self, number: &Option<u64>, state: &str, by: &str, word: &str) -> String {
         let text = self.number(number);
         if number.is_none() {
             return text;
