@@ -215,7 +215,9 @@ impl Transport {
     /// The server's time, by the `Date` of its first answer. `None` without one, and where it is not plausible.
     pub fn server_time(&self) -> Option<Timestamp> {
         let (date, at) = self.clock.get()?;
-        date.checked_add(at.elapsed()).ok()
+        // As exact as the header.
+        let passed = Duration::from_secs(at.elapsed().as_secs());
+        date.checked_add(passed).ok()
     }
 
     /// The failure of a poll that was not done in time: which answer it waited for.

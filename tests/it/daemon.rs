@@ -257,7 +257,7 @@ print('locked', flush=True)
 sys.stdin.read()";
     let stage = Stage::new(&["prod"]).await;
     stage.configure(&json!({
-        "defaults": {"interval": "1s", "timeout": "900ms"},
+        "defaults": {"interval": "3s", "timeout": "2900ms"},
         "targets": [stage.target("prod")],
     }));
     let daemon = Running::start(&mut stage.daemon());
