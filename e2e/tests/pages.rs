@@ -51,8 +51,14 @@ async fn every_page_is_accessible_fits_and_says_nothing_in_the_console() {
         ("report", "/report".to_owned()),
         ("target", sim.to_owned()),
         ("users", "/users".to_owned()),
-        ("users-by-name", "/users?state=unprotected&role=administrators&sort=name".to_owned()),
-        ("users-of-one", "/users?target=sim-00007&state=active".to_owned()),
+        (
+            "users-by-name",
+            "/users?state=unprotected&role=administrators&sort=name".to_owned(),
+        ),
+        (
+            "users-of-one",
+            "/users?target=sim-00007&state=active".to_owned(),
+        ),
         ("keys", "/keys".to_owned()),
         ("keys-of-one", "/keys?target=sim-00007".to_owned()),
         ("changes", "/changes".to_owned()),
@@ -129,7 +135,10 @@ async fn the_fleet_is_sorted_filtered_and_paged_and_says_what_the_metrics_say() 
     };
     browser.open(&exporter.url("/")).await;
     let figures = text(&browser, ".figures").await;
-    assert!(figures.contains("Targets up") && figures.contains("60"), "{figures}");
+    assert!(
+        figures.contains("Targets up") && figures.contains("60"),
+        "{figures}"
+    );
 
     click(&browser, Locator::LinkText("Internal users protected")).await;
     let mut names = texts(&browser, "tbody th a").await;
@@ -265,15 +274,15 @@ async fn names_want_a_reader_who_signs_in_and_may_read_them() {
     let browser = Browser::start().await;
     browser.look(SCREEN, Scheme::Light).await;
     sign_in(&browser, &exporter, &Exporter::sign_in(OFFICER)).await;
-    assert!(
-        text(&browser, ".who")
-            .await
-            .contains("Signed in as olga")
-    );
+    assert!(text(&browser, ".who").await.contains("Signed in as olga"));
     browser.open(&exporter.url(&people)).await;
     let mut logins = BTreeSet::new();
     loop {
-        let shown = texts(&browser, "[role=region][aria-label=Users] tbody td:nth-of-type(1)").await;
+        let shown = texts(
+            &browser,
+            "[role=region][aria-label=Users] tbody td:nth-of-type(1)",
+        )
+        .await;
         assert!(
             shown
                 .iter()
@@ -297,10 +306,18 @@ async fn names_want_a_reader_who_signs_in_and_may_read_them() {
         "the list is as long as the metric says"
     );
     click(&browser, Locator::LinkText("Login")).await;
-    let sorted = texts(&browser, "[role=region][aria-label=Users] tbody td:nth-of-type(1)").await;
+    let sorted = texts(
+        &browser,
+        "[role=region][aria-label=Users] tbody td:nth-of-type(1)",
+    )
+    .await;
     click(&browser, Locator::LinkText("Login")).await;
     assert_eq!(text(&browser, "th[aria-sort=descending]").await, "Login");
-    let descending = texts(&browser, "[role=region][aria-label=Users] tbody td:nth-of-type(1)").await;
+    let descending = texts(
+        &browser,
+        "[role=region][aria-label=Users] tbody td:nth-of-type(1)",
+    )
+    .await;
     assert!(sorted[0] < descending[0], "{sorted:?} {descending:?}");
     let form = browser
         .client
@@ -321,10 +338,14 @@ async fn names_want_a_reader_who_signs_in_and_may_read_them() {
     browser.download_to(downloads.path()).await;
     click(&browser, Locator::Css("a[download]")).await;
     let saved = eventually("the file is saved", async || {
-        let file =
-            std::fs::read_dir(downloads.path()).ok()?.find_map(|it| Some(it.ok()?.path()))?;
+        let file = std::fs::read_dir(downloads.path())
+            .ok()?
+            .find_map(|it| Some(it.ok()?.path()))?;
         let name = file.file_name()?.to_str()?.to_owned();
-        assert!(name.ends_with("crdownload") || name.starts_with(&format!("users-active-{target}-20")), "{name}");
+        assert!(
+            name.ends_with("crdownload") || name.starts_with(&format!("users-active-{target}-20")),
+            "{name}"
+        );
         let file = std::fs::read_to_string(file).ok()?;
         (file.lines().count() as f64 > metric).then_some(file)
     })

@@ -90,6 +90,10 @@ impl<Q: DeserializeOwned + Send> FromRequestParts<Arc<App>> for OfTarget<Q> {
 }
 
 /// The query of a file to save, or what is wrong with it.
+#[expect(
+    clippy::result_large_err,
+    reason = "the error is the response that is sent"
+)]
 pub fn to_save<Q: DeserializeOwned>(uri: &Uri) -> Result<Q, Response> {
     let query = values(uri).and_then(read);
     query.map_err(|message| (StatusCode::BAD_REQUEST, format!("{message}\n")).into_response())
