@@ -13,7 +13,7 @@ use crate::config::{Config, Env, FileContent, ProcessEnv};
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "One target, without a configuration file")]
 pub(super) struct OneTarget {
-    /// The URL of Odoo, such as https://erp.example.com.
+    /// The URL of Odoo, such as `https://erp.example.com`.
     #[arg(long, requires = "database", requires = "api_key_file")]
     url: Option<Url>,
     /// The database.
