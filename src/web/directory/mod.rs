@@ -56,8 +56,6 @@ pub struct Directory {
     board: Arc<Board>,
     clients: Arc<Clients>,
     targets: ArcSwap<HashMap<String, Entry>>,
-    users: Kept<Person>,
-    keys: Kept<KeyName>,
 }
 
 #[derive(Debug, Clone)]
@@ -66,6 +64,8 @@ struct Entry {
     places: Arc<Semaphore>,
     host: Arc<Semaphore>,
     last: Arc<Mutex<Option<LastList>>>,
+    users: Kept<Person>,
+    keys: Kept<KeyName>,
 }
 
 /// The ids of the list of users that was asked for last, so that its other pages cost Odoo no sorting.
@@ -165,8 +165,6 @@ struct Asked {
     roster: Arc<Roster>,
     clients: Arc<Clients>,
     entry: Entry,
-    users: Kept<Person>,
-    keys: Kept<KeyName>,
     deadline: Duration,
 }
 
@@ -177,27 +175,25 @@ impl Directory {
             board: Arc::clone(board),
             clients: Arc::clone(clients),
             targets: ArcSwap::default(),
-            users: Kept::default(),
-            keys: Kept::default(),
         };
         directory.configure(targets);
         Arc::new(directory)
     }
 
-    /// Answers for these targets from now on: to be called when the configuration has changed.
+    /// Answers for these targets from now on: to be called when the configuration has changed. Forgets names: a target may be another
+    /// database now.
     pub fn configure(&self, targets: &[Arc<Target>]) {
         let entry = |target: &Arc<Target>| Entry {
             target: Arc::clone(target),
             places: Arc::new(Semaphore::new(AT_ONCE)),
             host: self.clients.host(&target.url),
             last: Arc::default(),
+            users: Kept::default(),
+            keys: Kept::default(),
         };
         let named = |target: &Arc<Target>| (target.name.clone(), entry(target));
         let targets = targets.iter().map(named).collect();
         self.targets.store(Arc::new(targets));
-        // A name may stand for another database now.
-        self.users.clear();
-        self.keys.clear();
     }
 
     /// The newest snapshot of a target.
@@ -269,8 +265,6 @@ impl Directory {
             roster,
             snapshot: Arc::clone(snapshot),
             clients: Arc::clone(&self.clients),
-            users: self.users.clone(),
-            keys: self.keys.clone(),
             deadline: entry.target.timeout,
             entry: entry.clone(),
         })
@@ -335,27 +329,27 @@ impl Asked {
 
     /// The users of a selection whom Odoo shows, by id: of a moment ago, or one request.
     async fn users(&self, users: &Selection) -> Result<Arc<HashMap<u32, Person>>, Refused> {
-        if let Some(rows) = self.users.find(self.name(), users) {
+        if let Some(rows) = self.entry.users.find(users) {
             return Ok(rows);
         }
         let transport = self.transport()?;
         let read = directory::users(&transport, &self.roster, users);
         let rows = self.within(read).await?;
         let rows = rows.into_iter().map(|row| (row.id, row)).collect();
-        Ok(self.users.keep(self.name(), users.clone(), rows))
+        Ok(self.entry.users.keep(users.clone(), rows))
     }
 
     /// What API keys are called, by id: of a moment ago, or one request for 2,000.
     async fn key_names(&self, ids: IdSet) -> Result<Arc<HashMap<u32, KeyName>>, Refused> {
         let keys = of_ids(ids);
-        if let Some(rows) = self.keys.find(self.name(), &keys) {
+        if let Some(rows) = self.entry.keys.find(&keys) {
             return Ok(rows);
         }
         let transport = self.transport()?;
         let read = directory::key_names(&transport, &self.roster.facts, &keys.ids);
         let rows = self.within(read).await?;
         let rows = rows.into_iter().map(|row| (row.id, row)).collect();
-        Ok(self.keys.keep(self.name(), keys, rows))
+        Ok(self.entry.keys.keep(keys, rows))
     }
 
     /// Where somebody's form is in Odoo's web client.

@@ -92,8 +92,11 @@ pub async fn figures(app: &App, labels: &[Label]) -> Vec<Figure> {
             link(&["keys"], &[("state", "of_archived")]),
             |it| it.keys_of_archived,
         ),
-        critical(app),
     ]);
+    // Alerts are not filtered by label.
+    if labels.is_empty() {
+        all.push(critical(app));
+    }
     all
 }
 
