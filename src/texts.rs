@@ -154,6 +154,8 @@ fn of_refusals() -> Vec<String> {
         Refused::Unlisted(Unlisted::NotAsked(_)) => Refused::Unlisted(Unlisted::NotAsked(what)),
         Refused::Unlisted(Unlisted::UseNotNoted) => Refused::Unlisted(Unlisted::UseNotNoted),
         Refused::Unlisted(Unlisted::NoSuchRole(_)) => Refused::Unlisted(Unlisted::NoSuchRole("hr".to_owned())),
+        Refused::Nowhere { .. } => Refused::Nowhere { targets: 80, first: Box::new(Refused::NotPolled) },
+        Refused::TooMany(_) => Refused::TooMany(2_400),
         Refused::Busy => Refused::Busy,
         Refused::Odoo(_) => Refused::Odoo(odoo::Error::new(odoo::Kind::Forbidden, "AccessError")),
     ];

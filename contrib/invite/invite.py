@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Invites unprotected users to enroll a second factor, with Odoo's own invitation (`auth_totp_mail`, Odoo 15 and later).
 
-Reads the CSV that the exporter serves at /targets/NAME/people.csv, compares it with Odoo, and prints which users it would invite.
+Reads the CSV that the exporter serves at /users.csv?target=NAME, compares it with Odoo, and prints which users it would invite.
 With --send, Odoo sends each of them its invitation by e-mail. Nothing else is changed in Odoo.
 
 It needs Python 3.7 and the API key of an administrator (group Settings): no other user can read whether Odoo sent an e-mail.
@@ -132,7 +132,7 @@ def read_people(file):
     rows = csv.DictReader(io.StringIO(text, newline=""))
     missing = COLUMNS - set(rows.fieldnames or [])
     if missing:
-        raise Refused(f"the CSV lacks the columns {', '.join(sorted(missing))}: it must be people.csv of the exporter")
+        raise Refused(f"the CSV lacks the columns {', '.join(sorted(missing))}: it must be users.csv of the exporter")
     people, others = {}, 0
     for row in rows:
         if (row["active"], row["protected"], row["exempt"]) == ("true", "false", ""):
@@ -314,7 +314,7 @@ def arguments():
 
     head, _, rest = (__doc__ or "").partition("\n\n")
     parser = argparse.ArgumentParser(description=head, epilog=rest, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("csv", help="people.csv of the exporter; - for standard input")
+    parser.add_argument("csv", help="users.csv of the exporter; - for standard input")
     parser.add_argument("--url", required=True, help="Odoo's address, such as https://erp.example.com")
     parser.add_argument("--database", required=True)
     parser.add_argument("--login", required=True, help="login of the administrator whose key it is")

@@ -36,6 +36,11 @@ pub struct Exporter {
 impl Exporter {
     /// The exporter on simulated targets in which nothing happens, all of them polled once. All clients may read numbers.
     pub async fn with_fleet(targets: u32) -> Self {
+        Self::with_fleet_down(targets, 0.0).await
+    }
+
+    /// The same, with a share of the targets that close every connection.
+    pub async fn with_fleet_down(targets: u32, down: f64) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let at = |name: &str| directory.path().join(name);
         let simulated = Command::new(program())
@@ -49,6 +54,7 @@ impl Exporter {
                 "--targets",
             ])
             .arg(targets.to_string())
+            .args(["--down", &down.to_string()])
             .args([
                 "--configuration",
                 path(&at("config.yml")),

@@ -6,7 +6,7 @@ use fantoccini::Locator;
 use fantoccini::key::Key;
 use odoo_mfa_exporter_e2e::{Browser, Exporter, OFFICER, Password, READER, Scheme, eventually};
 
-const SCREEN: u32 = 1280;
+const SCREEN: u32 = 1440;
 const PHONE: u32 = 390;
 
 /// Texts of everything that a selector finds, in order: of one moment, for a page may be replaced by the next.
@@ -41,7 +41,7 @@ async fn text(browser: &Browser, selector: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_page_is_accessible_fits_and_says_nothing_in_the_console() {
-    let exporter = Exporter::with_fleet(60).await;
+    let exporter = Exporter::with_fleet_down(80, 0.03).await;
     let browser = Browser::start().await;
     let officer = Exporter::sign_in(OFFICER);
     let sim = "/targets/sim-00007";
@@ -50,10 +50,19 @@ async fn every_page_is_accessible_fits_and_says_nothing_in_the_console() {
         ("alerts", "/alerts".to_owned()),
         ("report", "/report".to_owned()),
         ("target", sim.to_owned()),
-        ("people", format!("{sim}/people?state=active")),
-        ("keys", format!("{sim}/keys")),
-        ("changes", format!("{sim}/changes")),
-        ("not-found", "/targets/unknown".to_owned()),
+        ("users", "/users".to_owned()),
+        (
+            "users-by-name",
+            "/users?state=unprotected&role=administrators&sort=name".to_owned(),
+        ),
+        (
+            "users-of-one",
+            "/users?target=sim-00007&state=active".to_owned(),
+        ),
+        ("keys", "/keys".to_owned()),
+        ("keys-of-one", "/keys?target=sim-00007".to_owned()),
+        ("changes", "/changes".to_owned()),
+        ("not-found", "/targets/nobody".to_owned()),
         ("not-understood", "/?sort=best".to_owned()),
     ];
     for signed_in in [false, true] {
@@ -69,7 +78,7 @@ async fn every_page_is_accessible_fits_and_says_nothing_in_the_console() {
             browser.look(width, scheme).await;
             for (name, path) in &pages {
                 // Signed out, only what then looks different.
-                if !signed_in && !["people", "keys", "changes"].contains(name) {
+                if !signed_in && !["fleet", "users", "keys", "changes"].contains(name) {
                     continue;
                 }
                 let reader = if signed_in { "" } else { "-signed-out" };
@@ -125,10 +134,10 @@ async fn the_fleet_is_sorted_filtered_and_paged_and_says_what_the_metrics_say() 
             .copied()
     };
     browser.open(&exporter.url("/")).await;
+    let figures = text(&browser, ".figures").await;
     assert!(
-        text(&browser, "main > p")
-            .await
-            .starts_with("60 up, 0 down, 0 pending.")
+        figures.contains("Targets up") && figures.contains("60"),
+        "{figures}"
     );
 
     click(&browser, Locator::LinkText("Internal users protected")).await;
@@ -208,7 +217,7 @@ async fn names_want_a_reader_who_signs_in_and_may_read_them() {
     let browser = Browser::start().await;
     browser.look(SCREEN, Scheme::Light).await;
     let target = "sim-00003";
-    let people = format!("/targets/{target}/people?state=active");
+    let people = format!("/users?target={target}&state=active");
     let users = exporter
         .samples("odoo_mfa_eligible_users", "user_type")
         .await;
@@ -249,9 +258,9 @@ async fn names_want_a_reader_who_signs_in_and_may_read_them() {
 
     sign_in(&browser, &exporter, &Exporter::sign_in(READER)).await;
     assert!(
-        text(&browser, "footer")
+        text(&browser, ".who")
             .await
-            .contains("Signed in as rolf, without the role read_names")
+            .contains("Signed in as rolf, without names")
     );
     browser.open(&exporter.url(&people)).await;
     assert!(
@@ -265,15 +274,15 @@ async fn names_want_a_reader_who_signs_in_and_may_read_them() {
     let browser = Browser::start().await;
     browser.look(SCREEN, Scheme::Light).await;
     sign_in(&browser, &exporter, &Exporter::sign_in(OFFICER)).await;
-    assert!(
-        text(&browser, "footer")
-            .await
-            .contains("Signed in as olga.")
-    );
+    assert!(text(&browser, ".who").await.contains("Signed in as olga"));
     browser.open(&exporter.url(&people)).await;
     let mut logins = BTreeSet::new();
     loop {
-        let shown = texts(&browser, "[aria-label=People] tbody td:nth-of-type(1)").await;
+        let shown = texts(
+            &browser,
+            "[role=region][aria-label=Users] tbody td:nth-of-type(1)",
+        )
+        .await;
         assert!(
             shown
                 .iter()
@@ -297,14 +306,22 @@ async fn names_want_a_reader_who_signs_in_and_may_read_them() {
         "the list is as long as the metric says"
     );
     click(&browser, Locator::LinkText("Login")).await;
-    let sorted = texts(&browser, "[aria-label=People] tbody td:nth-of-type(1)").await;
+    let sorted = texts(
+        &browser,
+        "[role=region][aria-label=Users] tbody td:nth-of-type(1)",
+    )
+    .await;
     click(&browser, Locator::LinkText("Login")).await;
     assert_eq!(text(&browser, "th[aria-sort=descending]").await, "Login");
-    let descending = texts(&browser, "[aria-label=People] tbody td:nth-of-type(1)").await;
+    let descending = texts(
+        &browser,
+        "[role=region][aria-label=Users] tbody td:nth-of-type(1)",
+    )
+    .await;
     assert!(sorted[0] < descending[0], "{sorted:?} {descending:?}");
     let form = browser
         .client
-        .find(Locator::Css("[aria-label=People] tbody th a"))
+        .find(Locator::Css("[role=region][aria-label=Users] tbody th a"))
         .await
         .expect("a link");
     let form = form
@@ -321,21 +338,28 @@ async fn names_want_a_reader_who_signs_in_and_may_read_them() {
     browser.download_to(downloads.path()).await;
     click(&browser, Locator::Css("a[download]")).await;
     let saved = eventually("the file is saved", async || {
-        let file =
-            std::fs::read_to_string(downloads.path().join(format!("{target}-people.csv"))).ok()?;
+        let file = std::fs::read_dir(downloads.path())
+            .ok()?
+            .find_map(|it| Some(it.ok()?.path()))?;
+        let name = file.file_name()?.to_str()?.to_owned();
+        assert!(
+            name.ends_with("crdownload") || name.starts_with(&format!("users-active-{target}-20")),
+            "{name}"
+        );
+        let file = std::fs::read_to_string(file).ok()?;
         (file.lines().count() as f64 > metric).then_some(file)
     })
     .await;
-    assert!(saved.starts_with("id,name,login,"), "{saved}");
+    assert!(saved.starts_with("target,id,name,login,"), "{saved}");
     let rows: BTreeSet<String> = saved
         .lines()
         .skip(1)
-        .filter_map(|line| Some(line.split(',').nth(2)?.to_owned()))
+        .filter_map(|line| Some(line.split(',').nth(3)?.to_owned()))
         .collect();
     assert_eq!(rows, logins);
 
     browser
-        .open(&exporter.url(&format!("/targets/{target}/keys")))
+        .open(&exporter.url(&format!("/keys?target={target}")))
         .await;
     let keys = exporter.samples("odoo_api_keys", "scope").await;
     let metric: f64 = keys
@@ -343,9 +367,9 @@ async fn names_want_a_reader_who_signs_in_and_may_read_them() {
         .filter(|((name, _), _)| name == target)
         .map(|(_, number)| number)
         .sum();
-    let rows = texts(&browser, "[aria-label='API keys'] tbody tr").await;
+    let rows = texts(&browser, "[role=region][aria-label='API keys'] tbody tr").await;
     assert_eq!(rows.len() as f64, metric);
-    let ages: Vec<u32> = texts(&browser, "[aria-label='API keys'] tbody td.n")
+    let ages: Vec<u32> = texts(&browser, "[role=region][aria-label='API keys'] tbody td.n")
         .await
         .iter()
         .map(|age| age.parse().expect("days"))
@@ -364,17 +388,17 @@ async fn the_demos_sample_reader_signs_in_and_follows_a_finding_to_its_people() 
     let browser = Browser::start().await;
     browser.look(SCREEN, Scheme::Light).await;
     sign_in(&browser, &exporter, &reader).await;
-    let footer = text(&browser, "footer").await;
+    let who = text(&browser, ".who").await;
     assert!(
-        footer.contains(&format!("Signed in as {}.", reader.user)),
-        "{footer}"
+        who.contains(&format!("Signed in as {}", reader.user)),
+        "{who}"
     );
     click(&browser, Locator::LinkText("healthy19")).await;
     let link = "main a[href*='finding=']";
     let concerned = text(&browser, &format!("{link}:first-of-type")).await;
     let number: String = concerned.chars().take_while(char::is_ascii_digit).collect();
     click(&browser, Locator::Css(link)).await;
-    let rows = texts(&browser, "[aria-label=People] tbody tr").await;
+    let rows = texts(&browser, "[role=region][aria-label=Users] tbody tr").await;
     assert!(
         !rows.is_empty() && !number.is_empty(),
         "{concerned} {rows:?}"
@@ -395,13 +419,51 @@ async fn the_demos_sample_reader_signs_in_and_follows_a_finding_to_its_people() 
             .count(),
         0
     );
-    browser.picture("down-1280-light").await;
-    browser.open(&exporter.url("/targets/flaky15/people")).await;
+    browser.picture("down-1440-light").await;
+    browser.open(&exporter.url("/users?target=flaky15")).await;
     assert!(
         text(&browser, "main")
             .await
             .contains("The list is not available")
     );
     assert_eq!(browser.violations().await, Vec::<String>::new());
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_comes_back_to_the_filtered_page_and_signs_out() {
+    let exporter = Exporter::with_fleet(12).await;
+    let browser = Browser::start().await;
+    browser.look(SCREEN, Scheme::Light).await;
+    let officer = Exporter::sign_in(OFFICER);
+    let page = "/users?state=unprotected&role=administrators";
+    browser.open(&exporter.url(page)).await;
+    let link = browser
+        .client
+        .find(Locator::LinkText("Sign in"))
+        .await
+        .expect("a link")
+        .attr("href")
+        .await
+        .expect("an attribute")
+        .expect("an address");
+    let next = link.strip_prefix('.').expect("a path below the root");
+    browser.open(&exporter.url_as(&officer, next)).await;
+    let address = browser.client.current_url().await.expect("an address");
+    assert_eq!(
+        (address.path(), address.query()),
+        ("/users", Some("state=unprotected&role=administrators"))
+    );
+    browser.open(&exporter.url(page)).await;
+    assert!(text(&browser, ".who").await.contains("Signed in as olga"));
+    let rows = texts(&browser, "[role=region][aria-label=Users] tbody tr").await;
+    assert!(!rows.is_empty());
+    browser.picture("users-signed-in-1440-light").await;
+
+    browser.open(&exporter.url("/sign-out")).await;
+    browser.open(&exporter.url(page)).await;
+    assert!(text(&browser, ".who").await.contains("Not signed in"));
+    let list = texts(&browser, "[role=region][aria-label=Users]").await;
+    assert!(list.is_empty(), "{list:?}");
     browser.close().await;
 }

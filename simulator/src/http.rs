@@ -5,7 +5,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, Method, Response, header},
 };
 
-use super::{clock::Clock, fault::Fault, options::ServerOptions};
+use super::fault::Fault;
 
 /// A request, taken apart.
 pub(super) struct Request {
@@ -79,7 +79,7 @@ impl From<Reply> for Outcome {
 }
 
 /// The response, on a connection that stays open or not.
-pub(super) fn respond(reply: Reply, options: &ServerOptions) -> Response<Body> {
+pub(super) fn respond(reply: Reply, date: Option<String>, keep_alive: bool) -> Response<Body> {
     let mut response = Response::new(Body::from(reply.body));
     if let Ok(status) = reply.status.try_into() {
         *response.status_mut() = status;
@@ -93,11 +93,10 @@ pub(super) fn respond(reply: Reply, options: &ServerOptions) -> Response<Body> {
     for (name, value) in reply.more {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    let date = options.clock.as_ref().map(Clock::http_date);
     if let Some(date) = date.and_then(|date| date.try_into().ok()) {
         headers.insert(header::DATE, date);
     }
-    if !options.keep_alive {
+    if !keep_alive {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response

@@ -190,6 +190,14 @@ impl Shared {
         }
     }
 
+    /// The header `Date`: by the server's clock, or by that of its only database.
+    fn http_date(&self) -> Option<String> {
+        match &self.options.clock {
+            Some(clock) => Some(clock.http_date()),
+            None => Some(self.single()?.world().clock.http_date()),
+        }
+    }
+
     /// Do the routes of the module `rpc` exist, for a request to this database?
     pub(super) fn has_rpc(&self, database: Option<&Database>) -> bool {
         self.options.version <= 18
@@ -246,7 +254,7 @@ async fn handle(
         }
         reply = act(&shared, request, &hangup) => reply,
     };
-    respond(reply, &shared.options)
+    respond(reply, shared.http_date(), shared.options.keep_alive)
 }
 
 /// The answer, after its latency and what a fault makes of it.

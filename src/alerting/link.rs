@@ -13,18 +13,18 @@ pub(super) fn page(external: &Url, rule: Option<Rule>, labels: &Labels) -> Url {
     };
     let label = |name: &str| labels.get(name).unwrap_or_default();
     let (list, filter): (&str, Vec<(&str, &str)>) = match rule {
-        Some(Rule::AdminWithoutMfa) => ("people", vec![("finding", "admin_without_mfa")]),
+        Some(Rule::AdminWithoutMfa) => ("users", vec![("finding", "admin_without_mfa")]),
         Some(Rule::PrivilegedWithoutMfa) => (
-            "people",
+            "users",
             vec![("state", "past_grace"), ("role", label("role"))],
         ),
         Some(Rule::ProtectedDropped | Rule::CoverageBelowTarget) => (
-            "people",
+            "users",
             vec![("state", "unprotected"), ("user_type", label("user_type"))],
         ),
-        Some(Rule::AdminLockoutRisk) => ("people", vec![("state", "active"), ("role", "settings")]),
+        Some(Rule::AdminLockoutRisk) => ("users", vec![("state", "active"), ("role", "settings")]),
         Some(Rule::ExemptPrivileged) => (
-            "people",
+            "users",
             vec![
                 ("state", "exempt"),
                 ("role", "any"),
@@ -32,11 +32,11 @@ pub(super) fn page(external: &Url, rule: Option<Rule>, labels: &Labels) -> Url {
             ],
         ),
         Some(Rule::BreakGlassUsed) => (
-            "people",
+            "users",
             vec![("state", "exempt"), ("reason", "break_glass")],
         ),
         Some(Rule::WellKnownAccountActive) => {
-            ("people", vec![("finding", "well_known_account_active")])
+            ("users", vec![("finding", "well_known_account_active")])
         }
         Some(Rule::PrivilegedDisabled | Rule::Disabled | Rule::NewPrivilegedPerson) => {
             ("changes", Vec::new())
@@ -49,13 +49,13 @@ pub(super) fn page(external: &Url, rule: Option<Rule>, labels: &Labels) -> Url {
         ) => ("keys", key_filter(rule)),
         _ => ("", Vec::new()),
     };
-    push(&mut url, &["targets", target]);
-    if !list.is_empty() {
-        push(&mut url, &[list]);
+    if list.is_empty() {
+        push(&mut url, &["targets", target]);
+        return url;
     }
-    if !filter.is_empty() {
-        url.query_pairs_mut().extend_pairs(filter);
-    }
+    push(&mut url, &[list]);
+    let filter = std::iter::once(("target", target)).chain(filter);
+    url.query_pairs_mut().extend_pairs(filter);
     url
 }
 

@@ -15,7 +15,9 @@ use super::output::{complain, printed};
 use super::table::Table;
 use super::{FAILED, MISCONFIGURED, Options, block_on, color, load, print_diagnostics};
 use crate::alerting::{self, Endpoint, Notification};
-use crate::config::{Auth, Config, HttpClient, ProcessEnv, Receiver, ReceiverKind, Tls};
+use crate::config::{
+    Auth, Config, HttpClient, ProcessEnv, Receiver, ReceiverKind, Tls, duration_text,
+};
 use crate::domain::alert::{self, Fingerprint, Rule};
 use crate::odoo::{self, Clients};
 
@@ -188,8 +190,8 @@ fn rules(config: &Config) -> Table {
             rule.to_string(),
             enabled.to_owned(),
             settings.severity.unwrap_or(rule.severity()).to_string(),
-            format!("{:?}", settings.hold),
-            format!("{:?}", settings.keep_firing),
+            duration_text(settings.hold),
+            duration_text(settings.keep_firing),
             threshold.unwrap_or_default(),
         ]);
     }

@@ -7,8 +7,10 @@ use super::one::OneTarget;
 use super::output::print;
 use super::table::Table;
 use super::{Options, UNREACHABLE, block_on, color, load_web};
+use crate::config::Target;
 use crate::domain::facts::Companion;
 use crate::domain::{Capability, Facts};
+use crate::odoo;
 
 /// Options of `check`.
 #[derive(Debug, clap::Args)]
@@ -41,14 +43,19 @@ fn run(options: &Options, check: &Check) -> Result<ExitCode, ExitCode> {
             return Ok(ExitCode::SUCCESS);
         }
     }
-    let answers = block_on(ask(&config, &config.targets, async |_, _| Ok(())));
+    // On 19 and later the API key alone decides which account polls, so that the configured login may be another one.
+    let answers = block_on(ask(&config, &config.targets, async |asked, polled| {
+        let poller = [polled.facts.poller].into();
+        let rows = odoo::directory::people(asked.transport, asked.session, &poller).await?;
+        Ok(rows.into_iter().next().map(|poller| poller.login))
+    }));
     print(table(&answers).render(color()))?;
     let advice = advice(&answers);
     if !advice.is_empty() {
         print(format!("\n{}\n", advice.join("\n")))?;
     }
     let complete = answers.iter().all(|answer| match &answer.result {
-        Ok((polled, ())) => polled
+        Ok((polled, _)) => polled
             .facts
             .gaps()
             .all(|(capability, _)| answer.target.accept_missing.contains(&capability)),
@@ -61,14 +68,14 @@ fn run(options: &Options, check: &Check) -> Result<ExitCode, ExitCode> {
     })
 }
 
-fn table(answers: &[Answer<()>]) -> Table {
+fn table(answers: &[Answer<Option<String>>]) -> Table {
     let mut header = vec!["TARGET", "STATE", "ODOO", "API"];
     header.extend(Capability::ALL.iter().map(|capability| capability.as_str()));
     let mut table = Table::new(header);
     for Answer { target, result } in answers {
         let mut row = vec![target.name.clone()];
         match result {
-            Ok((polled, ())) => {
+            Ok((polled, _)) => {
                 let gaps: Vec<Capability> = polled
                     .facts
                     .gaps()
@@ -93,8 +100,8 @@ fn table(answers: &[Answer<()>]) -> Table {
     table
 }
 
-/// The next steps, target by target.
-fn advice(answers: &[Answer<()>]) -> Vec<String> {
+/// What to do, target by target.
+fn advice(answers: &[Answer<Option<String>>]) -> Vec<String> {
     let mut lines = Vec::new();
     for Answer { target, result } in answers {
         let name = &target.name;
@@ -103,7 +110,7 @@ fn advice(answers: &[Answer<()>]) -> Vec<String> {
                 lines.push(format!("{name}: {error}"));
                 lines.extend(error.hint.map(|hint| format!("next: {hint}")));
             }
-            Ok((polled, ())) => {
+            Ok((polled, login)) => {
                 for (capability, gap) in polled.facts.gaps() {
                     let accepted = if target.accept_missing.contains(&capability) {
                         " (accepted)"
@@ -117,18 +124,39 @@ fn advice(answers: &[Answer<()>]) -> Vec<String> {
                 lines.extend(configured(name, &polled.facts));
                 lines.extend(companion(name, &polled.facts));
                 if !polled.standing.exempt.contains(polled.facts.poller) {
-                    let login = target.login.as_deref().unwrap_or("the account's login");
+                    let own = login.as_deref().or(target.login.as_deref());
+                    // A string of JSON is one of YAML.
+                    let own =
+                        own.map_or("LOGIN".to_owned(), |it| serde_json::json!(it).to_string());
                     lines.push(format!(
                         "{name}: the polling account counts as a user without a second factor"
                     ));
                     lines.push(format!(
-                        "next: exempt it: exemptions: [{{login: {login}, reason: service}}]"
+                        "next: exempt it: exemptions: [{{login: {own}, reason: service}}]"
                     ));
                 }
+                lines.extend(another_account(target, login.as_deref()));
             }
         }
     }
     lines
+}
+
+/// The API key is another account's than the configured login.
+fn another_account(target: &Target, login: Option<&str>) -> Vec<String> {
+    let (name, configured) = (&target.name, target.login.as_deref());
+    match configured.zip(login) {
+        Some((configured, own)) if configured != own => vec![
+            format!(
+                "{name}: warning: the API key belongs to '{own}', the configured login is '{configured}'"
+            ),
+            format!(
+                "next: set login: {}, or create a key as '{configured}'",
+                serde_json::json!(own)
+            ),
+        ],
+        _ => Vec::new(),
+    }
 }
 
 /// Links to identity providers that are unknown: no capability says so.

@@ -29,9 +29,9 @@ pub(super) struct Arguments {
     /// The same seed gives the same users.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Number of databases; further ones after the fifth are small.
-    #[arg(long, value_name = "NUMBER", default_value_t = CAST)]
-    targets: usize,
+    /// How many databases, at least 5. The first five differ in version and health; the others are a fleet.
+    #[arg(long, value_name = "NUMBER", default_value_t = CAST as u64, value_parser = clap::value_parser!(u64).range(CAST as u64..))]
+    targets: u64,
 }
 
 /// Days of history of the databases.
@@ -47,7 +47,7 @@ pub(super) fn demo(options: &Options, arguments: &Arguments, logging: Logging) -
 async fn run(options: &Options, arguments: &Arguments, logging: Logging) -> anyhow::Result<()> {
     // Before the work: an address that is in use is said at once.
     let listener = options.listen("127.0.0.1:9893").bind()?;
-    let mut simulated = start_demo(arguments.seed, arguments.targets, DAYS)
+    let mut simulated = start_demo(arguments.seed, usize::try_from(arguments.targets)?, DAYS)
         .await
         .context("cannot start the simulated servers")?;
     let files = Files::create(&simulated.targets)?;

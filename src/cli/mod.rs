@@ -472,6 +472,15 @@ impl Options {
     }
 }
 
+/// The URL of a web server on the command line.
+fn url(text: &str) -> Result<String, String> {
+    let parsed = text.parse::<reqwest::Url>().ok();
+    let parsed = parsed.filter(|url| ["http", "https"].contains(&url.scheme()));
+    parsed.map(String::from).ok_or_else(|| {
+        "an http or https URL is required, such as https://erp.example.com".to_owned()
+    })
+}
+
 /// A duration on the command line.
 fn period(text: &str) -> Result<Duration, String> {
     let period = text.parse::<jiff::SignedDuration>();

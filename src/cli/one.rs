@@ -6,16 +6,19 @@ use std::process::ExitCode;
 
 use reqwest::Url;
 
-use super::{MISCONFIGURED, load, print_diagnostics};
+use super::{MISCONFIGURED, load, print_diagnostics, url};
 use crate::config::{Config, Env, FileContent, ProcessEnv};
+
+/// What errors call the configuration.
+const FILE: &str = "command line";
 
 /// Options of the commands that take one target without a configuration file.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "One target, without a configuration file")]
 pub(super) struct OneTarget {
-    /// The URL of Odoo, such as https://erp.example.com.
-    #[arg(long, requires = "database", requires = "api_key_file")]
-    url: Option<Url>,
+    /// The URL of Odoo, such as `https://erp.example.com`.
+    #[arg(long, value_parser = url, requires = "database", requires = "api_key_file")]
+    url: Option<String>,
     /// The database.
     #[arg(long, requires = "url")]
     database: Option<String>,
@@ -37,21 +40,21 @@ impl OneTarget {
             return load(file);
         };
         let env = Options(text);
-        match Config::load(Path::new("options"), &env) {
-            Ok((config, warnings)) => {
-                print_diagnostics(&warnings);
-                Ok(config)
-            }
-            Err(diagnostics) => {
-                print_diagnostics(&diagnostics);
-                Err(ExitCode::from(MISCONFIGURED))
-            }
+        let (config, mut diagnostics) = match Config::load(Path::new(FILE), &env) {
+            Ok((config, warnings)) => (Some(config), warnings),
+            Err(diagnostics) => (None, diagnostics),
+        };
+        for diagnostic in &mut diagnostics {
+            // The reader never saw this file.
+            diagnostic.position = None;
         }
+        print_diagnostics(&diagnostics);
+        config.ok_or_else(|| ExitCode::from(MISCONFIGURED))
     }
 
     /// The configuration file that polls this target, as YAML; `None` without options.
     pub(super) fn configuration(&self) -> Option<String> {
-        let url = self.url.as_ref()?;
+        let url: Url = self.url.as_ref()?.parse().ok()?;
         let host = url.host_str().unwrap_or_default();
         let name = match host.split_once('.') {
             Some((name, _)) if !name.starts_with(|first: char| first.is_ascii_digit()) => name,
@@ -90,7 +93,7 @@ struct Options(String);
 
 impl Env for Options {
     fn file(&self, path: &Path) -> io::Result<FileContent> {
-        if path != Path::new("options") {
+        if path != Path::new(FILE) {
             return ProcessEnv.file(path);
         }
         Ok(FileContent {

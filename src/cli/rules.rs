@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 
 use super::output::printed;
+use super::url;
 
 /// The rules as they are committed: those of the job `odoo-mfa-exporter` with the runbooks of the repository.
 const RULES: &str = include_str!("../../alerts/odoo-mfa.rules.yml");
@@ -87,14 +88,6 @@ fn job(text: &str) -> Result<String, String> {
     } else {
         Err("a job's name has letters, digits, and -_./: only".to_owned())
     }
-}
-
-fn url(text: &str) -> Result<String, String> {
-    let parsed = text.parse::<reqwest::Url>().ok();
-    let parsed = parsed.filter(|url| ["http", "https"].contains(&url.scheme()));
-    parsed
-        .map(String::from)
-        .ok_or_else(|| "an http or https URL is needed".to_owned())
 }
 
 #[cfg(test)]

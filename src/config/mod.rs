@@ -25,6 +25,7 @@ pub use alerting::{Alerting, Auth, Receiver, ReceiverKind};
 pub use diagnostic::{Diagnostic, Level, Position};
 pub use env::{Env, FileContent, Files, ProcessEnv};
 pub use http_client::HttpClient;
+pub use reader::duration_text;
 pub use schema::{json_schema, reference, starting_configuration};
 pub use secret::{ApiKey, Key, KeyError, KeySource, ProxyUrl};
 pub use target::{ApiChoice, ClientCertificate, PemFile, Surface, Target, Tls, Vantage};

@@ -334,6 +334,29 @@ pub(super) fn suggestion(word: &str, known: &[&str]) -> String {
     }
 }
 
+/// A duration as the configuration writes it, in days and smaller units.
+pub fn duration_text(duration: Duration) -> String {
+    let mut rest = duration.as_millis();
+    let mut text = String::new();
+    for (unit, millis) in [
+        ("d", 86_400_000),
+        ("h", 3_600_000),
+        ("m", 60_000),
+        ("s", 1000),
+        ("ms", 1),
+    ] {
+        if rest >= millis {
+            text += &format!("{}{unit}", rest / millis);
+            rest %= millis;
+        }
+    }
+    if text.is_empty() {
+        "0s".to_owned()
+    } else {
+        text
+    }
+}
+
 /// `1h30m`: whole numbers with units, the largest first, each unit once; at most 100 years, so that adding one to
 /// a time cannot overflow.
 fn parse_duration(text: &str) -> Option<Duration> {
@@ -396,6 +419,10 @@ mod tests {
                 Some(Duration::from_millis(millis)),
                 "{text}"
             );
+        }
+        for text in ["0s", "5m", "14d", "1h30m", "1m1s1ms", "36500d"] {
+            let duration = parse_duration(text).expect("a duration");
+            assert_eq!(duration_text(duration), text);
         }
         for text in [
             "",

@@ -2,12 +2,13 @@
 //!
 //! A [`Posture`](super::Posture) counts and a [`Roster`] lists, from the same facts; property tests hold both to the same sizes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
 
 use super::exemption::Exemption;
 use super::facts::{ApiKey, Facts, Gap, Known, Scope, UNUSED_DAYS};
+use super::finding::ADMIN_ROLES;
 use super::posture::{PasswordRpc, password_rpc};
 use super::standing::{Covered, Standing, Terms};
 use super::vocabulary::{ExemptReason, Factor, UserType, vocabulary};
@@ -92,16 +93,16 @@ pub struct Roster {
     exemptions: Vec<Exemption>,
 }
 
-/// Users to list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Users to list: those in any of the states, of any of the types and in any of the roles.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filter<'a> {
-    /// Which.
-    pub state: State,
-    /// Only of this type.
-    pub user_type: Option<UserType>,
-    /// Only of a role.
-    pub role: Option<InRole<'a>>,
-    /// Only those exempt for this reason.
+    /// The states, at least one.
+    pub states: &'a [State],
+    /// Only users of these types; none means all.
+    pub types: &'a [UserType],
+    /// Only users in these roles; none means all.
+    pub roles: Vec<InRole<'a>>,
+    /// Only users exempt for this reason.
     pub reason: Option<ExemptReason>,
 }
 
@@ -110,6 +111,8 @@ pub struct Filter<'a> {
 pub enum InRole<'a> {
     /// In at least one role.
     Any,
+    /// In `settings` or `access_rights`, as far as the configuration has these roles: they reach every other right.
+    Administrators,
     /// In this one.
     Named(&'a str),
 }
@@ -167,25 +170,29 @@ impl Roster {
     /// Returns the users of a list.
     ///
     /// # Errors
-    /// If they are not completely known.
+    /// When that is not completely known.
     pub fn people(&self, filter: &Filter) -> Result<Selection, Unlisted> {
-        self.narrow(self.in_state(filter.state)?, filter)
+        let mut people = Selection::default();
+        for state in filter.states {
+            people = self.or(people, self.in_state(*state)?);
+        }
+        self.narrow(people, filter)
     }
 
     /// Of these, those of the given type, role and reason, regardless of their state.
     ///
     /// # Errors
-    /// If they are not completely known.
+    /// When that is not completely known.
     pub fn narrow(&self, mut people: Selection, filter: &Filter) -> Result<Selection, Unlisted> {
-        if let Some(role) = filter.role {
-            people = self.and(&people, &self.role(role)?);
+        if !filter.roles.is_empty() {
+            people = self.and(&people, &self.in_roles(&filter.roles)?);
         }
         if let Some(reason) = filter.reason {
             people = self.and(&people, &self.standing.exempt_by_reason[reason as usize]);
         }
-        Ok(match filter.user_type {
-            Some(user_type) => self.of_type(&people, user_type),
-            None => people,
+        Ok(match filter.types {
+            [] => people,
+            types => self.of_types(&people, |user_type| types.contains(&user_type)),
         })
     }
 
@@ -236,7 +243,27 @@ impl Roster {
         ExemptReason::ALL.iter().find(exempt).copied()
     }
 
-    /// Returns the API keys of a list, in the order of their ids.
+    /// The API keys in any of the states whose owner is in any of the roles, in the order of their ids. No roles: all owners.
+    ///
+    /// # Errors
+    /// When they are not completely known.
+    pub fn keys_among(
+        &self,
+        states: &[KeyState],
+        roles: &[InRole],
+    ) -> Result<Vec<&ApiKey>, Unlisted> {
+        let mut keys = BTreeMap::new();
+        for state in states {
+            keys.extend(self.keys(*state)?.into_iter().map(|key| (key.id, key)));
+        }
+        if !roles.is_empty() {
+            let owners = self.in_roles(roles)?;
+            keys.retain(|_, key| owners.contains(key.owner));
+        }
+        Ok(keys.into_values().collect())
+    }
+
+    /// The API keys in a state, in the order of their ids.
     ///
     /// # Errors
     /// If they are not completely known.
@@ -384,6 +411,13 @@ impl Roster {
         let roles = known("members of groups", &self.facts.roles)?;
         match role {
             InRole::Any => Ok(roles.values().fold(IdSet::new(), |all, it| all | it)),
+            InRole::Administrators => {
+                let mut admins = ADMIN_ROLES.iter().filter_map(|name| roles.get(*name));
+                let first = admins
+                    .next()
+                    .ok_or_else(|| Unlisted::NoSuchRole(ADMIN_ROLES.join(", ")))?;
+                Ok(admins.fold(first.clone(), |all, it| all | it))
+            }
             InRole::Named(name) => {
                 let people = roles.get(name).cloned();
                 people.ok_or_else(|| Unlisted::NoSuchRole(name.to_owned()))
@@ -391,7 +425,15 @@ impl Roster {
         }
     }
 
-    /// Active users who are no portal users.
+    fn in_roles(&self, roles: &[InRole]) -> Result<IdSet, Unlisted> {
+        let mut people = IdSet::new();
+        for role in roles {
+            people |= self.role(*role)?;
+        }
+        Ok(people)
+    }
+
+    /// Active people who are no portal people.
     fn named(&self) -> IdSet {
         let people = &self.facts.people;
         &people.internal | &people.public | &people.none
@@ -405,6 +447,26 @@ impl Roster {
         people
     }
 
+    /// Users who are in at least one of two sets.
+    fn or(&self, one: Selection, other: Selection) -> Selection {
+        let ids = one.ids | other.ids;
+        let except = match (one.portal_except, other.portal_except) {
+            (Some(one), Some(other)) => one & other,
+            (Some(except), None) | (None, Some(except)) => except,
+            (None, None) => {
+                return Selection {
+                    ids,
+                    portal_except: None,
+                };
+            }
+        };
+        // Where all portal users but some are in the set, none of them is listed by id.
+        Selection {
+            portal_except: Some(except - &ids),
+            ids: ids & self.named(),
+        }
+    }
+
     /// Of these, those who are also among others, who are known by id and active.
     fn and(&self, people: &Selection, others: &IdSet) -> Selection {
         let mut ids = &people.ids & others;
@@ -415,10 +477,6 @@ impl Roster {
             ids,
             portal_except: None,
         }
-    }
-
-    fn of_type(&self, people: &Selection, user_type: UserType) -> Selection {
-        self.of_types(people, |it| it == user_type)
     }
 
     fn of_types(&self, people: &Selection, filter: impl Fn(UserType) -> bool) -> Selection {

@@ -18,7 +18,6 @@ use super::text::Text;
 use super::transport::Transport;
 use crate::domain::facts::Facts;
 use crate::domain::roster::{Roster, Selection};
-use crate::domain::vocabulary::vocabulary;
 use crate::domain::{Api, IdSet};
 
 /// As whom to ask: nothing has to be negotiated, and Odoo counts no login.
@@ -46,25 +45,11 @@ impl From<&Session> for Account {
     }
 }
 
-vocabulary! {
-    /// The sort key of users.
-    SortPeople {
-        /// By name.
-        Name = "name",
-        /// By login.
-        Login = "login",
-        /// By when the account was made.
-        Created = "created",
-        /// By id.
-        Id = "id",
-    }
-}
-
-/// The order and the slice of a list.
+/// In which order, and which of them.
 #[derive(Debug, Clone, Copy)]
 pub struct Ordered<'a> {
-    /// By what.
-    pub by: SortPeople,
+    /// By this field, a stored one of `res.users`.
+    pub by: &'static str,
     /// The greatest first.
     pub descending: bool,
     /// Only those whose name or login holds this text, upper or lower case.
@@ -99,7 +84,10 @@ pub struct KeyName {
     pub scope: Option<String>,
 }
 
-/// Number of rows in one request.
+/// What is read of a user.
+const PERSON: [&str; 5] = ["name", "login", "active", "create_date", "login_date"];
+
+/// How many rows one request asks for.
 pub const ROWS: usize = 2_000;
 
 /// The ids of a selection, in order: one request.
@@ -121,12 +109,7 @@ pub async fn ordered(
         let leaf = |field: &str| json!([field, "ilike", text]);
         domain.extend(any(vec![leaf("name"), leaf("login")]));
     }
-    let field = match order.by {
-        SortPeople::Name => "name",
-        SortPeople::Login => "login",
-        SortPeople::Created => "create_date",
-        SortPeople::Id => "id",
-    };
+    let field = order.by;
     let direction = if order.descending { "desc" } else { "asc" };
     let call = Call::new("res.users", "search")
         .arg("domain", domain)
@@ -147,9 +130,26 @@ pub async fn people(
     account: impl Into<Account>,
     ids: &IdSet,
 ) -> Result<Vec<Person>, Error> {
-    let account = account.into();
-    let fields = ["name", "login", "active", "create_date", "login_date"];
-    let rows: Vec<PersonRow> = rows(transport, account, "res.users", ids, &fields).await?;
+    let rows: Vec<PersonRow> = rows(transport, account.into(), "res.users", ids, &PERSON).await?;
+    Ok(rows.into_iter().map(Person::from).collect())
+}
+
+/// The users of a selection whom Odoo shows now, archived ones too: one request, so only for a selection of at most [`ROWS`].
+///
+/// # Errors
+/// When the server fails.
+pub async fn users(
+    transport: &Transport,
+    roster: &Roster,
+    users: &Selection,
+) -> Result<Vec<Person>, Error> {
+    if users.portal_except.is_none() && users.ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let domain = domain_of(&roster.facts, users);
+    let account = Account::from(&roster.facts);
+    let mut rows: Vec<PersonRow> = page(transport, account, "res.users", domain, &PERSON).await?;
+    rows.retain(|row| roster.contains(users, row.id));
     Ok(rows.into_iter().map(Person::from).collect())
 }
 
@@ -168,24 +168,6 @@ pub async fn key_names(
     Ok(rows.into_iter().map(KeyName::from).collect())
 }
 
-/// The API keys among these whose name holds a text, upper or lower case.
-///
-/// # Errors
-/// If the server fails.
-pub async fn keys_called(
-    transport: &Transport,
-    account: impl Into<Account>,
-    ids: &IdSet,
-    text: &str,
-) -> Result<IdSet, Error> {
-    let ids: Vec<u32> = ids.iter().collect();
-    let domain = json!([["id", "in", ids], ["name", "ilike", escaped(text)]]);
-    let call = Call::new("res.users.apikeys", "search")
-        .arg("domain", domain)
-        .named("order", "id");
-    asked(transport, account.into(), call, "API keys").await
-}
-
 async fn rows<T: Row + DeserializeOwned + Send + 'static>(
     transport: &Transport,
     account: Account,
@@ -196,15 +178,25 @@ async fn rows<T: Row + DeserializeOwned + Send + 'static>(
     let ids: Vec<u32> = ids.iter().collect();
     let mut rows = Vec::with_capacity(ids.len());
     for ids in ids.chunks(ROWS) {
-        let call = Call::new(model, "search_read")
-            .arg("domain", [("id", "in", ids)])
-            .named("fields", fields)
-            .named("order", "id")
-            .with_archived();
-        let mut found: Vec<T> = asked(transport, account, call, model).await?;
-        rows.append(&mut found);
+        let domain = vec![json!(["id", "in", ids])];
+        rows.append(&mut page(transport, account, model, domain, fields).await?);
     }
     Ok(rows)
+}
+
+async fn page<T: Row + DeserializeOwned + Send + 'static>(
+    transport: &Transport,
+    account: Account,
+    model: &'static str,
+    domain: Vec<Value>,
+    fields: &[&str],
+) -> Result<Vec<T>, Error> {
+    let call = Call::new(model, "search_read")
+        .arg("domain", domain)
+        .named("fields", fields)
+        .named("order", "id")
+        .with_archived();
+    asked(transport, account, call, model).await
 }
 
 async fn asked<T: Reply>(

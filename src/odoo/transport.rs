@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -55,15 +55,32 @@ const SHORTEST_KEY: usize = 16;
 #[derive(Debug, Default)]
 pub struct Clients {
     tls: Mutex<BTreeMap<Tls, ClientConfig>>,
+    hosts: Mutex<BTreeMap<String, Weak<Semaphore>>>,
     /// Finds hosts, for all of them.
     pub resolver: Resolver,
 }
+
+/// Polls and lists of names that one host answers at the same time.
+const ONE_HOST: usize = 4;
 
 impl Clients {
     /// Reads the system's certificates, DNS servers and hosts again: to be called when the configuration is.
     pub fn reload(&self) {
         self.lock().clear();
         self.resolver.reload();
+    }
+
+    /// The places of a host: a poll and a list of names take one each.
+    pub fn host(&self, url: &Url) -> Arc<Semaphore> {
+        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = url.host_str().unwrap_or_default();
+        if let Some(places) = hosts.get(name).and_then(Weak::upgrade) {
+            return places;
+        }
+        hosts.retain(|_, places| places.strong_count() > 0);
+        let places = Arc::new(Semaphore::new(ONE_HOST));
+        hosts.insert(name.to_owned(), Arc::downgrade(&places));
+        places
     }
 
     /// The beginning of a client with TLS settings and a proxy: it follows no redirects, and no proxy of the environment.
@@ -198,7 +215,9 @@ impl Transport {
     /// The server's time, by the `Date` of its first answer. `None` without one, and where it is not plausible.
     pub fn server_time(&self) -> Option<Timestamp> {
         let (date, at) = self.clock.get()?;
-        date.checked_add(at.elapsed()).ok()
+        // As exact as the header.
+        let passed = Duration::from_secs(at.elapsed().as_secs());
+        date.checked_add(passed).ok()
     }
 
     /// The failure of a poll that was not done in time: which answer it waited for.

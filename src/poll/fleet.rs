@@ -18,14 +18,10 @@ use crate::store::Store;
 /// Polls that run at the same time: each holds a socket and the replies that it reads.
 const ALL_HOSTS: usize = 256;
 
-/// Polls of one host that run at the same time.
-const ONE_HOST: usize = 4;
-
 /// The targets that are polled.
 #[derive(Debug)]
 pub struct Fleet {
     shared: Arc<Shared>,
-    hosts: HashMap<String, Arc<Semaphore>>,
     /// In the configuration's order.
     pollers: Vec<Arc<Poller>>,
     joining: mpsc::UnboundedSender<Vec<Arc<Poller>>>,
@@ -62,7 +58,6 @@ impl Fleet {
         };
         let fleet = Self {
             shared: Arc::new(shared),
-            hosts: HashMap::new(),
             pollers: Vec::new(),
             joining,
         };
@@ -83,7 +78,6 @@ impl Fleet {
         let held = |target: &&Arc<Target>| shard.holds(&target.name);
         for target in config.targets.iter().filter(held) {
             let settings = Settings::new(config, &roles, target);
-            let host = self.host(target);
             let poller = match before.remove(&target.name) {
                 Some(poller) if *poller.settings() == settings => {
                     changes.kept += 1;
@@ -92,11 +86,11 @@ impl Fleet {
                 }
                 Some(poller) => {
                     changes.changed += 1;
-                    poller.replaced(settings, host).await
+                    poller.replaced(settings).await
                 }
                 None => {
                     changes.added += 1;
-                    let poller = Poller::new(settings, &self.shared, host);
+                    let poller = Poller::new(settings, &self.shared);
                     // A store that hangs is waited for once, not for each target.
                     resumes = resumes && poller.resume().await;
                     poller
@@ -116,14 +110,7 @@ impl Fleet {
             .show(self.pollers.iter().map(slot).collect());
         // The scheduler is gone only at shutdown.
         let _ = self.joining.send(joining);
-        self.hosts.retain(|_, host| Arc::strong_count(host) > 1);
         changes
-    }
-
-    fn host(&mut self, target: &Target) -> Arc<Semaphore> {
-        let host = target.url.host_str().unwrap_or_default().to_owned();
-        let places = self.hosts.entry(host);
-        Arc::clone(places.or_insert_with(|| Arc::new(Semaphore::new(ONE_HOST))))
     }
 }
 

@@ -101,7 +101,8 @@ impl Remembered {
                 Some(recorded)
             }
             Err(error) => {
-                if !matches!(error, store::Error::Unavailable(_)) {
+                // All others are the store's failures.
+                if matches!(error, store::Error::Unasked(_) | store::Error::Closed) {
                     warn!(target, %error, "cannot store the poll");
                 }
                 None

@@ -1,6 +1,7 @@
 //! Polls of servers whose clocks are behind: how the demo gets its history.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::join_all;
 use jiff::Timestamp;
@@ -13,7 +14,10 @@ use crate::odoo::plan::Parts;
 use crate::odoo::{Clients, Error, Session, Transport};
 use crate::store::Store;
 
-/// Polls each target on request, and stores the results at the server's time.
+/// How long the store may take.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Polls each target when it is told to, and writes down what it finds at the server's time.
 #[derive(Debug)]
 pub struct Past {
     targets: Vec<(Arc<Target>, Option<Session>)>,
@@ -70,7 +74,7 @@ async fn poll(
         return Ok(());
     };
     let compared = store
-        .compare(&transport, session, roles, &polled, true)
+        .compare(&transport, session, roles, &polled, true, PATIENCE)
         .await?;
     if let Some(compared) = compared {
         let at = polled.facts.now;

@@ -36,7 +36,9 @@ pub(super) struct Poller {
     host: Arc<Semaphore>,
     /// Held while a poll runs.
     memory: Mutex<Memory>,
-    /// Poll this target soon instead of waiting for its offset.
+    /// Held while a poll is written down.
+    writing: Mutex<()>,
+    /// Whether its first poll shall come soon, and not when its place in the interval comes.
     polls_soon: bool,
     retired: CancellationToken,
 }
@@ -84,13 +86,14 @@ pub(super) struct Shared {
 }
 
 impl Poller {
-    pub(super) fn new(settings: Settings, shared: &Arc<Shared>, host: Arc<Semaphore>) -> Self {
+    pub(super) fn new(settings: Settings, shared: &Arc<Shared>) -> Self {
         Self {
             slot: shared.board.slot(Arc::new(settings.identity())),
+            host: shared.clients.host(&settings.target.url),
             settings,
             shared: Arc::clone(shared),
-            host,
             memory: Mutex::default(),
+            writing: Mutex::default(),
             polls_soon: true,
             retired: CancellationToken::new(),
         }
@@ -99,14 +102,14 @@ impl Poller {
     /// Polls no more. A poll that waits for answers is given up; one that is being written down ends first.
     pub(super) async fn retire(&self) {
         self.retired.cancel();
-        drop(self.memory.lock().await);
+        drop((self.memory.lock().await, self.writing.lock().await));
     }
 
-    /// Creates the poller that replaces it. Figures stay visible if they mean the same, counters always.
-    pub(super) async fn replaced(&self, settings: Settings, host: Arc<Semaphore>) -> Self {
+    /// The poller that takes its place. Numbers go on to be shown where they mean the same, counters always.
+    pub(super) async fn replaced(&self, settings: Settings) -> Self {
         self.retire().await;
         let memory = std::mem::take(&mut *self.memory.lock().await);
-        let next = Self::new(settings, &self.shared, host);
+        let next = Self::new(settings, &self.shared);
         let (old, new) = (&self.settings, &next.settings);
         let before = TargetSnapshot::clone(&self.slot.load());
         let pending = TargetSnapshot::clone(&next.slot.load());
@@ -232,9 +235,19 @@ impl Poller {
             .exporter
             .poll_started(due.elapsed(), self.settings.target.timeout);
         let found = self.poll(&mut memory).await;
-        // A slow disk holds up no other poll.
-        drop((in_flight, permits));
-        self.write_down(found).await;
+        // A slow disk holds up no other poll, and not the next one of this target.
+        let writing = self.writing.try_lock();
+        drop((in_flight, permits, memory));
+        if let Ok(_writing) = writing {
+            self.write_down(found).await;
+        } else {
+            // The next poll is compared with the last one that was written down, so no change is lost.
+            self.slot
+                .update(|snapshot| snapshot.recently_unprotected = None);
+        }
+        if let Some(store) = &self.shared.store {
+            self.shared.exporter.set_store_errors(store.errors());
+        }
     }
 
     fn skip(&self) {
@@ -389,7 +402,6 @@ impl Poller {
                 });
             }
         }
-        self.shared.exporter.set_store_errors(store.errors());
     }
 
     /// Checks what the server exposes, once an interval of its own, where that is configured, until it retires.

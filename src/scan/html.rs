@@ -67,7 +67,17 @@ pub trait Show {
         true
     }
 
-    /// Page with the other affected users, for readers with `read_names`.
+    /// A number of users, as a link to their list where there is one: in a state, of a type or in a role.
+    fn linked(&self, number: &Option<u64>, _state: &str, _by: &str, _word: &str) -> String {
+        self.number(number)
+    }
+
+    /// The same for a number that is always known.
+    fn linked_of(&self, number: &u64, state: &str, by: &str, word: &str) -> String {
+        self.linked(&Some(*number), state, by, word)
+    }
+
+    /// Where somebody who may finds out more about them.
     fn link(&self, _finding: &Finding) -> Option<String> {
         None
     }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::str::FromStr;
 
 use jiff::Timestamp;
@@ -9,11 +10,11 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 
-use super::record::{count, signed, stored};
+use super::record::{count, stored};
 use super::worker::Fault;
 use super::{Limits, Range};
 use crate::domain::transition::{Break, Change, ChangeKind, Person};
-use crate::domain::vocabulary::UnknownWord;
+use crate::domain::vocabulary::{UnknownWord, UserType};
 
 /// Kind of a row of the log if the polls before and after it could not be compared.
 const BREAK: &str = "break";
@@ -21,6 +22,8 @@ const BREAK: &str = "break";
 /// One row of the change log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ChangeRow {
+    /// The target.
+    pub target: String,
     /// Its number in the target's log; it grows by one with each change.
     pub seq: u64,
     /// It happened after this poll.
@@ -40,13 +43,77 @@ pub struct ChangeRow {
     pub api_key: Option<u32>,
     /// Factors, roles, the kind of break, or nothing.
     pub detail: String,
+    /// Where it stands in the log of all targets.
+    #[serde(skip)]
+    pub at: Cursor,
+}
+
+/// A place in the change log of all targets, to go on after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Cursor {
+    before: i64,
+    target: i64,
+    seq: i64,
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.before, self.target, self.seq)
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let numbers: Option<Vec<i64>> = text.split('.').map(|it| it.parse().ok()).collect();
+        match numbers.as_deref() {
+            Some(&[before, target, seq]) => Ok(Self {
+                before,
+                target,
+                seq,
+            }),
+            _ => Err("the `next` of an answer is wanted"),
+        }
+    }
+}
+
+impl JsonSchema for Cursor {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Cursor".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "pattern": r"^-?[0-9]{1,18}\.[0-9]{1,18}\.[0-9]{1,18}$"})
+    }
+}
+
+impl Serialize for Cursor {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
 /// Kind of a row of the log: one of the words of [`ChangeKind`], or `break`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LoggedKind(&'static str);
 
+impl fmt::Display for LoggedKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
 impl LoggedKind {
+    /// All of them.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::words().map(Self)
+    }
+
     fn words() -> impl Iterator<Item = &'static str> {
         ChangeKind::WORDS.iter().copied().chain([BREAK])
     }
@@ -75,12 +142,14 @@ impl JsonSchema for LoggedKind {
 }
 
 /// A part of the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
-    /// Only rows with a lower number, to continue after a page.
-    pub before_seq: Option<u64>,
-    /// Only rows of this kind.
-    pub kind: Option<LoggedKind>,
+    /// Only rows after this one, to go on after a page.
+    pub after: Option<Cursor>,
+    /// Only rows of these kinds; none means all.
+    pub kinds: Vec<LoggedKind>,
+    /// Only rows about a user of these types, as it was then; none means all.
+    pub types: Vec<UserType>,
     /// At most so many rows.
     pub limit: u32,
 }
@@ -88,8 +157,9 @@ pub struct Page {
 impl Default for Page {
     fn default() -> Self {
         Self {
-            before_seq: None,
-            kind: None,
+            after: None,
+            kinds: Vec::new(),
+            types: Vec::new(),
             limit: 1000,
         }
     }
@@ -250,34 +320,63 @@ fn trim(
     Ok(())
 }
 
+/// The log of one target is read along its own key, that of several along the time.
 pub(super) fn query(
     connection: &Connection,
-    target: &str,
+    targets: &[String],
     range: Range,
-    page: Page,
+    page: &Page,
 ) -> Result<Vec<ChangeRow>, Fault> {
     let (from, to) = range.seconds();
-    let kind = page.kind.map(|LoggedKind(word)| word);
-    let below = page.before_seq.map_or(i64::MAX, signed);
-    let mut query = connection.prepare_cached(
-        "SELECT seq, after, before, kind, person, user_type, login, api_key, detail
+    let text = |words: Vec<&str>| serde_json::Value::from(words).to_string();
+    let kinds = text(page.kinds.iter().map(|LoggedKind(word)| *word).collect());
+    let types = text(page.types.iter().map(|it| it.as_str()).collect());
+    let names = text(targets.iter().map(String::as_str).collect());
+    let whose = match targets {
+        [_] => "= (SELECT id FROM target WHERE name = (SELECT value FROM json_each(?4)))",
+        _ => "IN (SELECT id FROM target WHERE name IN (SELECT value FROM json_each(?4)))",
+    };
+    let after = page.after.unwrap_or(Cursor {
+        before: i64::MAX,
+        target: i64::MAX,
+        seq: i64::MAX,
+    });
+    let mut query = connection.prepare_cached(&format!(
+        "SELECT seq, after, before, kind, person, user_type, login, api_key, detail, name, change.target
          FROM change JOIN target ON target.id = change.target
-         WHERE target.name = ?1 AND before BETWEEN ?2 AND ?3 AND seq < ?4 AND (?6 IS NULL OR kind = ?6)
-         ORDER BY seq DESC LIMIT ?5",
-    )?;
-    let mut rows = query.query(params![target, from, to, below, page.limit, kind])?;
+         WHERE change.target {whose} AND before BETWEEN ?1 AND ?2
+         AND (before, change.target, seq) < (?5, ?6, ?7)
+         AND (json_array_length(?8) = 0 OR kind IN (SELECT value FROM json_each(?8)))
+         AND (json_array_length(?9) = 0 OR user_type IN (SELECT value FROM json_each(?9)))
+         ORDER BY before DESC, change.target DESC, seq DESC LIMIT ?3"
+    ))?;
+    let Cursor {
+        before,
+        target,
+        seq,
+    } = after;
+    let mut rows = query.query(params![
+        from, to, page.limit, names, before, target, seq, kinds, types
+    ])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
+        let (seq, before) = (row.get(0)?, row.get(2)?);
         found.push(ChangeRow {
-            seq: count(row.get(0)?)?,
+            seq: count(seq)?,
             after: stored(row.get(1)?)?,
-            before: stored(row.get(2)?)?,
+            before: stored(before)?,
             kind: row.get(3)?,
             person: row.get(4)?,
             user_type: row.get(5)?,
             login: row.get(6)?,
             api_key: row.get(7)?,
             detail: row.get(8)?,
+            target: row.get(9)?,
+            at: Cursor {
+                before,
+                target: row.get(10)?,
+                seq,
+            },
         });
     }
     Ok(found)

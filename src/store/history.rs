@@ -34,6 +34,12 @@ pub struct Headline {
     pub trusted_devices: Option<u64>,
     /// Users of all types whose password alone may open RPC.
     pub password_rpc: Option<u64>,
+    /// Eligible users in the roles `settings` and `access_rights` who are unprotected.
+    pub administrators_without_mfa: Option<u64>,
+    /// Active API keys of users in a role.
+    pub keys_of_privileged: Option<u64>,
+    /// Unexpired API keys of archived users.
+    pub keys_of_archived: Option<u64>,
 }
 
 /// The headline numbers at one time.
@@ -64,11 +70,15 @@ impl Headline {
                 .map(|keys| keys.unrestricted + keys.rpc + keys.other),
             trusted_devices: posture.devices.map(|it| it.devices),
             password_rpc: posture.password_rpc.map(|it| it.0.iter().sum()),
+            administrators_without_mfa: (posture.privileged.as_ref())
+                .and_then(|it| it.unprotected_admins),
+            keys_of_privileged: posture.keys.as_ref().and_then(|keys| keys.of_privileged),
+            keys_of_archived: posture.keys.as_ref().map(|keys| keys.of_archived),
         }
     }
 
     /// The numbers with their names, in the order of the columns.
-    pub fn columns(&self) -> [(&'static str, Option<u64>); 10] {
+    pub fn columns(&self) -> [(&'static str, Option<u64>); 13] {
         [
             ("internal_eligible", self.internal_eligible),
             ("internal_protected", self.internal_protected),
@@ -80,6 +90,12 @@ impl Headline {
             ("api_keys", self.api_keys),
             ("trusted_devices", self.trusted_devices),
             ("password_rpc", self.password_rpc),
+            (
+                "administrators_without_mfa",
+                self.administrators_without_mfa,
+            ),
+            ("keys_of_privileged", self.keys_of_privileged),
+            ("keys_of_archived", self.keys_of_archived),
         ]
     }
 }
@@ -102,10 +118,10 @@ pub(super) fn add(
         .flatten();
     let values = numbers.columns().map(|(_, value)| value.map(signed));
     let mut insert = transaction.prepare_cached(
-        "INSERT OR REPLACE INTO history VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+        "INSERT OR REPLACE INTO history VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
     )?;
-    let [a, b, c, d, e, f, g, h, i, j] = values;
-    insert.execute(params![target, at, a, b, c, d, e, f, g, h, i, j])?;
+    let [a, b, c, d, e, f, g, h, i, j, k, l, m] = values;
+    insert.execute(params![target, at, a, b, c, d, e, f, g, h, i, j, k, l, m])?;
     match last {
         Some(last) if last.div_euclid(HOUR) != at.div_euclid(HOUR) => {
             // A clock that jumps ahead expires nothing.
@@ -162,7 +178,8 @@ fn delete(deleted: rusqlite::Result<usize>) -> Result<i64, Fault> {
 
 const COLUMNS: &str =
     "internal_eligible, internal_protected, portal_eligible, portal_protected, exempt, privileged,
-    privileged_without_mfa, api_keys, trusted_devices, password_rpc
+    privileged_without_mfa, api_keys, trusted_devices, password_rpc, administrators_without_mfa, keys_of_privileged,
+    keys_of_archived
     FROM history WHERE target = (SELECT id FROM target WHERE name = ?1) AND at BETWEEN ?2 AND ?3";
 
 pub(super) fn query(
@@ -211,8 +228,81 @@ fn rows(mut rows: rusqlite::Rows<'_>) -> Result<Vec<HistoryRow>, Fault> {
                 api_keys: number(8)?,
                 trusted_devices: number(9)?,
                 password_rpc: number(10)?,
+                administrators_without_mfa: number(11)?,
+                keys_of_privileged: number(12)?,
+                keys_of_archived: number(13)?,
             },
         });
+    }
+    Ok(found)
+}
+
+/// One role on one day, by the last poll of that day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
+pub struct RoleNumbers {
+    /// Its name in the configuration.
+    pub role: String,
+    /// Distinct eligible users in it.
+    pub users: u64,
+    /// Of those, unprotected; `None` where that poll did not know.
+    pub unprotected: Option<u64>,
+}
+
+/// For so many days roles are kept.
+const ROLE_DAYS: i64 = 92;
+
+/// Writes down the roles of a day, over what an earlier poll of the day found, and deletes those that are too old: a few, so that a wrong clock
+/// destroys little.
+pub(super) fn add_roles(
+    transaction: &Transaction<'_>,
+    target: i64,
+    at: jiff::Timestamp,
+    posture: &Posture,
+) -> Result<(), Fault> {
+    let Some(privileged) = &posture.privileged else {
+        return Ok(());
+    };
+    let roles = privileged.roles.iter().map(|role| RoleNumbers {
+        role: role.name.clone(),
+        users: role.people,
+        unprotected: role.unprotected,
+    });
+    let roles = serde_json::to_string(&roles.collect::<Vec<_>>())
+        .map_err(|error| Fault::Corrupt(error.to_string()))?;
+    let day = at.as_second().div_euclid(DAY);
+    transaction
+        .prepare_cached(
+            "INSERT INTO role_day VALUES (?1, ?2, ?3)
+             ON CONFLICT DO UPDATE SET roles = excluded.roles WHERE roles <> excluded.roles",
+        )?
+        .execute(params![target, day, roles])?;
+    transaction
+        .prepare_cached(
+            "DELETE FROM role_day WHERE target = ?1 AND day IN
+             (SELECT day FROM role_day WHERE target = ?1 AND day < ?2 ORDER BY day LIMIT 2)",
+        )?
+        .execute([target, day - ROLE_DAYS])?;
+    Ok(())
+}
+
+/// The roles of a target by the day, oldest first, each with the day's first second.
+pub(super) fn roles(
+    connection: &Connection,
+    target: &str,
+    range: Range,
+) -> Result<Vec<(jiff::Timestamp, Vec<RoleNumbers>)>, Fault> {
+    let (from, to) = range.seconds();
+    let mut query = connection.prepare_cached(
+        "SELECT day, roles FROM role_day WHERE target = (SELECT id FROM target WHERE name = ?1) AND day BETWEEN ?2 AND ?3 ORDER BY day",
+    )?;
+    let mut rows = query.query(params![target, from.div_euclid(DAY), to.div_euclid(DAY)])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let text: String = row.get(1)?;
+        let roles =
+            serde_json::from_str(&text).map_err(|error| Fault::Corrupt(error.to_string()))?;
+        let day: i64 = row.get(0)?;
+        found.push((stored(day.saturating_mul(DAY))?, roles));
     }
     Ok(found)
 }

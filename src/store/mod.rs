@@ -31,9 +31,9 @@ use jiff::Timestamp;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
-pub use changes::{ChangeRow, LoggedKind, Page};
+pub use changes::{ChangeRow, Cursor, LoggedKind, Page};
 pub use file::{FILE_NAME, Location, Refused};
-pub use history::{Headline, HistoryRow};
+pub use history::{Headline, HistoryRow, RoleNumbers};
 pub use last_poll::LastPoll;
 pub use reader::Reader;
 pub use record::{PollRecord, Recorded};
@@ -250,18 +250,31 @@ impl Store {
         .await
     }
 
-    /// The change log of a target, newest first.
+    /// The roles of a target by the day, oldest first, each with the day's first second.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn roles(
+        &self,
+        target: &str,
+        range: Range,
+    ) -> Result<Vec<(Timestamp, Vec<RoleNumbers>)>, Error> {
+        let target = target.to_owned();
+        self.call(move |connection, _| history::roles(connection, &target, range))
+            .await
+    }
+
+    /// The change log of these targets, newest first.
     ///
     /// # Errors
     /// If the store fails.
     pub async fn changes(
         &self,
-        target: &str,
+        targets: Vec<String>,
         range: Range,
         page: Page,
     ) -> Result<Vec<ChangeRow>, Error> {
-        let target = target.to_owned();
-        self.call(move |connection, _| changes::query(connection, &target, range, page))
+        self.call(move |connection, _| changes::query(connection, &targets, range, &page))
             .await
     }
 

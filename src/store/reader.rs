@@ -49,7 +49,7 @@ impl Reader {
     /// # Errors
     /// If the file cannot be read.
     pub fn changes(&self, target: &str, range: Range, page: Page) -> Result<Vec<ChangeRow>, Error> {
-        changes::query(&self.0, target, range, page).map_err(failed)
+        changes::query(&self.0, &[target.to_owned()], range, &page).map_err(failed)
     }
 }
 

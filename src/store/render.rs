@@ -66,6 +66,7 @@ impl Row for HistoryRow {
 impl Row for ChangeRow {
     fn header() -> Vec<&'static str> {
         vec![
+            "target",
             "seq",
             "after",
             "before",
@@ -80,6 +81,7 @@ impl Row for ChangeRow {
 
     fn cells(&self) -> Vec<String> {
         vec![
+            self.target.clone(),
             self.seq.to_string(),
             self.after.to_string(),
             self.before.to_string(),

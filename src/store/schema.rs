@@ -9,7 +9,7 @@ use rusqlite::{Connection, TransactionBehavior};
 pub(super) const APPLICATION_ID: i32 = 0x4D46_4178;
 
 /// Step n makes version n + 1 out of version n.
-const STEPS: &[&str] = &[V1, V2];
+const STEPS: &[&str] = &[V1, V2, V3];
 
 /// The version that this program writes.
 pub(super) const VERSION: usize = STEPS.len();
@@ -106,7 +106,21 @@ ALTER TABLE target ADD COLUMN recent TEXT;
 DELETE FROM state WHERE kind = 'alerts' AND key GLOB 'memory/*';
 ";
 
-/// Kind of a file.
+/// More numbers over time, roles by the day, and the change log of all targets in the order of time.
+const V3: &str = "
+ALTER TABLE history ADD COLUMN administrators_without_mfa INTEGER;
+ALTER TABLE history ADD COLUMN keys_of_privileged INTEGER;
+ALTER TABLE history ADD COLUMN keys_of_archived INTEGER;
+CREATE TABLE role_day (
+    target INTEGER NOT NULL REFERENCES target (id) ON DELETE CASCADE,
+    day INTEGER NOT NULL,
+    roles TEXT NOT NULL,
+    PRIMARY KEY (target, day)
+) WITHOUT ROWID;
+CREATE INDEX change_by_time ON change (before, target, seq);
+";
+
+/// What kind of file it is.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Version {
     /// Nothing in it yet.

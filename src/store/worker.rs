@@ -1,5 +1,6 @@
 //! The thread that owns the file: it opens it, retries after a failure, and classifies faults.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,7 +30,34 @@ pub struct Health {
 pub(super) struct Shared {
     pub(super) errors: AtomicU64,
     health: Mutex<Health>,
+    said: Mutex<Said>,
 }
+
+/// What was logged of failures: reads can work while writes fail, so each reason comes and goes many times a minute.
+#[derive(Debug, Default)]
+struct Said {
+    /// Reasons of the last minute.
+    reasons: HashMap<String, Instant>,
+    /// Whether a failure was logged since it was logged that the store works.
+    failing: bool,
+}
+
+impl Said {
+    /// Whether to log this reason now. `known`: the call before failed for it, too.
+    fn says(&mut self, reason: &str, known: bool, now: Instant) -> bool {
+        self.reasons
+            .retain(|_, at| now.duration_since(*at) < SAY_AGAIN);
+        if known && self.failing || self.reasons.contains_key(reason) {
+            return false;
+        }
+        self.reasons.insert(reason.to_owned(), now);
+        self.failing = true;
+        true
+    }
+}
+
+/// After this time a reason is logged again, if it came again.
+const SAY_AGAIN: Duration = Duration::from_secs(60);
 
 impl Shared {
     pub(super) fn new(location: &Location) -> Self {
@@ -40,6 +68,7 @@ impl Shared {
                 failing: None,
                 moved_aside: None,
             }),
+            said: Mutex::default(),
         }
     }
 
@@ -47,19 +76,25 @@ impl Shared {
         self.lock().clone()
     }
 
-    /// Counts an error, and logs it if it is new.
+    /// Counts an error, and logs it if it is new, once a minute at most.
     pub(super) fn failed(&self, reason: &str) {
         self.errors.fetch_add(1, Ordering::Relaxed);
         let mut health = self.lock();
         let known = health.failing.as_ref().is_some_and(|(_, it)| it == reason);
-        if !known {
+        if self.said().says(reason, known, Instant::now()) {
             tracing::error!(path = %health.path.display(), reason, "the store failed; polls and metrics continue without it");
+        }
+        if !known {
             let since = health
                 .failing
                 .as_ref()
                 .map_or_else(Timestamp::now, |(since, _)| *since);
             health.failing = Some((since, reason.to_owned()));
         }
+    }
+
+    fn said(&self) -> std::sync::MutexGuard<'_, Said> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Health> {
@@ -286,8 +321,35 @@ impl Worker {
 
     fn worked(&self) {
         let mut health = self.shared.lock();
-        if health.failing.take().is_some() {
+        if health.failing.take().is_some() && std::mem::take(&mut self.shared.said().failing) {
             tracing::info!(path = %health.path.display(), "the store works again");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_that_comes_and_goes_is_logged_once_a_minute() {
+        let mut said = Said::default();
+        let start = Instant::now();
+        let mut says = |seconds, reason, known| {
+            let now = start + Duration::from_secs(seconds);
+            said.says(reason, known, now)
+        };
+        assert!(says(0, "locked", false));
+        assert!(says(1, "slow", false), "another reason");
+        assert!(!says(5, "locked", false));
+        assert!(!says(59, "locked", true));
+        assert!(says(60, "locked", false));
+        assert!(!says(60, "slow", false));
+        assert!(!says(300, "locked", true), "it still fails for it");
+        said.failing = false;
+        assert!(
+            said.says("locked", true, start + Duration::from_secs(301)),
+            "it was logged that it works"
+        );
     }
 }

@@ -62,6 +62,7 @@ pub(super) fn record(
             limits,
         )?;
     }
+    history::add_roles(&transaction, id, step.baseline.at, &poll.posture)?;
     history::add(
         &transaction,
         id,

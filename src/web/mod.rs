@@ -4,14 +4,15 @@
 //! - `/metrics` (the path is configurable) in the format and coding that the client prefers
 //! - `/probe?target=NAME` has the metrics of one target, and `/sd` lists all targets for Prometheus
 //! - `/api/v1/...` is for programs; docs/openapi.json describes it
-//! - `/sign-in` makes a browser ask for user and password
-//! - `/-/reload` (POST) reloads the configuration: 200 with the changes, or 500 with the errors, and then nothing has changed
-//! - `/-/log-level` returns the log level; POST with `?level=debug` changes it until the end of the process
+//! - `/sign-in?next=/PATH` makes a browser ask for user and password, and goes on there; `/sign-out` makes it forget them
+//! - `/-/reload` (POST) loads the configuration again: 200 with what changed, or 500 with what is wrong, and then nothing has changed
+//! - `/-/log-level` says what is logged; POST with `?level=debug` changes it until the end of the process
 //! - `/-/healthy` answers while the process does
 //! - `/-/ready` answers 200 once every target's first poll has ended, or its deadline has passed
 
 pub mod access;
 pub mod api;
+mod changes;
 mod control;
 pub mod directory;
 mod metrics;
@@ -24,6 +25,7 @@ mod readiness;
 mod reports;
 mod runbooks;
 mod server;
+mod sign;
 
 pub use control::Control;
 pub use metrics::{MetricsPath, UnusablePath};
@@ -35,15 +37,11 @@ pub use server::{Connection, Limits, serve, serve_within};
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Extension, State};
-use axum::http::header;
-use axum::http::{StatusCode, Uri};
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-
-use access::Reader;
-use problem::refusal;
 
 use crate::alerting::Alerts;
 use crate::domain::TargetSnapshot;
@@ -84,7 +82,8 @@ pub fn router(app: App) -> Router {
         .route("/probe", get(probe::probe))
         .route("/sd", get(probe::discover))
         .route("/runbooks/{name}", get(runbooks::runbook))
-        .route("/sign-in", get(sign_in))
+        .route("/sign-in", get(sign::r#in))
+        .route("/sign-out", get(sign::out))
         .route("/-/reload", post(control::reload))
         .route(
             "/-/log-level",
@@ -93,12 +92,20 @@ pub fn router(app: App) -> Router {
         .route("/-/healthy", get("healthy\n"))
         .route("/-/ready", get(readiness::answer))
         .merge(api::routes())
-        .fallback(async |uri: Uri| refusal(uri.path(), StatusCode::NOT_FOUND, "not found"))
-        .method_not_allowed_fallback(async |uri: Uri| {
-            refusal(
-                uri.path(),
+        .fallback(async |State(app): State<Arc<App>>, request: Request| {
+            let reader = request.extensions().get();
+            let detail = "not found";
+            pages::refuse(&app, reader, &request, StatusCode::NOT_FOUND, detail)
+        })
+        .method_not_allowed_fallback(async |State(app): State<Arc<App>>, request: Request| {
+            let reader = request.extensions().get();
+            let detail = "method not allowed";
+            pages::refuse(
+                &app,
+                reader,
+                &request,
                 StatusCode::METHOD_NOT_ALLOWED,
-                "method not allowed",
+                detail,
             )
         })
         .layer(from_fn_with_state(Arc::clone(&app), access::guard))
@@ -120,21 +127,7 @@ impl App {
     }
 }
 
-/// Lets a browser ask for user and password, and shows the first page to signed-in readers.
-async fn sign_in(State(app): State<Arc<App>>, Extension(reader): Extension<Reader>) -> Response {
-    if reader.user().is_some() {
-        return Redirect::to("./").into_response();
-    }
-    if !app.access.asks_for_passwords() {
-        let nobody = "sign-in with a password is not configured: add basic_auth_users to --web.config.file\n";
-        return (StatusCode::NOT_FOUND, nobody).into_response();
-    }
-    let challenge = [(header::WWW_AUTHENTICATE, access::CHALLENGE)];
-    let wanted = "user and password are required\n";
-    (StatusCode::UNAUTHORIZED, challenge, wanted).into_response()
-}
-
-/// A bug: the client gets no details.
+/// A defect: nothing about it is told to the client.
 fn internal_error() -> Response {
     (StatusCode::INTERNAL_SERVER_ERROR, "internal error\n").into_response()
 }

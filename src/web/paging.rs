@@ -55,6 +55,11 @@ pub type PageNumber = Within<1, { u32::MAX }>;
 /// Rows of a page.
 pub type PageRows = Within<1, MOST_ROWS>;
 
+impl PageRows {
+    /// The most.
+    pub const MOST: Self = Within(MOST_ROWS);
+}
+
 /// A part of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Slice {

@@ -33,7 +33,19 @@ impl Problem {
     }
 }
 
-/// Refuses a request as its path's readers understand: programs by a problem, users by a line of text.
+impl Problem {
+    /// The HTTP status.
+    pub fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// What is wrong, and what to do.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+}
+
+/// Refuses a request as its path's readers understand: programs by a problem, people by a line of text.
 pub fn refusal(path: &str, status: StatusCode, detail: &str) -> Response {
     if path.starts_with("/api/") {
         return Problem::new(status, detail).into_response();
@@ -43,8 +55,7 @@ pub fn refusal(path: &str, status: StatusCode, detail: &str) -> Response {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = (status, Json(self)).into_response();
+        let mut response = (self.status(), Json(self)).into_response();
         response.headers_mut().insert(
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/problem+json"),

@@ -142,7 +142,7 @@ async fn another_configuration_keeps_the_alerts_and_notifies_its_receivers() {
     let link = |name: &str| told["alerts"][0][name].clone();
     assert_eq!(
         link("generatorURL"),
-        "https://mfa.example.com/x/targets/erp/people?finding=admin_without_mfa"
+        "https://mfa.example.com/x/users?target=erp&finding=admin_without_mfa"
     );
     let runbook = &told["alerts"][0]["annotations"]["runbook_url"];
     assert_eq!(

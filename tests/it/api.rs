@@ -113,10 +113,10 @@ async fn what_is_asked_wrongly_is_refused_and_says_why() {
         ("targets/erp?x=1", 400, "unknown field `x`"),
         ("targets/crm", 404, "unknown target 'crm'"),
         ("targets/%ff", 400, "Invalid UTF-8"),
-        ("changes", 400, "`target` is missing"),
+        ("history", 400, "`target` is missing"),
+        ("history?target=erp&target=crm", 400, "there twice"),
         ("changes?target=", 400, "`target` is empty: leave it out"),
-        ("changes?target=erp&target=crm", 400, "there twice"),
-        ("changes?target=crm", 404, "unknown target 'crm'"),
+        ("changes?target=crm", 404, "there is no target 'crm'"),
         (
             "changes?target=erp&kind=gone",
             400,
@@ -174,15 +174,15 @@ async fn people_and_keys_are_those_whom_the_numbers_count() {
     let server = Server::start(shown.routes_for(officer(), None).0).await;
     let (status, people) = get(
         &server,
-        "/api/v1/people?target=erp&state=unprotected&user_type=internal&per_page=3",
+        "/api/v1/users?target=erp&state=unprotected&user_type=internal&per_page=3",
     )
     .await;
     assert_eq!(status, StatusCode::OK, "{people}");
     let posture = &staged.posture;
     let unprotected = posture.eligible.0[0] - posture.protected.expect("known").0[0];
     assert_eq!(people["counted"], unprotected);
-    assert_eq!(people["people"].as_array().expect("a list").len(), 3);
-    assert!(people["people"][0]["login"].is_string());
+    assert_eq!(people["users"].as_array().expect("a list").len(), 3);
+    assert!(people["users"][0]["login"].is_string());
     let (status, keys) = get(&server, "/api/v1/keys?target=erp&per_page=500").await;
     assert_eq!(status, StatusCode::OK, "{keys}");
     let counted = posture.keys.as_ref().expect("known");
@@ -191,10 +191,11 @@ async fn people_and_keys_are_those_whom_the_numbers_count() {
         counted.unrestricted + counted.rpc + counted.other
     );
     for (path, status) in [
-        ("people?target=crm", 404),
-        ("people?target=erp&role=none", 404),
-        ("people?target=erp&stat=active", 400),
-        ("people", 400),
+        ("users?target=crm", 404),
+        ("users?target=erp&role=none", 404),
+        ("users?target=erp&stat=active", 400),
+        ("users?state=active&state=nonsense", 400),
+        ("users?q=a&q=b", 400),
         ("keys?target=erp&sort=name", 400),
     ] {
         let (seen, problem) = get(&server, &format!("/api/v1/{path}")).await;

@@ -74,7 +74,7 @@ async fn check_says_what_the_account_may_see_and_what_to_grant() {
     assert_eq!(output.status.code(), Some(0), "{printed}");
     assert!(printed.contains("erp     ok     19.0  json2"), "{printed}");
     assert!(
-        printed.contains("exemptions: [{login: auditor, reason: service}]"),
+        printed.contains("exemptions: [{login: \"auditor\", reason: service}]"),
         "{printed}"
     );
     assert!(!printed.contains('\u{1b}'), "no colors in a pipe");

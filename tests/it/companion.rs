@@ -24,6 +24,7 @@ fn common(polled: Polled) -> Facts {
     Facts {
         companion: Companion::Absent,
         uses: None,
+        clock_ahead: jiff::SignedDuration::ZERO,
         ..polled.facts
     }
 }

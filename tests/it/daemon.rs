@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use odoo_mfa_exporter::runtime::Daemon;
 use odoo_mfa_exporter::store::{Limits, Location, Store};
@@ -228,6 +229,15 @@ async fn a_locked_store_delays_no_figure() {
         shown.contains("odoo_mfa_exporter_store_errors_total 0"),
         "the figures waited for the store: {shown}"
     );
+    // The store gives a write 10 s. The next polls do not wait for it.
+    stage.server.databases()[0].world_mut().hire(Kind::Internal);
+    let next = eventually("the next user is shown", async || {
+        scrape()
+            .await
+            .filter(|text| active(text) == Some(before + 2))
+    });
+    let next = tokio::time::timeout(Duration::from_secs(8), next).await;
+    next.expect("figures are not frozen while the store hangs");
     let failed = eventually("the store fails", async || {
         scrape()
             .await
@@ -257,7 +267,7 @@ print('locked', flush=True)
 sys.stdin.read()";
     let stage = Stage::new(&["prod"]).await;
     stage.configure(&json!({
-        "defaults": {"interval": "1s", "timeout": "900ms"},
+        "defaults": {"interval": "3s", "timeout": "2900ms"},
         "targets": [stage.target("prod")],
     }));
     let daemon = Running::start(&mut stage.daemon());

@@ -9,13 +9,13 @@ use odoo_mfa_exporter::domain::UserType;
 use odoo_mfa_exporter::store::{Limits as Kept, Location, Store};
 use odoo_mfa_exporter::web::Limits;
 use odoo_mfa_exporter::web::access::Access;
-use odoo_simulator::{AccountKind, Fault, Kind, Recipe, Scope};
+use odoo_simulator::{AccountKind, Fault, Kind, Recipe, Scope, World};
 use reqwest::{StatusCode, header};
 
 use crate::access::{basic, list, users, web};
 use crate::harness::exporter::{Server, Shown, client};
 use crate::harness::snapshots::{down, partly_visible, pending, up};
-use crate::harness::staged::{DAY, NOW, Staged, lived_in};
+use crate::harness::staged::{DAY, NOW, Staged, StagedFleet, lived_in};
 
 /// Officer `olga` may read names, `rolf` numbers.
 fn access() -> Access {
@@ -72,7 +72,7 @@ fn rows(page: &str, heading: &str) -> Vec<Vec<String>> {
         .split_once(heading)
         .unwrap_or_else(|| panic!("no {heading} in {page}"));
     let body = table
-        .split("<tbody>")
+        .split("<tbody")
         .nth(1)
         .and_then(|it| it.split("</tbody>").next());
     let text = |cell: &str| {
@@ -88,7 +88,7 @@ fn rows(page: &str, heading: &str) -> Vec<Vec<String>> {
         row.split("<td").skip(1).map(text).collect()
     };
     body.expect("a table")
-        .split("<tr>")
+        .split("<tr")
         .skip(1)
         .map(cells)
         .collect()
@@ -109,7 +109,7 @@ async fn the_fleet_is_shown_worst_first_filtered_and_sorted() {
     let names = async |path: &str| -> Vec<String> {
         let (status, page) = pages.page("rolf", path).await;
         assert_eq!(status, StatusCode::OK);
-        rows(&page, "<table>")
+        rows(&page, "aria-label=\"Targets\">\n<table")
             .into_iter()
             .map(|row| row[0].split("team: ").next().expect("a name").to_owned())
             .collect()
@@ -118,9 +118,11 @@ async fn the_fleet_is_shown_worst_first_filtered_and_sorted() {
     for expected in [
         "<base href=\"./\">",
         "<a href=\"./metrics\">",
-        "3 up, 1 down, 1 pending",
+        "Targets up</span> <strong class=\"\">3<",
+        "Targets down</span> <strong class=\"bad\">1<",
+        "1 pending",
         "The store failed 2 times",
-        "Signed in as rolf",
+        "Signed in as <strong>rolf</strong>",
     ] {
         assert!(page.contains(expected), "{expected} is not in {page}");
     }
@@ -131,7 +133,7 @@ async fn the_fleet_is_shown_worst_first_filtered_and_sorted() {
         page.contains(&format!("<a href=\".{link}\">{escaped}</a>")),
         "{page}"
     );
-    let table = rows(&page, "<table>");
+    let table = rows(&page, "aria-label=\"Targets\">\n<table");
     let row = |name: &str| {
         table
             .iter()
@@ -190,7 +192,7 @@ async fn a_large_fleet_has_pages() {
             .await;
         assert!(page.contains(&format!("Page {number} of 3")), "{page}");
         seen.extend(
-            rows(&page, "<table>")
+            rows(&page, "aria-label=\"Targets\">\n<table")
                 .into_iter()
                 .map(|row| row[0][..4].to_owned()),
         );
@@ -272,7 +274,7 @@ async fn a_target_that_is_down_or_partly_seen_says_why() {
     let keys = seen.iter().find(|row| row[0] == "api keys").expect("a row");
     assert_eq!(keys[1], "missing");
     assert!(keys[3].contains("[(1, &#39;=&#39;, 1)]"), "{keys:?}");
-    let (status, page) = pages.page("olga", "/targets/erp/keys").await;
+    let (status, page) = pages.page("olga", "/keys?target=erp").await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(
         page.contains("The list is not available:</strong> API keys are not completely visible"),
@@ -297,10 +299,10 @@ async fn a_target_that_is_down_or_partly_seen_says_why() {
         assert!(page.contains(expected), "{page}");
         assert!(!page.contains("<h3>Coverage</h3>"), "{page}");
     }
-    let (status, page) = pages.page("olga", "/targets/crm/people").await;
+    let (status, page) = pages.page("olga", "/users?target=crm").await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(
-        page.contains("the last poll failed: auth") && !page.contains("No users, as of"),
+        page.contains("the last poll failed: auth") && !page.contains("No such users"),
         "{page}"
     );
     pages.server.stop().await;
@@ -320,11 +322,11 @@ async fn people_are_named_for_those_who_may_read_names_and_counted_for_others() 
     let (status, page) = pages
         .page(
             "olga",
-            "/targets/erp/people?state=unprotected&user_type=portal&per_page=500",
+            "/users?target=erp&state=unprotected&user_type=portal&per_page=500",
         )
         .await;
     assert_eq!(status, StatusCode::OK);
-    for markup in ["<script", "<img"] {
+    for markup in ["<script", "<img src=x"] {
         assert!(!page.contains(markup), "{markup} is in {page}");
     }
     let form = format!(
@@ -350,7 +352,7 @@ async fn people_are_named_for_those_who_may_read_names_and_counted_for_others() 
 
     let before = staged.database.log().total();
     let (status, page) = pages
-        .page("rolf", "/targets/erp/people?state=unprotected")
+        .page("rolf", "/users?target=erp&state=unprotected")
         .await;
     assert_eq!(status, StatusCode::OK);
     assert!(page.contains("web.roles.read_names"), "{page}");
@@ -364,14 +366,14 @@ async fn people_are_named_for_those_who_may_read_names_and_counted_for_others() 
         before,
         "no name is read for a reader who may not see it"
     );
-    let refused = pages.get("rolf", "/targets/erp/people.csv").await;
+    let refused = pages.get("rolf", "/users.csv?target=erp").await;
     assert_eq!(refused.status(), StatusCode::FORBIDDEN);
 
     staged.database.fail(Fault::Raise(
         "psycopg2.OperationalError",
         "Connection refused".into(),
     ));
-    let (status, page) = pages.page("olga", "/targets/erp/people").await;
+    let (status, page) = pages.page("olga", "/users?target=erp").await;
     assert_eq!(status, StatusCode::BAD_GATEWAY);
     assert!(
         page.contains("role=\"alert\"") && page.contains("Connection refused"),
@@ -404,8 +406,8 @@ async fn files_are_whole_or_visibly_not_and_hold_no_formula() {
     let staged = Staged::new(world, AccountKind::Full, "").await;
     let pages = Pages::staged(&staged).await;
     for path in [
-        "/targets/erp/people.csv?state=active&q=company",
-        "/targets/erp/keys.csv",
+        "/users.csv?target=erp&state=active&q=company",
+        "/keys.csv?target=erp",
     ] {
         let response = pages.get("olga", path).await;
         assert_eq!(response.status(), StatusCode::OK);
@@ -414,7 +416,8 @@ async fn files_are_whole_or_visibly_not_and_hold_no_formula() {
             .expect("text")
             .to_owned();
         assert!(
-            disposition.starts_with("attachment; filename=\"erp-"),
+            disposition.starts_with("attachment; filename=\"users-active-company-erp-20")
+                || disposition.starts_with("attachment; filename=\"keys-erp-20"),
             "{disposition}"
         );
         let text = response.text().await.expect("text");
@@ -425,6 +428,18 @@ async fn files_are_whole_or_visibly_not_and_hold_no_formula() {
             );
         }
     }
+    pages.server.stop().await;
+
+    // A long list is sent while it is read.
+    let world = odoo_simulator::World::build(
+        &Recipe {
+            portal: 3_000,
+            ..Recipe::new(18, 6)
+        },
+        odoo_simulator::Clock::fixed(NOW),
+    );
+    let staged = Staged::new(world, AccountKind::Full, "").await;
+    let pages = Pages::staged(&staged).await;
     let failing = Fault::Raise(
         "psycopg2.errors.QueryCanceled",
         "canceling statement".into(),
@@ -432,7 +447,9 @@ async fn files_are_whole_or_visibly_not_and_hold_no_formula() {
     staged
         .database
         .fail_when(Some("res.users"), Some("search_read"), None, failing);
-    let response = pages.get("olga", "/targets/erp/people.csv").await;
+    let response = pages
+        .get("olga", "/users.csv?target=erp&state=active")
+        .await;
     assert_eq!(
         response.status(),
         StatusCode::OK,
@@ -464,7 +481,7 @@ async fn a_hundred_thousand_people_are_paged_by_two_requests() {
     for page_number in [1, 2, last / 2, last] {
         let before = staged.database.log().total();
         let (status, page) = pages
-            .page("olga", &format!("/targets/erp/people?page={page_number}"))
+            .page("olga", &format!("/users?target=erp&page={page_number}"))
             .await;
         assert_eq!(status, StatusCode::OK);
         assert!(
@@ -485,7 +502,7 @@ async fn a_hundred_thousand_people_are_paged_by_two_requests() {
         assert!(page.len() < 100_000, "{}", page.len());
     }
     let csv = pages
-        .get("olga", "/targets/erp/people.csv")
+        .get("olga", "/users.csv?target=erp")
         .await
         .text()
         .await
@@ -518,11 +535,13 @@ async fn the_report_names_users_for_those_who_may_read_names() {
     );
     let (_, counted) = pages.page("rolf", "/report").await;
     assert!(counted.contains("The report names no users"), "{counted}");
-    let world = staged.database.world();
-    for user in world.people().filter(|it| it.login().contains('@')) {
-        assert!(!counted.contains(&user.login()), "{}", user.login());
+    let logins = |world: &World| -> Vec<String> {
+        let logins = world.people().map(|it| it.login());
+        logins.filter(|it| it.contains('@')).collect()
+    };
+    for login in logins(&staged.database.world()) {
+        assert!(!counted.contains(&login), "{login}");
     }
-    drop(world);
     let (_, summary) = pages
         .page("rolf", "/report?parts=summary&severity=critical")
         .await;
@@ -594,14 +613,14 @@ async fn changes_and_history_come_from_the_store_and_say_when_it_cannot_be_read(
     .await;
     database.world_mut().enroll(person);
     let changes = crate::harness::eventually("the change is logged", async || {
-        page("olga", "/targets/erp/changes")
+        page("olga", "/changes?target=erp")
             .await
-            .filter(|page| page.contains("mfa enrolled"))
+            .filter(|page| page.contains("\"What\">mfa enrolled"))
     })
     .await;
-    let table = rows(&changes, "aria-label=\"Changes\"");
+    let table = rows(&changes, "role=\"region\" aria-label=\"Changes\"");
     assert_eq!(
-        table[0][3..],
+        table[0][1..],
         [
             "mfa enrolled",
             "Ada &#38; Co (ada@company.example)",
@@ -609,20 +628,17 @@ async fn changes_and_history_come_from_the_store_and_say_when_it_cannot_be_read(
             "totp"
         ]
     );
-    let counted = page("rolf", "/targets/erp/changes").await.expect("a page");
+    let counted = page("rolf", "/changes?target=erp").await.expect("a page");
     assert!(
-        counted.contains("mfa enrolled") && !counted.contains("ada@"),
+        counted.contains("\"What\">mfa enrolled") && !counted.contains("ada@"),
         "{counted}"
     );
     let target = page("rolf", "/targets/erp?range=7d").await.expect("a page");
     assert!(
-        target.contains("aria-label=\"Protected users, in percent. Internal users: from"),
+        target.contains("aria-label=\"Users protected, in percent. Internal users: from"),
         "{target}"
     );
-    assert!(
-        target.contains("<span class=\"ok\">well</span>"),
-        "{target}"
-    );
+    assert!(target.contains("<span class=\"ok\">OK</span>"), "{target}");
     let fleet = page("rolf", "/").await.expect("a page");
     assert!(fleet.contains("<svg class=\"spark\""), "{fleet}");
     // A failing poll takes the numbers away and says why, with what to do.
@@ -646,4 +662,174 @@ async fn changes_and_history_come_from_the_store_and_say_when_it_cannot_be_read(
         .expect("it ends")
         .expect("no panic")
         .expect("a clean end");
+}
+
+#[tokio::test]
+async fn the_fleets_users_are_named_for_those_who_may_read_names_and_counted_for_others() {
+    let mut world = lived_in(&Recipe::new(19, 6));
+    let hostile = world.hire_at(Kind::Internal, NOW - 100 * DAY);
+    world.rename(
+        hostile,
+        "a\"><img src=x>@mail.example",
+        "<script>alert('x')</script>",
+    );
+    world.grant(hostile, "base.group_system");
+    let worlds = vec![
+        ("crm", world, AccountKind::Full),
+        ("erp", lived_in(&Recipe::new(19, 7)), AccountKind::Full),
+    ];
+    let fleet = StagedFleet::new(worlds, "", vec![down("<lost>")]).await;
+    let shown = Shown::with(Arc::clone(&fleet.board), Arc::clone(&fleet.directory));
+    let pages = Pages::of(&shown, None).await;
+    let admins = "/users?state=unprotected&role=administrators";
+    let number: u64 = fleet
+        .postures
+        .iter()
+        .map(|it| {
+            it.privileged
+                .as_ref()
+                .and_then(|it| it.unprotected_admins)
+                .expect("known")
+        })
+        .sum();
+    let requests = || {
+        fleet
+            .databases
+            .iter()
+            .map(|it| it.log().total())
+            .sum::<u64>()
+    };
+
+    let (status, page) = pages.page("olga", admins).await;
+    assert_eq!(status, StatusCode::OK);
+    let region = "role=\"region\" aria-label=\"Users\"";
+    assert_eq!(rows(&page, region).len() as u64, number);
+    for expected in [
+        "1 of 3 targets is missing in this list",
+        "&#60;lost&#62;</a>: the last poll failed: auth.",
+        "&#60;script&#62;alert",
+        "Remove the filter </span>role: administrators",
+    ] {
+        assert!(page.contains(expected), "{expected} is not in {page}");
+    }
+    for markup in ["<script", "<img src=x", "<lost>"] {
+        assert!(!page.contains(markup), "{markup} is in {page}");
+    }
+    assert!(
+        page.contains(
+            "  - {login: &#34;a\\&#34;&#62;&#60;img src=x&#62;@mail.example&#34;, reason: service}"
+        ),
+        "{page}"
+    );
+
+    let before = requests();
+    let (status, page) = pages.page("rolf", admins).await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(page.contains("web.roles.read_names"), "{page}");
+    for name in ["@mail.example", "/odoo/users/", "@company.example"] {
+        assert!(!page.contains(name), "{name} is in {page}");
+    }
+    let per_target = rows(&page, "id=\"per-target\"");
+    let known: u64 = per_target
+        .iter()
+        .filter_map(|row| row[1].parse::<u64>().ok())
+        .sum();
+    assert_eq!(known, number, "{per_target:?}");
+    assert!(
+        per_target
+            .iter()
+            .any(|row| row[1] == "Unknown: the last poll failed: auth")
+    );
+    assert_eq!(requests(), before, "numbers ask Odoo nothing");
+    for path in ["/users.csv", "/keys.csv", "/api/v1/users", "/api/v1/keys"] {
+        assert_eq!(
+            pages.get("rolf", path).await.status(),
+            StatusCode::FORBIDDEN,
+            "{path}"
+        );
+    }
+
+    // Numbers lead to their lists.
+    let (_, overview) = pages.page("rolf", "/").await;
+    let figure = format!(
+        "<a href=\"./users?state=unprotected&#38;role=administrators\"><span class=\"label\">Administrators without MFA</span> <strong class=\"bad\">{number}</strong> <small>known on 2 of 3 targets</small>"
+    );
+    assert!(overview.contains(&figure), "{figure} is not in {overview}");
+    let (status, page) = pages
+        .page("olga", "/keys?state=of_privileged&state=of_archived")
+        .await;
+    assert_eq!(status, StatusCode::OK, "{page}");
+    let (status, page) = pages.page("olga", "/users?state=nobody").await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert!(page.contains("not one of active"), "{page}");
+    let csv = pages.get("rolf", "/targets.csv?state=up").await;
+    assert_eq!(csv.status(), StatusCode::OK);
+    assert_eq!(csv.text().await.expect("text").lines().count(), 3);
+    pages.server.stop().await;
+}
+
+#[tokio::test]
+async fn a_reader_signs_in_comes_back_to_the_page_and_signs_out() {
+    let shown = Shown::new([up("erp")]);
+    let pages = Pages::of(&shown, None).await;
+    let browser = async |path: &str| {
+        let request = client()
+            .get(pages.server.url(path))
+            .header(header::ACCEPT, "text/html,application/xhtml+xml,*/*;q=0.8");
+        request.send().await.expect("an answer")
+    };
+    let response = browser("/users?state=active").await;
+    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    assert!(response.headers().contains_key(header::WWW_AUTHENTICATE));
+    let page = response.text().await.expect("text");
+    assert!(
+        page.contains("href=\"./sign-in?next=%2Fusers%3Fstate%3Dactive\""),
+        "{page}"
+    );
+    assert!(
+        !page.contains("Version ") && !page.contains("erp"),
+        "nothing is shown to a stranger: {page}"
+    );
+
+    for (next, location) in [
+        ("%2Fusers%3Fstate%3Dactive", "./users?state=active"),
+        ("%2F%2Fevil.example%2F", "./"),
+        ("https%3A%2F%2Fevil.example%2F", "./"),
+        ("%2F%5Cevil.example", "./"),
+    ] {
+        let response = pages.get("olga", &format!("/sign-in?next={next}")).await;
+        assert_eq!(response.status(), StatusCode::SEE_OTHER, "{next}");
+        assert_eq!(response.headers()[header::LOCATION], location, "{next}");
+    }
+    let (_, page) = pages.page("olga", "/").await;
+    assert!(
+        page.contains("<a href=\"./sign-out\">Sign out</a>"),
+        "{page}"
+    );
+    let out = pages.get("olga", "/sign-out").await;
+    assert_eq!(out.status(), StatusCode::UNAUTHORIZED);
+    assert!(out.headers().contains_key(header::WWW_AUTHENTICATE));
+
+    // What cannot be shown is a page for a browser, and a line or a problem for a program.
+    let password: String = "rolf".chars().rev().collect();
+    for (path, status, text) in [
+        ("/nothing/here", 404, "<h1>Not found</h1>"),
+        ("/users.csv", 403, "<h1>Not allowed</h1>"),
+        ("/users?state=gone", 400, "<h1>Not understood</h1>"),
+    ] {
+        let request = client()
+            .get(pages.server.url(path))
+            .header(header::ACCEPT, "text/html")
+            .header(header::AUTHORIZATION, basic("rolf", &password));
+        let response = request.send().await.expect("an answer");
+        assert_eq!(response.status().as_u16(), status, "{path}");
+        let page = response.text().await.expect("text");
+        assert!(
+            page.contains(text) && page.contains("./-/style.css"),
+            "{path}: {page}"
+        );
+    }
+    let line = pages.get("rolf", "/nothing/here").await;
+    assert_eq!(line.text().await.expect("text"), "not found\n");
+    pages.server.stop().await;
 }

@@ -116,9 +116,14 @@ async fn findings_appear_vanish_and_are_accepted_between_two_runs() {
     );
     let (_, third) = report(&stage, "accepted.json", &baseline).await;
     assert_eq!(ids(&third, "new"), Vec::<String>::new());
-    let shop = &third["targets"][1]["scan"];
-    assert_eq!(shop["findings"][0]["acceptance"]["ticket"], "SEC-12");
-    assert_ne!(shop["grade"]["letter"], shop["grade"]["without_acceptance"]);
+    let mut findings = third["targets"][1]["scan"]["findings"]
+        .as_array()
+        .expect("a list")
+        .iter();
+    let accepted = findings
+        .find(|it| it["kind"] == "master_password")
+        .expect("it is there");
+    assert_eq!(accepted["acceptance"]["ticket"], "SEC-12");
     let passing = scan(&stage, &[&baseline[..], &on_new].concat()).await;
     assert_eq!(passing.status.code(), Some(0), "{}", text(&passing.stdout));
 
@@ -243,7 +248,11 @@ async fn junit_is_valid_by_both_schemas() {
         &[],
         json!({"targets": targets, "accept_findings": accepted}),
     );
-    for more in [&[][..], &["--fail-on", "info"], &["--framework", "pci_dss"]] {
+    for more in [
+        &[] as &[&str],
+        &["--fail-on", "info"],
+        &["--framework", "pci_dss"],
+    ] {
         let ran = scan(&stage, &[&output[..], more].concat()).await;
         assert_eq!(ran.status.code(), Some(3), "{}", text(&ran.stderr));
         for schema in ["windyroad-JUnit.xsd", "junit-10.xsd"] {

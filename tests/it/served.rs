@@ -221,8 +221,8 @@ async fn changes_and_history_are_shown_and_logins_only_with_read_names() {
             )
             .await;
         paged.extend(page["changes"].as_array().expect("a list").clone());
-        match page["next"].as_u64() {
-            Some(next) => before = format!("&before={next}"),
+        match page["next"].as_str() {
+            Some(next) => before = format!("&after={next}"),
             None => break,
         }
     }
@@ -259,7 +259,7 @@ async fn no_secret_shows_in_a_page_a_reply_a_log_a_metric_or_an_error() {
     }
     // On a busy machine a poll may take too long, and its names are gone until the next one.
     eventually("names are shown", async || {
-        let path = "/api/v1/people?target=erp&state=active";
+        let path = "/api/v1/users?target=erp&state=active";
         let names = stage.get(path, "officer", OFFICER).await;
         (names.status() == 200).then_some(())
     })

@@ -51,6 +51,7 @@ impl World {
     pub fn delete(&mut self, id: u32) -> bool {
         let before = self.people.len();
         self.people.retain(|person| person.id != id);
+        self.logins.remove(&id);
         self.references
             .retain(|it| (it.model, it.id) != ("res.users", id));
         for list in [&mut self.keys, &mut self.devices, &mut self.passkeys] {

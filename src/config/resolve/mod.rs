@@ -98,11 +98,11 @@ fn roles(item: Item<'_>) -> Roles {
                 .name
                 .chars()
                 .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-        if !word || ["all", "any", "total"].contains(&key.name.as_str()) {
+        if !word || ["administrators", "all", "any", "total"].contains(&key.name.as_str()) {
             item.sink.error(
                 key.at,
                 format!("`{}` is not a valid name of a role", key.name),
-                "use lower case letters, digits and `_`, but not `all`, `any` or `total`",
+                "use lower case letters, digits and `_`, but not `administrators`, `all`, `any` or `total`",
             );
         }
         let Some(list) = groups.list() else { continue };

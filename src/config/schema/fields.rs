@@ -118,7 +118,7 @@ const EXEMPTIONS: Field = field(
     "`[]`",
     "Who is excused from the second factor.",
 )
-.example("[{login: mfa-auditor, reason: service}, {login_glob: 'kiosk-*', reason: kiosk, expires: 2027-01-31}]");
+.example("[{login: mfa-exporter, reason: service}, {login_glob: 'kiosk-*', reason: kiosk, expires: 2027-01-31}]");
 
 pub(in crate::config) static DEFAULTS: Section = Section {
     path: "defaults",
@@ -166,7 +166,7 @@ pub(in crate::config) static TARGET: Section = Section {
             "",
             "Login of the polling account. Required before Odoo 19; allowed for later versions.",
         )
-        .example("mfa-auditor"),
+        .example("mfa-exporter"),
         field(
             "api_key_file",
             Kind::Path,

@@ -299,13 +299,13 @@ privacy: {}
     config.yaml:31:3: error: an entry of `targets` must be a mapping, not text
       hint: write `key: value` pairs, indented
     config.yaml:32:20: error: `Payroll` cannot be the name of a role
-      hint: use lower case letters, digits and `_`, but not `all`, `any` or `total`
+      hint: use lower case letters, digits and `_`, but not `administrators`, `all`, `any` or `total`
     config.yaml:32:30: error: `Payroll` is not an XML id
       hint: write module and name with one dot between them, such as `base.group_system`
     config.yaml:32:52: error: `settngs` is not a role, so it cannot be removed
       hint: did you mean `settings`?
     config.yaml:32:56: error: `total` cannot be the name of a role
-      hint: use lower case letters, digits and `_`, but not `all`, `any` or `total`
+      hint: use lower case letters, digits and `_`, but not `administrators`, `all`, `any` or `total`
     config.yaml:33:28: error: `names_in_alerts` must be `true` or `false`, not text
       hint: write it without quotes
     config.yaml:35:25: error: `url` has a query or a fragment

@@ -580,14 +580,15 @@ fn a_kind_whose_facts_are_missing_is_not_evaluated() {
     assert!(lost(&|it| it.facts.oauth = missing()).contains(&Kind::SsoUnseen));
 }
 
-/// A finding that is found was evaluated.
+/// A finding that is found was evaluated; one open endpoint is found while another is unknown.
 #[test]
 fn what_is_found_was_evaluated() {
     for (spoil, _) in situations() {
         let mut fixture = Fixture::healthy();
         spoil(&mut fixture);
         fixture.with(|case| {
-            for finding in findings(case) {
+            let found = findings(case).into_iter();
+            for finding in found.filter(|it| it.kind != Kind::EndpointExposed) {
                 assert!(case.evaluates(finding.kind), "{}", finding.kind);
             }
         });

@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::facts::{ApiKey, Device, Facts, Known, Scope, TrustedNetworks, UNUSED_DAYS};
+use super::finding::ADMIN_ROLES;
 use super::standing::{Standing, Terms, policy_types, today};
 use super::vocabulary::{ExemptReason, Module, PolicyScope, UserType};
 use super::{IdSet, PerType};
@@ -111,6 +112,9 @@ pub struct Privileged {
     pub roles: Vec<Role>,
     /// Protected users in `settings`; `None` also where the configuration removes that role.
     pub protected_admins: Option<u64>,
+    /// Unprotected users in `settings` or `access_rights`; `None` also where the configuration removes both roles.
+    #[serde(default)]
+    pub unprotected_admins: Option<u64>,
     /// Distinct exempt active users in at least one role, by reason, indexed by [`ExemptReason`].
     pub exempt: [u64; ExemptReason::ALL.len()],
 }
@@ -364,10 +368,10 @@ fn devices(now: Timestamp, rows: &[Device]) -> Devices {
 }
 
 fn privileged(facts: &Facts, standing: &Standing) -> Option<Privileged> {
-    let roles = facts.roles.complete()?;
+    let by_name = facts.roles.complete()?;
     let everybody = standing.privileged.as_ref()?;
     let unprotected = |people: &IdSet| standing.unprotected_of(facts, people);
-    let roles = roles
+    let roles = by_name
         .iter()
         .map(|(name, people)| Role {
             name: name.clone(),
@@ -386,7 +390,14 @@ fn privileged(facts: &Facts, standing: &Standing) -> Option<Privileged> {
         .iter()
         .find(|role| role.name == SETTINGS)
         .and_then(|role| Some(role.people - role.unprotected?));
+    let admins = ADMIN_ROLES
+        .iter()
+        .filter_map(|role| by_name.get(*role))
+        .fold(None, |all: Option<IdSet>, people| {
+            Some(all.unwrap_or_default() | people)
+        });
     Some(Privileged {
+        unprotected_admins: admins.and_then(|admins| Some(unprotected(&admins)?.len())),
         people: (everybody - &standing.exempt).len(),
         unprotected: unprotected(everybody).map(|people| people.len()),
         roles,

@@ -78,10 +78,10 @@ fn now() -> Timestamp {
 }
 
 fn facts(people: &[(u32, TestUser)], policy: Option<PolicyScope>) -> Facts {
-    let ids = |wanted: &dyn Fn(&TestUser) -> bool| -> IdSet {
+    let ids = |filter: &dyn Fn(&TestUser) -> bool| -> IdSet {
         people
             .iter()
-            .filter(|(_, it)| wanted(it))
+            .filter(|(_, it)| filter(it))
             .map(|(id, _)| *id)
             .collect()
     };
@@ -171,8 +171,8 @@ proptest! {
         let people: Vec<(u32, TestUser)> = (100..).zip(people).collect();
         let posture = posture(&people, &accepted, policy);
         let covered = |it: &TestUser| is_covered(it, &accepted, policy);
-        let count = |kind: UserType, wanted: &dyn Fn(&TestUser) -> bool| {
-            people.iter().filter(|(_, it)| it.kind == kind && wanted(it)).count() as u64
+        let count = |kind: UserType, filter: &dyn Fn(&TestUser) -> bool| {
+            people.iter().filter(|(_, it)| it.kind == kind && filter(it)).count() as u64
         };
         for kind in UserType::ALL.iter().copied() {
             let eligible = |it: &TestUser| !it.exempt;
@@ -186,7 +186,7 @@ proptest! {
             prop_assert_eq!(posture.single_factor.expect("known")[kind], count(kind, &|it| eligible(it) && it.totp != it.passkey));
         }
         let privileged = posture.privileged.as_ref().expect("known");
-        let all = |wanted: &dyn Fn(&TestUser) -> bool| people.iter().filter(|(_, it)| wanted(it)).count() as u64;
+        let all = |filter: &dyn Fn(&TestUser) -> bool| people.iter().filter(|(_, it)| filter(it)).count() as u64;
         prop_assert_eq!(privileged.people, all(&|it| !it.exempt && it.roles != [false; 2]));
         prop_assert_eq!(privileged.unprotected, Some(all(&|it| !it.exempt && !covered(it) && it.roles != [false; 2])));
         prop_assert_eq!(privileged.protected_admins, Some(all(&|it| !it.exempt && covered(it) && it.roles[0])));
@@ -218,10 +218,10 @@ proptest! {
         let standing = Standing::of(&facts, &terms);
         let posture = Posture::of(&facts, &terms, &standing).expect("facts of one moment fit together");
         let roster = Roster::new(facts, standing, &terms);
-        let all = Filter { state: State::Active, user_type: None, role: None, reason: None };
+        let everybody = Filter { states: &[State::Active], types: &[], roles: Vec::new(), reason: None };
         let listed = |filter: &Filter| {
             let selection = roster.people(filter).expect("known");
-            // All others are found by a search for portal users, so that exactly these must count as members.
+            // Everybody else is found by asking for portal people, so that exactly these must be taken for members.
             let members = people.iter().filter(|(id, _)| roster.contains(&selection, *id)).count() as u64;
             assert_eq!(members, roster.count(&selection), "{filter:?}");
             members
@@ -245,15 +245,27 @@ proptest! {
         ];
         prop_assert_eq!(numbers.len(), State::ALL.len());
         for (state, number) in numbers {
-            prop_assert_eq!(listed(&Filter { state, ..all }), number.0.iter().sum::<u64>());
+            prop_assert_eq!(listed(&Filter { states: &[state], ..everybody.clone() }), number.0.iter().sum::<u64>());
             for user_type in UserType::ALL.iter().copied() {
-                prop_assert_eq!(listed(&Filter { state, user_type: Some(user_type), ..all }), number[user_type]);
+                prop_assert_eq!(listed(&Filter { states: &[state], types: &[user_type], ..everybody.clone() }), number[user_type]);
+            }
+        }
+        let members = |states: &[State]| -> BTreeSet<u32> {
+            let selection = roster.people(&Filter { states, ..everybody.clone() }).expect("known");
+            people.iter().map(|(id, _)| *id).filter(|id| roster.contains(&selection, *id)).collect()
+        };
+        for one in State::ALL {
+            for other in State::ALL {
+                let both: BTreeSet<u32> = &members(&[*one]) | &members(&[*other]);
+                prop_assert_eq!(&members(&[*one, *other]), &both, "{} or {}", one, other);
+                prop_assert_eq!(listed(&Filter { states: &[*one, *other], ..everybody.clone() }), both.len() as u64);
             }
         }
         let privileged = posture.privileged.as_ref().expect("known");
-        let in_role = |state, role| listed(&Filter { state, role: Some(role), ..all });
+        let in_role = |state, role| listed(&Filter { states: &[state], roles: vec![role], ..everybody.clone() });
         prop_assert_eq!(in_role(State::Eligible, InRole::Any), privileged.people);
         prop_assert_eq!(Some(in_role(State::Unprotected, InRole::Any)), privileged.unprotected);
+        prop_assert_eq!(Some(in_role(State::Unprotected, InRole::Administrators)), privileged.unprotected_admins);
         for role in &privileged.roles {
             let name = InRole::Named(&role.name);
             prop_assert_eq!(in_role(State::Eligible, name), role.people);

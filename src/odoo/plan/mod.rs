@@ -119,7 +119,8 @@ pub async fn read(
 ) -> Result<Facts, Error> {
     let mut facts = ask(transport, session, question).await?;
     if let Some(server) = transport.server_time() {
-        facts.clock_ahead = server.duration_since(Timestamp::now());
+        let ahead = server.duration_since(Timestamp::now());
+        facts.clock_ahead = SignedDuration::from_secs(ahead.as_secs());
     }
     let entries = question.target.exemptions.iter();
     for (entry, users) in entries.zip(&mut facts.exemptions) {

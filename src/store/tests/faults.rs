@@ -212,7 +212,7 @@ async fn a_later_version_and_another_program_are_refused_untouched() {
     let refused =
         Store::open(Location::Path(scene.path.clone()), Limits::default()).expect_err("refused");
     let text = refused.to_string();
-    assert!(text.contains("store.db was written by a later version of this program (format 7; this one knows up to 2)"), "{text}");
+    assert!(text.contains("store.db was written by a later version of this program (format 7; this one knows up to 3)"), "{text}");
     let error = Reader::open(&scene.path).expect_err("refused").to_string();
     assert!(error.contains("later version"), "{error}");
     change("application_id", 1);

@@ -239,20 +239,20 @@ async fn the_change_log_is_bounded_and_read_in_pages() {
         store.record(record).await.expect("recorded");
     }
     let whole = Range::default();
-    let page = |before_seq| Page {
-        kind: None,
-        before_seq,
+    let page = |after| Page {
+        after,
         limit: 4,
+        ..Page::default()
     };
     let mut seen = Vec::new();
     let mut before = None;
     loop {
         let rows = store
-            .changes("erp", whole, page(before))
+            .changes(vec!["erp".into()], whole, page(before))
             .await
             .expect("read");
         let Some(last) = rows.last() else { break };
-        before = Some(last.seq);
+        before = Some(last.at);
         seen.extend(rows);
     }
     let people: Vec<_> = seen.iter().filter_map(|row| row.person).collect();
@@ -272,7 +272,7 @@ async fn the_change_log_is_bounded_and_read_in_pages() {
     };
     assert_eq!(
         store
-            .changes("erp", since, Page::default())
+            .changes(vec!["erp".into()], since, Page::default())
             .await
             .expect("read")
             .len(),
@@ -295,7 +295,9 @@ async fn a_clock_that_jumps_ahead_deletes_nothing() {
     }
     let kept = async || {
         let whole = Range::default();
-        let changes = store.changes("erp", whole, Page::default()).await;
+        let changes = store
+            .changes(vec!["erp".into()], whole, Page::default())
+            .await;
         let history = store.history("erp", whole).await;
         (changes.expect("read").len(), history.expect("read").len())
     };
@@ -331,7 +333,7 @@ async fn a_break_is_logged_and_counted_and_no_storm() {
         (0, 1)
     );
     let rows = store
-        .changes("erp", Range::default(), Page::default())
+        .changes(vec!["erp".into()], Range::default(), Page::default())
         .await
         .expect("read");
     assert_eq!((rows.len(), rows[0].kind.as_str()), (1, "break"));
@@ -454,20 +456,20 @@ async fn the_file_is_read_beside_a_running_daemon() {
         .changes("erp", Range::default(), Page::default())
         .expect("read");
     insta::assert_snapshot!(render(&history, Format::Table), @r#"
-                                                                                        PRIVILEGED
-                          INTERNAL   INTERNAL    PORTAL     PORTAL                         WITHOUT   API  TRUSTED  PASSWORD
-    AT                    ELIGIBLE  PROTECTED  ELIGIBLE  PROTECTED  EXEMPT  PRIVILEGED         MFA  KEYS  DEVICES       RPC
-    2026-03-01T00:00:00Z        55         25      1000          0       0           2           1     2        -      1030
-    2026-03-01T00:05:00Z        55         24      1000          0       0           2           1     2        -      1031
+                                                                                        PRIVILEGED                           ADMINISTRATORS        KEYS      KEYS
+                          INTERNAL   INTERNAL    PORTAL     PORTAL                         WITHOUT   API  TRUSTED  PASSWORD         WITHOUT          OF        OF
+    AT                    ELIGIBLE  PROTECTED  ELIGIBLE  PROTECTED  EXEMPT  PRIVILEGED         MFA  KEYS  DEVICES       RPC             MFA  PRIVILEGED  ARCHIVED
+    2026-03-01T00:00:00Z        55         25      1000          0       0           2           1     2        -      1030               1           1         0
+    2026-03-01T00:05:00Z        55         24      1000          0       0           2           1     2        -      1031               1           1         0
     "#);
     insta::assert_snapshot!(render(&changes, Format::Table), @r#"
-                                                                           USER             API
-    SEQ  AFTER                 BEFORE                KIND          PERSON  TYPE      LOGIN  KEY  DETAIL
-      1  2026-03-01T00:00:00Z  2026-03-01T00:05:00Z  mfa_disabled      10  internal      -    -  totp
+                                                                                   USER             API
+    TARGET  SEQ  AFTER                 BEFORE                KIND          PERSON  TYPE      LOGIN  KEY  DETAIL
+    erp       1  2026-03-01T00:00:00Z  2026-03-01T00:05:00Z  mfa_disabled      10  internal      -    -  totp
     "#);
     insta::assert_snapshot!(render(&changes, Format::Csv), @r#"
-    seq,after,before,kind,person,user_type,login,api_key,detail
-    1,2026-03-01T00:00:00Z,2026-03-01T00:05:00Z,mfa_disabled,10,internal,,,totp
+    target,seq,after,before,kind,person,user_type,login,api_key,detail
+    erp,1,2026-03-01T00:00:00Z,2026-03-01T00:05:00Z,mfa_disabled,10,internal,,,totp
     "#);
     insta::assert_snapshot!(render(&history[..1], Format::Json), @r#"
     [
@@ -482,15 +484,78 @@ async fn the_file_is_read_beside_a_running_daemon() {
         "privileged_without_mfa": 1,
         "api_keys": 2,
         "trusted_devices": null,
-        "password_rpc": 1030
+        "password_rpc": 1030,
+        "administrators_without_mfa": 1,
+        "keys_of_privileged": 1,
+        "keys_of_archived": 0
       }
     ]
     "#);
 }
 
+#[tokio::test]
+async fn roles_are_kept_by_the_day_and_the_log_of_all_targets_is_one() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = open(directory.path());
+    let mut world = World::new();
+    for _ in 0..3 {
+        for target in ["erp", "crm"] {
+            world.poll(&store, target).await.expect("recorded");
+        }
+        world.later().totp.remove(10);
+        for target in ["erp", "crm"] {
+            world.poll(&store, target).await.expect("recorded");
+        }
+        world.later().totp.insert(10);
+    }
+    let days = store.roles("erp", Range::default()).await.expect("read");
+    assert_eq!(days.len(), 1, "the polls of a day are one row");
+    let posture = world.record("erp", None).posture;
+    let roles = &posture.privileged.as_ref().expect("known").roles;
+    assert_eq!(days[0].1.len(), roles.len());
+    assert_eq!(days[0].1[0].users, roles[0].people);
+
+    let both = || vec!["erp".to_owned(), "crm".to_owned()];
+    let all = store
+        .changes(both(), Range::default(), Page::default())
+        .await
+        .expect("read");
+    assert!(all.is_sorted_by(|a, b| a.before >= b.before), "{all:#?}");
+    let mut seen = Vec::new();
+    let mut after = None;
+    loop {
+        let page = Page {
+            after,
+            limit: 2,
+            ..Page::default()
+        };
+        let rows = store
+            .changes(both(), Range::default(), page)
+            .await
+            .expect("read");
+        let Some(last) = rows.last() else { break };
+        after = Some(last.at);
+        seen.extend(rows);
+    }
+    assert_eq!(seen, all);
+    let page = Page {
+        kinds: vec!["mfa_disabled".parse().expect("a kind")],
+        ..Page::default()
+    };
+    let lost = store
+        .changes(vec!["crm".into()], Range::default(), page)
+        .await
+        .expect("read");
+    let same = |row: &&ChangeRow| row.target == "crm" && row.kind == "mfa_disabled";
+    assert_eq!(lost, all.iter().filter(same).cloned().collect::<Vec<_>>());
+    assert!(!lost.is_empty());
+}
+
 #[test]
 fn text_from_odoo_steers_neither_a_terminal_nor_a_spreadsheet() {
     let row = ChangeRow {
+        target: "erp".into(),
+        at: Cursor::default(),
         seq: 1,
         after: start(),
         before: start(),

@@ -113,12 +113,11 @@ async fn a_kill_loses_no_committed_transition_and_counts_none_twice() {
         let counted = counters(&store, "erp").await.expect("counters");
         assert_eq!(total(&counted), u64::from(at), "round {round}");
         let page = Page {
-            kind: None,
-            before_seq: None,
             limit: u32::MAX,
+            ..Page::default()
         };
         let log = store
-            .changes("erp", Range::default(), page)
+            .changes(vec!["erp".into()], Range::default(), page)
             .await
             .expect("read");
         assert_eq!(log.len(), at.min(10_000) as usize, "round {round}");

@@ -9,10 +9,10 @@ use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::Response;
 
-use super::{Access, Credentials, Reader, Refusal, Role};
+use super::{Credentials, Reader, Refusal, Role};
 use crate::web::App;
 use crate::web::Connection;
-use crate::web::problem::refusal;
+use crate::web::pages::refuse;
 
 /// Required role of a route; metrics require [`Role::Scrape`]. Unlisted paths, also without a route, require [`Role::Read`].
 pub(super) const NEEDS: &[(&str, Option<Role>)] = &[
@@ -20,9 +20,9 @@ pub(super) const NEEDS: &[(&str, Option<Role>)] = &[
     ("/-/ready", None),
     ("/probe", Some(Role::Scrape)),
     ("/sd", Some(Role::Scrape)),
-    ("/targets/{name}/people.csv", Some(Role::ReadNames)),
-    ("/targets/{name}/keys.csv", Some(Role::ReadNames)),
-    ("/api/v1/people", Some(Role::ReadNames)),
+    ("/users.csv", Some(Role::ReadNames)),
+    ("/keys.csv", Some(Role::ReadNames)),
+    ("/api/v1/users", Some(Role::ReadNames)),
     ("/api/v1/keys", Some(Role::ReadNames)),
 ];
 
@@ -61,7 +61,7 @@ pub(in crate::web) async fn guard(
     let role = needs(route.as_ref().map(MatchedPath::as_str), &app);
     let response = match admit(&app, &mut request, role).await {
         Ok(()) => next.run(request).await,
-        Err(refused) => refused.answer(&app.access, request.uri().path()),
+        Err(refused) => refused.answer(&app, &request),
     };
     complete(&app, response)
 }
@@ -129,7 +129,9 @@ async fn admit(app: &App, request: &mut Request, role: Option<Role>) -> Result<(
 /// Lets a request pass if its sender has the required role.
 fn pass(app: &App, request: &mut Request, reader: Reader, role: Role) -> Result<(), Refused> {
     let unknown = reader.user().is_none();
-    // If clients can sign in, only signed-in ones change something, even if all clients may read.
+    // A refusal says who is signed in.
+    request.extensions_mut().insert(reader.clone());
+    // Where clients can sign in, only those who did change something, even if everybody may read.
     let changes = changes_something(request.method());
     if unknown && app.access.asks_for_passwords() && (changes || !reader.may(role)) {
         return Err(Refused::Unauthorized);
@@ -140,7 +142,6 @@ fn pass(app: &App, request: &mut Request, reader: Reader, role: Role) -> Result<
     if !reader.may(role) {
         return Err(Refused::Forbidden(role));
     }
-    request.extensions_mut().insert(reader);
     Ok(())
 }
 
@@ -187,7 +188,7 @@ fn is_cross_site(headers: &HeaderMap, uri: &Uri) -> bool {
 }
 
 impl Refused {
-    fn answer(self, access: &Access, path: &str) -> Response {
+    fn answer(self, app: &App, request: &Request) -> Response {
         let (status, detail) = match self {
             Self::UriTooLong => (StatusCode::URI_TOO_LONG, "the URL is too long"),
             Self::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"),
@@ -208,10 +209,10 @@ impl Refused {
                 },
             ),
         };
-        let mut response = refusal(path, status, detail);
+        let mut response = refuse(app, request.extensions().get(), request, status, detail);
         let headers = response.headers_mut();
         match self {
-            Self::Unauthorized if access.asks_for_passwords() => {
+            Self::Unauthorized if app.access.asks_for_passwords() => {
                 headers.insert(header::WWW_AUTHENTICATE, CHALLENGE);
             }
             Self::TooManyRequests => {

@@ -65,7 +65,15 @@ impl Reader {
         }
     }
 
-    /// The signed-in user: of basic authentication, or the name in a client certificate.
+    /// A client of which nothing is known yet.
+    pub fn nobody() -> Self {
+        Self {
+            user: None,
+            roles: 0,
+        }
+    }
+
+    /// Who is signed in: the user of basic authentication, or the name in a client certificate.
     pub fn user(&self) -> Option<&str> {
         self.user.as_deref()
     }

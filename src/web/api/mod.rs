@@ -29,7 +29,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
     Router::new()
         .route("/api/v1/targets", get(targets::list))
         .route("/api/v1/targets/{name}", get(targets::one))
-        .route("/api/v1/people", get(names::people))
+        .route("/api/v1/users", get(names::users))
         .route("/api/v1/keys", get(names::keys))
         .route("/api/v1/changes", get(remembered::changes))
         .route("/api/v1/history", get(remembered::history))

@@ -1,26 +1,26 @@
-//! Names behind the numbers: users and API keys, read from Odoo at each request, and not kept.
+//! Who is behind the numbers: users and API keys by name, asked of Odoo.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
 
-use super::query::OfTarget;
-use crate::web::directory::{KeysPage, KeysQuery, PeoplePage, PeopleQuery, Refused};
+use super::query::Parameters;
+use crate::web::directory::{KeysPage, KeysQuery, Refused, UsersPage, UsersQuery};
 use crate::web::{App, Problem};
 
-pub(super) async fn people(
+pub(super) async fn users(
     State(app): State<Arc<App>>,
-    OfTarget { target, query }: OfTarget<PeopleQuery>,
-) -> Result<Json<PeoplePage>, Problem> {
-    Ok(Json(app.directory.people(&target, &query).await?))
+    Parameters(query): Parameters<UsersQuery>,
+) -> Result<Json<UsersPage>, Problem> {
+    Ok(Json(app.directory.users(&query).await?))
 }
 
 pub(super) async fn keys(
     State(app): State<Arc<App>>,
-    OfTarget { target, query }: OfTarget<KeysQuery>,
+    Parameters(query): Parameters<KeysQuery>,
 ) -> Result<Json<KeysPage>, Problem> {
-    Ok(Json(app.directory.keys(&target, &query).await?))
+    Ok(Json(app.directory.keys(&query).await?))
 }
 
 impl From<Refused> for Problem {

@@ -9,10 +9,11 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use super::alerts::{AlertsQuery, Answer};
-use super::remembered::{ChangesPage, ChangesQuery, HistoryPage, HistoryQuery};
+use super::remembered::{HistoryPage, HistoryQuery};
 use super::targets::{Nothing, TargetsPage, TargetsQuery};
 use super::view::TargetDetail;
-use crate::web::directory::{KeysPage, KeysQuery, PeoplePage, PeopleQuery};
+use crate::web::changes::{ChangesPage, ChangesQuery};
+use crate::web::directory::{KeysPage, KeysQuery, UsersPage, UsersQuery};
 use crate::web::{App, Problem};
 
 /// One operation: a GET.
@@ -52,21 +53,21 @@ const OPERATIONS: &[Operation] = &[
         problems: &[400, 404],
     },
     Operation {
-        path: "/api/v1/people",
-        id: "listPeople",
-        summary: "Lists users of a target by state, read from Odoo and not kept",
+        path: "/api/v1/users",
+        id: "listUsers",
+        summary: "Users of all targets, by state, type and role: asked of Odoo now, and kept for a minute",
         role: "read_names",
-        of_target: true,
-        parameters: schema::<PeopleQuery>,
-        answer: schema::<PeoplePage>,
+        of_target: false,
+        parameters: schema::<UsersQuery>,
+        answer: schema::<UsersPage>,
         problems: &[400, 404, 502, 503],
     },
     Operation {
         path: "/api/v1/keys",
         id: "listKeys",
-        summary: "Lists API keys of a target, never the keys themselves, read from Odoo and not kept",
+        summary: "API keys of all targets, never the keys themselves: names are asked of Odoo now, and kept for a minute",
         role: "read_names",
-        of_target: true,
+        of_target: false,
         parameters: schema::<KeysQuery>,
         answer: schema::<KeysPage>,
         problems: &[400, 404, 502, 503],
@@ -76,7 +77,7 @@ const OPERATIONS: &[Operation] = &[
         id: "listChanges",
         summary: "Lists changes: users who enrolled, lost a factor or became privileged; API keys created and deleted",
         role: "read",
-        of_target: true,
+        of_target: false,
         parameters: schema::<ChangesQuery>,
         answer: schema::<ChangesPage>,
         problems: &[400, 404, 503],
@@ -235,6 +236,9 @@ fn take_description(schema: &mut Value) -> Option<Value> {
         choices.retain(|it| it["type"] != "null");
         *schema = choices.pop()?;
         schema.as_object_mut()?.remove("description");
+    }
+    if let Some(items) = schema.get_mut("items") {
+        take_description(items);
     }
     if schema["type"] == "string" && schema.get("enum").is_none() && schema.get("format").is_none()
     {

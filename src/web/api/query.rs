@@ -1,14 +1,13 @@
-//! Query parameters. An unknown, empty or repeated one is refused.
+//! What is asked for: query parameters. One that is unknown, empty, or there twice though it takes one value is refused.
 
-use std::collections::BTreeMap;
-
-use crate::web::Problem;
-pub(super) use crate::web::directory::given;
-use axum::extract::{FromRequestParts, Query};
+use axum::extract::FromRequestParts;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
-use serde::de::value::{Error, MapDeserializer};
+
+use crate::web::Problem;
+use crate::web::directory::{Values, read, values};
+pub(super) use crate::web::directory::{given, many};
 
 /// The parameters of a request.
 pub(super) struct Parameters<T>(pub(super) T);
@@ -23,7 +22,7 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Parameters<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        read(pairs(parts)?).map(Self)
+        read(nonempty(parts)?).map(Self).map_err(bad)
     }
 }
 
@@ -31,34 +30,26 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for OfTarget<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let mut pairs = pairs(parts)?;
-        match pairs.remove("target") {
-            Some(target) => Ok(Self {
-                target,
-                query: read(pairs)?,
+        let mut values = nonempty(parts)?;
+        match values.remove("target").as_deref() {
+            Some([target]) => Ok(Self {
+                target: target.clone(),
+                query: read(values).map_err(bad)?,
             }),
+            Some(_) => Err(bad("`target` is there twice, and takes one value")),
             None => Err(bad("`target` is missing: use a name from /api/v1/targets")),
         }
     }
 }
 
-fn pairs(parts: &Parts) -> Result<BTreeMap<String, String>, Problem> {
-    let Query(listed) = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
-        .map_err(|error| bad(error.body_text()))?;
-    let count = listed.len();
-    let pairs: BTreeMap<_, _> = listed.into_iter().collect();
-    if pairs.len() < count {
-        return Err(bad("a parameter is set twice"));
-    }
-    if let Some((name, _)) = pairs.iter().find(|(_, value)| value.trim().is_empty()) {
+fn nonempty(parts: &Parts) -> Result<Values, Problem> {
+    let values = values(&parts.uri).map_err(bad)?;
+    let empty =
+        |(_, values): &(&String, &Vec<String>)| values.iter().any(|it| it.trim().is_empty());
+    if let Some((name, _)) = values.iter().find(empty) {
         return Err(bad(format!("`{name}` is empty: leave it out")));
     }
-    Ok(pairs)
-}
-
-fn read<T: DeserializeOwned>(pairs: BTreeMap<String, String>) -> Result<T, Problem> {
-    let pairs = MapDeserializer::<_, Error>::new(pairs.into_iter());
-    serde_path_to_error::deserialize(pairs).map_err(|error| bad(error.to_string()))
+    Ok(values)
 }
 
 fn bad(detail: impl Into<String>) -> Problem {

@@ -9,10 +9,11 @@ use axum::extract::{Path, State};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::query::{Parameters, given};
+use super::query::{Parameters, given, many};
 use super::view::{TargetDetail, TargetState, TargetSummary};
 use crate::domain::vocabulary::vocabulary;
 use crate::domain::{TargetSnapshot, UserType};
+use crate::web::directory::Label;
 use crate::web::paging::{PageNumber, PageRows, Slice};
 use crate::web::{App, Problem};
 
@@ -38,9 +39,9 @@ pub(super) struct TargetsQuery {
     /// Only those whose name holds this text.
     #[serde(deserialize_with = "given")]
     q: Option<String>,
-    /// Only those with this label: `NAME=VALUE`.
-    #[serde(deserialize_with = "given")]
-    label: Option<Label>,
+    /// Only those with this label: `NAME=VALUE`. Several values of one label are alternatives.
+    #[serde(deserialize_with = "many")]
+    label: Vec<Label>,
     /// In the order of the configuration if not given.
     #[serde(deserialize_with = "given")]
     sort: Option<SortTargets>,
@@ -50,31 +51,6 @@ pub(super) struct TargetsQuery {
     /// Rows of a page: 50 if not given.
     #[serde(deserialize_with = "given")]
     per_page: Option<PageRows>,
-}
-
-/// `NAME=VALUE`.
-#[derive(Debug, JsonSchema)]
-#[schemars(inline)]
-struct Label(#[schemars(regex(pattern = r"^[^=\s][^=]*=[\s\S]*$"))] String);
-
-impl std::str::FromStr for Label {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.split_once('=') {
-            Some((name, _)) if !name.is_empty() => Ok(Self(text.to_owned())),
-            _ => Err("expected `NAME=VALUE`"),
-        }
-    }
-}
-
-impl Label {
-    fn is_of(&self, target: &TargetSnapshot) -> bool {
-        self.0.split_once('=').is_some_and(|(name, value)| {
-            let mut labels = target.identity.labels.iter();
-            labels.any(|(its, with)| its == name && with == value)
-        })
-    }
 }
 
 /// A part of the list of targets.
@@ -97,7 +73,7 @@ pub(super) async fn list(
         let holds = |text: &String| target.identity.name.contains(text);
         query.state.is_none_or(|it| it == TargetState::of(target))
             && query.q.as_ref().is_none_or(holds)
-            && query.label.as_ref().is_none_or(|it| it.is_of(target))
+            && Label::all_match(&query.label, &target.identity)
     };
     let snapshots = app.board.snapshots();
     let mut targets: Vec<_> = snapshots.iter().filter(wanted).collect();

@@ -1,42 +1,45 @@
 //! Lists as CSV (RFC 4180).
 
 use axum::body::Bytes;
-use futures::{Stream, StreamExt, stream};
 
-use super::{Asked, Refused};
-use crate::odoo::directory::ROWS;
+use super::Silent;
 use crate::store::render::csv_line as line;
 
-/// A row with a fixed number of named columns.
-pub(super) trait Row<const N: usize>: Sized {
-    /// Kind of the row.
-    type Of: Clone + Send + 'static;
+/// A row with a fixed number of named columns: the first two are `target` and `id`, the last is `error`.
+pub(super) trait Row<const N: usize> {
     /// The columns' names.
     const HEADER: [&'static str; N];
     /// The columns, empty where nothing is known.
     fn cells(&self) -> [String; N];
-    /// The rows of some of a list.
-    fn read(
-        asked: &Asked,
-        some: &[Self::Of],
-    ) -> impl Future<Output = Result<Vec<Self>, Refused>> + Send;
+
+    /// The header of a file, and a row for each target that is missing in it.
+    fn head(silent: &[Silent]) -> Bytes {
+        let missing = silent
+            .iter()
+            .map(|silent| Self::missing(&silent.target, None, &silent.reason));
+        Bytes::from(line(Self::HEADER) + &missing.collect::<String>())
+    }
+
+    /// Rows.
+    fn lines<'a>(rows: impl Iterator<Item = &'a Self>) -> String
+    where
+        Self: 'a,
+    {
+        rows.map(|row| line(row.cells())).collect()
+    }
+
+    /// A row for what is not in the list, and why.
+    fn missing(target: &str, id: Option<u32>, why: &str) -> String {
+        let mut cells: [String; N] = std::array::from_fn(|_| String::new());
+        cells[0] = target.to_owned();
+        cells[1] = id.map(|id| id.to_string()).unwrap_or_default();
+        cells[N - 1] = why.to_owned();
+        line(cells)
+    }
 }
 
-/// A whole list, a part at a time. A part that cannot be read ends the stream with an error: a file that was cut short must not look whole.
-pub(super) fn file<R: Row<N>, const N: usize>(
-    asked: Asked,
-    all: &[R::Of],
-) -> impl Stream<Item = Result<Bytes, Refused>> + use<R, N> {
-    let header = Bytes::from(line(R::HEADER));
-    let parts: Vec<Vec<R::Of>> = all.chunks(ROWS).map(<[R::Of]>::to_vec).collect();
-    let rows = stream::unfold((asked, parts.into_iter()), async |(asked, mut parts)| {
-        let some = parts.next()?;
-        let read = R::read(&asked, &some).await;
-        let lines = read.map(|rows| rows.iter().map(|row| line(row.cells())).collect::<String>());
-        Some((lines.map(Bytes::from), (asked, parts)))
-    });
-    stream::iter([Ok(header)]).chain(rows)
-}
+/// What stands in `error` for a user or a key that Odoo does not show any more.
+pub(super) const NOT_VISIBLE: &str = "not visible now";
 
 /// `true` or `false`, or empty if unknown.
 pub(super) fn yes_or_no(truth: Option<bool>) -> String {

@@ -1,39 +1,39 @@
 //! Lists of API keys. The key itself is never read.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use axum::body::Bytes;
-use futures::Stream;
+use futures::{Stream, StreamExt, stream};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::csv::{self, Row, yes_or_no};
-use super::query::{Direction, KeysQuery, SortKeys};
-use super::{Asked, Directory, Refused};
-use crate::domain::IdSet;
-use crate::domain::facts::ApiKey;
-use crate::domain::roster::Selection;
-use crate::odoo::directory::{
-    KeyName, Ordered, Person, SortPeople, key_names, keys_called, ordered,
+use super::csv::{Row, yes_or_no};
+use super::scope::Scope;
+use super::{
+    Asked, Counted, Direction, Directory, KeysQuery, Refused, Silent, SortKeys, WHOLE, of_ids,
 };
+use crate::domain::facts::ApiKey;
+use crate::odoo::directory::{KeyName, Person, ROWS};
 use crate::web::paging::Slice;
 
 /// A part of a list of API keys.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct KeysPage {
-    /// Time at which the poll started that saw them.
-    pub as_of: Timestamp,
-    /// Number of keys in that poll, independent of the search: the number that the list explains.
+    /// When the poll began that saw them; of several targets, the oldest of their polls. `null` if no target is listed.
+    pub as_of: Option<Timestamp>,
+    /// How many targets the list is about, those that are missing included.
+    pub targets: u64,
+    /// The targets that are missing in this part, and why.
+    pub silent: Vec<Silent>,
+    /// How many API keys the polls counted, before a search: the number that the list explains. Keys of targets without a count are missing in it.
     pub counted: u64,
-    /// Number of keys that match the search.
+    /// How many the list has.
     pub total: u64,
     /// Number of this page.
     #[serde(flatten)]
     pub slice: Slice,
-    /// Since when the Odoo module `mfa_auditor_use` notes uses; `null`: it does not.
-    pub uses_noted_since: Option<Timestamp>,
     /// This part of it.
     pub keys: Vec<ListedKey>,
 }
@@ -41,6 +41,8 @@ pub struct KeysPage {
 /// An API key, as of the poll. `null` values are unknown, or no longer exist.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ListedKey {
+    /// The target.
+    pub target: String,
     /// `res.users.apikeys` id.
     pub id: u32,
     /// Description that its owner chose; `null`: it was revoked since the poll.
@@ -53,6 +55,8 @@ pub struct ListedKey {
     pub expires: Option<Timestamp>,
     /// Last use, accurate to the hour; `null`: not used since uses are recorded.
     pub last_use: Option<Timestamp>,
+    /// Since when the Odoo module `mfa_auditor_use` notes uses; `null`: it does not.
+    pub uses_noted_since: Option<Timestamp>,
     /// Its age in days, at the poll; `null`: Odoo does not know.
     pub age_days: Option<i64>,
     /// True if it was expired at the time of the poll.
@@ -73,109 +77,174 @@ pub struct ListedKey {
     pub owner_url: String,
 }
 
+/// A key of one of the parts.
+type Place = (usize, ApiKey);
+
+/// A list, and its keys in order.
+struct List {
+    scope: Scope<Vec<ApiKey>>,
+    keys: Vec<Place>,
+    counted: u64,
+}
+
 impl Directory {
-    /// A page of a list of API keys: two requests to Odoo, one more if sorted by owner, two more with a search.
+    /// A page of a list of API keys: two requests to each target that has one on the page. A list that is sorted or searched by name is read as a
+    /// whole.
     ///
     /// # Errors
-    /// If the list would be incomplete, or Odoo does not answer.
-    pub async fn keys(&self, target: &str, query: &KeysQuery) -> Result<KeysPage, Refused> {
-        let asked = self.ask(target)?;
-        let counted = asked.roster.keys(query.state())?.len() as u64;
-        let keys = asked.keys_in_order(query).await?;
+    /// When the list would not be complete, when none of its targets answers, or when it is too long to sort or search it.
+    pub async fn keys(&self, query: &KeysQuery) -> Result<KeysPage, Refused> {
+        let mut list = self.keys_in_order(query).await?;
         let slice = query.slice();
+        let keys = list.read(slice.of(&list.keys).to_vec()).await?;
         Ok(KeysPage {
-            as_of: asked.roster.facts.now,
-            counted,
-            total: keys.len() as u64,
+            as_of: list.scope.as_of(),
+            targets: list.scope.targets as u64,
+            counted: list.counted,
+            total: list.keys.len() as u64,
             slice,
-            uses_noted_since: asked.roster.facts.uses.as_ref().map(|uses| uses.since),
-            keys: asked.listed_keys(slice.of(&keys)).await?,
+            keys,
+            silent: list.scope.silent,
         })
     }
 
-    /// A whole list of API keys as CSV; see [`Directory::people_csv`].
+    /// A whole list of API keys as CSV; see [`Directory::users_csv`].
     ///
     /// # Errors
-    /// If the list would be incomplete, or Odoo does not answer.
+    /// See [`keys`](Self::keys).
     pub async fn keys_csv(
         &self,
-        target: &str,
         query: &KeysQuery,
     ) -> Result<impl Stream<Item = Result<Bytes, Refused>> + use<>, Refused> {
-        let asked = self.ask(target)?;
-        let keys = asked.keys_in_order(query).await?;
-        Ok(csv::file::<ListedKey, _>(asked, &keys))
+        let mut list = self.keys_in_order(query).await?;
+        let keys = std::mem::take(&mut list.keys);
+        let head = ListedKey::head(&list.scope.silent);
+        let chunks: Vec<Vec<Place>> = keys.chunks(ROWS).map(<[Place]>::to_vec).collect();
+        let before = list.scope.silent.len();
+        let rows = stream::unfold(
+            (list, chunks.into_iter()),
+            move |(mut list, mut chunks)| async move {
+                let keys = chunks.next()?;
+                let lines = list.read(keys).await.map(|keys| {
+                    let missing = list.scope.silent.drain(before..);
+                    let missing =
+                        missing.map(|it| ListedKey::missing(&it.target, None, &it.reason));
+                    Bytes::from(ListedKey::lines(keys.iter()) + &missing.collect::<String>())
+                });
+                Some((lines, (list, chunks)))
+            },
+        );
+        Ok(stream::iter([Ok(head)]).chain(rows))
+    }
+
+    /// How many API keys of a list each target has, in the order of their names. Nothing is asked of Odoo.
+    pub fn count_keys(&self, query: &KeysQuery) -> Vec<Counted> {
+        self.counts(query.which(), |asked| {
+            let keys = asked.roster.keys_among(query.states(), &query.roles())?;
+            Ok(keys.len() as u64)
+        })
+    }
+
+    async fn keys_in_order(&self, query: &KeysQuery) -> Result<List, Refused> {
+        let scope = self.scope(query.which(), |asked| {
+            let keys = asked.roster.keys_among(query.states(), &query.roles())?;
+            Ok(keys.into_iter().copied().collect::<Vec<ApiKey>>())
+        })?;
+        let parts = scope.parts.iter().enumerate();
+        let keys: Vec<Place> = parts
+            .flat_map(|(at, part)| part.what.iter().map(move |key| (at, *key)))
+            .collect();
+        let mut list = List {
+            counted: keys.len() as u64,
+            scope,
+            keys,
+        };
+        if query.q.is_some() || query.sort() == SortKeys::Owner {
+            if list.counted > WHOLE {
+                return Err(Refused::TooMany(list.counted));
+            }
+            list.by_name(query).await?;
+        }
+        let keys = &mut list.keys;
+        match query.sort() {
+            // A key that is older was created earlier. One without a date counts as the oldest.
+            SortKeys::Age => keys.sort_by_key(|(at, key)| (Reverse(key.created), *at, key.id)),
+            SortKeys::Expiry => {
+                keys.sort_by_key(|(at, key)| (key.expires.is_none(), key.expires, *at, key.id));
+            }
+            SortKeys::Target => keys.sort_by_key(|(at, key)| (*at, key.id)),
+            SortKeys::Owner => {}
+        }
+        if query.order() == Direction::Desc {
+            keys.reverse();
+        }
+        Ok(list)
+    }
+}
+
+impl List {
+    /// Keeps the keys that the search finds, in the order of their owners' names.
+    async fn by_name(&mut self, query: &KeysQuery) -> Result<(), Refused> {
+        let text = query.q.as_ref().map(|text| text.to_lowercase());
+        let holds = |it: &Option<String>, text: &String| {
+            it.as_ref()
+                .is_some_and(|it| it.to_lowercase().contains(text))
+        };
+        let keys = self.keys.clone();
+        let mut named = self.read(keys).await?;
+        named.retain(|key| {
+            text.as_ref().is_none_or(|text| {
+                [&key.name, &key.owner_name, &key.owner_login]
+                    .into_iter()
+                    .any(|it| holds(it, text))
+            })
+        });
+        named.sort_by_cached_key(|key| {
+            let name = key.owner_name.as_ref().map(|name| name.to_lowercase());
+            (name.is_none(), name, key.target.clone(), key.owner, key.id)
+        });
+        let known: HashMap<(&str, u32), Place> = self
+            .keys
+            .iter()
+            .map(|(at, key)| ((self.scope.parts[*at].asked.name(), key.id), (*at, *key)))
+            .collect();
+        let found = named
+            .iter()
+            .filter_map(|key| known.get(&(key.target.as_str(), key.id)).copied());
+        self.keys = found.collect();
+        Ok(())
+    }
+
+    /// What is known of some keys, in their order. A target that does not answer is missing.
+    async fn read(&mut self, keys: Vec<Place>) -> Result<Vec<ListedKey>, Refused> {
+        let mut of: BTreeMap<usize, Vec<ApiKey>> = BTreeMap::new();
+        for (part, key) in &keys {
+            of.entry(*part).or_default().push(*key);
+        }
+        let reads = of.into_iter().map(|(part, keys)| {
+            let asked = self.scope.parts[part].asked.clone();
+            (part, async move { asked.listed_keys(&keys).await })
+        });
+        let reads: Vec<_> = reads.collect();
+        let answers = self.scope.answers(reads).await?;
+        let mut found: HashMap<(usize, u32), ListedKey> = answers
+            .into_iter()
+            .flat_map(|(part, keys)| keys.into_iter().map(move |key| ((part, key.id), key)))
+            .collect();
+        let listed = keys
+            .iter()
+            .filter_map(|(part, key)| found.remove(&(*part, key.id)));
+        Ok(listed.collect())
     }
 }
 
 impl Asked {
-    async fn keys_in_order(&self, query: &KeysQuery) -> Result<Vec<ApiKey>, Refused> {
-        let mut keys: Vec<ApiKey> = self
-            .roster
-            .keys(query.state())?
-            .into_iter()
-            .copied()
-            .collect();
-        let by_owner = query.sort() == SortKeys::Owner;
-        if let Some(text) = &query.q {
-            let called: IdSet = keys.iter().map(|key| key.id).collect();
-            let facts = &self.roster.facts;
-            let called = keys_called(&self.transport, facts, &called, text);
-            let called = self.within(called).await?;
-            let owners: IdSet = self.owners(&keys, Some(text)).await?.into_iter().collect();
-            keys.retain(|key| called.contains(key.id) || owners.contains(key.owner));
-        }
-        let descending = query.order() == Direction::Desc;
-        match query.sort() {
-            // A key that is older was made earlier. One without a date counts as the oldest.
-            SortKeys::Age => keys.sort_by_key(|key| (Reverse(key.created), key.id)),
-            SortKeys::Expiry => {
-                keys.sort_by_key(|key| (key.expires.is_none(), key.expires, key.id))
-            }
-            SortKeys::Owner => {}
-        }
-        if by_owner && !keys.is_empty() {
-            let owners = self.owners(&keys, None).await?;
-            let places: HashMap<u32, usize> = owners.into_iter().zip(0..).collect();
-            let place = |key: &ApiKey| places.get(&key.owner).copied().unwrap_or(usize::MAX);
-            keys.sort_by_key(|key| (place(key), key.id));
-        }
-        if descending {
-            keys.reverse();
-        }
-        Ok(keys)
-    }
-
-    /// The owners of keys, in the order of their names; only those who are called so.
-    async fn owners(&self, keys: &[ApiKey], search: Option<&str>) -> Result<Vec<u32>, Refused> {
-        let owners = Selection {
-            ids: keys.iter().map(|key| key.owner).collect(),
-            portal_except: None,
-        };
-        let order = Ordered {
-            by: SortPeople::Name,
-            descending: false,
-            search,
-        };
-        self.within(ordered(&self.transport, &self.roster, &owners, &order))
-            .await
-    }
-
     async fn listed_keys(&self, keys: &[ApiKey]) -> Result<Vec<ListedKey>, Refused> {
-        if keys.is_empty() {
-            return Ok(Vec::new());
-        }
-        let owners = self
-            .names(&keys.iter().map(|key| key.owner).collect())
+        let owners = keys.iter().map(|key| key.owner).collect();
+        let owners = self.users(&of_ids(owners)).await?;
+        let names = self
+            .key_names(keys.iter().map(|key| key.id).collect())
             .await?;
-        let ids: IdSet = keys.iter().map(|key| key.id).collect();
-        let names = key_names(&self.transport, &self.roster.facts, &ids);
-        let names: HashMap<u32, KeyName> = self
-            .within(names)
-            .await?
-            .into_iter()
-            .map(|name| (name.id, name))
-            .collect();
         let describe =
             |key: &ApiKey| self.describe_key(key, names.get(&key.id), owners.get(&key.owner));
         Ok(keys.iter().map(describe).collect())
@@ -190,12 +259,14 @@ impl Asked {
         let (roster, now) = (&self.roster, self.roster.facts.now);
         let uses = roster.facts.uses.as_ref();
         ListedKey {
+            target: self.name().to_owned(),
             id: key.id,
             name: name.map(|it| it.name.clone()),
             scope: name.and_then(|it| it.scope.clone()),
             created: key.created,
             expires: key.expires,
             last_use: uses.and_then(|uses| uses.keys.get(&key.id).copied()),
+            uses_noted_since: uses.map(|uses| uses.since),
             age_days: key.age(now).map(|age| age.as_hours() / 24),
             expired: key.expires.is_some_and(|end| end <= now),
             owner: key.owner,
@@ -213,10 +284,9 @@ impl Asked {
     }
 }
 
-impl Row<15> for ListedKey {
-    type Of = ApiKey;
-
-    const HEADER: [&'static str; 15] = [
+impl Row<17> for ListedKey {
+    const HEADER: [&'static str; 17] = [
+        "target",
         "id",
         "name",
         "scope",
@@ -232,10 +302,12 @@ impl Row<15> for ListedKey {
         "owner_protected",
         "owner_roles",
         "owner_url",
+        "error",
     ];
 
-    fn cells(&self) -> [String; 15] {
+    fn cells(&self) -> [String; 17] {
         [
+            self.target.clone(),
             self.id.to_string(),
             self.name.clone().unwrap_or_default(),
             self.scope.clone().unwrap_or_default(),
@@ -253,10 +325,7 @@ impl Row<15> for ListedKey {
             yes_or_no(self.owner_protected),
             self.owner_roles.join(" "),
             self.owner_url.clone(),
+            String::new(),
         ]
-    }
-
-    async fn read(asked: &Asked, some: &[ApiKey]) -> Result<Vec<Self>, Refused> {
-        asked.listed_keys(some).await
     }
 }

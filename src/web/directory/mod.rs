@@ -1,39 +1,56 @@
-//! Names behind the numbers: users and API keys of a target, read from Odoo when a reader asks for them, and not kept.
+//! Who is behind the numbers: users and API keys, of one target or of many, asked of Odoo when a reader opens a list, and kept for a minute.
 //!
-//! The sets of the last poll decide which records a list has, so that it is as long as the number that it explains; see
-//! [`crate::domain::roster`]. Callers must have made sure that the reader may read names: see [`super::access`].
+//! What a list holds is decided from the sets of the last polls, so that it is as long as the numbers that it explains; see
+//! [`crate::domain::roster`]. Odoo is asked for names only, and only for what a page shows, where a list is not sorted or searched by them. A
+//! target that gives no answer is named in the list. Callers must have made sure that the reader may read names: see [`super::access`].
 
 mod csv;
+mod kept;
 mod keys;
-mod people;
+mod parameters;
 mod query;
+mod scope;
+mod users;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use axum::http::StatusCode;
+use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 pub use keys::{KeysPage, ListedKey};
-pub use people::{Listed, PeoplePage};
-pub(super) use query::given;
-pub use query::{Direction, KeysQuery, PeopleQuery, RoleFilter, SortKeys};
+pub use query::{Direction, KeysQuery, Label, RoleFilter, SortKeys, SortUsers, UsersQuery, Which};
+pub use scope::{Counted, Silent};
+pub use users::{Listed, UsersPage};
+
+pub(super) use parameters::{Values, given, many, read, values};
 
 use crate::config::Target;
-use crate::domain::roster::Unlisted;
+use crate::domain::roster::{Selection, Unlisted};
 use crate::domain::{IdSet, Reason, Roster, TargetSnapshot};
 use crate::exposition::Board;
-use crate::odoo::directory::{self, Person};
+use crate::odoo::directory::{self, KeyName, Person};
 use crate::odoo::{self, Clients, Transport};
+use kept::Kept;
 
 /// Reads that one target is asked for at the same time: a page must not load a server more than a poll does.
 const AT_ONCE: usize = 2;
 
-/// Returns names of users.
+/// Targets that one page asks at the same time. Each also takes one of the places of its host.
+const TARGETS_AT_ONCE: usize = 64;
+
+/// How long a page about several targets waits for one of them, at most.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Users or API keys that are read as a whole to sort or search them by name.
+pub const WHOLE: u64 = directory::ROWS as u64;
+
+/// Answers who somebody is.
 #[derive(Debug)]
 pub struct Directory {
     board: Arc<Board>,
@@ -45,14 +62,17 @@ pub struct Directory {
 struct Entry {
     target: Arc<Target>,
     places: Arc<Semaphore>,
+    host: Arc<Semaphore>,
     last: Arc<Mutex<Option<LastList>>>,
+    users: Kept<Person>,
+    keys: Kept<KeyName>,
 }
 
 /// The ids of the list of users that was asked for last, so that its other pages cost Odoo no sorting.
 #[derive(Debug)]
 struct LastList {
-    /// Key of a list, for all its pages.
-    query: PeopleQuery,
+    /// Which one, of any page.
+    query: UsersQuery,
     /// The poll that it is of.
     as_of: Timestamp,
     /// Time at which Odoo sorted it.
@@ -60,7 +80,7 @@ struct LastList {
     ids: Arc<[u32]>,
 }
 
-/// Time for which an order is kept: a renamed or archived user stays in place for that long.
+/// How long an order and names are used again: a user who was renamed or archived is where the list says a little longer.
 const LISTED_FOR: Duration = Duration::from_secs(60);
 
 /// Why there is no answer. None of these may be shown as an empty list.
@@ -78,8 +98,19 @@ pub enum Refused {
     /// The list would not be known to be complete.
     #[error(transparent)]
     Unlisted(#[from] Unlisted),
-    /// Others are asking the same target.
-    #[error("too many readers are reading names of this target")]
+    /// None of the targets gives the list.
+    #[error("none of {targets} targets gives this list: {first}")]
+    Nowhere {
+        /// How many.
+        targets: usize,
+        /// Why one of them does not.
+        first: Box<Self>,
+    },
+    /// Too many to read their names at once.
+    #[error("{0} are too many to sort or search them by name")]
+    TooMany(u64),
+    /// Polls and other readers take all places of the target or its host.
+    #[error("this target, or its host, answers too many requests at present")]
     Busy,
     /// Odoo did not answer, or refused.
     #[error("Odoo: {0}")]
@@ -95,6 +126,8 @@ impl Refused {
                 StatusCode::NOT_FOUND
             }
             Self::Odoo(_) => StatusCode::BAD_GATEWAY,
+            Self::TooMany(_) => StatusCode::BAD_REQUEST,
+            Self::Nowhere { first, .. } => first.status(),
             Self::NotPolled | Self::Down(_) | Self::Unlisted(_) | Self::Busy => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -114,18 +147,22 @@ impl Refused {
             }
             Self::Unlisted(Unlisted::NoSuchRole(_)) => "see the roles on the page of the target",
             Self::Busy => "try again in a moment",
+            Self::TooMany(_) => {
+                "choose targets, a label, a state, a type or a role until fewer than 2,000 are left, or sort by target without a search"
+            }
+            Self::Nowhere { first, .. } => first.hint(),
             Self::Odoo(error) => error.hint.unwrap_or("check Odoo's log"),
         }
     }
 }
 
 /// One target that can be asked.
+#[derive(Clone)]
 struct Asked {
     snapshot: Arc<TargetSnapshot>,
     roster: Arc<Roster>,
-    transport: Transport,
-    places: Arc<Semaphore>,
-    last: Arc<Mutex<Option<LastList>>>,
+    clients: Arc<Clients>,
+    entry: Entry,
     deadline: Duration,
 }
 
@@ -141,12 +178,16 @@ impl Directory {
         Arc::new(directory)
     }
 
-    /// Answers for these targets from now on: to be called when the configuration has changed.
+    /// Answers for these targets from now on: to be called when the configuration has changed. Forgets names: a target may be another
+    /// database now.
     pub fn configure(&self, targets: &[Arc<Target>]) {
         let entry = |target: &Arc<Target>| Entry {
             target: Arc::clone(target),
             places: Arc::new(Semaphore::new(AT_ONCE)),
+            host: self.clients.host(&target.url),
             last: Arc::default(),
+            users: Kept::default(),
+            keys: Kept::default(),
         };
         let named = |target: &Arc<Target>| (target.name.clone(), entry(target));
         let targets = targets.iter().map(named).collect();
@@ -163,7 +204,7 @@ impl Directory {
             .ok_or_else(|| Refused::NoSuchTarget(target.to_owned()))
     }
 
-    /// Names of these users of a target, by id; deleted users are left out.
+    /// Who these users of a target are, by id; users who do not exist any more are left out.
     ///
     /// # Errors
     /// If the target's last poll failed, or Odoo does not answer now.
@@ -172,11 +213,26 @@ impl Directory {
         target: &str,
         people: &IdSet,
     ) -> Result<HashMap<u32, Person>, Refused> {
-        let asked = self.ask(target)?;
-        if people.is_empty() {
-            return Ok(HashMap::new());
-        }
-        asked.names(people).await
+        let asked = self.ask(&self.snapshot(target)?)?;
+        let users = asked.users(&of_ids(people.clone())).await?;
+        let named = |id| Some((id, users.get(&id)?.clone()));
+        Ok(people.iter().filter_map(named).collect())
+    }
+
+    /// The same for several targets at once, each with its own answer.
+    pub async fn names_of(&self, people: BTreeMap<String, IdSet>) -> BTreeMap<String, Names> {
+        let read = async |(target, ids): (String, IdSet)| {
+            let names = match timeout(PATIENCE, self.names(&target, &ids)).await {
+                Ok(names) => names,
+                Err(_elapsed) => Err(late(PATIENCE)),
+            };
+            (target, names)
+        };
+        let reads: Vec<_> = people.into_iter().map(read).collect();
+        stream::iter(reads)
+            .buffered(TARGETS_AT_ONCE)
+            .collect()
+            .await
     }
 
     /// Address of a user's form in Odoo's web client; `None` before the first poll.
@@ -186,70 +242,118 @@ impl Directory {
     }
 
     /// Prepares to ask a target, if its numbers are true at present.
-    fn ask(&self, target: &str) -> Result<Asked, Refused> {
-        let snapshot = self.snapshot(target)?;
+    fn ask(&self, snapshot: &Arc<TargetSnapshot>) -> Result<Asked, Refused> {
         let Some(roster) = snapshot.roster.clone() else {
             return Err(match snapshot.failing() {
                 Some(reason) => Refused::Down(reason),
                 None => Refused::NotPolled,
             });
         };
+        let identity = &snapshot.identity;
         let targets = self.targets.load();
         let entry = targets
-            .get(target)
-            .ok_or_else(|| Refused::NoSuchTarget(target.to_owned()))?;
-        // After a reload the name may belong to another database, in which the same ids are other users.
+            .get(&identity.name)
+            .ok_or_else(|| Refused::NoSuchTarget(identity.name.clone()))?;
+        // After a reload the name may belong to another database, in which the same ids are other people.
         let url = entry.target.url.as_str().trim_end_matches('/');
-        let identity = &snapshot.identity;
         if identity.url != url || identity.database != entry.target.database {
             return Err(Refused::NotPolled);
         }
         Ok(Asked {
             roster,
-            snapshot: Arc::clone(&snapshot),
-            transport: Transport::new(&self.clients, Arc::clone(&entry.target))?,
-            places: Arc::clone(&entry.places),
-            last: Arc::clone(&entry.last),
+            snapshot: Arc::clone(snapshot),
+            clients: Arc::clone(&self.clients),
             deadline: entry.target.timeout,
+            entry: entry.clone(),
         })
     }
 }
 
+/// Users by id, or why Odoo does not say.
+pub type Names = Result<HashMap<u32, Person>, Refused>;
+
+fn of_ids(ids: IdSet) -> Selection {
+    Selection {
+        ids,
+        portal_except: None,
+    }
+}
+
+fn late(after: Duration) -> Refused {
+    let message = format!("no answer within {after:?}");
+    Refused::Odoo(odoo::Error::new(odoo::Kind::TimedOut, message))
+}
+
 impl Asked {
-    /// Does something within the target's deadline, when it is its turn.
+    /// Does something within the deadline, when it is the turn of this read at the target and at its host.
     async fn within<T>(
         &self,
         what: impl Future<Output = Result<T, odoo::Error>>,
     ) -> Result<T, Refused> {
-        let waited = timeout(self.deadline, Arc::clone(&self.places).acquire_owned()).await;
-        let _place: OwnedSemaphorePermit = match waited {
-            Ok(Ok(place)) => place,
+        let places = async {
+            let own = Arc::clone(&self.entry.places).acquire_owned().await.ok()?;
+            let host = Arc::clone(&self.entry.host).acquire_owned().await.ok()?;
+            Some((own, host))
+        };
+        let waited = timeout(self.deadline, places).await;
+        let _places: (OwnedSemaphorePermit, OwnedSemaphorePermit) = match waited {
+            Ok(Some(places)) => places,
             // Never closed.
-            Ok(Err(_)) | Err(_) => return Err(Refused::Busy),
+            Ok(None) | Err(_) => return Err(Refused::Busy),
         };
         match timeout(self.deadline, what).await {
             Ok(done) => Ok(done?),
-            Err(_elapsed) => Err(Refused::Odoo(odoo::Error::new(
-                odoo::Kind::TimedOut,
-                format!("no answer within {:?}", self.deadline),
-            ))),
+            Err(_elapsed) => Err(late(self.deadline)),
         }
     }
 
-    fn last(&self) -> MutexGuard<'_, Option<LastList>> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    fn name(&self) -> &str {
+        &self.snapshot.identity.name
     }
 
-    async fn names(&self, people: &IdSet) -> Result<HashMap<u32, Person>, Refused> {
-        let asked = directory::people(&self.transport, &self.roster.facts, people);
-        let rows = self.within(asked).await?;
-        Ok(rows.into_iter().map(|row| (row.id, row)).collect())
+    fn transport(&self) -> Result<Transport, Refused> {
+        Ok(Transport::new(
+            &self.clients,
+            Arc::clone(&self.entry.target),
+        )?)
+    }
+
+    fn last(&self) -> MutexGuard<'_, Option<LastList>> {
+        self.entry
+            .last
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The users of a selection whom Odoo shows, by id: of a moment ago, or one request.
+    async fn users(&self, users: &Selection) -> Result<Arc<HashMap<u32, Person>>, Refused> {
+        if let Some(rows) = self.entry.users.find(users) {
+            return Ok(rows);
+        }
+        let transport = self.transport()?;
+        let read = directory::users(&transport, &self.roster, users);
+        let rows = self.within(read).await?;
+        let rows = rows.into_iter().map(|row| (row.id, row)).collect();
+        Ok(self.entry.users.keep(users.clone(), rows))
+    }
+
+    /// What API keys are called, by id: of a moment ago, or one request for 2,000.
+    async fn key_names(&self, ids: IdSet) -> Result<Arc<HashMap<u32, KeyName>>, Refused> {
+        let keys = of_ids(ids);
+        if let Some(rows) = self.entry.keys.find(&keys) {
+            return Ok(rows);
+        }
+        let transport = self.transport()?;
+        let read = directory::key_names(&transport, &self.roster.facts, &keys.ids);
+        let rows = self.within(read).await?;
+        let rows = rows.into_iter().map(|row| (row.id, row)).collect();
+        Ok(self.entry.keys.keep(keys, rows))
     }
 
     /// Address of a user's form in Odoo's web client.
     fn form(&self, person: u32) -> String {
         let modern = self.roster.facts.is_at_least((18, 0));
-        form_at(self.transport.target().url.as_str(), modern, person)
+        form_at(self.entry.target.url.as_str(), modern, person)
     }
 }
 

@@ -1,16 +1,15 @@
-//! Query parameters of a list. An empty one, as forms send it, counts as missing; an unknown one is refused, because a misspelled
-//! filter must not return all users.
+//! What a list is asked for.
 
-use std::fmt::Display;
 use std::str::FromStr;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
+use super::parameters::{given, many};
 use crate::domain::roster::{Filter, InRole, KeyState, State};
+use crate::domain::snapshot::Identity;
 use crate::domain::vocabulary::vocabulary;
 use crate::domain::{ExemptReason, UserType, finding};
-use crate::odoo::directory::SortPeople;
 use crate::web::paging::{PageNumber, PageRows, Slice};
 
 vocabulary! {
@@ -24,14 +23,34 @@ vocabulary! {
 }
 
 vocabulary! {
-    /// Sort key of API keys.
+    /// What users are sorted by.
+    SortUsers {
+        /// By target, then by id.
+        Target = "target",
+        /// By name.
+        Name = "name",
+        /// By login.
+        Login = "login",
+        /// By the newest login with a password; users without one first.
+        LastLogin = "last_login",
+        /// By when the account was created.
+        Created = "created",
+        /// By id; of several targets, by target first.
+        Id = "id",
+    }
+}
+
+vocabulary! {
+    /// What API keys are sorted by.
     SortKeys {
         /// By age.
         Age = "age",
         /// By the owner's name.
         Owner = "owner",
-        /// By when they end; those that never do last.
+        /// By when they expire; those that never do last.
         Expiry = "expiry",
+        /// By target.
+        Target = "target",
     }
 }
 
@@ -45,18 +64,22 @@ impl Direction {
     }
 }
 
-/// A role by its name in the configuration; `any`: in at least one.
+/// A role by its name in the configuration; `any`: in at least one; `administrators`: in `settings` or `access_rights`.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
 #[schemars(inline)]
 pub struct RoleFilter(String);
 
 impl RoleFilter {
-    const ANY: &'static str = "any";
+    /// In at least one.
+    pub const ANY: &'static str = "any";
+    /// In a role that reaches every other right.
+    pub const ADMINISTRATORS: &'static str = "administrators";
 
     /// As the roster asks for it.
     pub fn as_role(&self) -> InRole<'_> {
         match self.0.as_str() {
             Self::ANY => InRole::Any,
+            Self::ADMINISTRATORS => InRole::Administrators,
             name => InRole::Named(name),
         }
     }
@@ -75,23 +98,85 @@ impl FromStr for RoleFilter {
     }
 }
 
-/// Users to list.
+/// `NAME=VALUE`.
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
+#[schemars(inline)]
+pub struct Label(#[schemars(regex(pattern = r"^[^=\s][^=]*=[\s\S]*$"))] String);
+
+impl FromStr for Label {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once('=') {
+            Some((name, _)) if !name.is_empty() => Ok(Self(text.to_owned())),
+            _ => Err("expected `NAME=VALUE`"),
+        }
+    }
+}
+
+impl Label {
+    /// As it was written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn parts(&self) -> (&str, &str) {
+        self.0.split_once('=').unwrap_or_default()
+    }
+
+    /// Whether a target has these labels: of labels with the same name, one of them.
+    pub fn all_match(labels: &[Self], target: &Identity) -> bool {
+        labels.iter().all(|label| {
+            let name = label.parts().0;
+            let same = labels.iter().filter(|other| other.parts().0 == name);
+            same.into_iter().any(|label| {
+                let mut its = target.labels.iter();
+                its.any(|(name, value)| (name.as_str(), value.as_str()) == label.parts())
+            })
+        })
+    }
+}
+
+/// Which targets, as every list takes it.
+#[derive(Debug, Clone, Copy)]
+pub struct Which<'a> {
+    /// These; none means all.
+    pub targets: &'a [String],
+    /// Those with these labels.
+    pub labels: &'a [Label],
+}
+
+impl Which<'_> {
+    /// Whether a target is among them.
+    pub fn contains(&self, target: &Identity) -> bool {
+        (self.targets.is_empty() || self.targets.contains(&target.name))
+            && Label::all_match(self.labels, target)
+    }
+}
+
+/// Users to list: those in any of the states, of any of the types, in any of the roles, of any of the targets.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct PeopleQuery {
-    /// State; default: unprotected users.
-    #[serde(deserialize_with = "given")]
-    pub state: Option<State>,
-    /// Only of this type.
-    #[serde(deserialize_with = "given")]
-    pub user_type: Option<UserType>,
-    /// Only of this role.
-    #[serde(deserialize_with = "given")]
-    pub role: Option<RoleFilter>,
+pub struct UsersQuery {
+    /// Only of these targets.
+    #[serde(deserialize_with = "many")]
+    pub target: Vec<String>,
+    /// Only of targets with this label: `NAME=VALUE`. Several values of one label are alternatives.
+    #[serde(deserialize_with = "many")]
+    pub label: Vec<Label>,
+    /// In these states; the unprotected if not given.
+    #[serde(deserialize_with = "many")]
+    pub state: Vec<State>,
+    /// Only of these types.
+    #[serde(deserialize_with = "many")]
+    pub user_type: Vec<UserType>,
+    /// Only in these roles; `any`: in at least one; `administrators`: in `settings` or `access_rights`.
+    #[serde(deserialize_with = "many")]
+    pub role: Vec<RoleFilter>,
     /// Only those exempt for this reason.
     #[serde(deserialize_with = "given")]
     pub reason: Option<ExemptReason>,
-    /// Users whom findings of this kind are about, regardless of `state`.
+    /// Those that findings of this kind are about, regardless of `state`.
     #[serde(deserialize_with = "given")]
     pub finding: Option<finding::Kind>,
     /// Of these findings only those about this: a role, a type, an exemption.
@@ -100,9 +185,9 @@ pub struct PeopleQuery {
     /// Only those whose name or login holds this text.
     #[serde(deserialize_with = "given")]
     pub q: Option<String>,
-    /// By name if not given.
+    /// By name if one target is listed, otherwise by target. Sorting several targets by name, login, last login or creation requires fewer than 2,000 users.
     #[serde(deserialize_with = "given")]
-    pub sort: Option<SortPeople>,
+    pub sort: Option<SortUsers>,
     /// Ascending if not given.
     #[serde(deserialize_with = "given")]
     pub order: Option<Direction>,
@@ -114,17 +199,26 @@ pub struct PeopleQuery {
     pub per_page: Option<PageRows>,
 }
 
-/// API keys to list.
+/// API keys to list: those in any of the states, with owners in any of the roles, of any of the targets.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct KeysQuery {
-    /// State; default: active keys (`working`).
-    #[serde(deserialize_with = "given")]
-    pub state: Option<KeyState>,
-    /// Only those whose name, or whose owner's name or login, holds this text.
+    /// Only of these targets.
+    #[serde(deserialize_with = "many")]
+    pub target: Vec<String>,
+    /// Only of targets with this label: `NAME=VALUE`. Several values of one label are alternatives.
+    #[serde(deserialize_with = "many")]
+    pub label: Vec<Label>,
+    /// In these states; active keys if not given.
+    #[serde(deserialize_with = "many")]
+    pub state: Vec<KeyState>,
+    /// Only of owners in these roles; `any`: in at least one; `administrators`: in `settings` or `access_rights`.
+    #[serde(deserialize_with = "many")]
+    pub role: Vec<RoleFilter>,
+    /// Only those whose name, or whose owner's name or login, holds this text. Requires fewer than 2,000 keys.
     #[serde(deserialize_with = "given")]
     pub q: Option<String>,
-    /// By age if not given.
+    /// By age if not given. Sorting by owner requires fewer than 2,000 keys.
     #[serde(deserialize_with = "given")]
     pub sort: Option<SortKeys>,
     /// Ascending if not given; for the age, the oldest first.
@@ -138,27 +232,76 @@ pub struct KeysQuery {
     pub per_page: Option<PageRows>,
 }
 
-impl PeopleQuery {
-    /// Filter of users.
+fn roles(filters: &[RoleFilter]) -> Vec<InRole<'_>> {
+    filters.iter().map(RoleFilter::as_role).collect()
+}
+
+impl UsersQuery {
+    /// Which targets.
+    pub fn which(&self) -> Which<'_> {
+        Which {
+            targets: &self.target,
+            labels: &self.label,
+        }
+    }
+
+    /// Which states: the unprotected if none is given.
+    pub fn states(&self) -> &[State] {
+        match self.state.as_slice() {
+            [] => &[State::Unprotected],
+            states => states,
+        }
+    }
+
+    /// Which users.
     pub fn filter(&self) -> Filter<'_> {
         Filter {
-            state: self.state.unwrap_or(State::Unprotected),
-            user_type: self.user_type,
-            role: self.role.as_ref().map(RoleFilter::as_role),
+            states: self.states(),
+            types: &self.user_type,
+            roles: roles(&self.role),
             reason: self.reason,
         }
     }
 
-    /// Page of the list.
+    /// By what, if the list is about so many targets.
+    pub fn sort(&self, targets: usize) -> SortUsers {
+        self.sort.unwrap_or(match targets {
+            0 | 1 => SortUsers::Name,
+            _ => SortUsers::Target,
+        })
+    }
+
+    /// In which direction.
+    pub fn order(&self) -> Direction {
+        self.order.unwrap_or(Direction::Asc)
+    }
+
+    /// Which part of the list.
     pub fn slice(&self) -> Slice {
         Slice::new(self.page, self.per_page)
     }
 }
 
 impl KeysQuery {
-    /// Filter of API keys.
-    pub fn state(&self) -> KeyState {
-        self.state.unwrap_or(KeyState::Working)
+    /// Which targets.
+    pub fn which(&self) -> Which<'_> {
+        Which {
+            targets: &self.target,
+            labels: &self.label,
+        }
+    }
+
+    /// Which states: active keys if none is given.
+    pub fn states(&self) -> &[KeyState] {
+        match self.state.as_slice() {
+            [] => &[KeyState::Working],
+            states => states,
+        }
+    }
+
+    /// Owners in which roles.
+    pub fn roles(&self) -> Vec<InRole<'_>> {
+        roles(&self.role)
     }
 
     /// By what.
@@ -170,25 +313,12 @@ impl KeysQuery {
     pub fn order(&self) -> Direction {
         self.order.unwrap_or(match self.sort() {
             SortKeys::Age => Direction::Desc,
-            SortKeys::Owner | SortKeys::Expiry => Direction::Asc,
+            SortKeys::Owner | SortKeys::Expiry | SortKeys::Target => Direction::Asc,
         })
     }
 
     /// Page of the list.
     pub fn slice(&self) -> Slice {
         Slice::new(self.page, self.per_page)
-    }
-}
-
-/// Value of a parameter; `None` if it is empty.
-pub(in crate::web) fn given<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: FromStr<Err: Display>,
-{
-    let text = String::deserialize(deserializer)?;
-    match text.trim() {
-        "" => Ok(None),
-        text => text.parse().map(Some).map_err(serde::de::Error::custom),
     }
 }

@@ -11,6 +11,7 @@ use super::text::{href, when};
 use super::{Layout, html};
 use crate::domain::alert::{Phase, Severity};
 use crate::web::App;
+use crate::web::api::AlertState;
 use crate::web::directory::given;
 use crate::web::paging::{PageNumber, Slice};
 
@@ -22,6 +23,8 @@ pub struct AlertsQuery {
     q: Option<String>,
     #[serde(deserialize_with = "given")]
     severity: Option<Severity>,
+    #[serde(deserialize_with = "given")]
+    state: Option<AlertState>,
     #[serde(deserialize_with = "given")]
     page: Option<PageNumber>,
 }
@@ -118,6 +121,7 @@ impl AlertsQuery {
         let query = [
             ("q", self.q.as_deref().unwrap_or_default()),
             ("severity", self.severity.map_or("", Severity::as_str)),
+            ("state", self.state.map_or("", AlertState::as_str)),
             ("page", &page.to_string()),
         ];
         href(&["alerts"], &query)
@@ -132,7 +136,10 @@ impl AlertsQuery {
                 .iter()
                 .any(|it| it.to_lowercase().contains(&text))
         });
-        severity && text
+        let state = self
+            .state
+            .is_none_or(|it| (it == AlertState::Firing) == row.firing);
+        severity && state && text
     }
 }
 
@@ -141,5 +148,11 @@ impl Page {
         Select::new("severity", "Severity")
             .option("", "any", self.query.severity.is_none())
             .words(Severity::ALL, self.query.severity)
+    }
+
+    fn states(&self) -> Select {
+        Select::new("state", "State")
+            .option("", "any", self.query.state.is_none())
+            .words(AlertState::ALL, self.query.state)
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::extract::{FromRequestParts, Path, Query};
+use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
@@ -13,7 +13,7 @@ use super::refused;
 use crate::domain::TargetSnapshot;
 use crate::web::App;
 use crate::web::access::{Reader, Role};
-use crate::web::directory::Refused;
+use crate::web::directory::{Refused, read, values};
 
 /// A reader's query. One that is not understood is answered with a page that says so.
 pub struct Asked<Q> {
@@ -50,14 +50,14 @@ impl<Q: DeserializeOwned + Send> FromRequestParts<Arc<App>> for Asked<Q> {
         let Extension(reader) = Extension::<Reader>::from_request_parts(parts, app)
             .await
             .map_err(IntoResponse::into_response)?;
-        match Query::from_request_parts(parts, app).await {
-            Ok(Query(query)) => Ok(Self {
+        match values(&parts.uri).and_then(read) {
+            Ok(query) => Ok(Self {
                 app: Arc::clone(app),
                 reader,
                 uri: parts.uri.clone(),
                 query,
             }),
-            Err(rejection) => Err(refused::parameters(app, &reader, &parts.uri, &rejection)),
+            Err(message) => Err(refused::parameters(app, &reader, &parts.uri, &message)),
         }
     }
 }
@@ -87,6 +87,16 @@ impl<Q: DeserializeOwned + Send> FromRequestParts<Arc<App>> for OfTarget<Q> {
             Err(refused) => Err(refused::page(&app, &reader, &uri, &refused)),
         }
     }
+}
+
+/// The query of a file to save, or what is wrong with it.
+#[expect(
+    clippy::result_large_err,
+    reason = "the error is the response that is sent"
+)]
+pub fn to_save<Q: DeserializeOwned>(uri: &Uri) -> Result<Q, Response> {
+    let query = values(uri).and_then(read);
+    query.map_err(|message| (StatusCode::BAD_REQUEST, format!("{message}\n")).into_response())
 }
 
 impl<T> List<T> {

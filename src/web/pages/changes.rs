@@ -1,109 +1,132 @@
-//! The change log of a target.
+//! The change log of all targets.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use askama::Template;
-use axum::response::Response;
-use serde::Deserialize;
+use axum::extract::{Extension, State};
+use axum::http::Uri;
+use axum::response::{IntoResponse, Response};
+use futures::stream;
 
-use super::asked::OfTarget;
+use super::asked::{Asked, to_save};
+use super::list::{Filters, ListQuery, words};
 use super::refused::HOW_TO_GET_NAMES;
-use super::text::{href, spaced, when};
-use super::{Layout, html};
-use crate::domain::IdSet;
-use crate::odoo::directory::Person;
-use crate::store::{self, ChangeRow, Range};
+use super::text::{spaced, target_page};
+use super::{Layout, file, html};
+use crate::domain::{IdSet, UserType};
+use crate::store::render::{Format, render};
+use crate::store::{ChangeRow, LoggedKind};
 use crate::web::App;
-use crate::web::access::Role;
-use crate::web::directory::{Refused, given};
-
-/// Changes of a page.
-const ROWS: u32 = 50;
-
-/// Query of the page.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ChangesQuery {
-    /// Only changes with a lower number.
-    #[serde(deserialize_with = "given")]
-    before: Option<u64>,
-}
+use crate::web::access::{Reader, Role};
+use crate::web::changes::{self, ChangesPage, ChangesQuery};
+use crate::web::directory::Names;
+use crate::web::paging::PageRows;
+use crate::web::problem::Problem;
 
 #[derive(Template)]
 #[template(path = "changes.html")]
 struct Page {
     layout: Layout,
-    name: String,
-    rows: Result<Vec<ChangeRow>, &'static str>,
-    names: Result<HashMap<u32, Person>, Refused>,
-    older: Option<String>,
-    newest: Option<String>,
+    query: ChangesQuery,
+    filters: Filters,
+    log: Result<ChangesPage, Problem>,
+    names: BTreeMap<String, Names>,
     app: Arc<App>,
 }
 
 pub async fn page(
-    OfTarget {
+    Asked {
         app,
         reader,
         uri,
         query,
-        name,
-        ..
-    }: OfTarget<ChangesQuery>,
+    }: Asked<ChangesQuery>,
 ) -> Response {
-    let mut rows = changes(&app, &name, query.before).await;
-    let mut older = None;
-    if let Ok(rows) = &mut rows
-        && rows.len() > ROWS as usize
-    {
-        rows.truncate(ROWS as usize);
-        older = rows.last().map(|row| row.seq.to_string());
+    let log = changes::read(&app, &reader, &query).await;
+    let mut people: BTreeMap<String, IdSet> = BTreeMap::new();
+    if reader.may(Role::ReadNames) {
+        for row in log.iter().flat_map(|log| &log.changes) {
+            if let Some(person) = row.person {
+                people.entry(row.target.clone()).or_default().insert(person);
+            }
+        }
     }
-    let concerned: IdSet = rows.iter().flatten().filter_map(|row| row.person).collect();
-    let names = if reader.may(Role::ReadNames) && !concerned.is_empty() {
-        app.directory.names(&name, &concerned).await
-    } else {
-        Ok(HashMap::new())
-    };
-    let path = ["targets", name.as_str(), "changes"];
     let page = Page {
-        layout: Layout::of(&app, &reader, &uri, &name, "Changes"),
-        older: older.map(|seq| href(&path, &[("before", &seq)])),
-        newest: query.before.map(|_| href(&path, &[])),
-        name,
-        rows,
-        names,
+        layout: Layout::listing(&app, &reader, &uri, "Changes", query.which()),
+        names: app.directory.names_of(people).await,
+        filters: filters(&app, &query),
+        query,
+        log,
         app,
     };
-    html(&page)
+    let status = page
+        .log
+        .as_ref()
+        .err()
+        .map_or(axum::http::StatusCode::OK, Problem::status);
+    (status, html(&page)).into_response()
 }
 
-/// One more than a page shows, so that it is known whether there are more.
-async fn changes(
-    app: &App,
-    target: &str,
-    before_seq: Option<u64>,
-) -> Result<Vec<ChangeRow>, &'static str> {
-    let store = app
-        .store
-        .as_ref()
-        .ok_or("the exporter runs without a store")?;
-    let page = store::Page {
-        before_seq,
-        limit: ROWS + 1,
-        ..store::Page::default()
+/// The newest changes as a file, without names: as many as one answer holds. Logins are in it where they were kept and the reader may read names.
+pub async fn csv(
+    State(app): State<Arc<App>>,
+    Extension(reader): Extension<Reader>,
+    uri: Uri,
+) -> Response {
+    let query = match to_save::<ChangesQuery>(&uri) {
+        Ok(query) => query,
+        Err(response) => return response,
     };
-    let rows = store.changes(target, Range::default(), page).await;
-    rows.map_err(|_| "the store is temporarily unavailable; see the log")
+    let query = ChangesQuery {
+        limit: Some(PageRows::MOST),
+        ..query
+    };
+    match changes::read(&app, &reader, &query).await {
+        Ok(log) => {
+            let text = render(&log.changes, Format::Csv);
+            file(&query.file_name(), stream::iter([Ok(text.into())]))
+        }
+        Err(problem) => (problem.status(), format!("{}\n", problem.detail())).into_response(),
+    }
+}
+
+fn filters(app: &App, query: &ChangesQuery) -> Filters {
+    let kinds = LoggedKind::all().map(|kind| {
+        let chosen = query.kind.contains(&kind);
+        (kind.to_string(), spaced(&kind.to_string()), chosen)
+    });
+    let text =
+        |moment: Option<&changes::Moment>| moment.map(ToString::to_string).unwrap_or_default();
+    Filters::of(app, query)
+        .day("from", "From, UTC", text(query.from.as_ref()))
+        .day("to", "Before, UTC", text(query.to.as_ref()))
+        .group("kind", "Kind", kinds)
+        .group("user_type", "Type", words(UserType::ALL, &query.user_type))
 }
 
 impl Page {
-    /// The user, and the form in Odoo.
+    fn is_of_one(&self) -> bool {
+        self.layout.target.is_some()
+    }
+
+    /// The time of the later poll, with its day where that is another one.
+    fn until(&self, row: &ChangeRow) -> String {
+        let same_day =
+            row.after.strftime("%F").to_string() == row.before.strftime("%F").to_string();
+        let format = if same_day { "%H:%M" } else { "%Y-%m-%d %H:%M" };
+        row.before.strftime(format).to_string()
+    }
+
+    /// Who it is, and the form in Odoo.
     fn who(&self, row: &ChangeRow) -> Option<(String, String)> {
         let id = row.person?;
-        let form = self.app.directory.form(&self.name, id)?;
-        let name = match self.names.as_ref().ok().and_then(|names| names.get(&id)) {
+        let form = self.app.directory.form(&row.target, id)?;
+        let names = self
+            .names
+            .get(&row.target)
+            .and_then(|names| names.as_ref().ok());
+        let name = match names.and_then(|names| names.get(&id)) {
             Some(person) => format!("{} ({})", person.name, person.login),
             None => match &row.login {
                 Some(login) => login.clone(),
@@ -111,5 +134,30 @@ impl Page {
             },
         };
         Some((name, form))
+    }
+
+    /// The targets that do not say who it is, and why.
+    fn silent(&self) -> Vec<(&String, String)> {
+        self.names
+            .iter()
+            .filter_map(|(target, names)| Some((target, names.as_ref().err()?.to_string())))
+            .collect()
+    }
+
+    fn older(&self, log: &ChangesPage) -> Option<String> {
+        let query = ChangesQuery {
+            after: Some(log.next?),
+            ..self.query.clone()
+        };
+        Some(query.href())
+    }
+
+    fn newest(&self) -> Option<String> {
+        self.query.after?;
+        let query = ChangesQuery {
+            after: None,
+            ..self.query.clone()
+        };
+        Some(query.href())
     }
 }

@@ -43,7 +43,7 @@ const WIDTH: f64 = 600.0;
 const HEIGHT: f64 = 220.0;
 /// Positions of the axes: left, top, right, bottom.
 const PLOT: [f64; 4] = [46.0, 10.0, 588.0, 190.0];
-const SPARK: [f64; 4] = [0.0, 2.0, 120.0, 26.0];
+const SPARK: [f64; 4] = [2.0, 2.0, 117.0, 26.0];
 
 /// A chart with axes; `None` where no value is known.
 pub fn chart(title: &str, frame: Frame, series: &[Series]) -> Option<String> {
@@ -97,13 +97,40 @@ pub fn chart(title: &str, frame: Frame, series: &[Series]) -> Option<String> {
     for line in series {
         draw(&mut svg, line, frame, top, PLOT);
     }
+    for line in series {
+        hover(&mut svg, line, frame, top);
+    }
     svg.push_str("</svg>");
     Some(svg)
 }
 
-/// A small line of shares, from 0 to 100%, without labels; `None` where no value is known.
+/// Values that show when a pointer rests on them, at most.
+const HOVERED: usize = 60;
+
+/// Spots on a line that show their time and value.
+fn hover(svg: &mut String, line: &Series, frame: Frame, top: f64) {
+    let known = line
+        .points
+        .iter()
+        .filter_map(|(at, value)| Some((*at, (*value)?)));
+    let known: Vec<(Timestamp, f64)> = known.collect();
+    let every = known.len().div_ceil(HOVERED).max(1);
+    for (at, value) in known.into_iter().rev().step_by(every) {
+        let _ = write!(
+            svg,
+            r#"<circle class="hit" cx="{:.1}" cy="{:.1}" r="5"><title>{}, {}: {}</title></circle>"#,
+            place_x(at, frame, PLOT),
+            place_y(value / top, PLOT),
+            line.label,
+            at.strftime("%Y-%m-%d %H:%M UTC"),
+            shown(value, frame.unit)
+        );
+    }
+}
+
+/// A small line without labels: shares from 0 to 100%, counts from 0; `None` where no value is known.
 pub fn sparkline(frame: Frame, line: &Series) -> Option<String> {
-    let said = said(line, Unit::Share)?;
+    let said = said(line, frame.unit)?;
     let mut svg =
         format!(r#"<svg class="spark" viewBox="0 0 120 28" role="img" aria-label="{said}">"#);
     for share in [0.0, 1.0] {
@@ -113,18 +140,19 @@ pub fn sparkline(frame: Frame, line: &Series) -> Option<String> {
             r#"<line class="grid" x1="0" y1="{y}" x2="120" y2="{y}"/>"#
         );
     }
-    draw(&mut svg, line, frame, 1.0, SPARK);
+    let most = line.points.iter().filter_map(|(_, value)| *value);
+    let top = match frame.unit {
+        Unit::Share => 1.0,
+        Unit::Count => most.fold(1.0, f64::max),
+    };
+    draw(&mut svg, line, frame, top, SPARK);
     svg.push_str("</svg>");
     Some(svg)
 }
 
 /// The line in pieces between gaps; a value that stands alone is a dot.
 fn draw(svg: &mut String, line: &Series, frame: Frame, top: f64, plot: [f64; 4]) {
-    let span = frame.to.duration_since(frame.from).as_secs_f64().max(1.0);
-    let x = |at: Timestamp| {
-        let share = at.duration_since(frame.from).as_secs_f64() / span;
-        plot[0] + (plot[2] - plot[0]) * share.clamp(0.0, 1.0)
-    };
+    let x = |at: Timestamp| place_x(at, frame, plot);
     let mut pieces: Vec<Vec<(Timestamp, f64)>> = Vec::new();
     let mut last: Option<Timestamp> = None;
     for (at, value) in &line.points {
@@ -155,6 +183,12 @@ fn draw(svg: &mut String, line: &Series, frame: Frame, top: f64, plot: [f64; 4])
         }
         svg.push_str(r#""/>"#);
     }
+}
+
+fn place_x(at: Timestamp, frame: Frame, [left, _, right, _]: [f64; 4]) -> f64 {
+    let span = frame.to.duration_since(frame.from).as_secs_f64().max(1.0);
+    let share = at.duration_since(frame.from).as_secs_f64() / span;
+    left + (right - left) * share.clamp(0.0, 1.0)
 }
 
 fn place_y(share: f64, [_, top, _, bottom]: [f64; 4]) -> f64 {
@@ -234,9 +268,13 @@ mod tests {
         ];
         let svg = chart("Coverage", frame(Unit::Share), &[line(&points)]).expect("values");
         assert_eq!(svg.matches("<polyline").count(), 2, "{svg}");
-        assert_eq!(svg.matches("<circle").count(), 1, "{svg}");
+        assert_eq!(svg.matches("<circle class=\"dot").count(), 1, "{svg}");
         assert!(
             svg.contains("Internal users: from 50% to 90%, between 50% and 90%."),
+            "{svg}"
+        );
+        assert!(
+            svg.contains("<title>Internal people, 1970-01-04 18:00 UTC: 90%</title>"),
             "{svg}"
         );
         assert_eq!(

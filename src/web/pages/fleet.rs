@@ -1,29 +1,34 @@
 //! The fleet: every target in a row, worst first.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use askama::Template;
+use axum::extract::State;
+use axum::http::Uri;
 use axum::response::Response;
+use futures::stream;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
-use super::asked::Asked;
+use super::asked::{Asked, to_save};
 use super::chart::{Frame, Series, Unit, sparkline};
-use super::parts::{Column, Pager, Select};
-use super::text::{UNKNOWN, count, grouped, href, number, percent};
-use super::{Layout, html};
-use crate::domain::grade::Grade;
+use super::figures::{Figure, figures};
+use super::list::{self, Filters, ListQuery, PagedQuery, Part, repeated};
+use super::parts::{Column, Pager};
+use super::text::{UNKNOWN, count, grouped, href, number, percent, target_page};
+use super::{Layout, file, html};
+use crate::domain::grade::{Grade, Letter};
 use crate::domain::vocabulary::vocabulary;
 use crate::domain::{TargetSnapshot, UserType};
-use crate::exposition::catalog::TargetStates;
 use crate::scan::class_of;
-use crate::store::{HistoryRow, Range};
+use crate::store::render::csv_line;
+use crate::store::{Headline, HistoryRow, Range};
 use crate::web::App;
-use crate::web::directory::{Direction, given};
-use crate::web::paging::{PageNumber, Slice};
+use crate::web::directory::{Direction, Label, Which, given, many};
+use crate::web::paging::{PageNumber, PageRows, Slice};
 use crate::web::reports::ReportSettings;
 
 /// Range of the small lines, and distance of their points.
@@ -68,14 +73,22 @@ vocabulary! {
 pub struct FleetQuery {
     #[serde(deserialize_with = "given")]
     q: Option<String>,
-    #[serde(deserialize_with = "given")]
-    state: Option<InState>,
+    #[serde(deserialize_with = "many")]
+    state: Vec<InState>,
+    #[serde(deserialize_with = "many")]
+    grade: Vec<Letter>,
+    #[serde(deserialize_with = "many")]
+    version: Vec<String>,
+    #[serde(deserialize_with = "many")]
+    label: Vec<Label>,
     #[serde(deserialize_with = "given")]
     sort: Option<Sort>,
     #[serde(deserialize_with = "given")]
     order: Option<Direction>,
     #[serde(deserialize_with = "given")]
     page: Option<PageNumber>,
+    #[serde(deserialize_with = "given")]
+    per_page: Option<PageRows>,
 }
 
 #[derive(Template)]
@@ -83,25 +96,18 @@ pub struct FleetQuery {
 struct Page {
     layout: Layout,
     query: FleetQuery,
-    states: TargetStates,
+    filters: Filters,
+    figures: Vec<Figure>,
+    /// How many matching targets have which grade, and the list of them.
+    grades: Vec<(String, u64, String)>,
     matching: usize,
     pager: Pager,
-    /// Users counted and protected on how many targets.
-    totals: Totals,
     rows: Vec<Row>,
     columns: Vec<Column>,
 }
 
-#[derive(Default)]
-struct Totals {
-    targets: u64,
-    eligible: u64,
-    protected: u64,
-}
-
 struct Row {
     name: String,
-    href: String,
     labels: String,
     state: String,
     class: &'static str,
@@ -115,7 +121,32 @@ struct Row {
     line: Option<String>,
 }
 
-/// Protected users of a type.
+impl Row {
+    fn href(&self) -> String {
+        target_page(&self.name)
+    }
+
+    fn users(&self, by: &str, word: &str) -> String {
+        let query = [("state", "unprotected"), (by, word), ("target", &self.name)];
+        href(&["users"], &query)
+    }
+
+    fn keys_link(&self) -> String {
+        href(&["keys"], &[("target", &self.name)])
+    }
+
+    fn alerts_link(&self) -> String {
+        href(&["alerts"], &[("q", &self.name)])
+    }
+
+    /// The class of its badge.
+    fn grade_class(&self) -> String {
+        let letter = self.grade.chars().next().filter(char::is_ascii_alphabetic);
+        letter.map_or("none".into(), |letter| letter.to_lowercase().to_string())
+    }
+}
+
+/// How many of a type are protected.
 #[derive(Debug, Clone, Copy, Default)]
 struct Share {
     eligible: Option<u64>,
@@ -141,38 +172,19 @@ pub async fn page(
         query,
     }: Asked<FleetQuery>,
 ) -> Response {
-    let reports = app.reports.current();
-    let mut ranked: Vec<Ranked> = app
-        .board
-        .snapshots()
-        .iter()
-        .filter(|snapshot| query.matches(snapshot))
-        .map(|snapshot| Ranked::of(snapshot, &reports))
-        .collect();
-    let mut totals = Totals::default();
-    for target in &ranked {
-        for share in [target.internal, target.portal] {
-            if let (Some(eligible), Some(protected)) = (share.eligible, share.protected) {
-                totals.eligible += eligible;
-                totals.protected += protected;
-            }
-        }
-        totals.targets += u64::from(target.internal.protected.is_some());
-    }
-    query.sort(&mut ranked);
-    let slice = Slice::new(query.page, None);
+    let ranked = query.ranked(&app);
+    let slice = Slice::new(query.page, query.per_page);
     let shown = slice.of(&ranked).iter();
     let names = shown.clone().map(|it| it.snapshot.identity.name.clone());
     let lines = lines(&app, names).await;
     let alerts = firing(&app);
     let page = Page {
-        layout: Layout::new(&app, &reader, &uri, "Fleet", "Fleet"),
-        states: app.board.states(),
+        layout: Layout::new(&app, &reader, &uri, "MFA overview", "Overview"),
+        figures: figures(&app, &query.label).await,
+        filters: query.form(&app),
+        grades: query.grades(&ranked),
         matching: ranked.len(),
-        pager: Pager::new("targets", slice, ranked.len() as u64, |page| {
-            query.with("page", &page.to_string())
-        }),
-        totals,
+        pager: query.pager(&slice, &(ranked.len() as u64)),
         rows: shown.map(|target| row(target, &lines, &alerts)).collect(),
         columns: query.columns(),
         query,
@@ -180,7 +192,138 @@ pub async fn page(
     html(&page)
 }
 
+/// The same list as a file.
+pub async fn csv(State(app): State<Arc<App>>, uri: Uri) -> Response {
+    const HEADER: [&str; 20] = [
+        "target",
+        "labels",
+        "url",
+        "database",
+        "state",
+        "reason",
+        "last_success",
+        "version",
+        "grade",
+        "internal_eligible",
+        "internal_protected",
+        "portal_eligible",
+        "portal_protected",
+        "privileged",
+        "privileged_without_mfa",
+        "administrators_without_mfa",
+        "api_keys",
+        "keys_of_privileged",
+        "keys_of_archived",
+        "firing_alerts",
+    ];
+    let query = match to_save::<FleetQuery>(&uri) {
+        Ok(query) => query,
+        Err(response) => return response,
+    };
+    let alerts = firing(&app);
+    let text = |it: Option<u64>| it.map(|it| it.to_string()).unwrap_or_default();
+    let line = |ranked: &Ranked| {
+        let snapshot = &ranked.snapshot;
+        let row = row(ranked, &HashMap::new(), &alerts);
+        let numbers = ranked.numbers();
+        csv_line([
+            row.name.clone(),
+            row.labels,
+            snapshot.identity.url.clone(),
+            snapshot.identity.database.clone(),
+            row.state,
+            snapshot
+                .failing()
+                .map(|it| it.to_string())
+                .unwrap_or_default(),
+            snapshot
+                .health
+                .last_success
+                .map(|at| at.to_string())
+                .unwrap_or_default(),
+            row.version,
+            ranked.grade.as_ref().map(|_| row.grade).unwrap_or_default(),
+            text(numbers.internal_eligible),
+            text(numbers.internal_protected),
+            text(numbers.portal_eligible),
+            text(numbers.portal_protected),
+            text(numbers.privileged),
+            text(numbers.privileged_without_mfa),
+            text(numbers.administrators_without_mfa),
+            text(numbers.api_keys),
+            text(numbers.keys_of_privileged),
+            text(numbers.keys_of_archived),
+            row.alerts.to_string(),
+        ])
+    };
+    let rows: String = query.ranked(&app).iter().map(line).collect();
+    let rows = csv_line(HEADER) + &rows;
+    file(&query.file_name(), stream::iter([Ok(rows.into())]))
+}
+
+impl ListQuery for FleetQuery {
+    const PATH: &'static str = "";
+    const FILE: &'static str = "targets";
+    const LABEL: &'static str = "Targets";
+
+    fn parameters(&self) -> Vec<(&'static str, String)> {
+        let mut all = repeated("state", &self.state, InState::as_str);
+        all.extend(repeated("grade", &self.grade, Letter::as_str));
+        all.extend(self.version.iter().map(|it| ("version", it.clone())));
+        let labels = self.label.iter().map(Label::as_str);
+        all.extend(labels.map(|it| ("label", it.to_owned())));
+        all.extend([
+            ("q", list::given(self.q.as_ref())),
+            ("sort", list::given(self.sort.map(Sort::as_str))),
+            ("order", list::given(self.order.map(Direction::as_str))),
+            ("page", list::given(self.page)),
+            ("per_page", list::given(self.per_page)),
+        ]);
+        all
+    }
+
+    fn which(&self) -> Which<'_> {
+        Which {
+            targets: &[],
+            labels: &self.label,
+        }
+    }
+}
+
+impl PagedQuery for FleetQuery {
+    type Sort = Sort;
+
+    fn part(&mut self) -> Part<'_, Sort> {
+        Part {
+            sort: &mut self.sort,
+            order: &mut self.order,
+            page: &mut self.page,
+            per_page: &mut self.per_page,
+        }
+    }
+
+    fn sorted(&self, _: usize) -> (Sort, Direction) {
+        (self.by(), self.direction())
+    }
+}
+
 impl FleetQuery {
+    /// The matching targets in their order.
+    fn ranked(&self, app: &App) -> Vec<Ranked> {
+        let reports = app.reports.current();
+        let snapshots = app.board.snapshots();
+        let matching = snapshots.iter().filter(|it| self.matches(it));
+        let mut ranked: Vec<Ranked> = matching.map(|it| Ranked::of(it, &reports)).collect();
+        if !self.grade.is_empty() {
+            ranked.retain(|it| {
+                let letter = it.grade.as_ref().map(|grade| grade.letter);
+                letter.is_some_and(|letter| self.grade.contains(&letter))
+            });
+        }
+        self.sort(&mut ranked);
+        ranked
+    }
+
     fn matches(&self, target: &TargetSnapshot) -> bool {
         let text = self.q.as_ref().map(|text| text.to_lowercase());
         let holds = |text: &str| {
@@ -189,16 +332,61 @@ impl FleetQuery {
             let mut texts = labels.chain([&identity.name, &identity.database, &identity.url]);
             texts.any(|it| it.to_lowercase().contains(text))
         };
-        let state = || match self.state {
-            None => true,
-            Some(InState::Up) => target.up() == Some(true),
-            Some(InState::Down) => target.up() == Some(false),
-            Some(InState::Pending) => target.up().is_none(),
-            Some(InState::Incomplete) => {
-                target.up() == Some(true) && target.missing_capabilities().next().is_some()
-            }
+        let state = |state: &InState| match state {
+            InState::Up => target.up() == Some(true),
+            InState::Down => target.up() == Some(false),
+            InState::Pending => target.up().is_none(),
+            InState::Incomplete => is_incomplete(target),
         };
-        text.is_none_or(|text| holds(&text)) && state()
+        let version = |version: &String| version_of(target) == Some(version.as_str());
+        text.is_none_or(|text| holds(&text))
+            && (self.state.is_empty() || self.state.iter().any(state))
+            && (self.version.is_empty() || self.version.iter().any(version))
+            && Label::all_match(&self.label, &target.identity)
+    }
+
+    fn form(&self, app: &App) -> Filters {
+        let snapshots = app.board.snapshots();
+        let versions: BTreeSet<&str> = snapshots.iter().filter_map(|it| version_of(it)).collect();
+        let versions = versions.into_iter().map(|it| {
+            let chosen = self.version.iter().any(|version| version == it);
+            (it.to_owned(), format!("Odoo {it}"), chosen)
+        });
+        let states = list::words(InState::ALL, &self.state);
+        let grades = list::words(Letter::ALL, &self.grade);
+        let mut filters = Filters::of(app, self)
+            .search("Name, label, database or address", self.q.as_ref())
+            .group("state", "State", states)
+            .group("grade", "Grade", grades)
+            .group("version", "Version", versions)
+            .sorts(Sort::ALL, self.by(), self.order);
+        filters.groups.retain(|group| group.name != "target");
+        filters.target_field = false;
+        filters
+    }
+
+    /// How many targets have which grade.
+    fn grades(&self, ranked: &[Ranked]) -> Vec<(String, u64, String)> {
+        let count = |letter: Option<Letter>| {
+            let of = |it: &&Ranked| it.grade.as_ref().map(|grade| grade.letter) == letter;
+            ranked.iter().filter(of).count() as u64
+        };
+        let mut grades: Vec<_> = Letter::ALL
+            .iter()
+            .map(|letter| {
+                let list = Self {
+                    grade: vec![*letter],
+                    page: None,
+                    ..self.clone()
+                };
+                (letter.to_string(), count(Some(*letter)), list.href())
+            })
+            .collect();
+        let unknown = count(None);
+        if unknown > 0 {
+            grades.push(("unknown".to_owned(), unknown, String::new()));
+        }
+        grades
     }
 
     fn by(&self) -> Sort {
@@ -232,37 +420,8 @@ impl FleetQuery {
         });
     }
 
-    /// The same list, but for one parameter.
-    fn with(&self, parameter: &str, value: &str) -> String {
-        let page = self.page.map(|page| page.to_string()).unwrap_or_default();
-        let mut query = vec![
-            ("q", self.q.as_deref().unwrap_or_default()),
-            ("state", self.state.map_or("", InState::as_str)),
-            ("sort", self.sort.map_or("", Sort::as_str)),
-            ("order", self.order.map_or("", Direction::as_str)),
-            ("page", page.as_str()),
-        ];
-        for (name, old) in &mut query {
-            if *name == parameter {
-                *old = value;
-            } else if *name == "page" || (parameter == "sort" && *name == "order") {
-                *old = "";
-            }
-        }
-        href(&[], &query)
-    }
-
     fn columns(&self) -> Vec<Column> {
-        let sorts = |title, class, by: Sort| {
-            let now = (self.by() == by).then(|| self.direction());
-            let turned = match now {
-                Some(Direction::Asc) => "&order=desc",
-                Some(Direction::Desc) => "&order=asc",
-                None => "",
-            };
-            let href = self.with("sort", by.as_str()) + turned;
-            Column::sorts(title, class, now, href)
-        };
+        let sorts = |title, class, by: Sort| self.column(0, title, class, by);
         vec![
             sorts("Target", "", Sort::Name),
             Column::plain("State", ""),
@@ -270,23 +429,19 @@ impl FleetQuery {
             sorts("Internal users protected", "", Sort::Internal),
             Column::plain("Last 30 days, 0 to 100%", ""),
             sorts("Portal users protected", "", Sort::Portal),
-            sorts("Privileged without", "n", Sort::Privileged),
+            sorts("Privileged without MFA", "n", Sort::Privileged),
             sorts("API keys", "n", Sort::Keys),
             Column::plain("Alerts", "n"),
         ]
     }
 }
 
-impl Page {
-    fn states(&self) -> Select {
-        Select::new("state", "State")
-            .option("", "any", self.query.state.is_none())
-            .words(InState::ALL, self.query.state)
-    }
+pub(super) fn is_incomplete(target: &TargetSnapshot) -> bool {
+    target.up() == Some(true) && target.missing_capabilities().next().is_some()
+}
 
-    fn sorts(&self) -> Select {
-        Select::new("sort", "Sort by").words(Sort::ALL, Some(self.query.by()))
-    }
+fn version_of(target: &TargetSnapshot) -> Option<&str> {
+    target.server.as_ref().map(|server| server.version.as_str())
 }
 
 /// The direction that is looked at first.
@@ -319,7 +474,13 @@ impl Ranked {
         }
     }
 
-    /// Order by urgency: unknown numbers first, then the grade, then privileged users without a second factor, then coverage.
+    /// The numbers that history keeps; all unknown while the target is not up.
+    fn numbers(&self) -> Headline {
+        let posture = self.snapshot.posture.as_deref();
+        posture.map(Headline::of).unwrap_or_default()
+    }
+
+    /// How bad it is: what is blind is worst, then the grade, then privileged people without a second factor, then coverage.
     fn badness(&self) -> Badness {
         let is_unknown = self.snapshot.up() != Some(true);
         let grade = self.grade.as_ref().map_or(0, |grade| grade.letter as u8);
@@ -388,7 +549,6 @@ fn row(target: &Ranked, lines: &HashMap<String, String>, alerts: &HashMap<String
         _ => ("pending".to_owned(), "dim"),
     };
     Row {
-        href: href(&["targets", &identity.name], &[]),
         labels: labels.join(", "),
         state,
         class,

@@ -1,10 +1,10 @@
 //! Pages for users: rendered here, readable without scripts, in light and dark, on a screen and on a phone.
 //!
-//! - `/`: the fleet, worst first
+//! - `/` and `/targets.csv`: the fleet, worst first
 //! - `/targets/NAME`: one target
-//! - `/targets/NAME/people` and `people.csv`, `/targets/NAME/keys` and `keys.csv`: who is behind the numbers; names only for readers who
-//!   may read them
-//! - `/targets/NAME/changes`: the change log
+//! - `/users` and `/users.csv`, `/keys` and `/keys.csv`: who is behind the numbers, of all targets or of some; names only for readers who may
+//!   read them
+//! - `/changes` and `/changes.csv`: the change log
 //! - `/alerts`: the exporter's own alerts
 //! - `/report`: the report of `scan` about what the last polls found, to print and file
 //! - `/-/style.css`, `/-/icon.svg`: what every page loads
@@ -13,15 +13,16 @@ mod alerts;
 mod asked;
 mod changes;
 mod chart;
+mod figures;
 mod fleet;
 mod keys;
 mod list;
 mod parts;
-mod people;
 mod refused;
 mod report;
 mod target;
 mod text;
+mod users;
 
 use std::sync::Arc;
 
@@ -35,9 +36,10 @@ use axum::routing::get;
 use futures::{Stream, TryStreamExt};
 
 use super::access::{Reader, Role};
-use super::directory::Refused;
+use super::directory::{Refused, Which};
 use super::{App, internal_error};
 use crate::exposition::state::BuildInfo;
+pub(super) use refused::refuse;
 use text::href;
 
 /// The routes of all pages.
@@ -47,15 +49,17 @@ pub(super) fn routes() -> Router<Arc<App>> {
     };
     Router::new()
         .route("/", get(fleet::page))
+        .route("/targets.csv", get(fleet::csv))
         .route("/alerts", get(alerts::page))
         .route("/report", get(report::page))
         .route("/report.css", get(report::style))
         .route("/targets/{name}", get(target::page))
-        .route("/targets/{name}/people", get(people::page))
-        .route("/targets/{name}/people.csv", get(people::csv))
-        .route("/targets/{name}/keys", get(keys::page))
-        .route("/targets/{name}/keys.csv", get(keys::csv))
-        .route("/targets/{name}/changes", get(changes::page))
+        .route("/users", get(users::page))
+        .route("/users.csv", get(users::csv))
+        .route("/keys", get(keys::page))
+        .route("/keys.csv", get(keys::csv))
+        .route("/changes", get(changes::page))
+        .route("/changes.csv", get(changes::csv))
         .route(
             "/-/style.css",
             file(
@@ -75,6 +79,8 @@ struct Layout {
     root: String,
     /// The page itself, from there.
     own: String,
+    /// Where a reader signs in and comes back to this page.
+    sign_in: String,
     title: String,
     /// Link of the navigation to the page itself.
     here: &'static str,
@@ -84,6 +90,8 @@ struct Layout {
     /// Returns true if readers can sign in with a browser.
     asks_for_passwords: bool,
     names: bool,
+    /// Whether the reader may read pages at all.
+    reads: bool,
     metrics_path: String,
     build: BuildInfo,
     store_errors: u64,
@@ -110,12 +118,14 @@ impl Layout {
                 "../".repeat(uri.path().matches('/').count().saturating_sub(1))
             ),
             own: format!(".{path}"),
+            sign_in: href(&["sign-in"], &[("next", path)]),
             title: title.into(),
             here,
             target: None,
             user: reader.user().map(str::to_owned),
             asks_for_passwords: app.access.asks_for_passwords(),
             names: reader.may(Role::ReadNames),
+            reads: reader.may(Role::Read),
             metrics_path: app.metrics_path.to_string(),
             build: BuildInfo::THIS,
             store_errors: app.exposition.exporter().store_errors(),
@@ -124,18 +134,21 @@ impl Layout {
 
     /// The page is about a target.
     fn of(app: &App, reader: &Reader, uri: &Uri, target: &str, here: &'static str) -> Self {
-        let link = |text, path: &[&str]| Link {
+        let list = |text, path: &str| Link {
             text,
-            href: href(&[&["targets", target], path].concat(), &[]),
+            href: href(&[path], &[("target", target)]),
         };
         let links = vec![
-            link("Overview", &[]),
-            link("Users", &["people"]),
-            link("API keys", &["keys"]),
-            link("Changes", &["changes"]),
+            Link {
+                text: "Summary",
+                href: href(&["targets", target], &[]),
+            },
+            list("Users", "users"),
+            list("API keys", "keys"),
+            list("Changes", "changes"),
         ];
         let title = match here {
-            "Overview" => target.to_owned(),
+            "Summary" => target.to_owned(),
             _ => format!("{here}: {target}"),
         };
         Self {
@@ -144,8 +157,26 @@ impl Layout {
         }
     }
 
+    /// The page is a list: of one target, where only one is named.
+    fn listing(
+        app: &App,
+        reader: &Reader,
+        uri: &Uri,
+        here: &'static str,
+        which: Which<'_>,
+    ) -> Self {
+        match which.targets {
+            [target] => Self::of(app, reader, uri, target, here),
+            _ => Self::new(app, reader, uri, here, here),
+        }
+    }
+
     fn can_sign_in(&self) -> bool {
         self.user.is_none() && self.asks_for_passwords
+    }
+
+    fn can_sign_out(&self) -> bool {
+        self.user.is_some() && self.asks_for_passwords
     }
 
     fn is_here(&self, link: &str) -> bool {

@@ -1,17 +1,18 @@
 //! The page that replaces one that cannot be shown.
 
 use askama::Template;
-use axum::extract::rejection::QueryRejection;
-use axum::http::{StatusCode, Uri};
+use axum::extract::Request;
+use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 
 use super::{Layout, html};
 use crate::web::App;
 use crate::web::access::Reader;
 use crate::web::directory::Refused;
+use crate::web::problem::refusal;
 
-/// Explains how to configure names: the sentence of every page without them.
-pub const HOW_TO_GET_NAMES: &str = "Only signed-in readers with the role `read_names` see names of users: configure sign-in with --web.config.file, and the readers in web.roles.read_names.";
+/// How to let a reader see names: the sentence that every page without them has.
+pub const HOW_TO_GET_NAMES: &str = "Names are shown to signed-in readers with the role for them: --web.config.file has the users, web.roles.read_names who may read names.";
 
 #[derive(Template)]
 #[template(path = "refused.html")]
@@ -39,15 +40,15 @@ pub fn page(app: &App, reader: &Reader, uri: &Uri, refused: &Refused) -> Respons
 }
 
 /// Parameters that are not understood: a list must not be shown as if they had been.
-pub fn parameters(app: &App, reader: &Reader, uri: &Uri, rejection: &QueryRejection) -> Response {
-    let hint = "Remove the parameter, or use one of the values.";
+pub fn parameters(app: &App, reader: &Reader, uri: &Uri, message: &str) -> Response {
+    let hint = "Correct the parameter in the address, or leave it out.";
     show(
         app,
         reader,
         uri,
         "Invalid request",
         StatusCode::BAD_REQUEST,
-        &rejection.body_text(),
+        message,
         hint,
     )
 }
@@ -67,6 +68,50 @@ fn show(
         hint: hint.to_owned(),
     };
     (status, html(&page)).into_response()
+}
+
+/// Refuses a request as its client understands it: a browser by a page, a program by a problem or a line of text.
+pub fn refuse(
+    app: &App,
+    reader: Option<&Reader>,
+    request: &Request,
+    status: StatusCode,
+    detail: &str,
+) -> Response {
+    let uri = request.uri();
+    let accept = request.headers().get(header::ACCEPT);
+    let accept = accept.and_then(|accept| accept.to_str().ok());
+    if uri.path().starts_with("/api/") || !accept.is_some_and(|it| it.contains("text/html")) {
+        return refusal(uri.path(), status, detail);
+    }
+    let (title, hint) = match status {
+        StatusCode::UNAUTHORIZED => (
+            "Sign in",
+            "Pages are for signed-in readers. The administrator of the exporter creates users in --web.config.file.",
+        ),
+        StatusCode::FORBIDDEN => (
+            "Not allowed",
+            "Ask the administrator of the exporter for the role (web.roles), or sign in as another user.",
+        ),
+        StatusCode::NOT_FOUND => (
+            "Not found",
+            "Check the address, or start from the overview.",
+        ),
+        StatusCode::TOO_MANY_REQUESTS => {
+            ("Too many requests", "Wait a moment, then reload the page.")
+        }
+        _ => ("Invalid request", "Go back, or start from the overview."),
+    };
+    let nobody = Reader::nobody();
+    show(
+        app,
+        reader.unwrap_or(&nobody),
+        uri,
+        title,
+        status,
+        detail,
+        hint,
+    )
 }
 
 /// A file that cannot be made.

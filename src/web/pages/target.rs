@@ -1,4 +1,4 @@
-//! The page of one target: result of the last poll, history, missing permissions, and health of polls.
+//! One target: a summary, what was found and what to do, the history, what cannot be seen and what to grant, and how polls go.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,17 +10,18 @@ use serde::Deserialize;
 
 use super::alerts::AlertRow;
 use super::asked::OfTarget;
-use super::chart::{Frame, Series, Unit, chart};
+use super::chart::{Frame, Series, Unit, chart, sparkline};
+use super::figures::Figure;
 use super::fleet::ratio;
-use super::text::{href, percent, seconds, spaced};
+use super::text::{UNKNOWN, href, percent, seconds, spaced};
 use super::{Layout, html};
-use crate::domain::TargetSnapshot;
-use crate::domain::finding::{Kind, count_users};
+use crate::domain::finding::{Case, Kind, Severity, findings};
 use crate::domain::health::Failure;
-use crate::domain::roster::State as In;
+use crate::domain::roster::{Filter, State as In};
 use crate::domain::vocabulary::vocabulary;
-use crate::scan::{Finding, Scan, Show, Terms, scan};
-use crate::store::{HistoryRow, Range};
+use crate::domain::{IdSet, TargetSnapshot, UserType};
+use crate::scan::{Finding, Scan, Show, Terms, class_of, scan};
+use crate::store::{Headline, HistoryRow, Range, RoleNumbers};
 use crate::web::App;
 use crate::web::access::Role;
 use crate::web::directory::given;
@@ -72,6 +73,28 @@ struct Page {
     /// Those that fire.
     alerts: Vec<AlertRow>,
     pending: usize,
+    /// One for each kind.
+    findings: Vec<Group>,
+    roles: Vec<RoleTrend>,
+}
+
+/// All findings of a kind.
+struct Group {
+    severity: Severity,
+    title: String,
+    /// The list of the affected users, with their number.
+    users: Option<(u64, Option<String>)>,
+    findings: Vec<Finding>,
+    what_to_do: Vec<String>,
+}
+
+/// How many users of a role are unprotected: now, and before.
+struct RoleTrend {
+    role: String,
+    now: Option<u64>,
+    month_ago: Option<u64>,
+    quarter_ago: Option<u64>,
+    line: Option<String>,
 }
 
 /// History of the numbers.
@@ -81,11 +104,11 @@ enum History {
     /// Nothing was recorded within the range.
     Empty,
     /// Charts and the numbers in them.
-    Charts(Vec<Figure>, Vec<HistoryRow>),
+    Charts(Vec<Chart>, Vec<HistoryRow>),
 }
 
 /// A chart and its legend.
-struct Figure {
+struct Chart {
     title: &'static str,
     svg: String,
     legend: Vec<(&'static str, &'static str)>,
@@ -101,6 +124,8 @@ pub async fn page(
         snapshot,
     }: OfTarget<TargetQuery>,
 ) -> Response {
+    let names = reader.may(Role::ReadNames);
+    let mut groups = Vec::new();
     let found = snapshot.case().map(|case| {
         let reports = app.reports.current();
         let terms = Terms::new(&name, &reports.accept_findings);
@@ -109,9 +134,11 @@ pub async fn page(
         if let Some(privileged) = &mut scan.privileged {
             privileged.who.clear();
         }
-        if !reader.may(Role::ReadNames) {
+        if !names {
             scan.remove_names();
         }
+        let found = std::mem::take(&mut scan.findings);
+        groups = grouped_findings(&snapshot, &case, found, names);
         scan
     });
     let range = query.range.unwrap_or(Back::Month);
@@ -120,8 +147,10 @@ pub async fn page(
         .filter(|alert| alert.target.as_deref() == Some(name.as_str()))
         .partition(|alert| alert.firing);
     let page = Page {
-        layout: Layout::of(&app, &reader, &uri, &name, "Overview"),
+        layout: Layout::of(&app, &reader, &uri, &name, "Summary"),
         history: history(&app, &name, range).await,
+        roles: role_trends(&app, &name).await,
+        findings: groups,
         alerts,
         pending: pending.len(),
         scan: found,
@@ -168,26 +197,232 @@ impl Page {
 }
 
 impl Show for Page {
-    fn people(&self, finding: &Finding) -> String {
-        if list_of(finding.kind).is_some() {
-            return "Show the users".to_owned();
-        }
-        let concerned = finding.people.len() as u64 + finding.more_people;
-        format!("{} affected", count_users(concerned))
+    fn is_whole(&self) -> bool {
+        false
     }
 
-    fn link(&self, finding: &Finding) -> Option<String> {
-        let subject = finding.subject.as_deref().unwrap_or_default();
-        let query = match list_of(finding.kind) {
-            Some(state) => vec![("state", state.as_str())],
-            None => vec![("finding", finding.kind.as_str()), ("subject", subject)],
-        };
-        let path = ["targets", self.name(), "people"];
-        self.layout.names.then(|| href(&path, &query))
+    fn linked(&self, number: &Option<u64>, state: &str, by: &str, word: &str) -> String {
+        let text = self.number(number);
+        if number.is_none() {
+            return text;
+        }
+        let query = [("state", state), (by, word), ("target", self.name())];
+        let href = href(&["users"], &query).replace('&', "&amp;");
+        format!("<a href=\"{href}\">{text}</a>")
     }
 }
 
-/// The list of whom a finding concerns, where portal users, whose ids it does not know, are among them.
+impl Page {
+    /// How many of a type are protected.
+    fn share_of(
+        &self,
+        scan: &Scan,
+        label: &'static str,
+        user_type: UserType,
+        href: String,
+    ) -> Option<Figure> {
+        let mut rows = scan.coverage.iter();
+        let row = rows.find(|row| row.user_type == user_type)?;
+        let (protected, eligible) = (self.number(&row.protected), self.count_of(&row.eligible));
+        let of = format!("{protected} of {eligible}");
+        let wanted = row.target.map(percent);
+        let wanted = wanted.map(|target| format!("{target} is the coverage target"));
+        Some(Figure {
+            label,
+            value: row.ratio.map_or(UNKNOWN.to_owned(), percent),
+            class: match class_of(row.ratio, row.target) {
+                "low" => "bad",
+                "full" => "good",
+                _ => "",
+            },
+            notes: std::iter::once(of).chain(wanted).collect(),
+            href,
+        })
+    }
+
+    /// The figures at the top, each with its list.
+    fn summary(&self, scan: &Scan) -> Vec<Figure> {
+        let link = |filter: &[(&str, &str)]| {
+            let target = [("target", self.name())];
+            href(&["users"], &[filter, &target].concat())
+        };
+        let numbers = self
+            .snapshot
+            .posture
+            .as_deref()
+            .map(Headline::of)
+            .unwrap_or_default();
+        let number = |label, value: Option<u64>, href| Figure {
+            label,
+            value: self.number(&value),
+            class: match value {
+                Some(0) => "good",
+                Some(_) => "bad",
+                None => "",
+            },
+            notes: Vec::new(),
+            href,
+        };
+        let admins = [("state", "unprotected"), ("role", "administrators")];
+        let missing = scan.missing.iter().filter(|it| !it.accepted).count() as u64;
+        let shares = [
+            ("Internal users protected", UserType::Internal),
+            ("Portal users protected", UserType::Portal),
+        ];
+        let share = |(label, user_type): (&'static str, UserType)| {
+            let unprotected = [("state", "unprotected"), ("user_type", user_type.as_str())];
+            self.share_of(scan, label, user_type, link(&unprotected))
+        };
+        let mut figures: Vec<Figure> = shares.into_iter().filter_map(share).collect();
+        figures.push(number(
+            "Administrators without MFA",
+            numbers.administrators_without_mfa,
+            link(&admins),
+        ));
+        figures.push(number(
+            "Privileged users without MFA",
+            numbers.privileged_without_mfa,
+            link(&[("state", "unprotected"), ("role", "any")]),
+        ));
+        figures.push(number(
+            "Not visible to the polling account",
+            Some(missing),
+            format!("{}#seen", self.layout.own),
+        ));
+        figures
+    }
+}
+
+/// The findings of a target, one group for each kind, with the affected users.
+fn grouped_findings(
+    snapshot: &TargetSnapshot,
+    case: &Case,
+    found: Vec<Finding>,
+    names: bool,
+) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    let mut last = None;
+    let all = findings(case);
+    for finding in found {
+        let key = (finding.severity, finding.kind);
+        if last == Some(key)
+            && let Some(group) = groups.last_mut()
+        {
+            if !group.what_to_do.contains(&finding.what_to_do) {
+                group.what_to_do.push(finding.what_to_do.clone());
+            }
+            group.findings.push(finding);
+            continue;
+        }
+        last = Some(key);
+        // The number is as long as the list that it leads to.
+        let (users, query) = match list_of(finding.kind) {
+            Some(state) => (counted(snapshot, state), ("state", state.as_str())),
+            None => {
+                let of_kind = all.iter().filter(|it| it.kind == finding.kind);
+                let users = of_kind.fold(IdSet::new(), |users, it| users | &it.people);
+                (users.len(), ("finding", finding.kind.as_str()))
+            }
+        };
+        let query = [query, ("target", snapshot.identity.name.as_str())];
+        groups.push(Group {
+            severity: finding.severity,
+            title: finding.title.clone(),
+            users: (users > 0).then(|| (users, names.then(|| href(&["users"], &query)))),
+            what_to_do: vec![finding.what_to_do.clone()],
+            findings: vec![finding],
+        });
+    }
+    for group in &mut groups {
+        if let [first, _, ..] = group.findings.as_slice() {
+            group.title = format!(
+                "{} ({})",
+                sentence(first.kind.as_str()),
+                group.findings.len()
+            );
+        }
+    }
+    groups
+}
+
+/// How many users are in a state.
+fn counted(snapshot: &TargetSnapshot, state: In) -> u64 {
+    let wanted = Filter {
+        states: &[state],
+        types: &[],
+        roles: Vec::new(),
+        reason: None,
+    };
+    let roster = snapshot.roster.as_ref();
+    let count = roster.and_then(|roster| Some(roster.count(&roster.people(&wanted).ok()?)));
+    count.unwrap_or_default()
+}
+
+/// A word of a closed set as a heading.
+fn sentence(word: &str) -> String {
+    let words = word.split('_').map(|word| match word {
+        "mfa" | "rpc" | "totp" | "sso" | "api" => word.to_uppercase(),
+        word => word.to_owned(),
+    });
+    let text = words.collect::<Vec<_>>().join(" ");
+    let mut letters = text.chars();
+    let first = letters.next().map(|first| first.to_uppercase().to_string());
+    first.unwrap_or_default() + letters.as_str()
+}
+
+/// How roles went over 90 days; nothing where the store cannot say.
+async fn role_trends(app: &App, target: &str) -> Vec<RoleTrend> {
+    let Some(store) = &app.store else {
+        return Vec::new();
+    };
+    let to = Timestamp::now();
+    let ago = |days: i64| to - SignedDuration::from_hours(24 * days);
+    let range = Range {
+        from: Some(ago(90)),
+        to: None,
+    };
+    let days = store.roles(target, range).await.unwrap_or_default();
+    let Some((_, latest)) = days.last() else {
+        return Vec::new();
+    };
+    let frame = Frame {
+        from: ago(90),
+        to,
+        gap: SignedDuration::from_hours(48),
+        unit: Unit::Count,
+    };
+    let trend = |now: &RoleNumbers| {
+        let of = |roles: &[RoleNumbers]| {
+            let role = roles.iter().find(|role| role.role == now.role)?;
+            role.unprotected
+        };
+        let points: Vec<_> = days.iter().map(|(at, roles)| (*at, of(roles))).collect();
+        let on = |day: Timestamp| {
+            let near = |at: Timestamp| {
+                at <= day && day.duration_since(at) < SignedDuration::from_hours(48)
+            };
+            points.iter().rev().find(|(at, _)| near(*at))?.1
+        };
+        let line = Series {
+            label: "Unprotected users",
+            class: "c",
+            points: points
+                .iter()
+                .map(|(at, it)| (*at, it.map(|it| it as f64)))
+                .collect(),
+        };
+        RoleTrend {
+            role: now.role.clone(),
+            now: now.unprotected,
+            month_ago: on(ago(30)),
+            quarter_ago: on(ago(89)),
+            line: sparkline(frame, &line),
+        }
+    };
+    latest.iter().map(trend).collect()
+}
+
+/// The list of whom a finding concerns, where portal people, whose ids it does not know, are among them.
 fn list_of(kind: Kind) -> Option<In> {
     match kind {
         Kind::PasswordRpcOpen => Some(In::PasswordRpc),
@@ -229,7 +464,7 @@ async fn history(app: &App, target: &str, range: Back) -> History {
 }
 
 /// The charts of a history; those that have nothing to show are left out.
-fn figures(rows: &[HistoryRow], frame: impl Fn(Unit) -> Frame) -> Vec<Figure> {
+fn figures(rows: &[HistoryRow], frame: impl Fn(Unit) -> Frame) -> Vec<Chart> {
     let line = |label, class, value: &dyn Fn(&HistoryRow) -> Option<f64>| Series {
         label,
         class,
@@ -247,29 +482,32 @@ fn figures(rows: &[HistoryRow], frame: impl Fn(Unit) -> Frame) -> Vec<Figure> {
             ratio(row.numbers.portal_protected, row.numbers.portal_eligible)
         }),
     ];
-    let privileged = [line(
-        "Privileged users without a second factor",
-        "c",
-        &|row| count(row.numbers.privileged_without_mfa),
-    )];
+    let privileged = [
+        line("In any role", "c", &|row| {
+            count(row.numbers.privileged_without_mfa)
+        }),
+        line("Administrators", "a", &|row| {
+            count(row.numbers.administrators_without_mfa)
+        }),
+    ];
     let keys = [line("Active API keys", "b", &|row| {
         count(row.numbers.api_keys)
     })];
     let figure = |title, unit, series: &[Series]| {
-        Some(Figure {
+        Some(Chart {
             title,
             svg: chart(title, frame(unit), series)?,
             legend: series.iter().map(|line| (line.label, line.class)).collect(),
         })
     };
     [
-        figure("Protected users, in percent", Unit::Share, &coverage),
+        figure("Users protected, in percent", Unit::Share, &coverage),
         figure(
-            "Privileged users without a second factor, in users",
+            "Privileged users without a second factor",
             Unit::Count,
             &privileged,
         ),
-        figure("Active API keys, in keys", Unit::Count, &keys),
+        figure("Active API keys", Unit::Count, &keys),
     ]
     .into_iter()
     .flatten()

@@ -42,6 +42,11 @@ pub fn spaced(word: &str) -> String {
     word.replace('_', " ")
 }
 
+/// The page of a target.
+pub fn target_page(name: &str) -> String {
+    href(&["targets", name], &[])
+}
+
 /// A path below the exporter's root, with a query, relative to that root: a reverse proxy may serve it below another path. Any
 /// text in a part stays in that part.
 pub fn href(path: &[&str], query: &[(&str, &str)]) -> String {

@@ -183,6 +183,7 @@ pub fn posture() -> Posture {
                 },
             ],
             protected_admins: Some(28),
+            unprotected_admins: Some(55),
             exempt: [51, 52, 53, 0],
         }),
         break_glass_login: Some("2026-11-20T00:00:00Z".parse().expect("a timestamp")),

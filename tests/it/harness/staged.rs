@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use odoo_mfa_exporter::config::{Config, Target};
 use odoo_mfa_exporter::domain::health::{Outcome, PollHealth};
 use odoo_mfa_exporter::domain::snapshot::Identity;
 use odoo_mfa_exporter::domain::standing::Terms;
@@ -39,67 +40,121 @@ pub fn lived_in(recipe: &Recipe) -> World {
     world
 }
 
-impl Staged {
-    /// Serves a world, with an account that sees as much as its kind does, and polls it once. `more`: settings of the target.
-    pub async fn new(mut world: World, kind: AccountKind, more: &str) -> Self {
+/// Several targets that were polled once, and others that were not.
+pub struct StagedFleet {
+    pub server: SimServer,
+    pub databases: Vec<Arc<Database>>,
+    pub board: Arc<Board>,
+    pub directory: Arc<Directory>,
+    pub postures: Vec<Arc<Posture>>,
+}
+
+impl StagedFleet {
+    /// Serves worlds of one version as databases of one server, as the targets of these names, and polls each once with an account of a kind.
+    /// `more`: settings of every target; `others`: targets that no poll of these numbers is of.
+    pub async fn new(
+        worlds: Vec<(&str, World, AccountKind)>,
+        more: &str,
+        others: Vec<TargetSnapshot>,
+    ) -> Self {
         // Another test may have installed it already.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let account = world.add_account(kind, "auditor");
-        let server = SimServer::start(ServerOptions::new(world.version()))
+        let version = worlds[0].1.version();
+        let server = SimServer::start(ServerOptions::new(version))
             .await
             .expect("a free port");
-        let database = server.add_database("prod", world);
-        let config = target::config(&format!(
-            "targets: [{{name: erp, url: '{}', database: prod, login: auditor, api_key: {}, timeout: 5s{more}}}]",
-            server.url(),
-            account.api_key
-        ));
-        let target = Arc::clone(&config.targets[0]);
+        let (mut entries, mut databases) = (Vec::new(), Vec::new());
+        for (name, mut world, kind) in worlds {
+            let account = world.add_account(kind, "auditor");
+            let database = if entries.is_empty() { "prod" } else { name };
+            entries.push(format!(
+                "{{name: '{name}', url: '{}', database: '{database}', login: auditor, api_key: {}, timeout: 5s{more}}}",
+                server.url(),
+                account.api_key
+            ));
+            databases.push(server.add_database(database, world));
+        }
+        let config = target::config(&format!("targets: [{}]", entries.join(", ")));
         let clients = Arc::new(Clients::default());
-        let transport = Transport::new(&clients, Arc::clone(&target)).expect("a client");
-        let now = Timestamp::from_second(NOW.into()).expect("a time");
-        let polled = poll::once(
-            &transport,
-            &mut None,
-            &target,
-            &config.roles,
-            Parts::ALL,
-            now,
-        )
-        .await
-        .expect("the poll succeeds");
-        let terms = Terms {
-            accepted: &target.accepted_factors,
-            exemptions: &target.exemptions,
-        };
-        let snapshot = TargetSnapshot {
-            identity: Arc::new(Identity {
-                url: server.url(),
-                ..Identity::clone(&pending("erp").identity)
-            }),
-            health: PollHealth {
-                last: Some(Outcome::Success),
-                last_success: Some(now),
-                last_attempt: Some(now),
-                successes: 1,
-                ..PollHealth::default()
-            },
-            server: Some(polled.facts.server.clone()),
-            capabilities: polled.facts.capabilities().into(),
-            posture: Some(Arc::clone(&polled.posture)),
-            roster: Some(Arc::new(Roster::new(polled.facts, polled.standing, &terms))),
-            ..pending("erp")
-        };
         let board = Arc::new(Board::new());
-        let slot = board.slot(Arc::clone(&snapshot.identity));
-        slot.publish(snapshot);
-        board.show(vec![slot]);
+        let (mut slots, mut postures) = (Vec::new(), Vec::new());
+        for target in &config.targets {
+            let snapshot = polled(&clients, target, &config, &server.url()).await;
+            postures.push(snapshot.posture.clone().expect("numbers"));
+            let slot = board.slot(Arc::clone(&snapshot.identity));
+            slot.publish(snapshot);
+            slots.push(slot);
+        }
+        for snapshot in others {
+            let slot = board.slot(Arc::clone(&snapshot.identity));
+            slot.publish(snapshot);
+            slots.push(slot);
+        }
+        board.show(slots);
         Self {
             directory: Directory::new(&config.targets, &board, &clients),
             server,
-            database,
+            databases,
             board,
-            posture: polled.posture,
+            postures,
+        }
+    }
+}
+
+/// Polls a target once.
+async fn polled(
+    clients: &Arc<Clients>,
+    target: &Arc<Target>,
+    config: &Config,
+    url: &str,
+) -> TargetSnapshot {
+    let transport = Transport::new(clients, Arc::clone(target)).expect("a client");
+    let now = Timestamp::from_second(NOW.into()).expect("a time");
+    let polled = poll::once(
+        &transport,
+        &mut None,
+        target,
+        &config.roles,
+        Parts::ALL,
+        now,
+    )
+    .await
+    .expect("the poll succeeds");
+    let terms = Terms {
+        accepted: &target.accepted_factors,
+        exemptions: &target.exemptions,
+    };
+    TargetSnapshot {
+        identity: Arc::new(Identity {
+            url: url.to_owned(),
+            database: target.database.clone(),
+            ..Identity::clone(&pending(&target.name).identity)
+        }),
+        health: PollHealth {
+            last: Some(Outcome::Success),
+            last_success: Some(now),
+            last_attempt: Some(now),
+            successes: 1,
+            ..PollHealth::default()
+        },
+        server: Some(polled.facts.server.clone()),
+        capabilities: polled.facts.capabilities().into(),
+        posture: Some(Arc::clone(&polled.posture)),
+        roster: Some(Arc::new(Roster::new(polled.facts, polled.standing, &terms))),
+        ..pending(&target.name)
+    }
+}
+
+impl Staged {
+    /// Serves a world, with an account that sees as much as its kind does, and polls it once. `more`: settings of the target.
+    pub async fn new(world: World, kind: AccountKind, more: &str) -> Self {
+        let fleet = StagedFleet::new(vec![("erp", world, kind)], more, Vec::new()).await;
+        Self {
+            directory: fleet.directory,
+            server: fleet.server,
+            database: Arc::clone(&fleet.databases[0]),
+            board: fleet.board,
+            posture: Arc::clone(&fleet.postures[0]),
         }
     }
 }
