@@ -413,7 +413,7 @@ mod tests {
     fn ids_rise_and_fit_into_32_bits() {
         let ids = IdSet::read(b"[1, 3, 4294967295]", "it").expect("ids");
         assert_eq!(ids.iter().collect::<Vec<_>>(), [1, 3, u32::MAX]);
-        let twice = "the reply on it is not as expected: an item is repeated, out of order, or one too many";
+        let twice = "unexpected reply for it: an item is repeated, out of order, or one too many";
         assert_eq!(message::<IdSet>("[1, 3, 3]"), twice);
         assert_eq!(message::<IdSet>("[3, 1]"), twice);
         assert_eq!(message::<Ordered>("[3, 1]"), "fine");
@@ -438,7 +438,7 @@ mod tests {
         let message = message::<Vec<Named>>(wrong);
         assert_eq!(
             message,
-            "the reply on it is not as expected: [0].id: invalid type: string, expected u32"
+            "unexpected reply for it: [0].id: invalid type: string, expected u32"
         );
     }
 
@@ -446,7 +446,7 @@ mod tests {
     fn a_count_above_32_bits_is_no_count() {
         assert_eq!(
             message::<u32>("4294967338"),
-            "the reply on it is not as expected: invalid value: integer, expected u32"
+            "unexpected reply for it: invalid value: integer, expected u32"
         );
     }
 

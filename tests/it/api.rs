@@ -116,7 +116,7 @@ async fn what_is_asked_wrongly_is_refused_and_says_why() {
         ("history", 400, "`target` is missing"),
         ("history?target=erp&target=crm", 400, "there twice"),
         ("changes?target=", 400, "`target` is empty: leave it out"),
-        ("changes?target=crm", 404, "there is no target 'crm'"),
+        ("changes?target=crm", 404, "unknown target 'crm'"),
         (
             "changes?target=erp&kind=gone",
             400,

@@ -338,7 +338,7 @@ async fn the_list_of_alerts_is_asked_for_with_a_password() {
     .await;
     let (code, said) = list(&[]);
     assert_eq!(code, Some(1));
-    assert!(said.contains("whom to trust"), "{said}");
+    assert!(said.contains("set the trusted authority"), "{said}");
     std::fs::write(
         stage.directory.path().join("ca.yml"),
         "tls_config: {ca_file: ca.crt}",

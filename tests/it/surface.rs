@@ -57,7 +57,7 @@ async fn a_rule_for_one_path_leaves_the_others_open() {
             assert_eq!(list.exposure, Exposure::Exposed, "{version}");
             assert_eq!(
                 list.why,
-                "/xmlrpc/db, /xmlrpc/2/db, /jsonrpc: gives the names of 1 databases"
+                "/xmlrpc/db, /xmlrpc/2/db, /jsonrpc: returns the names of 1 database"
             );
         } else {
             assert_eq!(list.exposure, Exposure::Blocked, "{version}: {}", list.why);
@@ -83,7 +83,7 @@ async fn an_endpoint_is_blocked_if_all_of_its_paths_are() {
         for endpoint in Endpoint::ALL {
             let seen = seen_at(*endpoint);
             assert_eq!(seen.exposure, Exposure::Blocked, "{version} {endpoint}");
-            assert_eq!(seen.why, "answers 403, and not as Odoo does");
+            assert_eq!(seen.why, "answers 403, unlike Odoo");
         }
 
         // Without a rule, list_db = False closes each path of the list.

@@ -116,7 +116,7 @@ const EXEMPTIONS: Field = field(
     "exemptions",
     Kind::List(&EXEMPTION_ENTRY),
     "`[]`",
-    "Who is excused from the second factor.",
+    "Users exempt from the second factor.",
 )
 .example("[{login: mfa-exporter, reason: service}, {login_glob: 'kiosk-*', reason: kiosk, expires: 2027-01-31}]");
 

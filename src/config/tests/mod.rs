@@ -219,40 +219,40 @@ privacy: {}
 "
     ), @r#"
     config.yaml:2:22: error: `interval` has no unit
-      hint: a duration is written like `5s`, `5m` or `5d`
+      hint: write a duration such as `5s`, `5m` or `5d`
     config.yaml:2:34: error: `timeout` is zero
       hint: give a duration such as `5m`, or remove the line
     config.yaml:2:63: error: `accepted_factors` has an unknown value
-      hint: known here: `totp`, `passkey`, `email_policy`, `sso`
-    config.yaml:2:97: error: `internal` is 90, which is no ratio
+      hint: known values: `totp`, `passkey`, `email_policy`, `sso`
+    config.yaml:2:97: error: `internal` is 90, which is not a ratio
       hint: for 90 percent write `0.9`
-    config.yaml:2:101: error: `guests` is no type of user
-      hint: known here: `internal`, `portal`, `public`, `none`
+    config.yaml:2:101: error: unknown type of user `guests`
+      hint: known values: `internal`, `portal`, `public`, `none`
     config.yaml:4:3: error: `database` is missing
       hint: add `database: prod`
     config.yaml:5:8: error: `url` contains credentials
       hint: remove the part before the `@`: a URL is shown in metrics and logs
-    config.yaml:6:3: error: `databse` is an unknown field
+    config.yaml:6:3: error: unknown field `databse`
       hint: did you mean `database`?
     config.yaml:7:17: error: `api_key_file` cannot be read: entity not found
-      hint: relative paths start at `/etc/ome`; the exporter's user must be able to read the file
+      hint: paths are relative to `/etc/ome`; the exporter's user must be able to read the file
     config.yaml:8:10: error: `grace` is not a duration
       hint: write whole numbers with units, the largest first, such as `30s`, `5m`, `1h30m` or `14d` (units: w, d, h, m, s, ms)
-    config.yaml:9:27: error: the label `user_type` is used by the exporter or by Prometheus itself
+    config.yaml:9:27: error: the exporter or Prometheus uses the label `user_type`
       hint: choose another name, such as `my_user_type`
-    config.yaml:9:41: error: `1st` cannot be the name of a label
+    config.yaml:9:41: error: `1st` is not a valid name of a label
       hint: use letters, digits and `_`, and do not start with a digit
-    config.yaml:9:49: error: the label `__name__` is used by the exporter or by Prometheus itself
+    config.yaml:9:49: error: the exporter or Prometheus uses the label `__name__`
       hint: choose another name, such as `my_name__`
     config.yaml:9:69: error: `floor` must be text, not a number
       hint: put it in quotes
     config.yaml:10:9: error: `name` is set twice
-      hint: the target on line 4 has it already: give each its own
+      hint: the target on line 4 has the same: make each unique
     config.yaml:11:8: error: `url` has no scheme
-      hint: begin it with `https://`
+      hint: start it with `https://`
     config.yaml:12:13: error: `database` must be text, not a number
       hint: put it in quotes
-    config.yaml:14:16: error: `api_key_env` is a second source of the API key, beside `api_key_file`
+    config.yaml:14:16: error: `api_key_env` is a second source of the API key, in addition to `api_key_file`
       hint: keep one of them
     config.yaml:16:12: error: `timeout` (20s) is not shorter than `interval` (20s)
       hint: polls of a target must not overlap: lower `timeout` or raise `interval`
@@ -260,14 +260,14 @@ privacy: {}
       hint: did you mean `modules`?
     config.yaml:18:21: error: `allow_plain_http` must be `true` or `false`, not text
       hint: `no` is text in YAML 1.2: write `false`
-    config.yaml:20:29: error: `group` stands beside `login`
+    config.yaml:20:29: error: `group` is set together with `login`
       hint: an exemption has one of `login`, `login_glob` and `group`: write two exemptions
     config.yaml:21:5: error: the exemption does not say which users it applies to
       hint: add one of `login`, `login_glob` and `group`
     config.yaml:22:18: error: `login_glob` would exempt all users
       hint: use a narrower pattern, such as `svc-*`
     config.yaml:22:31: error: `reason` has an unknown value
-      hint: known here: `kiosk`, `service`, `break_glass`, `other`
+      hint: known values: `kiosk`, `service`, `break_glass`, `other`
     config.yaml:22:48: error: `expires` is not a valid date
       hint: write year, month and day, such as `2027-01-31`
     config.yaml:23:5: error: `reason` is missing
@@ -277,34 +277,34 @@ privacy: {}
     config.yaml:24:23: error: `interval` is zero
       hint: give a duration such as `5m`, or remove the line
     config.yaml:24:65: error: `expect_blocked` has an unknown value
-      hint: known here: `xmlrpc`, `jsonrpc`, `json2`, `database_manager`, `database_list`
+      hint: known values: `xmlrpc`, `jsonrpc`, `json2`, `database_manager`, `database_list`
     config.yaml:24:79: error: `name` is set twice
-      hint: the vantage on line 24 has it already: give each its own
-    config.yaml:24:87: error: `url` must begin with `https://` or `http://`
+      hint: the vantage on line 24 has the same: make each unique
+    config.yaml:24:87: error: `url` must start with `https://` or `http://`
       hint: write it like `https://host.example.com`
     config.yaml:25:20: error: `cert_file` is set without `key_file`
       hint: add `key_file: PATH`
     config.yaml:25:42: error: `server_name` is not a host name
       hint: write only the name, such as `erp.example.com`
-    config.yaml:26:10: error: `proxy` must begin with `http://` or `https://` or `socks5://` or `socks5h://`
+    config.yaml:26:10: error: `proxy` must start with `http://` or `https://` or `socks5://` or `socks5h://`
       hint: write it like `http://host.example.com`
     config.yaml:27:3: error: the API key is missing
       hint: add one of `api_key_file: PATH`, `api_key_env: VARIABLE`, `api_key_credential: NAME`
     config.yaml:27:9: error: `name` starts or ends with a space, or is longer than 100 characters
       hint: use a short name, such as `erp`
     config.yaml:28:8: error: `url` is plain http to another host: the API key would be sent in clear text
-      hint: use `https://`, or set `allow_plain_http: true` in a trusted network waives
+      hint: use `https://`, or set `allow_plain_http: true` in a trusted network
     config.yaml:30:21: error: `allow_plain_http` must be `true` or `false`, not text
       hint: `yes` is text in YAML 1.2: write `true`
     config.yaml:31:3: error: an entry of `targets` must be a mapping, not text
       hint: write `key: value` pairs, indented
-    config.yaml:32:20: error: `Payroll` cannot be the name of a role
+    config.yaml:32:20: error: `Payroll` is not a valid name of a role
       hint: use lower case letters, digits and `_`, but not `administrators`, `all`, `any` or `total`
     config.yaml:32:30: error: `Payroll` is not an XML id
       hint: write module and name with one dot between them, such as `base.group_system`
     config.yaml:32:52: error: `settngs` is not a role, so it cannot be removed
       hint: did you mean `settings`?
-    config.yaml:32:56: error: `total` cannot be the name of a role
+    config.yaml:32:56: error: `total` is not a valid name of a role
       hint: use lower case letters, digits and `_`, but not `administrators`, `all`, `any` or `total`
     config.yaml:33:28: error: `names_in_alerts` must be `true` or `false`, not text
       hint: write it without quotes
@@ -312,13 +312,13 @@ privacy: {}
       hint: remove the `?` or `#` and everything after it
     config.yaml:35:49: error: `url` is missing
       hint: add `url: http://127.0.0.1:9093`
-    config.yaml:36:11: error: `OdooMfaTargetsDown` is no alert of the daemon
+    config.yaml:36:11: error: unknown alert `OdooMfaTargetsDown`
       hint: did you mean `OdooMfaTargetDown`?
     config.yaml:36:70: error: `severity` has an unknown value
-      hint: known here: `critical`, `warning`, `info`, `none`
+      hint: known values: `critical`, `warning`, `info`, `none`
     config.yaml:36:87: error: `threshold` must be a number, not text
       hint: write it without quotes and percent sign
-    config.yaml:36:101: error: the label `alertname` is used by the exporter or by Prometheus itself
+    config.yaml:36:101: error: the exporter or Prometheus uses the label `alertname`
       hint: choose another name, such as `my_alertname`
     config.yaml:37:21: error: `disable` matches no metric family
       hint: did you mean `odoo_users`?
@@ -517,7 +517,7 @@ targets:
 ";
     let env = FakeEnv::default().file("/etc/ome/erp.key", CANARY, 0o644);
     insta::assert_snapshot!(warnings_in(env, yaml), @r#"
-    config.yaml:4:8: warning: `url` has the path of a page
+    config.yaml:4:8: warning: `url` has a path
       hint: Odoo's API is at the root: remove the path
     config.yaml:6:17: warning: `api_key_file`: all users of this host can read the file
       hint: a reader of the key can act as its account: `chmod o= FILE`
@@ -525,7 +525,7 @@ targets:
       hint: add `expect_blocked: [database_manager, database_list]`, or `[]` for no alert
     config.yaml:8:3: warning: `erp2` polls the same database as `erp`
       hint: sums over targets would count its users twice: remove one of them
-    config.yaml:8:21: warning: `url` has the path of a page
+    config.yaml:8:21: warning: `url` has a path
       hint: Odoo's API is at the root: remove the path
     config.yaml:8:82: warning: `api_key_file`: all users of this host can read the file
       hint: a reader of the key can act as its account: `chmod o= FILE`

@@ -607,7 +607,8 @@ fn of_list(reply: &Reply) -> Option<Verdict> {
 }
 
 fn names(databases: usize) -> Verdict {
-    Verdict::Open(format!("returns the names of {databases} databases"))
+    let s = if databases == 1 { "" } else { "s" };
+    Verdict::Open(format!("returns the names of {databases} database{s}"))
 }
 
 fn refuses_to_list() -> Verdict {

@@ -244,7 +244,7 @@ async fn odoo_19_answers_everywhere() {
     );
     assert_eq!(
         why(&checked, Endpoint::DatabaseList),
-        "/web/database/list, /jsonrpc: gives the names of 3 databases; /xmlrpc/db, /xmlrpc/2/db: gives the names of 2 databases"
+        "/web/database/list, /jsonrpc: returns the names of 3 databases; /xmlrpc/db, /xmlrpc/2/db: returns the names of 2 databases"
     );
     let mut seen = server.seen.lock().expect("a lock").clone();
     seen.sort_by(|a, b| a.0.cmp(&b.0));
@@ -455,7 +455,7 @@ async fn a_refusal_of_a_proxy_means_blocked_only_in_front_of_odoo() {
             checked.endpoints[0]
                 .1
                 .why
-                .contains("nothing there answers as Odoo does")
+                .contains("no endpoint there answers as Odoo does")
         );
     }
     // 14 has no health page, and returns its version.

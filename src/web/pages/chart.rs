@@ -274,7 +274,7 @@ mod tests {
             "{svg}"
         );
         assert!(
-            svg.contains("<title>Internal people, 1970-01-04 18:00 UTC: 90%</title>"),
+            svg.contains("<title>Internal users, 1970-01-04 18:00 UTC: 90%</title>"),
             "{svg}"
         );
         assert_eq!(

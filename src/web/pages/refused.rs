@@ -41,7 +41,7 @@ pub fn page(app: &App, reader: &Reader, uri: &Uri, refused: &Refused) -> Respons
 
 /// Parameters that are not understood: a list must not be shown as if they had been.
 pub fn parameters(app: &App, reader: &Reader, uri: &Uri, message: &str) -> Response {
-    let hint = "Correct the parameter in the address, or leave it out.";
+    let hint = "correct the parameter in the address, or leave it out";
     show(
         app,
         reader,
@@ -87,20 +87,17 @@ pub fn refuse(
     let (title, hint) = match status {
         StatusCode::UNAUTHORIZED => (
             "Sign in",
-            "Pages are for signed-in readers. The administrator of the exporter creates users in --web.config.file.",
+            "sign in; the administrator of the exporter creates users in --web.config.file",
         ),
         StatusCode::FORBIDDEN => (
             "Not allowed",
-            "Ask the administrator of the exporter for the role (web.roles), or sign in as another user.",
+            "ask the administrator of the exporter for the role (web.roles), or sign in as another user",
         ),
-        StatusCode::NOT_FOUND => (
-            "Not found",
-            "Check the address, or start from the overview.",
-        ),
+        StatusCode::NOT_FOUND => ("Not found", "check the address, or start from the overview"),
         StatusCode::TOO_MANY_REQUESTS => {
-            ("Too many requests", "Wait a moment, then reload the page.")
+            ("Too many requests", "wait a moment, then reload the page")
         }
-        _ => ("Invalid request", "Go back, or start from the overview."),
+        _ => ("Invalid request", "go back, or start from the overview"),
     };
     let nobody = Reader::nobody();
     show(
