@@ -62,7 +62,7 @@ async fn every_page_is_accessible_fits_and_says_nothing_in_the_console() {
         ("keys", "/keys".to_owned()),
         ("keys-of-one", "/keys?target=sim-00007".to_owned()),
         ("changes", "/changes".to_owned()),
-        ("not-found", "/targets/nobody".to_owned()),
+        ("not-found", "/targets/unknown".to_owned()),
         ("not-understood", "/?sort=best".to_owned()),
     ];
     for signed_in in [false, true] {

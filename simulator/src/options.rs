@@ -41,7 +41,7 @@ pub struct ServerOptions {
     pub list_databases: bool,
     /// Number of requests that the logs keep completely, for each database; counts are always kept.
     pub keep_requests: usize,
-    /// Where the header `Date` comes from; `None`: the only database's clock, or the machine's.
+    /// Source of the header `Date`; `None`: the only database's clock, or the machine's.
     pub clock: Option<Clock>,
     /// Seeds the latencies.
     pub seed: u64,

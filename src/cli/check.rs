@@ -100,7 +100,7 @@ fn table(answers: &[Answer<Option<String>>]) -> Table {
     table
 }
 
-/// What to do, target by target.
+/// Remedies, target by target.
 fn advice(answers: &[Answer<Option<String>>]) -> Vec<String> {
     let mut lines = Vec::new();
     for Answer { target, result } in answers {

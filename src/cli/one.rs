@@ -9,7 +9,7 @@ use reqwest::Url;
 use super::{MISCONFIGURED, load, print_diagnostics, url};
 use crate::config::{Config, Env, FileContent, ProcessEnv};
 
-/// What errors call the configuration.
+/// Name of the configuration in errors.
 const FILE: &str = "command line";
 
 /// Options of the commands that take one target without a configuration file.

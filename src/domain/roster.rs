@@ -170,7 +170,7 @@ impl Roster {
     /// Returns the users of a list.
     ///
     /// # Errors
-    /// When that is not completely known.
+    /// If the set is not completely known.
     pub fn people(&self, filter: &Filter) -> Result<Selection, Unlisted> {
         let mut people = Selection::default();
         for state in filter.states {
@@ -182,7 +182,7 @@ impl Roster {
     /// Of these, those of the given type, role and reason, regardless of their state.
     ///
     /// # Errors
-    /// When that is not completely known.
+    /// If the set is not completely known.
     pub fn narrow(&self, mut people: Selection, filter: &Filter) -> Result<Selection, Unlisted> {
         if !filter.roles.is_empty() {
             people = self.and(&people, &self.in_roles(&filter.roles)?);
@@ -246,7 +246,7 @@ impl Roster {
     /// The API keys in any of the states whose owner is in any of the roles, in the order of their ids. No roles: all owners.
     ///
     /// # Errors
-    /// When they are not completely known.
+    /// If the users are not completely known.
     pub fn keys_among(
         &self,
         states: &[KeyState],
@@ -460,7 +460,7 @@ impl Roster {
                 };
             }
         };
-        // Where all portal users but some are in the set, none of them is listed by id.
+        // If all portal users but some are in the set, no portal user is listed by id.
         Selection {
             portal_except: Some(except - &ids),
             ids: ids & self.named(),

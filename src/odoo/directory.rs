@@ -45,7 +45,7 @@ impl From<&Session> for Account {
     }
 }
 
-/// In which order, and which of them.
+/// Order and selection.
 #[derive(Debug, Clone, Copy)]
 pub struct Ordered<'a> {
     /// By this field, a stored one of `res.users`.
@@ -84,10 +84,10 @@ pub struct KeyName {
     pub scope: Option<String>,
 }
 
-/// What is read of a user.
+/// Fields read of a user.
 const PERSON: [&str; 5] = ["name", "login", "active", "create_date", "login_date"];
 
-/// How many rows one request asks for.
+/// Rows per request.
 pub const ROWS: usize = 2_000;
 
 /// The ids of a selection, in order: one request.
@@ -137,7 +137,7 @@ pub async fn people(
 /// The users of a selection whom Odoo shows now, archived ones too: one request, so only for a selection of at most [`ROWS`].
 ///
 /// # Errors
-/// When the server fails.
+/// If the server fails.
 pub async fn users(
     transport: &Transport,
     roster: &Roster,

@@ -14,10 +14,10 @@ use crate::odoo::plan::Parts;
 use crate::odoo::{Clients, Error, Session, Transport};
 use crate::store::Store;
 
-/// How long the store may take.
+/// Timeout of the store.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Polls each target when it is told to, and writes down what it finds at the server's time.
+/// Polls each target on request, and records the result at the server's time.
 #[derive(Debug)]
 pub struct Past {
     targets: Vec<(Arc<Target>, Option<Session>)>,

@@ -38,7 +38,7 @@ pub(super) struct Poller {
     memory: Mutex<Memory>,
     /// Held while a poll is written down.
     writing: Mutex<()>,
-    /// Whether its first poll shall come soon, and not when its place in the interval comes.
+    /// Polls soon after the start, instead of at the target's offset within the interval.
     polls_soon: bool,
     retired: CancellationToken,
 }
@@ -105,7 +105,7 @@ impl Poller {
         drop((self.memory.lock().await, self.writing.lock().await));
     }
 
-    /// The poller that takes its place. Numbers go on to be shown where they mean the same, counters always.
+    /// The poller that replaces this one. Figures are kept if their meaning is the same, counters always.
     pub(super) async fn replaced(&self, settings: Settings) -> Self {
         self.retire().await;
         let memory = std::mem::take(&mut *self.memory.lock().await);

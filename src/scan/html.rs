@@ -77,7 +77,7 @@ pub trait Show {
         self.linked(&Some(*number), state, by, word)
     }
 
-    /// Where somebody who may finds out more about them.
+    /// Address of the details, for authorized readers.
     fn link(&self, _finding: &Finding) -> Option<String> {
         None
     }

@@ -16,7 +16,7 @@ const URGENT: usize = 10;
 /// Number of targets in the summary, so that it is one page.
 const TARGETS: usize = 10;
 
-/// How many targets stand in one cell.
+/// Number of targets in one cell.
 const IN_CELL: usize = 2;
 
 /// Parts of the daemon's page around the report.

@@ -43,12 +43,12 @@ pub struct ChangeRow {
     pub api_key: Option<u32>,
     /// Factors, roles, the kind of break, or nothing.
     pub detail: String,
-    /// Where it stands in the log of all targets.
+    /// Position in the log of all targets.
     #[serde(skip)]
     pub at: Cursor,
 }
 
-/// A place in the change log of all targets, to go on after it.
+/// A position in the change log of all targets, from which the next page continues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Cursor {
     before: i64,
@@ -73,7 +73,7 @@ impl FromStr for Cursor {
                 target,
                 seq,
             }),
-            _ => Err("the `next` of an answer is wanted"),
+            _ => Err("must be the `next` of a response"),
         }
     }
 }
@@ -144,7 +144,7 @@ impl JsonSchema for LoggedKind {
 /// A part of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
-    /// Only rows after this one, to go on after a page.
+    /// Only rows after this one, for the page after it.
     pub after: Option<Cursor>,
     /// Only rows of these kinds; none means all.
     pub kinds: Vec<LoggedKind>,

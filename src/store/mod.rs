@@ -253,7 +253,7 @@ impl Store {
     /// The roles of a target by the day, oldest first, each with the day's first second.
     ///
     /// # Errors
-    /// When the store fails.
+    /// If the store fails.
     pub async fn roles(
         &self,
         target: &str,

@@ -120,7 +120,7 @@ CREATE TABLE role_day (
 CREATE INDEX change_by_time ON change (before, target, seq);
 ";
 
-/// What kind of file it is.
+/// Kind of the file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Version {
     /// Nothing in it yet.

@@ -33,17 +33,17 @@ pub(super) struct Shared {
     said: Mutex<Said>,
 }
 
-/// What was logged of failures: reads can work while writes fail, so each reason comes and goes many times a minute.
+/// Failures that were logged: reads can work while writes fail, so each reason comes and goes many times a minute.
 #[derive(Debug, Default)]
 struct Said {
     /// Reasons of the last minute.
     reasons: HashMap<String, Instant>,
-    /// Whether a failure was logged since it was logged that the store works.
+    /// True if a failure was logged after the last message that the store works.
     failing: bool,
 }
 
 impl Said {
-    /// Whether to log this reason now. `known`: the call before failed for it, too.
+    /// Returns true if this reason must be logged now. `known`: the call before failed for it, too.
     fn says(&mut self, reason: &str, known: bool, now: Instant) -> bool {
         self.reasons
             .retain(|_, at| now.duration_since(*at) < SAY_AGAIN);

@@ -36,10 +36,10 @@ pub struct ChangesQuery {
     /// Those that were noticed before then: a time, or the beginning of a day in UTC.
     #[serde(deserialize_with = "given")]
     pub to: Option<Moment>,
-    /// To go on after a part: its `next`.
+    /// `next` of the page before.
     #[serde(deserialize_with = "given")]
     pub after: Option<Cursor>,
-    /// How many at most: 50 if not given.
+    /// Maximum number of changes; default 50.
     #[serde(deserialize_with = "given")]
     pub limit: Option<PageRows>,
 }
@@ -63,7 +63,7 @@ impl std::str::FromStr for Moment {
             at,
             text: text.to_owned(),
         })
-        .ok_or("a date (2026-11-24) or a time (2026-11-24T05:00:00Z) is wanted")
+        .ok_or("must be a date (2026-11-24) or a time (2026-11-24T05:00:00Z)")
     }
 }
 
@@ -78,12 +78,12 @@ impl std::fmt::Display for Moment {
 pub struct ChangesPage {
     /// The changes. `login` is `null` unless it was kept and the reader may read names.
     pub changes: Vec<ChangeRow>,
-    /// What `after` must be for the next part; `null` at the end.
+    /// Value of `after` for the next page; `null` at the end.
     pub next: Option<Cursor>,
 }
 
 impl ChangesQuery {
-    /// Which targets.
+    /// Targets.
     pub fn which(&self) -> Which<'_> {
         Which {
             targets: &self.target,
@@ -144,7 +144,7 @@ pub async fn read(
 /// A span of time.
 ///
 /// # Errors
-/// When it ends before it begins.
+/// If the range ends before it begins.
 pub fn range(from: Option<Timestamp>, to: Option<Timestamp>) -> Result<Range, Problem> {
     if from.zip(to).is_some_and(|(from, to)| from >= to) {
         return Err(Problem::new(

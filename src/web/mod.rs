@@ -4,7 +4,7 @@
 //! - `/metrics` (the path is configurable) in the format and coding that the client prefers
 //! - `/probe?target=NAME` has the metrics of one target, and `/sd` lists all targets for Prometheus
 //! - `/api/v1/...` is for programs; docs/openapi.json describes it
-//! - `/sign-in?next=/PATH` makes a browser ask for user and password, and goes on there; `/sign-out` makes it forget them
+//! - `/sign-in?next=/PATH` makes a browser ask for user and password, then redirects there; `/sign-out` makes it forget them
 //! - `/-/reload` (POST) loads the configuration again: 200 with what changed, or 500 with what is wrong, and then nothing has changed
 //! - `/-/log-level` says what is logged; POST with `?level=debug` changes it until the end of the process
 //! - `/-/healthy` answers while the process does
@@ -127,7 +127,7 @@ impl App {
     }
 }
 
-/// A defect: nothing about it is told to the client.
+/// A defect of the exporter. The response has no details.
 fn internal_error() -> Response {
     (StatusCode::INTERNAL_SERVER_ERROR, "internal error\n").into_response()
 }

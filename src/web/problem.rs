@@ -39,7 +39,7 @@ impl Problem {
         StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
-    /// What is wrong, and what to do.
+    /// Problem and remedy.
     pub fn detail(&self) -> &str {
         &self.detail
     }

@@ -10,7 +10,7 @@ use reqwest::Url;
 use super::access::{CHALLENGE, Reader};
 use super::{App, pages};
 
-/// Lets a browser ask for user and password. A reader who is signed in goes on to `next`, a path of this exporter.
+/// Lets a browser ask for user and password. A signed-in reader is redirected to `next`, a path of this exporter.
 pub(super) async fn r#in(State(app): State<Arc<App>>, request: Request) -> Response {
     let reader: Option<&Reader> = request.extensions().get();
     if reader.is_some_and(|reader| reader.user().is_some()) {
@@ -45,7 +45,7 @@ fn challenge(app: &App, request: &Request, detail: &str) -> Response {
     response
 }
 
-/// Where a query says to go on, relative to the exporter's root; nothing where that is not a page of this exporter.
+/// Path to redirect to, from the query, relative to the exporter's root; `None` if it is not a page of this exporter.
 fn next(query: &str) -> Option<String> {
     let here = Url::parse("http://exporter/").ok()?;
     let query = Url::parse(&format!("http://exporter/?{query}")).ok()?;

@@ -14,7 +14,7 @@ use odoo_simulator::{AccountKind, Fault, Kind, PersonView, Recipe, Scope, World}
 use crate::harness::snapshots::{down, pending};
 use crate::harness::staged::{DAY, NOW, Staged, StagedFleet, lived_in};
 
-/// Everybody of a list, page by page.
+/// All rows of a list, page by page.
 async fn everybody(directory: &Directory, query: &UsersQuery) -> Vec<Listed> {
     let mut all = Vec::new();
     loop {

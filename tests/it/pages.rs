@@ -706,7 +706,7 @@ async fn the_fleets_users_are_named_for_those_who_may_read_names_and_counted_for
     assert_eq!(rows(&page, region).len() as u64, number);
     for expected in [
         "1 of 3 targets is missing in this list",
-        "&#60;lost&#62;</a>: the last poll failed: auth.",
+        "&#60;lost&#62;</a>: the last poll failed: auth ",
         "&#60;script&#62;alert",
         "Remove the filter </span>role: administrators",
     ] {
@@ -810,7 +810,7 @@ async fn a_reader_signs_in_comes_back_to_the_page_and_signs_out() {
     assert_eq!(out.status(), StatusCode::UNAUTHORIZED);
     assert!(out.headers().contains_key(header::WWW_AUTHENTICATE));
 
-    // What cannot be shown is a page for a browser, and a line or a problem for a program.
+    // Errors are a page for a browser, and a line or a problem for a program.
     let password: String = "rolf".chars().rev().collect();
     for (path, status, text) in [
         ("/nothing/here", 404, "<h1>Not found</h1>"),

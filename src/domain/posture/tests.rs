@@ -221,7 +221,7 @@ proptest! {
         let everybody = Filter { states: &[State::Active], types: &[], roles: Vec::new(), reason: None };
         let listed = |filter: &Filter| {
             let selection = roster.people(filter).expect("known");
-            // Everybody else is found by asking for portal people, so that exactly these must be taken for members.
+            // All other users are found by a search for portal users, so exactly these must be taken for members.
             let members = people.iter().filter(|(id, _)| roster.contains(&selection, *id)).count() as u64;
             assert_eq!(members, roster.count(&selection), "{filter:?}");
             members

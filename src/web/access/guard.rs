@@ -131,7 +131,7 @@ fn pass(app: &App, request: &mut Request, reader: Reader, role: Role) -> Result<
     let unknown = reader.user().is_none();
     // A refusal says who is signed in.
     request.extensions_mut().insert(reader.clone());
-    // Where clients can sign in, only those who did change something, even if everybody may read.
+    // If clients can sign in, only signed-in clients change something, even if all may read.
     let changes = changes_something(request.method());
     if unknown && app.access.asks_for_passwords() && (changes || !reader.may(role)) {
         return Err(Refused::Unauthorized);

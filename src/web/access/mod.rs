@@ -73,7 +73,7 @@ impl Reader {
         }
     }
 
-    /// Who is signed in: the user of basic authentication, or the name in a client certificate.
+    /// Name of the signed-in reader: the user of basic authentication, or the name in a client certificate.
     pub fn user(&self) -> Option<&str> {
         self.user.as_deref()
     }

@@ -1,4 +1,4 @@
-//! Who is behind the numbers: users and API keys by name, asked of Odoo.
+//! Users and API keys by name, read from Odoo on request.
 
 use std::sync::Arc;
 

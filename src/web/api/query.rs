@@ -1,4 +1,4 @@
-//! What is asked for: query parameters. One that is unknown, empty, or there twice though it takes one value is refused.
+//! Query parameters. An unknown or empty one is refused, and so is one given twice that takes one value.
 
 use axum::extract::FromRequestParts;
 use axum::http::StatusCode;

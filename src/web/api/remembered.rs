@@ -81,7 +81,7 @@ fn store_of<'a>(app: &'a App, target: &str) -> Result<&'a Store, Problem> {
 
 #[expect(
     clippy::needless_pass_by_value,
-    reason = "it stands where map_err wants a function"
+    reason = "map_err takes a function of the value"
 )]
 fn unavailable(error: store::Error) -> Problem {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())

@@ -38,7 +38,7 @@ pub(super) trait Row<const N: usize> {
     }
 }
 
-/// What stands in `error` for a user or a key that Odoo does not show any more.
+/// Text in `error` for a user or a key that Odoo no longer shows.
 pub(super) const NOT_VISIBLE: &str = "not visible now";
 
 /// `true` or `false`, or empty if unknown.

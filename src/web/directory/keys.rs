@@ -21,15 +21,15 @@ use crate::web::paging::Slice;
 /// A part of a list of API keys.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct KeysPage {
-    /// When the poll began that saw them; of several targets, the oldest of their polls. `null` if no target is listed.
+    /// Start of the poll that found the keys; of several targets, the oldest of their polls. `null` if no target is listed.
     pub as_of: Option<Timestamp>,
-    /// How many targets the list is about, those that are missing included.
+    /// Number of targets of the list, including the missing ones.
     pub targets: u64,
     /// The targets that are missing in this part, and why.
     pub silent: Vec<Silent>,
-    /// How many API keys the polls counted, before a search: the number that the list explains. Keys of targets without a count are missing in it.
+    /// Number of API keys that the polls counted, before a search: the number that the list explains. Keys of targets without a count are missing in it.
     pub counted: u64,
-    /// How many the list has.
+    /// Number of API keys in the list.
     pub total: u64,
     /// Number of this page.
     #[serde(flatten)]
@@ -92,7 +92,7 @@ impl Directory {
     /// whole.
     ///
     /// # Errors
-    /// When the list would not be complete, when none of its targets answers, or when it is too long to sort or search it.
+    /// If the list would not be complete, if none of its targets answers, or if it is too long to sort or search it.
     pub async fn keys(&self, query: &KeysQuery) -> Result<KeysPage, Refused> {
         let mut list = self.keys_in_order(query).await?;
         let slice = query.slice();
@@ -137,7 +137,7 @@ impl Directory {
         Ok(stream::iter([Ok(head)]).chain(rows))
     }
 
-    /// How many API keys of a list each target has, in the order of their names. Nothing is asked of Odoo.
+    /// Number of API keys of a list by target, in the order of their names. No request is sent to Odoo.
     pub fn count_keys(&self, query: &KeysQuery) -> Vec<Counted> {
         self.counts(query.which(), |asked| {
             let keys = asked.roster.keys_among(query.states(), &query.roles())?;
@@ -215,7 +215,7 @@ impl List {
         Ok(())
     }
 
-    /// What is known of some keys, in their order. A target that does not answer is missing.
+    /// Details of some keys, in their order. A target that does not answer is missing.
     async fn read(&mut self, keys: Vec<Place>) -> Result<Vec<ListedKey>, Refused> {
         let mut of: BTreeMap<usize, Vec<ApiKey>> = BTreeMap::new();
         for (part, key) in &keys {

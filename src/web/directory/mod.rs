@@ -1,6 +1,6 @@
-//! Who is behind the numbers: users and API keys, of one target or of many, asked of Odoo when a reader opens a list, and kept for a minute.
+//! Users and API keys by name, of one target or of many, read from Odoo when a reader opens a list, and kept for a minute.
 //!
-//! What a list holds is decided from the sets of the last polls, so that it is as long as the numbers that it explains; see
+//! The rows of a list are decided from the sets of the last polls, so that it is as long as the numbers that it explains; see
 //! [`crate::domain::roster`]. Odoo is asked for names only, and only for what a page shows, where a list is not sorted or searched by them. A
 //! target that gives no answer is named in the list. Callers must have made sure that the reader may read names: see [`super::access`].
 
@@ -44,13 +44,13 @@ const AT_ONCE: usize = 2;
 /// Targets that one page asks at the same time. Each also takes one of the places of its host.
 const TARGETS_AT_ONCE: usize = 64;
 
-/// How long a page about several targets waits for one of them, at most.
+/// Longest time that a page about several targets waits for one of them.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Users or API keys that are read as a whole to sort or search them by name.
 pub const WHOLE: u64 = directory::ROWS as u64;
 
-/// Answers who somebody is.
+/// Reads names of users and keys from Odoo.
 #[derive(Debug)]
 pub struct Directory {
     board: Arc<Board>,
@@ -71,7 +71,7 @@ struct Entry {
 /// The ids of the list of users that was asked for last, so that its other pages cost Odoo no sorting.
 #[derive(Debug)]
 struct LastList {
-    /// Which one, of any page.
+    /// Number of the page.
     query: UsersQuery,
     /// The poll that it is of.
     as_of: Timestamp,
@@ -80,7 +80,7 @@ struct LastList {
     ids: Arc<[u32]>,
 }
 
-/// How long an order and names are used again: a user who was renamed or archived is where the list says a little longer.
+/// Time for which an order and names are used again. After a user is renamed or archived, the list is wrong about it for that time.
 const LISTED_FOR: Duration = Duration::from_secs(60);
 
 /// Why there is no answer. None of these may be shown as an empty list.
@@ -101,7 +101,7 @@ pub enum Refused {
     /// None of the targets gives the list.
     #[error("none of {targets} targets gives this list: {first}")]
     Nowhere {
-        /// How many.
+        /// Number of rows.
         targets: usize,
         /// Why one of them does not.
         first: Box<Self>,
@@ -204,7 +204,7 @@ impl Directory {
             .ok_or_else(|| Refused::NoSuchTarget(target.to_owned()))
     }
 
-    /// Who these users of a target are, by id; users who do not exist any more are left out.
+    /// These users of a target by id; users who no longer exist are left out.
     ///
     /// # Errors
     /// If the target's last poll failed, or Odoo does not answer now.
@@ -337,7 +337,7 @@ impl Asked {
         Ok(self.entry.users.keep(users.clone(), rows))
     }
 
-    /// What API keys are called, by id: of a moment ago, or one request for 2,000.
+    /// Names of API keys by id: of the last minute, or one request for 2,000.
     async fn key_names(&self, ids: IdSet) -> Result<Arc<HashMap<u32, KeyName>>, Refused> {
         let keys = of_ids(ids);
         if let Some(rows) = self.entry.keys.find(&keys) {

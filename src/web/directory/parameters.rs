@@ -16,7 +16,7 @@ pub(in crate::web) type Values = BTreeMap<String, Vec<String>>;
 /// Reads the parameters of a URL.
 ///
 /// # Errors
-/// When the query is malformed.
+/// If the query is malformed.
 pub(in crate::web) fn values(uri: &Uri) -> Result<Values, String> {
     let Query(listed) = Query::<Vec<(String, String)>>::try_from_uri(uri)
         .map_err(|rejection| rejection.body_text())?;
@@ -30,7 +30,7 @@ pub(in crate::web) fn values(uri: &Uri) -> Result<Values, String> {
 /// Reads parameters as a type.
 ///
 /// # Errors
-/// When a parameter is unknown or not valid, or when it has several values and takes one.
+/// If a parameter is unknown or not valid, or if it has several values and takes one.
 pub(in crate::web) fn read<T: DeserializeOwned>(values: Values) -> Result<T, String> {
     let values = values.into_iter().map(|(name, values)| (name, All(values)));
     let values = MapDeserializer::<_, Error>::new(values);

@@ -1,4 +1,4 @@
-//! What a list is asked for.
+//! Queries of the lists.
 
 use std::str::FromStr;
 
@@ -23,7 +23,7 @@ vocabulary! {
 }
 
 vocabulary! {
-    /// What users are sorted by.
+    /// Sort key of users.
     SortUsers {
         /// By target, then by id.
         Target = "target",
@@ -41,7 +41,7 @@ vocabulary! {
 }
 
 vocabulary! {
-    /// What API keys are sorted by.
+    /// Sort key of API keys.
     SortKeys {
         /// By age.
         Age = "age",
@@ -124,7 +124,7 @@ impl Label {
         self.0.split_once('=').unwrap_or_default()
     }
 
-    /// Whether a target has these labels: of labels with the same name, one of them.
+    /// Returns true if a target has these labels: of labels with the same name, one of them.
     pub fn all_match(labels: &[Self], target: &Identity) -> bool {
         labels.iter().all(|label| {
             let name = label.parts().0;
@@ -137,7 +137,7 @@ impl Label {
     }
 }
 
-/// Which targets, as every list takes it.
+/// Selection of targets, common to all lists.
 #[derive(Debug, Clone, Copy)]
 pub struct Which<'a> {
     /// These; none means all.
@@ -147,7 +147,7 @@ pub struct Which<'a> {
 }
 
 impl Which<'_> {
-    /// Whether a target is among them.
+    /// Returns true if a target is selected.
     pub fn contains(&self, target: &Identity) -> bool {
         (self.targets.is_empty() || self.targets.contains(&target.name))
             && Label::all_match(self.labels, target)
@@ -237,7 +237,7 @@ fn roles(filters: &[RoleFilter]) -> Vec<InRole<'_>> {
 }
 
 impl UsersQuery {
-    /// Which targets.
+    /// Targets.
     pub fn which(&self) -> Which<'_> {
         Which {
             targets: &self.target,
@@ -245,7 +245,7 @@ impl UsersQuery {
         }
     }
 
-    /// Which states: the unprotected if none is given.
+    /// States; default: unprotected.
     pub fn states(&self) -> &[State] {
         match self.state.as_slice() {
             [] => &[State::Unprotected],
@@ -253,7 +253,7 @@ impl UsersQuery {
         }
     }
 
-    /// Which users.
+    /// Types of user.
     pub fn filter(&self) -> Filter<'_> {
         Filter {
             states: self.states(),
@@ -271,19 +271,19 @@ impl UsersQuery {
         })
     }
 
-    /// In which direction.
+    /// Direction of the sort.
     pub fn order(&self) -> Direction {
         self.order.unwrap_or(Direction::Asc)
     }
 
-    /// Which part of the list.
+    /// Page of the list.
     pub fn slice(&self) -> Slice {
         Slice::new(self.page, self.per_page)
     }
 }
 
 impl KeysQuery {
-    /// Which targets.
+    /// Targets.
     pub fn which(&self) -> Which<'_> {
         Which {
             targets: &self.target,
@@ -291,7 +291,7 @@ impl KeysQuery {
         }
     }
 
-    /// Which states: active keys if none is given.
+    /// States; default: active.
     pub fn states(&self) -> &[KeyState] {
         match self.state.as_slice() {
             [] => &[KeyState::Working],

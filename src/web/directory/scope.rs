@@ -16,7 +16,7 @@ pub struct Silent {
     pub target: String,
     /// Why.
     pub reason: String,
-    /// What to do.
+    /// Remedy.
     pub hint: String,
 }
 
@@ -30,12 +30,12 @@ impl Silent {
     }
 }
 
-/// How many of a list a target has, by its last poll; or why that is unknown.
+/// Number of rows of a target in a list, by its last poll; or the reason why it is unknown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Counted {
     /// Its name.
     pub target: String,
-    /// How many.
+    /// Number of rows.
     pub count: Result<u64, Refused>,
 }
 
@@ -51,7 +51,7 @@ pub(super) struct Scope<T> {
     pub(super) parts: Vec<Part<T>>,
     /// Those that are missing.
     pub(super) silent: Vec<Silent>,
-    /// How many there are.
+    /// Number of targets.
     pub(super) targets: usize,
 }
 
@@ -109,7 +109,7 @@ impl Directory {
         }
     }
 
-    /// How many each target has.
+    /// Number of rows by target.
     pub(super) fn counts(
         &self,
         which: Which<'_>,

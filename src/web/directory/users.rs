@@ -26,22 +26,22 @@ use crate::web::paging::Slice;
 /// A part of a list of users.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct UsersPage {
-    /// When the poll began that says who is what; of several targets, the oldest of their polls. `null` if no target is listed.
+    /// Start of the poll that decided the states; of several targets, the oldest of their polls. `null` if no target is listed.
     pub as_of: Option<Timestamp>,
-    /// How many targets the list is about, those that are missing included.
+    /// Number of targets of the list, including the missing ones.
     pub targets: u64,
     /// The targets that are missing in this part, and why.
     pub silent: Vec<Silent>,
-    /// How many users the polls counted, before a search: the number that the list explains. Users of targets without a count are missing in it.
+    /// Number of users that the polls counted, before a search: the number that the list explains. Users of targets without a count are missing in it.
     pub counted: u64,
-    /// How many the list has.
+    /// Number of users in the list.
     pub total: u64,
-    /// Which part this is.
+    /// Number of this page.
     #[serde(flatten)]
     pub slice: Slice,
-    /// How many users Odoo was asked for.
+    /// Number of users that were read from Odoo.
     pub asked: u64,
-    /// How many of those Odoo does not show: users who were deleted, or hidden from the polling account, since the poll. `null` after a search
+    /// Number of those that Odoo does not show: users who were deleted, or hidden from the polling account, since the poll. `null` after a search
     /// in Odoo.
     pub not_visible: Option<u64>,
     /// This part of it.
@@ -61,35 +61,35 @@ pub struct Listed {
     pub login: String,
     /// The user's form in Odoo.
     pub url: String,
-    /// Whether the account is active now; the rest is as of the poll.
+    /// True if the account is active now; all other fields are as of the poll.
     pub active: bool,
     /// The type; `null` for most archived users.
     pub user_type: Option<UserType>,
-    /// Whether the user has an accepted factor; `null` also where the type is.
+    /// True if the user has an accepted factor; `null` also if the type is.
     pub protected: Option<bool>,
     /// Why the user is exempt, if so.
     pub exempt: Option<ExemptReason>,
-    /// Whether the user has TOTP.
+    /// True if the user has TOTP.
     pub totp: Option<bool>,
-    /// Whether the user has a passkey.
+    /// True if the user has a passkey.
     pub passkey: Option<bool>,
-    /// Whether the user is linked to an OAuth or SAML provider.
+    /// True if the user is linked to an OAuth or SAML provider.
     pub sso: Option<bool>,
-    /// Whether the account is younger than the grace period.
+    /// True if the account is younger than the grace period.
     pub in_grace: bool,
-    /// Whether there was no login for the dormancy period.
+    /// True if there was no login for the dormancy period.
     pub dormant: Option<bool>,
     /// The roles.
     pub roles: Vec<String>,
-    /// How many active API keys the user owns.
+    /// Number of active API keys that the user owns.
     pub api_keys: Option<u64>,
-    /// When the account was made.
+    /// Creation of the account.
     pub created: Option<Timestamp>,
     /// The newest login with a password.
     pub last_login: Option<Timestamp>,
 }
 
-/// What a list holds of one target.
+/// Rows of a list of one target.
 struct Chosen {
     selection: Selection,
     counted: u64,
@@ -107,7 +107,7 @@ impl Directory {
     /// one target is sorted by Odoo. Of other lists only the users on the page are read.
     ///
     /// # Errors
-    /// When the list would not be complete, when none of its targets answers, or when it is too long to sort or search it.
+    /// If the list would not be complete, if none of its targets answers, or if it is too long to sort or search it.
     pub async fn users(&self, query: &UsersQuery) -> Result<UsersPage, Refused> {
         let list = self.list(query)?;
         if list.is_read_whole()? {
@@ -147,7 +147,7 @@ impl Directory {
         Ok(stream::iter(head.map(Ok)).chain(chunks))
     }
 
-    /// How many users of a list each target has, in the order of their names. Nothing is asked of Odoo.
+    /// Number of users of a list by target, in the order of their names. No request is sent to Odoo.
     pub fn count_users(&self, query: &UsersQuery) -> Vec<Counted> {
         self.counts(query.which(), |asked| {
             Ok(asked.roster.count(&asked.selection(query)?))
@@ -345,7 +345,7 @@ impl List {
     }
 }
 
-/// Which rows of which part a page has, of parts of these lengths.
+/// Rows of each part on a page, of parts of these lengths.
 fn windows(lengths: &[u64], slice: Slice) -> Vec<(usize, Range<usize>)> {
     let rows = u64::from(slice.per_page);
     let first = rows.saturating_mul(u64::from(slice.page - 1));
@@ -366,7 +366,7 @@ fn windows(lengths: &[u64], slice: Slice) -> Vec<(usize, Range<usize>)> {
 }
 
 impl Person {
-    /// Whether name or login holds a text, upper or lower case.
+    /// Returns true if name or login contains a text, in upper or lower case.
     fn holds(&self, text: &str) -> bool {
         let text = text.to_lowercase();
         [&self.name, &self.login]
@@ -452,7 +452,7 @@ impl Asked {
         Ok(ids)
     }
 
-    /// What is known of these users, in their order.
+    /// Details of these users, in their order.
     fn listed<'a>(&self, users: impl Iterator<Item = &'a Person>) -> Vec<Listed> {
         let keys = self.roster.keys(KeyState::Working).ok().map(|keys| {
             let mut owned: HashMap<u32, u64> = HashMap::new();

@@ -118,7 +118,7 @@ impl Page {
         row.before.strftime(format).to_string()
     }
 
-    /// Who it is, and the form in Odoo.
+    /// Name, and the form in Odoo.
     fn who(&self, row: &ChangeRow) -> Option<(String, String)> {
         let id = row.person?;
         let form = self.app.directory.form(&row.target, id)?;

@@ -14,13 +14,13 @@ use crate::web::directory::Label;
 
 /// One figure.
 pub struct Figure {
-    /// What it is.
+    /// Value.
     pub label: &'static str,
     /// The number.
     pub value: String,
-    /// How it is set, by the style sheet.
+    /// Class in the style sheet.
     pub class: &'static str,
-    /// How it changed, or what else to know.
+    /// Change over time, or another note.
     pub notes: Vec<String>,
     /// The list.
     pub href: String,

@@ -98,7 +98,7 @@ struct Page {
     query: FleetQuery,
     filters: Filters,
     figures: Vec<Figure>,
-    /// How many matching targets have which grade, and the list of them.
+    /// Number of matching targets by grade, and the list of them.
     grades: Vec<(String, u64, String)>,
     matching: usize,
     pager: Pager,
@@ -146,7 +146,7 @@ impl Row {
     }
 }
 
-/// How many of a type are protected.
+/// Protected users of a type.
 #[derive(Debug, Clone, Copy, Default)]
 struct Share {
     eligible: Option<u64>,
@@ -365,7 +365,7 @@ impl FleetQuery {
         filters
     }
 
-    /// How many targets have which grade.
+    /// Number of targets by grade.
     fn grades(&self, ranked: &[Ranked]) -> Vec<(String, u64, String)> {
         let count = |letter: Option<Letter>| {
             let of = |it: &&Ranked| it.grade.as_ref().map(|grade| grade.letter) == letter;
@@ -480,7 +480,7 @@ impl Ranked {
         posture.map(Headline::of).unwrap_or_default()
     }
 
-    /// How bad it is: what is blind is worst, then the grade, then privileged people without a second factor, then coverage.
+    /// Rank of a target: unknown figures are worst, then the grade, then privileged users without a second factor, then coverage.
     fn badness(&self) -> Badness {
         let is_unknown = self.snapshot.up() != Some(true);
         let grade = self.grade.as_ref().map_or(0, |grade| grade.letter as u8);

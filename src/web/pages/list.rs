@@ -1,4 +1,4 @@
-//! What the lists over targets have in common: their addresses, filters, and the numbers that they explain.
+//! Common parts of the lists over targets: their addresses, filters, and the numbers that they explain.
 
 use std::collections::BTreeSet;
 
@@ -20,14 +20,14 @@ const SHOWN: [&str; 6] = ["sort", "order", "page", "per_page", "after", "limit"]
 pub trait ListQuery: Clone {
     /// The path of its page.
     const PATH: &'static str;
-    /// What its file is called.
+    /// Name of its file.
     const FILE: &'static str = Self::PATH;
-    /// What is listed, for a screen reader.
+    /// Name of the list, for a screen reader.
     const LABEL: &'static str;
 
     /// Its parameters, in the order of the address; those that are not given are empty.
     fn parameters(&self) -> Vec<(&'static str, String)>;
-    /// Which targets it is about.
+    /// Its targets.
     fn which(&self) -> Which<'_>;
 
     /// The page that answers it.
@@ -57,7 +57,7 @@ pub trait ListQuery: Clone {
         self.parameters().into_iter().filter(given).collect()
     }
 
-    /// What is filtered, each with the address of the list without it.
+    /// Filters in use, each with the address of the list without it.
     fn chips(&self) -> Vec<Chip> {
         let all = self.parameters();
         let filters = self.filters();
@@ -82,12 +82,12 @@ pub trait ListQuery: Clone {
 
 /// A list of which Odoo gives one page after the other.
 pub trait PagedQuery: ListQuery {
-    /// What it can be sorted by.
+    /// Its sort keys.
     type Sort: Copy + PartialEq;
 
-    /// Which page of it, in which order.
+    /// Page and order.
     fn part(&mut self) -> Part<'_, Self::Sort>;
-    /// What it is sorted by, and how.
+    /// Sort key and direction.
     fn sorted(&self, targets: usize) -> (Self::Sort, Direction);
 
     /// Links to the other pages of the list.
@@ -129,17 +129,17 @@ pub trait PagedQuery: ListQuery {
 pub struct Part<'a, S> {
     /// By what.
     pub sort: &'a mut Option<S>,
-    /// In which direction.
+    /// Direction of the sort.
     pub order: &'a mut Option<Direction>,
-    /// Which page.
+    /// Number of the page.
     pub page: &'a mut Option<PageNumber>,
-    /// How many rows it has.
+    /// Rows per page.
     pub per_page: &'a mut Option<PageRows>,
 }
 
 /// A filter that is set.
 pub struct Chip {
-    /// What it says.
+    /// Label.
     pub text: String,
     /// The list without it.
     pub href: String,
@@ -149,14 +149,14 @@ pub struct Chip {
 pub struct Group {
     /// The parameter.
     pub name: &'static str,
-    /// What the reader reads.
+    /// Heading.
     pub label: &'static str,
-    /// What there is to tick.
+    /// Choices.
     pub options: Vec<Choice>,
 }
 
 impl Group {
-    /// How many boxes are ticked.
+    /// Number of selected choices.
     pub fn chosen(&self) -> usize {
         self.options.iter().filter(|option| option.chosen).count()
     }
@@ -164,11 +164,11 @@ impl Group {
 
 /// The form that narrows a list.
 pub struct Filters {
-    /// Where it leads.
+    /// Address.
     pub action: String,
-    /// What is listed.
+    /// Rows.
     pub label: &'static str,
-    /// What is searched for, and what the field is called.
+    /// Search text, and the label of its field.
     pub search: Option<(&'static str, String)>,
     /// Fields to choose from.
     pub selects: Vec<Select>,
@@ -180,7 +180,7 @@ pub struct Filters {
     pub target_field: bool,
     /// Parameters that stay as they are.
     pub hidden: Vec<(&'static str, String)>,
-    /// What is filtered at present.
+    /// Filters in use.
     pub chips: Vec<Chip>,
 }
 
@@ -248,7 +248,7 @@ impl Filters {
             label,
             options: options.collect(),
         };
-        // What is of the list itself comes before labels and targets.
+        // Filters of the list itself come before labels and targets.
         let place = self
             .groups
             .iter()
@@ -508,7 +508,7 @@ pub struct Cell {
 pub const COUNTED: usize = 500;
 
 impl Row {
-    /// Whether a number is known on any target.
+    /// Returns true if a number is known on any target.
     pub fn is_known(&self) -> bool {
         self.cells.iter().any(Option::is_some)
     }
@@ -541,7 +541,7 @@ impl Row {
     }
 }
 
-/// How many of a list each target has.
+/// Number of rows of a list by target.
 pub struct PerTarget {
     /// Name, the list of it alone, and the number or why it is unknown; the most first.
     pub rows: Vec<(String, String, Result<u64, String>)>,
@@ -549,7 +549,7 @@ pub struct PerTarget {
     pub none: u64,
     /// Targets that have fewer than those among the rows.
     pub more: u64,
-    /// How many targets there are.
+    /// Number of targets.
     pub targets: usize,
 }
 

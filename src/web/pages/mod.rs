@@ -79,7 +79,7 @@ struct Layout {
     root: String,
     /// The page itself, from there.
     own: String,
-    /// Where a reader signs in and comes back to this page.
+    /// Address that signs a reader in and returns to this page.
     sign_in: String,
     title: String,
     /// Link of the navigation to the page itself.
@@ -90,7 +90,7 @@ struct Layout {
     /// Returns true if readers can sign in with a browser.
     asks_for_passwords: bool,
     names: bool,
-    /// Whether the reader may read pages at all.
+    /// True if the reader may read pages at all.
     reads: bool,
     metrics_path: String,
     build: BuildInfo,

@@ -11,7 +11,7 @@ use crate::web::access::Reader;
 use crate::web::directory::Refused;
 use crate::web::problem::refusal;
 
-/// How to let a reader see names: the sentence that every page without them has.
+/// Way to get access to names: the sentence on every page without them.
 pub const HOW_TO_GET_NAMES: &str = "Names are shown to signed-in readers with the role for them: --web.config.file has the users, web.roles.read_names who may read names.";
 
 #[derive(Template)]

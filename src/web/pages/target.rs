@@ -88,7 +88,7 @@ struct Group {
     what_to_do: Vec<String>,
 }
 
-/// How many users of a role are unprotected: now, and before.
+/// Number of unprotected users of a role: now, and before.
 struct RoleTrend {
     role: String,
     now: Option<u64>,
@@ -213,7 +213,7 @@ impl Show for Page {
 }
 
 impl Page {
-    /// How many of a type are protected.
+    /// Protected users of a type.
     fn share_of(
         &self,
         scan: &Scan,
@@ -345,7 +345,7 @@ fn grouped_findings(
     groups
 }
 
-/// How many users are in a state.
+/// Number of users in a state.
 fn counted(snapshot: &TargetSnapshot, state: In) -> u64 {
     let wanted = Filter {
         states: &[state],
@@ -370,7 +370,7 @@ fn sentence(word: &str) -> String {
     first.unwrap_or_default() + letters.as_str()
 }
 
-/// How roles went over 90 days; nothing where the store cannot say.
+/// History of roles over 90 days; empty if the store does not answer.
 async fn role_trends(app: &App, target: &str) -> Vec<RoleTrend> {
     let Some(store) = &app.store else {
         return Vec::new();

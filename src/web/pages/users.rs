@@ -208,7 +208,7 @@ impl Page {
         text
     }
 
-    /// What protects a user.
+    /// Second factor of a user.
     fn factors(&self, person: &Listed) -> String {
         let own = [
             ("TOTP", person.totp),
