@@ -46,7 +46,7 @@ def main() -> int:
         name = rule.get("alert") or rule["record"]
         problems += [f"{name}: {p}" for p in check_expression(rule["expr"], catalog, records)]
     for alert in alerts:
-        problems += [f"{alert['alert']}: {p}" for p in check_alert(alert, catalogue, records)]
+        problems += [f"{alert['alert']}: {p}" for p in check_alert(alert, catalog, records)]
     problems += check_runbooks(alerts) + check_tests(alerts, rules) + check_table(alerts)
     for file in sorted((ROOT / "dashboards").glob("*.json")):
         for title, expr in dashboard_expressions(json.loads(file.read_text())):
