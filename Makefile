@@ -66,7 +66,7 @@ docs: ## Regenerate the generated pages in docs/
 	UPDATE_DOCS=1 cargo test --locked
 
 # Names, disk, web, soak, packages and image need root; disk needs loop devices.
-prove: ## Run the slow tests: killed stores, an Alertmanager outage, a hostile server, DNS that does not answer, a disk that is frozen or full, clients that attack, an hour of 1,000 targets with kills, Prometheus 3, packages on a booted Debian, the image, a release
+prove: ## Run the slow tests: killed stores, an Alertmanager outage, a hostile server, DNS that does not answer, a disk that is frozen or full, clients that attack, an hour of 1,000 targets with kills, Prometheus 3, the README on a clean Debian, packages on a booted Debian, the image, a release
 	@scripts/test-tools prove
 	STORE_KILLS=200 cargo test --locked --lib store
 	cargo test --locked --test it -- --ignored for_five_minutes
@@ -77,6 +77,7 @@ prove: ## Run the slow tests: killed stores, an Alertmanager outage, a hostile s
 	scripts/prove-web
 	scripts/prove-soak
 	scripts/prove-newer
+	scripts/prove-readme
 	scripts/prove-packages
 	scripts/prove-image
 	scripts/prove-release

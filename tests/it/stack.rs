@@ -12,11 +12,16 @@ use odoo_mfa_exporter::config::Config;
 use odoo_mfa_exporter::exposition::catalog::{Family, family};
 use odoo_mfa_exporter::runtime::Daemon;
 use odoo_mfa_exporter::store::{Limits, Location, Store};
-use odoo_simulator::{CAST, Demo, DemoTarget, Fault, start_demo};
+use odoo_simulator::{
+    AccountKind, CAST, Clock, Demo, DemoTarget, Fault, Kind, PersonView, Recipe, ServerOptions,
+    SimServer, World, start_demo,
+};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
+use crate::harness::alertmanager::{Alertmanager, Sink};
 use crate::harness::prometheus::Prometheus;
+use crate::harness::staged::DAY;
 use crate::harness::{eventually, settings, target};
 
 const DEADLINE: Duration = Duration::from_secs(45);
@@ -89,7 +94,7 @@ async fn every_expression_of_rules_and_dashboards_has_an_answer() {
     let address = daemon.address().expect("an address").to_string();
     let stop = CancellationToken::new();
     let running = tokio::spawn(daemon.run(stop.clone()));
-    let prometheus = Prometheus::start_with(&files(&address)).await;
+    let prometheus = Prometheus::start_with(&files(&address, "127.0.0.1:1")).await;
 
     let rules = eventually("Prometheus has evaluated the rules", async || {
         let rules = rules(&prometheus).await;
@@ -143,6 +148,106 @@ async fn every_expression_of_rules_and_dashboards_has_an_answer() {
     drop(prometheus);
     stop.cancel();
     running.await.expect("no panic").expect("a clean end");
+}
+
+/// Users lose their factor while no poll succeeds. The first poll after it finds them, and both engines report them to one Alertmanager, once
+/// each; then both resolve.
+#[tokio::test(flavor = "multi_thread")]
+async fn factors_lost_during_an_outage_are_reported_by_both_engines() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let server = SimServer::start(ServerOptions::new(18)).await;
+    let server = server.expect("a free port");
+    let clock = Clock::system();
+    let a_season_ago = clock.now() - 90 * DAY;
+    let mut world = World::build(&Recipe::new(18, 7), clock);
+    let account = world.add_account(AccountKind::Least, "auditor");
+    let enrolled = |user: &PersonView<'_>| user.active() && user.kind() == Kind::Internal;
+    let users: Vec<u32> = (world.people().filter(enrolled).map(|it| it.id()))
+        .take(40)
+        .collect();
+    for user in &users {
+        world.set_created(*user, a_season_ago);
+        world.enroll(*user);
+    }
+    let database = server.add_database("prod", world);
+    let (_sink, receiver) = Sink::start().await;
+    let alertmanager = Alertmanager::start(&receiver.url("/")).await;
+    let configuration = json!({
+        "defaults": {"interval": "2s", "timeout": "1s"},
+        "targets": [{
+            "name": "erp", "url": server.url(), "database": "prod", "login": "auditor", "api_key": account.api_key,
+            "exemptions": [{"login": "auditor", "reason": "service"}],
+        }],
+        "alerting": {
+            "alertmanagers": [{"url": alertmanager.url("")}], "evaluation_interval": "1s",
+            "rules": {"OdooMfaProtectedDropped": {"for": "0s"}},
+        },
+    });
+    let store = Store::open(Location::Memory, Limits::default()).expect("a store in memory");
+    let configuration = target::config(&configuration.to_string());
+    let daemon = Daemon::prepare(&configuration, settings(Some(store))).await;
+    let daemon = daemon.expect("a free port");
+    let address = daemon.address().expect("an address").to_string();
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(daemon.run(stop.clone()));
+    let files = files(&address, &alertmanager.address.to_string());
+    let prometheus = Prometheus::start_with(&files).await;
+    let up = async |value: u8| {
+        let expression = format!("odoo_up{{target=\"erp\"}} == {value}");
+        has_answer(&prometheus, &expression).await.then_some(())
+    };
+    // The alerts of the name, by the engine that sent them.
+    let reported = async |name: &str| {
+        let alerts = alertmanager.get("api/v2/alerts").await?;
+        let of_target =
+            |it: &&Value| it["labels"]["alertname"] == name && it["labels"]["target"] == "erp";
+        let mut engines: Vec<_> = (list(&alerts).filter(of_target))
+            .map(|it| {
+                it["labels"]["origin"]
+                    .as_str()
+                    .unwrap_or("prometheus")
+                    .to_owned()
+            })
+            .collect();
+        engines.sort();
+        Some(engines)
+    };
+    let both = ["odoo-mfa-exporter", "prometheus"];
+
+    eventually("Prometheus sees the target up", async || up(1).await).await;
+    database.fail(Fault::Down);
+    eventually("and down", async || up(0).await).await;
+    for user in &users[..6] {
+        assert!(database.world_mut().disable_totp(*user));
+    }
+    eventually("the rules hold what they knew", async || {
+        let held = "target:odoo_up:held_since{target=\"erp\"}";
+        has_answer(&prometheus, held).await.then_some(())
+    })
+    .await;
+    for name in ["OdooMfaDisabled", "OdooMfaProtectedDropped"] {
+        assert_eq!(reported(name).await, Some(vec![]), "{name} is unknown yet");
+    }
+    database.heal();
+    for name in ["OdooMfaDisabled", "OdooMfaProtectedDropped"] {
+        eventually(&format!("both engines report {name}"), async || {
+            (reported(name).await? == both).then_some(())
+        })
+        .await;
+    }
+    let lost = "odoo_mfa_recently_unprotected_users{target=\"erp\", user_type=\"internal\"} == 6";
+    assert!(has_answer(&prometheus, lost).await);
+    for user in &users[..6] {
+        assert!(database.world_mut().enroll(*user));
+    }
+    eventually("both engines resolve what is fixed", async || {
+        (reported("OdooMfaProtectedDropped").await?.is_empty()).then_some(())
+    })
+    .await;
+    drop((prometheus, alertmanager));
+    stop.cancel();
+    running.await.expect("no panic").expect("a clean end");
+    receiver.stop().await;
 }
 
 /// An expression and where it stands.
@@ -314,13 +419,13 @@ fn family_of(name: &str) -> Option<&'static Family> {
 
 /// Prometheus' configuration and rules as committed, but hasty: alerts do not wait. One of two
 /// instances of the exporter is down.
-fn files(address: &str) -> [(&'static str, String); 2] {
+fn files(address: &str, alertmanager: &str) -> [(&'static str, String); 2] {
     let configuration = changed(
         &committed("alerts/prometheus.yml"),
         &[
             ("interval: 30s", "interval: 1s"),
             ("127.0.0.1:9893", &format!("{address}, 127.0.0.1:1")),
-            ("127.0.0.1:9093", "127.0.0.1:1"),
+            ("127.0.0.1:9093", alertmanager),
         ],
     );
     let rules = changed(
