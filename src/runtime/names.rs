@@ -1,4 +1,4 @@
-//! Names of users for alerts, asked of Odoo when an alert needs them.
+//! Names of users for alerts, read from Odoo when an alert needs them.
 
 use std::sync::Arc;
 

@@ -158,7 +158,7 @@ fn recent(rest: Remembered, sets: &BTreeMap<String, IdSet>) -> Result<Recent, Fa
 
 /// A time and a word, as a part of a set's name.
 fn dated<T: std::str::FromStr>(key: &str) -> Result<(Timestamp, T), Fault> {
-    let wrong = || Fault::Corrupt(format!("{key:?} is no time with a word"));
+    let wrong = || Fault::Corrupt(format!("{key:?} is not a time and a word"));
     let (at, word) = key.split_once(':').ok_or_else(wrong)?;
     let at = at.parse().map_err(|_| wrong())?;
     Ok((stored(at)?, word.parse().map_err(|_| wrong())?))

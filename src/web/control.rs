@@ -66,6 +66,6 @@ pub async fn set_log_level(
 fn nothing_to_change() -> Answer {
     (
         StatusCode::NOT_FOUND,
-        "this exporter cannot be changed here\n".into(),
+        "this exporter has no HTTP control\n".into(),
     )
 }

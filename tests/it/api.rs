@@ -105,7 +105,7 @@ async fn what_is_asked_wrongly_is_refused_and_says_why() {
     for (path, status, detail) in [
         ("targets?stat=up", 400, "unknown field `stat`"),
         ("targets?state=gone", 400, "not one of up, down, pending"),
-        ("targets?state=up&state=down", 400, "there twice"),
+        ("targets?state=up&state=down", 400, "given twice"),
         ("targets?page=0", 400, "a number from 1 to"),
         ("targets?page=-1", 400, "a number from 1 to"),
         ("targets?per_page=1001", 400, "a number from 1 to 1000"),
@@ -114,7 +114,7 @@ async fn what_is_asked_wrongly_is_refused_and_says_why() {
         ("targets/crm", 404, "unknown target 'crm'"),
         ("targets/%ff", 400, "Invalid UTF-8"),
         ("history", 400, "`target` is missing"),
-        ("history?target=erp&target=crm", 400, "there twice"),
+        ("history?target=erp&target=crm", 400, "given twice"),
         ("changes?target=", 400, "`target` is empty: leave it out"),
         ("changes?target=crm", 404, "unknown target 'crm'"),
         (

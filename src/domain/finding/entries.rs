@@ -19,8 +19,8 @@ pub fn unmatched_exemption(whom: &str, expired: Option<Date>) -> Finding {
     };
     Finding::new(kind, Severity::Warning, title)
         .about(whom)
-        .detail("The next user who gets such a login on any target would be exempt, and no one would have decided it.")
-        .what_to_do("Correct the entry in the exemptions of the defaults, or remove it. Upper and lower case differ.")
+        .detail("The next user with that login on any target would be exempt without a decision.")
+        .what_to_do("Correct the entry in the exemptions of the defaults, or remove it. Logins are case-sensitive.")
 }
 
 /// An accepted finding that counts again, on these targets; `known`: each of its targets was read and evaluated.

@@ -55,7 +55,7 @@ const OPERATIONS: &[Operation] = &[
     Operation {
         path: "/api/v1/users",
         id: "listUsers",
-        summary: "Users of all targets, by state, type and role: asked of Odoo now, and kept for a minute",
+        summary: "Users of all targets, by state, type and role: read from Odoo on request, and kept for a minute",
         role: "read_names",
         of_target: false,
         parameters: schema::<UsersQuery>,
@@ -65,7 +65,7 @@ const OPERATIONS: &[Operation] = &[
     Operation {
         path: "/api/v1/keys",
         id: "listKeys",
-        summary: "API keys of all targets, never the keys themselves: names are asked of Odoo now, and kept for a minute",
+        summary: "API keys of all targets, never the keys themselves: names are read from Odoo on request, and kept for a minute",
         role: "read_names",
         of_target: false,
         parameters: schema::<KeysQuery>,

@@ -36,7 +36,7 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for OfTarget<T> {
                 target: target.clone(),
                 query: read(values).map_err(bad)?,
             }),
-            Some(_) => Err(bad("`target` is there twice, and takes one value")),
+            Some(_) => Err(bad("`target` is given twice, but takes one value")),
             None => Err(bad("`target` is missing: use a name from /api/v1/targets")),
         }
     }

@@ -87,7 +87,7 @@ impl<'de> Deserializer<'de> for All {
     fn deserialize_any<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Error> {
         match (self.0.pop(), self.0.is_empty()) {
             (Some(value), true) => visitor.visit_string(value),
-            _ => Err(Error::custom("it is there twice, and takes one value")),
+            _ => Err(Error::custom("it is given twice, but takes one value")),
         }
     }
 

@@ -184,7 +184,7 @@ fn spoken(tls: &Fields<'_>) -> Option<Spoken> {
     if let (Some(item), Some([])) = (present(tls, "curve_preferences"), curves.as_deref()) {
         return item.fail(
             "names no supported curve",
-            "X25519, CurveP256 and CurveP384 are supported supported supported supported supported",
+            "X25519, CurveP256 and CurveP384 are supported",
         );
     }
     let suites = chosen(tls, "cipher_suites", suite, &suite_names())?;
