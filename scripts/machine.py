@@ -109,7 +109,7 @@ class Machine:
         """What a command inside prints; its errors count as output."""
         try:
             return subprocess.run(
-                ["nsenter", f"--target={self.leader}", "--all", "--wd=/", *ENVIRONMENT, *command],
+                ["nsenter", f"--target={self.leader}", "--all", "--wdns=/", *ENVIRONMENT, *command],
                 check=check, input=input, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout
         except subprocess.CalledProcessError as error:
             print(error.stdout, file=sys.stderr)
@@ -117,7 +117,7 @@ class Machine:
 
     def fails(self, *command):
         """What a command inside prints that must fail."""
-        done = subprocess.run(["nsenter", f"--target={self.leader}", "--all", "--wd=/", *ENVIRONMENT, *command],
+        done = subprocess.run(["nsenter", f"--target={self.leader}", "--all", "--wdns=/", *ENVIRONMENT, *command],
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         check(f"{' '.join(command)} fails", done.returncode != 0, done.stdout)
         return done.stdout
