@@ -136,6 +136,9 @@ const DEADLINE: Duration = Duration::from_secs(10);
 /// Time that a poll waits for its baseline. Then it continues without a comparison.
 const BASELINE: Duration = Duration::from_secs(2);
 
+/// A reader of a page waits for one or two calls at most this long each.
+const READ: Duration = Duration::from_secs(3);
+
 /// Time that [`Store::close`] waits for a disk that hangs.
 const CLOSE: Duration = Duration::from_secs(5);
 
@@ -227,8 +230,10 @@ impl Store {
     /// If the store fails.
     pub async fn history(&self, target: &str, range: Range) -> Result<Vec<HistoryRow>, Error> {
         let target = target.to_owned();
-        self.call(move |connection, _| history::query(connection, &target, range))
-            .await
+        self.call_within(READ, move |connection, _| {
+            history::query(connection, &target, range)
+        })
+        .await
     }
 
     /// The headline numbers of several targets by name, oldest first, only the last ones of each step.
@@ -241,7 +246,7 @@ impl Store {
         range: Range,
         step: Duration,
     ) -> Result<HashMap<String, Vec<HistoryRow>>, Error> {
-        self.call(move |connection, _| {
+        self.call_within(READ, move |connection, _| {
             let rows = |name: String| {
                 history::sampled(connection, &name, range, step).map(|rows| (name, rows))
             };
@@ -260,8 +265,10 @@ impl Store {
         range: Range,
     ) -> Result<Vec<(Timestamp, Vec<RoleNumbers>)>, Error> {
         let target = target.to_owned();
-        self.call(move |connection, _| history::roles(connection, &target, range))
-            .await
+        self.call_within(READ, move |connection, _| {
+            history::roles(connection, &target, range)
+        })
+        .await
     }
 
     /// The change log of these targets, newest first.
@@ -274,8 +281,10 @@ impl Store {
         range: Range,
         page: Page,
     ) -> Result<Vec<ChangeRow>, Error> {
-        self.call(move |connection, _| changes::query(connection, &targets, range, &page))
-            .await
+        self.call_within(READ, move |connection, _| {
+            changes::query(connection, &targets, range, &page)
+        })
+        .await
     }
 
     /// All opaque values of one kind, by key.

@@ -218,7 +218,7 @@ impl Writer {
             "protected",
             "",
             "",
-            "wanted",
+            "target",
             "exempt",
             "grace",
             "totp",
