@@ -224,6 +224,7 @@ Examples:
     /// Try the exporter on simulated Odoo servers; requires no Odoo.
     ///
     /// The databases have a history of 90 days. Other commands can use its configuration, in a temporary directory that is deleted at the end.
+    /// The log has warnings and errors only, unless --log.level says otherwise.
     #[command(after_help = "\
 Examples:
   odoo-mfa-exporter demo
@@ -316,10 +317,20 @@ pub fn run() -> ExitCode {
         let level = matches.value_source("log_level");
         Cli::from_arg_matches(&matches).map(|cli| (cli, level))
     });
-    let (Cli { options, command }, level) = match parsed {
+    let (
+        Cli {
+            mut options,
+            command,
+        },
+        level,
+    ) = match parsed {
         Ok(parsed) => parsed,
         Err(error) => return refuse(&command, &error),
     };
+    // Changes of a fleet would scroll what the demo prints off the screen.
+    if matches!(command, Some(Command::Demo(_))) && level == Some(ValueSource::DefaultValue) {
+        "warn".clone_into(&mut options.log_level);
+    }
     let logging = match Logging::start(&options.log_level, options.log_format) {
         Ok(logging) => logging,
         Err(error) => {
