@@ -248,7 +248,7 @@ async fn a_probe_has_one_targets_metrics_and_nothing_else() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_api_keeps_what_its_document_promises() {
     let directory = tempfile::tempdir().expect("a directory");
-    let program = Program::start(directory.path(), &["--log.level=info", "demo"]).await;
+    let program = Program::start(directory.path(), &["demo"]).await;
     let password = program.log();
     let (_, password) = password.split_once("password ").expect("a sign-in");
     let password = password.split_whitespace().next().expect("a password");
