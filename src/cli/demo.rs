@@ -29,8 +29,8 @@ pub(super) struct Arguments {
     /// The same seed gives the same users.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Number of databases, at least 5. The first five differ in version and health; the others are a fleet.
-    #[arg(long, value_name = "NUMBER", default_value_t = CAST as u64, value_parser = clap::value_parser!(u64).range(CAST as u64..))]
+    /// Number of databases, 5 to 10,000. The first five differ in version and health; the others are a fleet.
+    #[arg(long, value_name = "NUMBER", default_value_t = CAST as u64, value_parser = clap::value_parser!(u64).range(CAST as u64..=10_000))]
     targets: u64,
 }
 

@@ -317,29 +317,25 @@ pub fn run() -> ExitCode {
         let level = matches.value_source("log_level");
         Cli::from_arg_matches(&matches).map(|cli| (cli, level))
     });
-    let (
-        Cli {
-            mut options,
-            command,
-        },
-        level,
-    ) = match parsed {
+    let (cli, level) = match parsed {
         Ok(parsed) => parsed,
         Err(error) => return refuse(&command, &error),
     };
+    let (mut options, command) = (cli.options, cli.command);
     // Changes of a fleet would scroll what the demo prints off the screen.
     if matches!(command, Some(Command::Demo(_))) && level == Some(ValueSource::DefaultValue) {
         "warn".clone_into(&mut options.log_level);
     }
     let logging = match Logging::start(&options.log_level, options.log_format) {
         Ok(logging) => logging,
-        Err(error) => {
+        Err(_) => {
             let from = match level {
                 Some(ValueSource::EnvVariable) => "ODOO_MFA_EXPORTER_LOG_LEVEL",
                 _ => "--log.level",
             };
             complain(format_args!(
-                "error: {from}: {error}\n  hint: a level is error, warn, info, debug or trace"
+                "error: {from}: unknown level `{}`\n  hint: write error, warn, info, debug or trace",
+                options.log_level
             ));
             return ExitCode::from(MISCONFIGURED);
         }

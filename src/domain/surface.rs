@@ -9,7 +9,7 @@ use super::vocabulary::Endpoint;
 /// Result of one check from one vantage point.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checked {
-    /// The vantage's name in the configuration.
+    /// Name of the vantage point in the configuration.
     pub vantage: String,
     /// Time at which the check ended.
     pub at: Timestamp,

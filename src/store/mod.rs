@@ -136,7 +136,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 /// Time that a poll waits for its baseline. Then it continues without a comparison.
 const BASELINE: Duration = Duration::from_secs(2);
 
-/// A reader of a page waits for one or two calls at most this long each.
+/// Time that a reader waits for one call. A page makes two at most.
 const READ: Duration = Duration::from_secs(3);
 
 /// Time that [`Store::close`] waits for a disk that hangs.

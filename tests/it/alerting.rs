@@ -74,12 +74,12 @@ impl Running {
             states: Arc::new(InMemory::default()),
             reconfigured,
         };
-        let wanted = EngineConfig {
+        let config = EngineConfig {
             alerting,
             names,
             external_url: None,
         };
-        let engine = Engine::new(wanted, inputs, options);
+        let engine = Engine::new(config, inputs, options);
         let alerts = engine.alerts();
         let stop = CancellationToken::new();
         let task = tokio::spawn(engine.run(stop.clone()));
@@ -97,12 +97,12 @@ impl Running {
     }
 
     async fn reconfigure(&self, alerting: &Alerting) {
-        let wanted = EngineConfig {
+        let config = EngineConfig {
             alerting: alerting.clone(),
             names: None,
             external_url: Some("https://mfa.example.com/x/".parse().expect("a URL")),
         };
-        let sent = self.reconfigure.send(wanted).await;
+        let sent = self.reconfigure.send(config).await;
         sent.expect("the engine runs");
     }
 

@@ -161,8 +161,8 @@ async fn factors_lost_during_an_outage_are_reported_by_both_engines() {
     let a_season_ago = clock.now() - 90 * DAY;
     let mut world = World::build(&Recipe::new(18, 7), clock);
     let account = world.add_account(AccountKind::Least, "auditor");
-    let enrolled = |user: &PersonView<'_>| user.active() && user.kind() == Kind::Internal;
-    let users: Vec<u32> = (world.people().filter(enrolled).map(|it| it.id()))
+    let is_internal = |user: &PersonView<'_>| user.active() && user.kind() == Kind::Internal;
+    let users: Vec<u32> = (world.people().filter(is_internal).map(|it| it.id()))
         .take(40)
         .collect();
     for user in &users {

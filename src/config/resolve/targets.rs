@@ -402,7 +402,7 @@ fn vantage(
     let fields = item.fields(&schema::VANTAGE)?;
     let name = fields.require("name", "outside").and_then(|item| {
         let name = label_value(&item)?;
-        unique(&item, &name, names, "the vantage").then_some(name)
+        unique(&item, &name, names, "the vantage point").then_some(name)
     });
     // No credentials are sent, so plain http is no risk here.
     let url = match fields.get("url") {

@@ -279,7 +279,7 @@ privacy: {}
     config.yaml:24:65: error: `expect_blocked` has an unknown value
       hint: known values: `xmlrpc`, `jsonrpc`, `json2`, `database_manager`, `database_list`
     config.yaml:24:79: error: `name` is set twice
-      hint: the vantage on line 24 has the same: make each unique
+      hint: the vantage point on line 24 has the same: make each unique
     config.yaml:24:87: error: `url` must start with `https://` or `http://`
       hint: write it like `https://host.example.com`
     config.yaml:25:20: error: `cert_file` is set without `key_file`

@@ -84,7 +84,7 @@ pub async fn check(
     }
 }
 
-/// The target's authority where the vantage leads to the same host, never its client certificate: that would be a credential.
+/// The target's authorities if the vantage point leads to the same host. Never its client certificate, which is a credential.
 pub(super) fn tls(target: &Target, vantage: &Vantage) -> Tls {
     if vantage.url.host() != target.url.host() {
         return Tls::default();

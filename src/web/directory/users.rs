@@ -322,11 +322,11 @@ impl List {
             let selection = self.scope.parts[part].what.selection.clone();
             reads.push((part, async move {
                 let ids = asked.in_order(&selection, &query, sort).await?;
-                let wanted = &ids[range.start.min(ids.len())..range.end.min(ids.len())];
+                let shown_ids = &ids[range.start.min(ids.len())..range.end.min(ids.len())];
                 let users = asked
-                    .users(&of_ids(wanted.iter().copied().collect()))
+                    .users(&of_ids(shown_ids.iter().copied().collect()))
                     .await?;
-                let shown = asked.listed(wanted.iter().filter_map(|id| users.get(id)));
+                let shown = asked.listed(shown_ids.iter().filter_map(|id| users.get(id)));
                 Ok((range.len() as u64, shown))
             }));
         }
@@ -390,9 +390,9 @@ impl SortUsers {
 
 impl Asked {
     fn selection(&self, query: &UsersQuery) -> Result<Selection, Refused> {
-        let (wanted, roster) = (query.filter(), &self.roster);
+        let (filter, roster) = (query.filter(), &self.roster);
         let Some(kind) = query.finding else {
-            return Ok(roster.people(&wanted)?);
+            return Ok(roster.people(&filter)?);
         };
         let findings = self.snapshot.case().map(|case| findings(&case));
         let about = |it: &&Finding| {
@@ -404,7 +404,7 @@ impl Asked {
             .flatten()
             .filter(about)
             .fold(IdSet::new(), |all, it| all | &it.people);
-        Ok(roster.narrow(of_ids(ids), &wanted)?)
+        Ok(roster.narrow(of_ids(ids), &filter)?)
     }
 
     /// The ids of a list: known ones by id, others as Odoo sorted them, a moment ago if it was the same list.

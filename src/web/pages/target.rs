@@ -225,8 +225,8 @@ impl Page {
         let row = rows.find(|row| row.user_type == user_type)?;
         let (protected, eligible) = (self.number(&row.protected), self.count_of(&row.eligible));
         let of = format!("{protected} of {eligible}");
-        let wanted = row.target.map(percent);
-        let wanted = wanted.map(|target| format!("{target} is the coverage target"));
+        let target = row.target.map(percent);
+        let target = target.map(|target| format!("{target} is the coverage target"));
         Some(Figure {
             label,
             value: row.ratio.map_or(UNKNOWN.to_owned(), percent),
@@ -235,7 +235,7 @@ impl Page {
                 "full" => "good",
                 _ => "",
             },
-            notes: std::iter::once(of).chain(wanted).collect(),
+            notes: std::iter::once(of).chain(target).collect(),
             href,
         })
     }
@@ -347,14 +347,14 @@ fn grouped_findings(
 
 /// Number of users in a state.
 fn counted(snapshot: &TargetSnapshot, state: In) -> u64 {
-    let wanted = Filter {
+    let filter = Filter {
         states: &[state],
         types: &[],
         roles: Vec::new(),
         reason: None,
     };
     let roster = snapshot.roster.as_ref();
-    let count = roster.and_then(|roster| Some(roster.count(&roster.people(&wanted).ok()?)));
+    let count = roster.and_then(|roster| Some(roster.count(&roster.people(&filter).ok()?)));
     count.unwrap_or_default()
 }
 
