@@ -321,17 +321,18 @@ impl<'a> Item<'a> {
 
 /// 'did you mean', or all that is known.
 pub(super) fn suggestion(word: &str, known: &[&str]) -> String {
+    did_you_mean(word, known).unwrap_or_else(|| format!("known values: `{}`", known.join("`, `")))
+}
+
+/// The known word that is nearly the same.
+pub(super) fn did_you_mean(word: &str, known: &[&str]) -> Option<String> {
     let close =
         |candidate: &&str| strsim::jaro_winkler(&word.to_lowercase(), &candidate.to_lowercase());
     let best = known
         .iter()
         .copied()
-        .max_by(|a, b| close(a).total_cmp(&close(b)));
-    match best {
-        Some(best) if close(&best) >= 0.8 => format!("did you mean `{best}`?"),
-        _ if known.len() <= 24 => format!("known values: `{}`", known.join("`, `")),
-        _ => String::new(),
-    }
+        .max_by(|a, b| close(a).total_cmp(&close(b)))?;
+    (close(&best) >= 0.8).then(|| format!("did you mean `{best}`?"))
 }
 
 /// A duration as the configuration writes it, in days and smaller units.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use reqwest::header::{CONTENT_TYPE, DATE, HOST, HeaderMap};
+use reqwest::header::{CONTENT_TYPE, DATE, HOST, HeaderMap, HeaderValue};
 use reqwest::{ClientBuilder, RequestBuilder, Response, StatusCode, Url};
 use rustls::ClientConfig;
 use secrecy::ExposeSecret;
@@ -120,26 +120,39 @@ impl Clients {
         Ok(builder)
     }
 
-    /// A client with TLS settings and a proxy.
+    /// A client for one server, and the base URL of requests to it.
     ///
     /// # Errors
     /// See [`builder`](Self::builder).
-    pub(super) fn with(
+    pub(super) fn to(
         &self,
+        url: &Url,
         tls: &Tls,
         proxy: Option<&ProxyUrl>,
-    ) -> Result<reqwest::Client, Error> {
-        built(self.builder(tls, proxy)?)
+    ) -> Result<(reqwest::Client, Url), Error> {
+        let mut builder = self.builder(tls, proxy)?;
+        let mut base = url.clone();
+        // The name in the URL is what the server is asked for over TLS (SNI). A proxy looks the name up itself.
+        if let (Some(name), None) = (&tls.server_name, proxy)
+            && let Ok(host) = HeaderValue::try_from(authority(url))
+            && base.scheme() == "https"
+            && base.set_host(Some(name)).is_ok()
+        {
+            builder = builder
+                .dns_resolver(Renamed {
+                    resolver: self.resolver.clone(),
+                    host: url.host_str().unwrap_or_default().to_owned(),
+                })
+                .default_headers(HeaderMap::from_iter([(HOST, host)]));
+        }
+        let client = builder.build();
+        let client = client.map_err(|error| Error::new(Kind::Defect, innermost(&error)))?;
+        Ok((client, base))
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Tls, ClientConfig>> {
         self.tls.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn built(builder: ClientBuilder) -> Result<reqwest::Client, Error> {
-    let client = builder.build();
-    client.map_err(|error| Error::new(Kind::Defect, innermost(&error)))
 }
 
 /// The way to a target for one poll, or one page: the path from its base URL, and what it costs.
@@ -149,8 +162,6 @@ pub struct Transport {
     target: Arc<Target>,
     /// The target's URL, but with the name that TLS asks for.
     base: Url,
-    /// The host that HTTP asks for, where that is another one.
-    host: Option<String>,
     /// Host and port of the server and of the proxy.
     place: String,
     proxy: Option<String>,
@@ -170,24 +181,10 @@ impl Transport {
     /// # Errors
     /// If the target's TLS files or proxy cannot be used.
     pub fn new(clients: &Clients, target: Arc<Target>) -> Result<Self, Error> {
-        let mut builder = clients.builder(&target.tls, target.proxy.as_ref())?;
-        let mut base = target.url.clone();
-        let mut host = None;
-        // The name in the URL is what the server is asked for over TLS. A proxy looks the name up itself.
-        if let (Some(name), None) = (&target.tls.server_name, &target.proxy)
-            && base.scheme() == "https"
-            && base.set_host(Some(name)).is_ok()
-        {
-            builder = builder.dns_resolver(Renamed {
-                resolver: clients.resolver.clone(),
-                host: target.url.host_str().unwrap_or_default().to_owned(),
-            });
-            host = Some(authority(&target.url));
-        }
+        let (client, base) = clients.to(&target.url, &target.tls, target.proxy.as_ref())?;
         Ok(Self {
-            client: built(builder)?,
+            client,
             base,
-            host,
             place: place(&target.url),
             proxy: target.proxy.as_ref().map(|proxy| place(proxy.expose())),
             target,
@@ -427,18 +424,11 @@ impl Transport {
 
     /// A POST to a path below the target's URL.
     pub(super) fn post(&self, path: &str) -> RequestBuilder {
-        self.asked_of(self.client.post(self.url(path)))
+        self.client.post(self.url(path))
     }
 
     fn url(&self, path: &str) -> Url {
         join(&self.base, path)
-    }
-
-    fn asked_of(&self, request: RequestBuilder) -> RequestBuilder {
-        match &self.host {
-            Some(host) => request.header(HOST, host),
-            None => request,
-        }
     }
 
     /// Odoo says the same 404 for a database that does not exist, for one that it cannot reach, and for one that no header names. Its
@@ -446,7 +436,7 @@ impl Transport {
     async fn no_database(&self) -> Error {
         let mut url = self.url("/web/health");
         url.set_query(Some("db_server_status=1"));
-        let health = self.asked_of(self.client.get(url)).send().await;
+        let health = self.client.get(url).send().await;
         let down = health.map_or(true, |response| {
             response.status() == StatusCode::INTERNAL_SERVER_ERROR
         });

@@ -348,7 +348,9 @@ impl Poller {
             accepted: &self.settings.target.accepted_factors,
             exemptions: &self.settings.target.exemptions,
         };
-        snapshot.roster = Some(Arc::new(Roster::new(polled.facts, polled.standing, &terms)));
+        // Copies: without spare capacity, and apart from what a poll frees. A fleet's memory is mostly rosters.
+        let (facts, standing) = (polled.facts.clone(), polled.standing.clone());
+        snapshot.roster = Some(Arc::new(Roster::new(facts, standing, &terms)));
         record.map_or(Found::Nothing, Found::Success)
     }
 

@@ -131,7 +131,8 @@ struct Row {
     new: bool,
     /// A word, and the reason.
     accepted: Option<(&'static str, String)>,
-    users: String,
+    /// Affected users, if any.
+    users: Option<String>,
 }
 
 /// The clauses of a framework, and what was found about each.
@@ -505,23 +506,19 @@ impl<'a> Page<'a> {
         }
     }
 
-    fn users(&self, finding: &Finding) -> String {
-        match finding.concerned() {
-            0 => "–".to_owned(),
-            all if !self.names => counted(all, "user", "users"),
-            all => {
-                let names: Vec<String> = finding.people.iter().map(login).collect();
-                let names = names.join(", ");
-                match finding.more_people {
-                    0 => format!("{}: {names}", grouped(all)),
-                    more => format!(
-                        "The first {} of {}: {names}. {} more are not listed.",
-                        finding.people.len(),
-                        grouped(all),
-                        grouped(more)
-                    ),
-                }
-            }
+    fn users(&self, finding: &Finding) -> Option<String> {
+        let all = counted(finding.concerned(), "affected user", "affected users");
+        let names: Vec<String> = finding.people.iter().map(login).collect();
+        let names = names.join(", ");
+        match (finding.concerned(), finding.more_people) {
+            (0, _) => None,
+            _ if !self.names => Some(all),
+            (_, 0) => Some(format!("{all}: {names}")),
+            (_, more) => Some(format!(
+                "The first {} of {all}: {names}. {} more are not listed.",
+                finding.people.len(),
+                grouped(more)
+            )),
         }
     }
 

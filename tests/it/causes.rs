@@ -4,7 +4,9 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use odoo_mfa_exporter::odoo::plan::Parts;
+use odoo_mfa_exporter::odoo::surface::check_all;
 use odoo_mfa_exporter::odoo::{Clients, Error, Transport};
 use odoo_mfa_exporter::poll;
 use odoo_simulator::{AccountKind, Clock, Recipe, ServerOptions, SimServer, World};
@@ -99,7 +101,7 @@ impl Openssl {
         let mut answers = process.stdin.take().expect("a pipe");
         tokio::spawn(async move {
             while let Ok(Some(line)) = lines.next_line().await {
-                if line.starts_with("POST ") {
+                if line.starts_with("POST ") || line.starts_with("GET ") {
                     let page = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
                     answers.write_all(page).await.expect("a pipe");
                 }
@@ -178,6 +180,24 @@ async fn a_certificate_of_another_name_says_both() {
         "http_status",
         &["answers 200"],
     );
+}
+
+/// The server refuses a handshake that asks for another name.
+#[tokio::test]
+async fn a_check_from_outside_asks_for_the_same_name() {
+    odoo_mfa_exporter::runtime::install_crypto();
+    let pki = crate::harness::pki::Pki::new();
+    let name = "prometheus.example.com";
+    let server = Openssl::start(&pki.client, &["-servername", name, "-servername_fatal"]).await;
+    let (target, _) = target::from_yaml(&format!(
+        "{{name: erp, url: 'https://localhost:{}', database: prod, login: poller, api_key: secret, timeout: 2s, tls: {{ca_file: {}, server_name: {name}}}, surface: {{vantages: [{{name: outside, expect_blocked: []}}]}}}}",
+        server.port,
+        server.directory.path().join("server.crt").display(),
+    ));
+    let checked = check_all(&Clients::default(), &target, Timestamp::UNIX_EPOCH).await;
+    // s_server answers one connection at a time.
+    let why = &checked[0].endpoints[0].1.why;
+    assert!(why.contains("answers 200"), "{why}");
 }
 
 /// `check` with these TLS settings, with files of these names in the directory: its exit code and what it prints.

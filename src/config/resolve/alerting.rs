@@ -7,7 +7,7 @@ use secrecy::SecretString;
 
 use super::{Context, label_name, labels, material, unique, with_slash};
 use crate::config::alerting::{Alerting, Auth, Receiver, ReceiverKind};
-use crate::config::reader::{Fields, Item, suggestion};
+use crate::config::reader::{Fields, Item, did_you_mean};
 use crate::config::schema;
 use crate::config::yaml::Key;
 use crate::domain::alert::{Matcher, Rule, Rules, Silence};
@@ -170,10 +170,7 @@ fn rule_named(key: &Key, item: &Item<'_>) -> Option<Rule> {
 }
 
 fn known_rules(name: &str) -> String {
-    match suggestion(name, Rule::WORDS) {
-        hint if hint.starts_with("did you mean") => hint,
-        _ => "docs/alerting.md lists them".to_owned(),
-    }
+    did_you_mean(name, Rule::WORDS).unwrap_or_else(|| "docs/alerting.md lists them".to_owned())
 }
 
 fn tune(rule: Rule, fields: &Fields<'_>, rules: &mut Rules) {

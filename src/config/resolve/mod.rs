@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use super::contract::{FAMILIES, RESERVED_LABELS};
 use super::diagnostic::{Position, Sink};
 use super::env::Env;
-use super::reader::{Fields, Item, suggestion};
+use super::reader::{Fields, Item, did_you_mean, suggestion};
 use super::schema;
 use super::yaml::{Node, Value};
 use super::{Config, Metrics, Privacy, Web, fnv1a};
@@ -194,12 +194,9 @@ fn metrics(fields: &Fields<'_>) -> Metrics {
         };
         let fitting: Vec<_> = FAMILIES.iter().filter(fits).copied().collect();
         if fitting.is_empty() {
-            let hint = match suggestion(pattern, FAMILIES) {
-                hint if hint.is_empty() => {
-                    "docs/metrics.md lists them; `*` stands for any text".to_owned()
-                }
-                hint => hint,
-            };
+            let hint = did_you_mean(pattern, FAMILIES).unwrap_or_else(|| {
+                "docs/metrics.md lists them; `*` stands for any text".to_owned()
+            });
             item.fail::<()>("matches no metric family", hint);
         }
         disabled.extend(fitting);

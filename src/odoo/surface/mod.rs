@@ -61,11 +61,12 @@ pub async fn check(
     vantage: &Vantage,
     at: Timestamp,
 ) -> Checked {
-    let seen = match clients.with(&tls(target, vantage), vantage.proxy.as_ref()) {
-        Ok(client) => {
+    let tls = tls(target, vantage);
+    let seen = match clients.to(&vantage.url, &tls, vantage.proxy.as_ref()) {
+        Ok((client, url)) => {
             let asking = Asking {
                 client,
-                url: vantage.url.clone(),
+                url,
                 timeout: target.timeout.min(TIMEOUT),
                 database: &target.database,
             };
