@@ -161,6 +161,7 @@ async fn measure(targets: usize) -> Row {
 
 fn daemon(config: &Path, address: SocketAddr, directory: &Path) -> Process {
     let mut command = Command::new(PROGRAM);
+    command.env("MALLOC_MMAP_THRESHOLD_", "32768"); // as the unit and the image set it
     command.arg("--config.file").arg(config);
     command.arg("--storage.path").arg(directory);
     command.args([

@@ -198,7 +198,7 @@ async fn families_that_are_switched_off_cost_no_request() {
 async fn a_locked_store_delays_no_figure() {
     let stage = Stage::new(&["prod"]).await;
     stage.configure(&json!({
-        "defaults": {"interval": "1s", "timeout": "900ms"},
+        "defaults": {"interval": "2s", "timeout": "1900ms"},
         "targets": [stage.target("prod")],
     }));
     let daemon = Running::start(&mut stage.daemon());
