@@ -105,8 +105,9 @@ impl Browser {
             .connect(&format!("http://127.0.0.1:{port}"))
             .await
             .expect("a session");
-        let timeouts =
-            TimeoutConfiguration::new(None, Some(std::time::Duration::from_secs(60)), None);
+        // The report of 80 targets takes axe-core half a minute on two busy cores.
+        let seconds = |seconds| Some(std::time::Duration::from_secs(seconds));
+        let timeouts = TimeoutConfiguration::new(seconds(180), seconds(60), None);
         client.update_timeouts(timeouts).await.expect("timeouts");
         Self {
             client,
