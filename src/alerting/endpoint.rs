@@ -36,6 +36,8 @@ pub struct Endpoint {
     receiver: Arc<Receiver>,
     /// Its name, or the address that the name stands for.
     name: String,
+    /// The receiver's URL, but with the name that TLS asks for.
+    url: Url,
     client: reqwest::Client,
 }
 
@@ -93,10 +95,12 @@ impl Endpoint {
         clients: &Clients,
     ) -> Result<Self, Refusal> {
         let unusable = |error: odoo::Error| Refusal::new(Then::GiveUp, error.message);
-        let builder = clients.builder(&receiver.tls, None).map_err(unusable)?;
+        let (builder, url) = clients
+            .builder(&receiver.url, &receiver.tls, None)
+            .map_err(unusable)?;
         let mut builder = builder.timeout(timeout);
         let mut name = receiver.name.clone();
-        if let (Some(address), Some(host)) = (address, receiver.url.host_str()) {
+        if let (Some(address), Some(host)) = (address, url.host_str()) {
             builder = builder.resolve(host, address);
             name = format!("{}://{address}", receiver.url.scheme());
         }
@@ -104,6 +108,7 @@ impl Endpoint {
         Ok(Self {
             receiver: Arc::clone(receiver),
             name,
+            url,
             client: client.map_err(|error| Refusal::new(Then::GiveUp, error.to_string()))?,
         })
     }
@@ -128,7 +133,7 @@ impl Endpoint {
                 (self.api("api/v2/alerts")?, payload::alertmanager(alerts))
             }
             ReceiverKind::Webhook { .. } => (
-                self.receiver.url.clone(),
+                self.url.clone(),
                 payload::webhook(&self.receiver.name, alerts),
             ),
         };
@@ -170,7 +175,7 @@ impl Endpoint {
     }
 
     fn api(&self, path: &str) -> Result<Url, Refusal> {
-        let url = self.receiver.url.join(path);
+        let url = self.url.join(path);
         url.map_err(|error| Refusal::new(Then::GiveUp, error.to_string()))
     }
 

@@ -83,11 +83,17 @@ impl Clients {
         places
     }
 
-    /// The beginning of a client with TLS settings and a proxy: it follows no redirects, and no proxy of the environment.
+    /// The beginning of a client for one server, and the base URL of requests to it. It follows no redirects, and uses no proxy of the
+    /// environment.
     ///
     /// # Errors
     /// If the TLS files or the proxy cannot be used.
-    pub fn builder(&self, tls: &Tls, proxy: Option<&ProxyUrl>) -> Result<ClientBuilder, Error> {
+    pub fn builder(
+        &self,
+        url: &Url,
+        tls: &Tls,
+        proxy: Option<&ProxyUrl>,
+    ) -> Result<(ClientBuilder, Url), Error> {
         let unusable = |error: &(dyn std::error::Error + 'static)| {
             let cause = innermost(error);
             Error::new(
@@ -117,20 +123,6 @@ impl Clients {
             let proxy = reqwest::Proxy::all(proxy.expose().clone());
             builder = builder.proxy(proxy.map_err(|error| unusable(&error))?);
         }
-        Ok(builder)
-    }
-
-    /// A client for one server, and the base URL of requests to it.
-    ///
-    /// # Errors
-    /// See [`builder`](Self::builder).
-    pub(super) fn to(
-        &self,
-        url: &Url,
-        tls: &Tls,
-        proxy: Option<&ProxyUrl>,
-    ) -> Result<(reqwest::Client, Url), Error> {
-        let mut builder = self.builder(tls, proxy)?;
         let mut base = url.clone();
         // The name in the URL is what the server is asked for over TLS (SNI). A proxy looks the name up itself.
         if let (Some(name), None) = (&tls.server_name, proxy)
@@ -145,6 +137,20 @@ impl Clients {
                 })
                 .default_headers(HeaderMap::from_iter([(HOST, host)]));
         }
+        Ok((builder, base))
+    }
+
+    /// A client for one server, and the base URL of requests to it.
+    ///
+    /// # Errors
+    /// See [`builder`](Self::builder).
+    pub(super) fn to(
+        &self,
+        url: &Url,
+        tls: &Tls,
+        proxy: Option<&ProxyUrl>,
+    ) -> Result<(reqwest::Client, Url), Error> {
+        let (builder, base) = self.builder(url, tls, proxy)?;
         let client = builder.build();
         let client = client.map_err(|error| Error::new(Kind::Defect, innermost(&error)))?;
         Ok((client, base))

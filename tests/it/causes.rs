@@ -200,6 +200,30 @@ async fn a_check_from_outside_asks_for_the_same_name() {
     assert!(why.contains("answers 200"), "{why}");
 }
 
+/// The same for a receiver of alerts.
+#[tokio::test]
+async fn a_receiver_is_asked_for_the_name_that_is_set() {
+    let pki = crate::harness::pki::Pki::new();
+    let name = "prometheus.example.com";
+    let server = Openssl::start(&pki.client, &["-servername", name, "-servername_fatal"]).await;
+    let ca = server.directory.path().join("server.crt");
+    let url = format!("https://localhost:{}/hook", server.port);
+    let hook = json!({"name": "desk", "url": url, "tls": {"ca_file": ca, "server_name": name}});
+    let target = json!({"name": "it", "url": "https://erp.example.com", "database": "prod", "login": "auditor", "api_key": target::CANARY});
+    let config = server.directory.path().join("config.yml");
+    let settings = json!({"targets": [target], "alerting": {"webhooks": [hook]}});
+    std::fs::write(&config, settings.to_string()).expect("a file");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_odoo-mfa-exporter"));
+    let test = command
+        .arg("--config.file")
+        .arg(config)
+        .args(["alerts", "test"])
+        .output();
+    let output = test.await.expect("the program runs");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("taken"), "{output:?}");
+}
+
 /// `check` with these TLS settings, with files of these names in the directory: its exit code and what it prints.
 async fn checked(tls: serde_json::Value, files: &[(&str, &str)]) -> (Option<i32>, String) {
     let directory = tempfile::tempdir().expect("a directory");
