@@ -274,7 +274,8 @@ def exporter():
     ).row("Now", [
         stat("Instances up", 3, "Instances that Prometheus can scrape.", f"sum(up{{{sel}}})", steps=((None, RED), (1, GREEN))),
         stat("Targets", 6, "Targets by state; pending ones have not been polled since the start.", [(f"sum by (state) ({p('targets')})", "{{state}}")], color="value", steps=((None, BLUE),)),
-        stat("Configuration", 4, "OK if the last reload succeeded. Otherwise the exporter keeps the old configuration.", f"min({p('config_last_reload_successful')})",
+        stat("Configuration", 4, "Current if the last reload succeeded. Otherwise the exporter keeps the old configuration. The web configuration is that of --web.config.file, if there is one.",
+             [(f"min({p('config_last_reload_successful')})", "configuration"), (f"min({p('web_config_last_reload_successful')})", "web configuration")],
              mappings={"0": ("reload failed", RED), "1": ("current", GREEN)}, steps=((None, RED), (1, GREEN))),
         stat("Failed polls, last hour", 4, "Polls that failed within an hour.", f'sum(increase(odoo_polls_total{{{sel}, result="failure"}}[1h]))', decimals=0, steps=WARN_STEPS),
         stat("Store errors, last day", 4, "Errors of the store within a day.", f"sum(increase({p('store_errors_total')}[1d]))", decimals=0, steps=WARN_STEPS),
