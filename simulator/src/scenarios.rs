@@ -114,8 +114,14 @@ pub async fn start_demo(seed: u64, count: usize, days: u32) -> io::Result<Demo> 
             world.uses = uses(&world);
         }
         let account = world.add_account(kind, "mfa-exporter");
-        // Without a date: the past is as long as some keys may live.
-        world.also_opens(&account.api_key, account.uid);
+        // The past may be longer than a key lives.
+        let own = world
+            .keys()
+            .find(|key| key.owner == account.uid && key.expires != 0)
+            .map(|key| (key.id, key.expires));
+        if let Some((id, expires)) = own {
+            world.set_key_expiry(id, Some(expires + days * DAY));
+        }
         server.add_database("prod", world);
         targets.push(DemoTarget {
             name: name.into(),

@@ -97,8 +97,11 @@ async fn a_hundred_thousand_portal_people_are_searched_quickly() {
 }
 
 #[tokio::test]
-async fn the_demo_has_servers_that_answer_their_accounts() {
-    let demo = start_demo(1, 7, 0).await.expect("free ports");
+async fn the_demo_has_servers_that_answer_their_accounts_after_their_past() {
+    let mut demo = start_demo(1, 7, 400).await.expect("free ports");
+    for _ in 0..40 {
+        demo.pass(10);
+    }
     let names: Vec<_> = demo
         .targets
         .iter()
