@@ -152,7 +152,9 @@ def target():
         stat("Polls", 3, "Up if the last poll succeeded. After a failed poll the figures are withdrawn: an empty panel means 'unknown', never 0.",
              one("odoo_up"), mappings=UP, steps=((None, RED), (1, GREEN))),
         stat("Coverage, internal", 4, "Protected over eligible internal users. Green from the coverage target on.",
-             [(one("odoo_mfa_coverage_ratio", INTERNAL), "coverage"), (one("odoo_mfa_coverage_target_ratio", INTERNAL), "coverage target")],
+             [(one("odoo_mfa_coverage_ratio", INTERNAL), "coverage"),
+              # Alone it would be shown as the coverage.
+              (f"{one('odoo_mfa_coverage_target_ratio', INTERNAL)} and on () {one('odoo_mfa_coverage_ratio', INTERNAL)}", "coverage target")],
              unit="percentunit", decimals=1, steps=((None, ORANGE),), threshold="coverage target"),
         stat("Unprotected, internal", 4, "Eligible internal users without an accepted factor, including those in their grace period.",
              f'{one("odoo_mfa_eligible_users", INTERNAL)} - {one("odoo_mfa_protected_users", INTERNAL)}', steps=WARN_STEPS),

@@ -1,5 +1,5 @@
 // Draws one dashboard's JSON, with the answers that preview.mjs fetched, by Grafana's own components.
-// It knows what our dashboards use: stat, bargauge, timeseries and table; merge and organize.
+// It knows what our dashboards use: stat, bargauge, timeseries and table; merge, organize and config from query results.
 import { Component, type ReactNode } from 'react';
 import { createRoot } from 'react-dom/client';
 import { lastValueFrom } from 'rxjs';
@@ -96,7 +96,19 @@ function legend(format: string, metric: Record<string, string>) {
 }
 
 async function transform(panel: any, frames: DataFrame[]) {
+  const from = panel.transformations?.find((t: any) => t.id === 'configFromData')?.options;
+  if (from) return withThreshold(from, panel.fieldConfig.defaults.thresholds, frames);
   return panel.transformations?.length && frames.length ? lastValueFrom(transformDataFrame(panel.transformations, frames)) : frames;
+}
+
+/** As Grafana's "Config from query results", which no package of it has: one query's value becomes a threshold of the others. Alone it stays. */
+function withThreshold(from: any, thresholds: any, frames: DataFrame[]) {
+  const config = frames.find((f) => f.refId === from.configRefId);
+  if (!config || frames.length < 2) return frames;
+  const value = config.fields[1].values.at(-1), { color } = from.mappings[0].handlerArguments.threshold;
+  const others = frames.filter((f) => f !== config);
+  others.forEach((f) => (f.fields[1].config.thresholds = { ...thresholds, steps: [...thresholds.steps, { value, color }] }));
+  return others;
 }
 
 function configure(panel: any, frame: DataFrame, all: DataFrame[]) {
