@@ -177,7 +177,7 @@ impl Browser {
             .client
             .execute_async(
                 "const done = arguments[arguments.length - 1];
-                 axe.run(document, {resultTypes: ['violations']}).then(
+                 axe.run(document, {resultTypes: ['violations'], rules: {'target-size': {enabled: true}}}).then(
                    it => done(it.violations.flatMap(v => v.nodes.map(n => `${v.id} (${v.impact}): ${n.html} ${n.failureSummary}`))),
                    error => done([String(error)]));",
                 Vec::new(),

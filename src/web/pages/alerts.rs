@@ -35,6 +35,8 @@ struct Page {
     layout: Layout,
     query: AlertsQuery,
     rows: Vec<AlertRow>,
+    /// Name, number of alerts and link of each alert, the most urgent first.
+    names: Vec<(String, usize, String)>,
     matching: usize,
     pager: Pager,
 }
@@ -106,9 +108,10 @@ pub async fn page(
     let slice = Slice::new(query.page, None);
     let page = Page {
         layout: Layout::new(&app, &reader, &uri, "Alerts", "Alerts"),
+        names: query.names(&rows),
         matching: rows.len(),
         pager: Pager::new("alerts", slice, rows.len() as u64, |page| {
-            query.page_link(page)
+            query.link(query.q.as_deref(), &page.to_string())
         }),
         rows: slice.of(&rows).to_vec(),
         query,
@@ -117,14 +120,27 @@ pub async fn page(
 }
 
 impl AlertsQuery {
-    fn page_link(&self, page: PageNumber) -> String {
+    /// The list with another text, or another page of it.
+    fn link(&self, text: Option<&str>, page: &str) -> String {
         let query = [
-            ("q", self.q.as_deref().unwrap_or_default()),
+            ("q", text.unwrap_or_default()),
             ("severity", self.severity.map_or("", Severity::as_str)),
             ("state", self.state.map_or("", AlertState::as_str)),
-            ("page", &page.to_string()),
+            ("page", page),
         ];
         href(&["alerts"], &query)
+    }
+
+    fn names(&self, rows: &[AlertRow]) -> Vec<(String, usize, String)> {
+        let mut names: Vec<(String, usize, String)> = Vec::new();
+        for row in rows {
+            if let Some((_, count, _)) = names.iter_mut().find(|(name, ..)| *name == row.name) {
+                *count += 1;
+            } else {
+                names.push((row.name.clone(), 1, self.link(Some(&row.name), "")));
+            }
+        }
+        names
     }
 
     fn matches(&self, row: &AlertRow) -> bool {

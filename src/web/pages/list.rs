@@ -275,7 +275,7 @@ impl Filters {
                 select.option(it.to_string(), spaced(&it.to_string()), *it == by)
             });
         let order = Select::new("order", "Order")
-            .option("", "usual", order.is_none())
+            .option("", "default", order.is_none())
             .option(Direction::Asc, "ascending", order == Some(Direction::Asc))
             .option(
                 Direction::Desc,
