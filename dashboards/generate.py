@@ -89,7 +89,7 @@ def fleet():
                   "Target": dict(link=TO_TARGET),
                   "Up": dict(mappings=UP, cell="color-text", width=70),
                   "Coverage": dict(unit="percentunit", decimals=1, steps=((None, BLUE),), cell="gauge", min=0, max=1, width=180),
-                  "Over target": dict(unit="percentunit", decimals=1, steps=MARGIN_STEPS, cell="color-text", width=95),
+                  "Over target": dict(unit="percentunit", decimals=1, steps=MARGIN_STEPS, cell="color-text", width=105),
                   "Eligible": dict(width=85),
                   "Unprotected": dict(width=105),
                   "Admins without": dict(steps=BAD_CELL, cell="color-background", width=135),
