@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context;
 use jiff::{Timestamp, ToSpan};
 use reqwest::{StatusCode, Url};
 use serde::Deserialize;
@@ -155,7 +156,8 @@ async fn ask(url: &Url, how: &HttpClient) -> anyhow::Result<Vec<Listed>> {
         return Err(Refused(status).into());
     }
     let body = within(deadline, beginning(response, MAX_ANSWER)).await;
-    let answer: Answer = serde_json::from_slice(&body.map_err(lost)?)?;
+    let answer: Answer =
+        serde_json::from_slice(&body.map_err(lost)?).context("not the answer of an exporter")?;
     Ok(answer.data.alerts)
 }
 

@@ -55,7 +55,7 @@ impl Tunnel {
         }
     }
 
-    /// What clients asked for: the kind of proxy, the credentials, and the server.
+    /// Requests of clients: the kind of proxy, the credentials, and the server.
     pub fn asked(&self) -> Vec<String> {
         self.asked.lock().expect("no panic").clone()
     }
