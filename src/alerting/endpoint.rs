@@ -11,10 +11,13 @@ use reqwest::header::{DATE, HeaderMap};
 use reqwest::{StatusCode, Url};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
+use tokio::time::Instant;
 
 use super::{Notification, payload};
 use crate::config::{Auth, Receiver, ReceiverKind};
-use crate::odoo::{self, Clients, Text, beginning, printable};
+use crate::odoo::{
+    self, Client, Clients, Failure, Request, Response, Text, beginning, printable, within,
+};
 
 /// Number of bytes that are read of an answer.
 const ANSWER: usize = 64 << 10;
@@ -36,9 +39,8 @@ pub struct Endpoint {
     receiver: Arc<Receiver>,
     /// Its name, or the address that the name stands for.
     name: String,
-    /// The receiver's URL, but with the name that TLS asks for.
-    url: Url,
-    client: reqwest::Client,
+    client: Client,
+    timeout: Duration,
 }
 
 /// Why alerts were not taken. Holds no secret, and no URL.
@@ -94,22 +96,18 @@ impl Endpoint {
         timeout: Duration,
         clients: &Clients,
     ) -> Result<Self, Refusal> {
-        let unusable = |error: odoo::Error| Refusal::new(Then::GiveUp, error.message);
-        let (builder, url) = clients
-            .builder(&receiver.url, &receiver.tls, None)
-            .map_err(unusable)?;
-        let mut builder = builder.timeout(timeout);
-        let mut name = receiver.name.clone();
-        if let (Some(address), Some(host)) = (address, url.host_str()) {
-            builder = builder.resolve(host, address);
-            name = format!("{}://{address}", receiver.url.scheme());
-        }
-        let client = builder.build();
+        let client = clients
+            .to(&receiver.tls, None, address)
+            .map_err(|error| Refusal::new(Then::GiveUp, error.message))?;
+        let name = match address {
+            Some(address) => format!("{}://{address}", receiver.url.scheme()),
+            None => receiver.name.clone(),
+        };
         Ok(Self {
             receiver: Arc::clone(receiver),
             name,
-            url,
-            client: client.map_err(|error| Refusal::new(Then::GiveUp, error.to_string()))?,
+            client,
+            timeout,
         })
     }
 
@@ -133,19 +131,22 @@ impl Endpoint {
                 (self.api("api/v2/alerts")?, payload::alertmanager(alerts))
             }
             ReceiverKind::Webhook { .. } => (
-                self.url.clone(),
+                self.receiver.url.clone(),
                 payload::webhook(&self.receiver.name, alerts),
             ),
         };
-        let request = self.authorized(self.client.post(url)).json(&body);
-        let response = request.send().await.map_err(|error| lost(&error))?;
+        let request = Request::post(&url)
+            .authorized(self.receiver.auth.as_ref())
+            .json(&body);
+        let deadline = Instant::now() + self.timeout;
+        let response = self.answer(request, deadline).await?;
         let status = response.status();
         if status.is_success() {
             return Ok(Taken {
                 clock_ahead: clock_ahead(response.headers(), Timestamp::now()),
             });
         }
-        Err(self.refusal(status, response).await)
+        Err(self.refusal(status, response, deadline).await)
     }
 
     /// To which of its own receivers an Alertmanager sends the alert with these labels.
@@ -159,11 +160,11 @@ impl Endpoint {
             url.query_pairs_mut()
                 .append_pair("filter", &format!("{name}=\"{value}\""));
         }
-        let request = self.authorized(self.client.get(url));
-        let response = request.send().await.map_err(|error| lost(&error))?;
-        let body = beginning(response, ANSWER)
-            .await
-            .map_err(|error| lost(&error))?;
+        let request = Request::get(&url).authorized(self.receiver.auth.as_ref());
+        let deadline = Instant::now() + self.timeout;
+        let response = self.answer(request, deadline).await?;
+        let body = within(deadline, beginning(response, ANSWER)).await;
+        let body = body.map_err(|failure| self.lost(&failure))?;
         let alerts: Vec<Routed> = serde_json::from_slice(&body).map_err(|_| {
             Refusal::new(
                 Then::GiveUp,
@@ -174,19 +175,21 @@ impl Endpoint {
         Ok(receivers.map(|it| self.redacted(&it.name)).collect())
     }
 
-    fn api(&self, path: &str) -> Result<Url, Refusal> {
-        let url = self.url.join(path);
-        url.map_err(|error| Refusal::new(Then::GiveUp, error.to_string()))
+    async fn answer(&self, request: Request, deadline: Instant) -> Result<Response, Refusal> {
+        self.client.renew();
+        let response = within(deadline, self.client.send(request)).await;
+        response.map_err(|failure| self.lost(&failure))
     }
 
-    fn authorized(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
-        match &self.receiver.auth {
-            None => request,
-            Some(Auth::Basic { username, password }) => {
-                request.basic_auth(username, Some(password.expose_secret()))
-            }
-            Some(Auth::Bearer(token)) => request.bearer_auth(token.expose_secret()),
-        }
+    /// Nothing, or nothing whole, came back.
+    fn lost(&self, failure: &Failure) -> Refusal {
+        let cause = odoo::cause(failure, &self.receiver.url);
+        Refusal::new(Then::Retry, cause.message)
+    }
+
+    fn api(&self, path: &str) -> Result<Url, Refusal> {
+        let url = self.receiver.url.join(path);
+        url.map_err(|error| Refusal::new(Then::GiveUp, error.to_string()))
     }
 
     /// A text of the receiver's, which may repeat what it was sent.
@@ -204,9 +207,10 @@ impl Endpoint {
 
     /// Alertmanager refuses a whole batch with 400 and yet keeps its valid alerts: the same batch would be refused forever. A webhook
     /// gets each alert once, so it gets it again.
-    async fn refusal(&self, status: StatusCode, response: reqwest::Response) -> Refusal {
+    async fn refusal(&self, status: StatusCode, response: Response, deadline: Instant) -> Refusal {
         let retry_after = odoo::retry_after(response.headers(), Timestamp::now());
-        let text = beginning(response, ANSWER).await.unwrap_or_default();
+        let text = within(deadline, beginning(response, ANSWER)).await;
+        let text = text.unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
         let too_large = status == StatusCode::PAYLOAD_TOO_LARGE
             || status == StatusCode::BAD_REQUEST && text.contains("body too large");
@@ -236,11 +240,6 @@ impl Endpoint {
             retry_after,
         }
     }
-}
-
-/// Nothing, or nothing whole, came back.
-fn lost(error: &reqwest::Error) -> Refusal {
-    Refusal::new(Then::Retry, odoo::cause(error).message)
 }
 
 fn clock_ahead(headers: &HeaderMap, now: Timestamp) -> Option<SignedDuration> {

@@ -6,20 +6,22 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context;
 use jiff::{Timestamp, ToSpan};
-use reqwest::StatusCode;
-use secrecy::ExposeSecret;
+use reqwest::{StatusCode, Url};
 use serde::Deserialize;
+use tokio::time::Instant;
 
 use super::output::{complain, printed};
 use super::table::Table;
 use super::{FAILED, MISCONFIGURED, Options, block_on, color, load, print_diagnostics};
 use crate::alerting::{self, Endpoint, Notification};
-use crate::config::{
-    Auth, Config, HttpClient, ProcessEnv, Receiver, ReceiverKind, Tls, duration_text,
-};
+use crate::config::{Config, HttpClient, ProcessEnv, Receiver, ReceiverKind, duration_text};
 use crate::domain::alert::{self, Fingerprint, Rule};
-use crate::odoo::{self, Clients};
+use crate::odoo::{self, Clients, Failure, Request, beginning, within};
+
+/// Number of bytes that are read of the list of alerts.
+const MAX_ANSWER: usize = 32 << 20;
 
 /// Options of `alerts`.
 #[derive(Debug, clap::Args)]
@@ -28,7 +30,7 @@ pub(super) struct Alerts {
     command: Option<Command>,
     /// Address of the daemon. Default: --web.listen-address on this host.
     #[arg(long, value_name = "URL")]
-    url: Option<reqwest::Url>,
+    url: Option<Url>,
     /// A file with credentials and TLS settings, in the format of promtool's option of this name: `basic_auth: {username, password_file}`,
     /// `authorization: {credentials_file}`, `tls_config: {ca_file, cert_file, key_file, server_name}`.
     #[arg(long = "http.config.file", value_name = "FILE")]
@@ -95,6 +97,11 @@ struct Listed {
     active_at: Timestamp,
 }
 
+/// The daemon answers with another status than success.
+#[derive(Debug, thiserror::Error)]
+#[error("the daemon answers {0}")]
+struct Refused(StatusCode);
+
 fn list(options: &Options, what: &Alerts) -> ExitCode {
     let how = match what.http_config_file.as_deref() {
         Some(path) => match HttpClient::load(path, &ProcessEnv) {
@@ -113,12 +120,16 @@ fn list(options: &Options, what: &Alerts) -> ExitCode {
         Some(url) => url.as_str().trim_end_matches('/').to_owned(),
         None => format!("http://{}", options.listen(super::ANYWHERE).reached_at()),
     };
-    match block_on(ask(&format!("{url}/api/v1/alerts"), &how)) {
+    let alerts = Url::parse(&format!("{url}/api/v1/alerts"));
+    let alerts = async { ask(&alerts?, &how).await };
+    match block_on(alerts) {
         Ok(alerts) => printed(table(alerts).render(color()), ExitCode::SUCCESS),
         Err(error) => {
-            let hint = match error.downcast_ref().and_then(reqwest::Error::status) {
-                Some(StatusCode::UNAUTHORIZED) => "pass credentials with --http.config.file",
-                Some(StatusCode::FORBIDDEN) => {
+            let hint = match error.downcast_ref() {
+                Some(Refused(StatusCode::UNAUTHORIZED)) => {
+                    "pass credentials with --http.config.file"
+                }
+                Some(Refused(StatusCode::FORBIDDEN)) => {
                     "the user needs the role `read`: see web.roles in the daemon's configuration"
                 }
                 Some(_) => "see the daemon's log",
@@ -134,30 +145,20 @@ fn list(options: &Options, what: &Alerts) -> ExitCode {
     }
 }
 
-async fn ask(url: &str, how: &HttpClient) -> anyhow::Result<Vec<Listed>> {
-    let mut client = reqwest::Client::builder()
-        .timeout(Duration::from_secs(10))
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy();
-    if how.tls != Tls::default() {
-        let tls = odoo::tls_config(&how.tls).map_err(|error| anyhow::anyhow!("{error}"))?;
-        client = client.tls_backend_preconfigured(tls);
+async fn ask(url: &Url, how: &HttpClient) -> anyhow::Result<Vec<Listed>> {
+    let client = Clients::default().to(&how.tls, None, None)?;
+    let request = Request::get(url).authorized(how.auth.as_ref());
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let lost = |failure: Failure| odoo::cause(&failure, url);
+    let response = within(deadline, client.send(request)).await.map_err(lost)?;
+    let status = response.status();
+    if !status.is_success() {
+        return Err(Refused(status).into());
     }
-    let request = client.build()?.get(url);
-    let request = match &how.auth {
-        None => request,
-        Some(Auth::Basic { username, password }) => {
-            request.basic_auth(username, Some(password.expose_secret()))
-        }
-        Some(Auth::Bearer(token)) => request.bearer_auth(token.expose_secret()),
-    };
-    let answer = async || {
-        let response = request.send().await?.error_for_status()?;
-        Ok(response.json::<Answer>().await?.data.alerts)
-    };
-    answer()
-        .await
-        .map_err(|error: reqwest::Error| error.without_url().into())
+    let body = within(deadline, beginning(response, MAX_ANSWER)).await;
+    let answer: Answer =
+        serde_json::from_slice(&body.map_err(lost)?).context("not the answer of an exporter")?;
+    Ok(answer.data.alerts)
 }
 
 /// Sorts firing alerts first.

@@ -2,18 +2,23 @@
 
 use std::collections::BTreeMap;
 
-use reqwest::{RequestBuilder, StatusCode};
+use reqwest::StatusCode;
+use reqwest::header::HeaderName;
 use secrecy::ExposeSecret;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 
+use super::client::Request;
 use super::error::{Error, Kind};
 use super::refusal::OdooError;
 use super::reply::{IdOrFalse, Reply, SCALAR, not_json, reply};
 use super::transport::Transport;
 use crate::domain::Api;
+
+/// The header that names the database.
+pub(super) const DATABASE: HeaderName = HeaderName::from_static("x-odoo-database");
 
 /// A call of a model's method.
 ///
@@ -169,14 +174,14 @@ pub(super) async fn database_is_named(transport: &Transport) -> Result<(), Error
     }
 }
 
-fn json2_request(transport: &Transport, call: &Call, database: &str) -> RequestBuilder {
+fn json2_request(transport: &Transport, call: &Call, database: &str) -> Request {
     let positional = call.positional.iter().map(|(name, value)| (*name, value));
     let named = call.named.iter().map(|(name, value)| (*name, value));
     let body: BTreeMap<&str, &Box<RawValue>> = positional.chain(named).collect();
     transport
         .post(&format!("/json/2/{}/{}", call.model, call.method))
-        .bearer_auth(transport.target().api_key.current().expose_secret())
-        .header("X-Odoo-Database", database)
+        .bearer(transport.target().api_key.current().expose_secret())
+        .header(DATABASE, database)
         .json(&body)
 }
 
@@ -189,7 +194,7 @@ pub(super) async fn jsonrpc<T: Reply>(
     what: &str,
 ) -> Result<T, Error> {
     #[derive(Serialize)]
-    struct Request<'a, A> {
+    struct Question<'a, A> {
         jsonrpc: &'a str,
         method: &'a str,
         id: u32,
@@ -201,7 +206,7 @@ pub(super) async fn jsonrpc<T: Reply>(
         method: &'a str,
         args: A,
     }
-    let request = transport.post("/jsonrpc").json(&Request {
+    let request = transport.post("/jsonrpc").json(&Question {
         jsonrpc: "2.0",
         method: "call",
         id: 1,

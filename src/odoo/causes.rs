@@ -4,8 +4,10 @@ use std::error::Error as StdError;
 use std::io::{self, ErrorKind};
 use std::iter::successors;
 
+use hyper_util::client::legacy;
 use reqwest::Url;
 
+use super::client::{Failure, Flood};
 use super::dns::NoAddress;
 use super::error::{Error, Kind};
 use super::tls;
@@ -28,23 +30,22 @@ pub(super) fn place(url: &Url) -> String {
     }
 }
 
-/// Explains a failure of the HTTP client, without a proxy.
-pub fn from_reqwest(error: &reqwest::Error) -> Error {
-    let place = error
-        .url()
-        .map(place)
-        .unwrap_or_else(|| "the server".to_owned());
+/// Explains a failure of a request to a URL, without a proxy.
+pub fn cause(failure: &Failure, url: &Url) -> Error {
     let way = Way {
-        place: &place,
+        place: &place(url),
         proxy: None,
     };
-    way.failure(error)
+    way.failure(failure)
 }
 
 impl Way<'_> {
     /// Explains a failure of the HTTP client.
-    pub(super) fn failure(self, error: &reqwest::Error) -> Error {
+    pub(super) fn failure(self, error: &Failure) -> Error {
         let place = self.place;
+        if let Some(flood) = find::<Flood>(error) {
+            return Error::new(Kind::TooLarge, format!("{place} {flood}"));
+        }
         if let Some(tls) = find::<rustls::Error>(error) {
             return tls::failure(tls, place);
         }
@@ -52,7 +53,8 @@ impl Way<'_> {
             return Error::new(Kind::Unreachable, format!("cannot look up {missing}"))
                 .hint(missing.hint);
         }
-        let first = if let (Some(proxy), true) = (self.proxy, error.is_connect()) {
+        let is_connect = is_connect(error);
+        let first = if let (Some(proxy), true) = (self.proxy, is_connect) {
             format!("the proxy {proxy}")
         } else {
             place.to_owned()
@@ -63,15 +65,16 @@ impl Way<'_> {
         }
         let io = find::<io::Error>(error).map(io::Error::kind);
         let hyper = find::<hyper::Error>(error);
-        if error.is_connect() && (error.is_timeout() || io == Some(ErrorKind::TimedOut)) {
+        let is_timeout = io == Some(ErrorKind::TimedOut);
+        if is_connect && is_timeout {
             Error::new(
                 Kind::TimedOut,
                 format!("cannot connect to {first}: no answer in time"),
             )
             .hint("check that no firewall drops packets of this host")
-        } else if error.is_timeout() {
+        } else if is_timeout {
             Error::new(Kind::TimedOut, format!("no answer from {place} in time"))
-        } else if error.is_connect() {
+        } else if is_connect {
             Error::new(
                 Kind::Unreachable,
                 format!("cannot connect to {first}: {last}"),
@@ -123,17 +126,21 @@ fn handshake(last: &str, first: &str, place: &str) -> Option<Error> {
 }
 
 /// Returns true if a server closed a connection without an answer, as an idle one does after a while.
-pub(super) fn is_closed(error: &reqwest::Error) -> bool {
+pub(super) fn is_closed(error: &Failure) -> bool {
     let reset = [
         ErrorKind::ConnectionReset,
         ErrorKind::BrokenPipe,
         ErrorKind::UnexpectedEof,
     ];
-    error.is_request()
-        && !error.is_connect()
+    // Not while the answer was read.
+    find::<legacy::Error>(error).is_some_and(|error| !error.is_connect())
         && (find::<hyper::Error>(error)
             .is_some_and(|hyper| hyper.is_incomplete_message() || hyper.is_canceled())
             || find::<io::Error>(error).is_some_and(|io| reset.contains(&io.kind())))
+}
+
+fn is_connect(error: &Failure) -> bool {
+    find::<legacy::Error>(error).is_some_and(legacy::Error::is_connect)
 }
 
 /// The innermost error of a kind.

@@ -5,16 +5,20 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
+use std::vec;
 
 use arc_swap::ArcSwap;
+use futures::future::BoxFuture;
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{LookupIpStrategy, ResolverConfig, ResolverOpts};
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::system_conf::read_system_conf;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use hyper_util::client::legacy::connect::dns::Name;
 use tokio::time::timeout;
+use tower_service::Service;
 
 /// A lookup takes no longer than this, however many servers there are.
 const LOOKUP: Duration = Duration::from_secs(4);
@@ -150,36 +154,18 @@ impl System {
     }
 }
 
-impl Resolve for Resolver {
-    fn resolve(&self, name: Name) -> Resolving {
+impl Service<Name> for Resolver {
+    type Response = vec::IntoIter<SocketAddr>;
+    type Error = NoAddress;
+    type Future = BoxFuture<'static, Result<Self::Response, NoAddress>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), NoAddress>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
         let this = self.clone();
-        Box::pin(async move { answer(this.addresses(name.as_str()).await) })
+        // The client sets the port.
+        Box::pin(async move { Ok(this.sockets(name.as_str(), 0).await?.into_iter()) })
     }
-}
-
-/// Finds a host under another name: that by which its server is asked over TLS.
-#[derive(Debug)]
-pub(super) struct Renamed {
-    pub(super) resolver: Resolver,
-    pub(super) host: String,
-}
-
-impl Resolve for Renamed {
-    fn resolve(&self, _: Name) -> Resolving {
-        let (resolver, host) = (self.resolver.clone(), self.host.clone());
-        Box::pin(async move {
-            answer(match host.trim_matches(['[', ']']).parse() {
-                Ok(address) => Ok(vec![address]),
-                Err(_) => resolver.addresses(&host).await,
-            })
-        })
-    }
-}
-
-/// The name that the client asks for. It adds the port itself.
-fn answer(
-    found: Result<Vec<IpAddr>, NoAddress>,
-) -> Result<Addrs, Box<dyn std::error::Error + Send + Sync>> {
-    let addresses = found?.into_iter().map(|ip| SocketAddr::new(ip, 0));
-    Ok(Box::new(addresses))
 }

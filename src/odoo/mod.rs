@@ -10,6 +10,7 @@
 
 mod call;
 mod causes;
+mod client;
 mod date;
 pub mod directory;
 mod dns;
@@ -24,12 +25,12 @@ mod text;
 mod tls;
 mod transport;
 
-pub use causes::from_reqwest as cause;
+pub use causes::cause;
+pub use client::{Client, Failure, Request, Response, within};
 pub(crate) use date::{of_header as date_of_header, retry_after};
 pub use directory::Person;
 pub use dns::{NoAddress, Resolver};
 pub use error::{Error, Kind};
 pub use session::Session;
 pub use text::{Text, printable, redacted};
-pub use tls::client_config as tls_config;
 pub use transport::{Clients, Transport, beginning};

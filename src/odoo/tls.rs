@@ -19,7 +19,7 @@ use x509_cert::time::Time;
 use super::error::{Error, Kind};
 use crate::config::Tls;
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// TLS as settings ask.
 ///
@@ -47,11 +47,6 @@ pub fn client_config(tls: &Tls) -> Result<ClientConfig, BoxError> {
     let verifier = Trust {
         chain,
         own,
-        name: tls
-            .server_name
-            .clone()
-            .map(ServerName::try_from)
-            .transpose()?,
         algorithms: provider.signature_verification_algorithms,
     };
     let builder = ClientConfig::builder_with_provider(provider)
@@ -69,13 +64,12 @@ pub fn client_config(tls: &Tls) -> Result<ClientConfig, BoxError> {
     })
 }
 
-/// The usual verification, but of another name where one is set. A server that presents exactly a certificate of `ca_file` needs neither
-/// a chain nor a name: no other server has its key.
+/// The usual verification. A server that presents exactly a certificate of `ca_file` needs neither a chain nor a name: no other server
+/// has its key.
 #[derive(Debug)]
 struct Trust {
     chain: Option<Arc<WebPkiServerVerifier>>,
     own: Vec<CertificateDer<'static>>,
-    name: Option<ServerName<'static>>,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
@@ -94,8 +88,7 @@ impl ServerCertVerifier for Trust {
         let Some(chain) = &self.chain else {
             return Err(CertificateError::UnknownIssuer.into());
         };
-        let name = self.name.as_ref().unwrap_or(server_name);
-        chain.verify_server_cert(end_entity, intermediates, name, ocsp_response, now)
+        chain.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
     }
 
     fn verify_tls12_signature(

@@ -1,13 +1,14 @@
-//! HTTP to an Odoo server: which client, and how much of an answer is read.
+//! HTTP to an Odoo server: how many requests at a time, and how much of an answer is read.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use reqwest::header::{CONTENT_TYPE, DATE, HOST, HeaderMap, HeaderValue};
-use reqwest::{ClientBuilder, RequestBuilder, Response, StatusCode, Url};
+use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap};
+use reqwest::{StatusCode, Url};
 use rustls::ClientConfig;
 use secrecy::ExposeSecret;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -15,19 +16,15 @@ use tokio::time::{Instant, timeout_at};
 
 use super::call::result_of;
 use super::causes::{Way, innermost, is_closed, place};
+use super::client::{Client, Connector, Failure, Request, Response, chunk};
 use super::date;
-use super::dns::{Renamed, Resolver};
+use super::dns::Resolver;
 use super::error::{Error, Kind};
 use super::refusal::{OdooError, Stranger};
 use super::reply::{Reply, SCALAR, reply};
 use super::text::Text;
+use super::tls::{BoxError, client_config};
 use crate::config::{ProcessEnv, ProxyUrl, Target, Tls};
-
-/// Connecting takes no longer than this, however long the poll may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// An idle connection is closed after this time. A name that moves is then followed at the next poll.
-const IDLE: Duration = Duration::from_secs(5);
 
 /// The bytes of all replies of one poll. They bound what a server can make a poll cost, in memory and in time.
 const POLL: usize = 40 << 20;
@@ -54,7 +51,7 @@ const SHORTEST_KEY: usize = 16;
 /// for each poll, so that its connections end with it.
 #[derive(Debug, Default)]
 pub struct Clients {
-    tls: Mutex<BTreeMap<Tls, ClientConfig>>,
+    tls: Mutex<BTreeMap<Tls, Arc<ClientConfig>>>,
     hosts: Mutex<BTreeMap<String, Weak<Semaphore>>>,
     /// Finds hosts, for all of them.
     pub resolver: Resolver,
@@ -83,80 +80,41 @@ impl Clients {
         places
     }
 
-    /// The beginning of a client for one server, and the base URL of requests to it. It follows no redirects, and uses no proxy of the
-    /// environment.
+    /// A client for one server, through a proxy or at an address that is not looked up.
     ///
     /// # Errors
     /// If the TLS files or the proxy cannot be used.
-    pub fn builder(
+    pub fn to(
         &self,
-        url: &Url,
         tls: &Tls,
         proxy: Option<&ProxyUrl>,
-    ) -> Result<(ClientBuilder, Url), Error> {
-        let unusable = |error: &(dyn std::error::Error + 'static)| {
-            let cause = innermost(error);
+        address: Option<SocketAddr>,
+    ) -> Result<Client, Error> {
+        let connector = || {
+            Connector::new(&self.resolver, self.tls(tls)?, address)
+                .named(tls.server_name.as_deref())?
+                .through(proxy)
+        };
+        connector().map(Client::new).map_err(|error| {
+            let cause = innermost(&*error);
             Error::new(
                 Kind::Tls,
                 format!("cannot use the TLS or proxy settings: {cause}"),
             )
-        };
+        })
+    }
+
+    fn tls(&self, tls: &Tls) -> Result<Arc<ClientConfig>, BoxError> {
         let mut configs = self.lock();
-        let config = match configs.get(tls) {
-            Some(config) => config.clone(),
-            None => {
-                let config = super::tls::client_config(tls).map_err(|error| unusable(&*error))?;
-                configs.insert(tls.clone(), config.clone());
-                config
-            }
-        };
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("odoo-mfa-exporter/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .pool_idle_timeout(IDLE)
-            .pool_max_idle_per_host(1)
-            .tls_backend_preconfigured(config)
-            .dns_resolver(self.resolver.clone())
-            .no_proxy();
-        if let Some(proxy) = proxy {
-            let proxy = reqwest::Proxy::all(proxy.expose().clone());
-            builder = builder.proxy(proxy.map_err(|error| unusable(&error))?);
+        if let Some(config) = configs.get(tls) {
+            return Ok(Arc::clone(config));
         }
-        let mut base = url.clone();
-        // The name in the URL is what the server is asked for over TLS (SNI). A proxy looks the name up itself.
-        if let (Some(name), None) = (&tls.server_name, proxy)
-            && let Ok(host) = HeaderValue::try_from(authority(url))
-            && base.scheme() == "https"
-            && base.set_host(Some(name)).is_ok()
-        {
-            builder = builder
-                .dns_resolver(Renamed {
-                    resolver: self.resolver.clone(),
-                    host: url.host_str().unwrap_or_default().to_owned(),
-                })
-                .default_headers(HeaderMap::from_iter([(HOST, host)]));
-        }
-        Ok((builder, base))
+        let config = Arc::new(client_config(tls)?);
+        configs.insert(tls.clone(), Arc::clone(&config));
+        Ok(config)
     }
 
-    /// A client for one server, and the base URL of requests to it.
-    ///
-    /// # Errors
-    /// See [`builder`](Self::builder).
-    pub(super) fn to(
-        &self,
-        url: &Url,
-        tls: &Tls,
-        proxy: Option<&ProxyUrl>,
-    ) -> Result<(reqwest::Client, Url), Error> {
-        let (builder, base) = self.builder(url, tls, proxy)?;
-        let client = builder.build();
-        let client = client.map_err(|error| Error::new(Kind::Defect, innermost(&error)))?;
-        Ok((client, base))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Tls, ClientConfig>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Tls, Arc<ClientConfig>>> {
         self.tls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -164,10 +122,8 @@ impl Clients {
 /// The way to a target for one poll, or one page: the path from its base URL, and what it costs.
 #[derive(Debug)]
 pub struct Transport {
-    client: reqwest::Client,
+    client: Client,
     target: Arc<Target>,
-    /// The target's URL, but with the name that TLS asks for.
-    base: Url,
     /// Host and port of the server and of the proxy.
     place: String,
     proxy: Option<String>,
@@ -187,10 +143,9 @@ impl Transport {
     /// # Errors
     /// If the target's TLS files or proxy cannot be used.
     pub fn new(clients: &Clients, target: Arc<Target>) -> Result<Self, Error> {
-        let (client, base) = clients.to(&target.url, &target.tls, target.proxy.as_ref())?;
+        let client = clients.to(&target.tls, target.proxy.as_ref(), None)?;
         Ok(Self {
             client,
-            base,
             place: place(&target.url),
             proxy: target.proxy.as_ref().map(|proxy| place(proxy.expose())),
             target,
@@ -200,6 +155,11 @@ impl Transport {
             ok: AtomicU64::new(0),
             errors: AtomicU64::new(0),
         })
+    }
+
+    /// The client for the target.
+    pub(super) fn client(&self) -> &Client {
+        &self.client
     }
 
     /// The target it leads to.
@@ -242,12 +202,13 @@ impl Transport {
     /// Lets replies have as many bytes again: for lists that are shown, which are no part of a poll.
     pub(super) fn renew(&self) {
         self.left.store(POLL, Ordering::Relaxed);
+        self.client.renew();
     }
 
     /// Sends a request and reads the reply, by `read`: JSON, of which that says whether it is a success, and what it holds.
     pub(super) async fn reply<T: Reply>(
         &self,
-        request: RequestBuilder,
+        request: Request,
         read: fn(&[u8], &str) -> Result<T, Error>,
         what: &str,
     ) -> Result<T, Error> {
@@ -271,25 +232,24 @@ impl Transport {
     }
 
     /// Sends a request and answers with which status it is answered. The reply is not read.
-    pub(super) async fn status(&self, request: RequestBuilder) -> Result<StatusCode, Error> {
-        let response = self.counted(self.send(request)).await?;
+    pub(super) async fn status(&self, request: Request) -> Result<StatusCode, Error> {
+        let (_, response) = self.counted(self.send(request)).await?;
         Ok(response.status())
     }
 
     async fn ask<T: Reply>(
         &self,
-        request: RequestBuilder,
+        request: Request,
         read: fn(&[u8], &str) -> Result<T, Error>,
         what: &str,
     ) -> Result<T, Error> {
-        let response = self.send(request).await?;
+        let (path, response) = self.send(request).await?;
         let (status, headers) = (response.status(), response.headers().clone());
         let is_json = is_json(&headers);
         if status.is_success() && is_json {
             let body = self.body(response, T::LIMIT, what).await?;
             return self.parsed(body, read, what).await;
         }
-        let path = response.url().path().to_owned();
         let body = self.beginning(response).await?;
         if is_json
             && !Stranger::is_of_a_proxy(status)
@@ -310,13 +270,13 @@ impl Transport {
         })
     }
 
-    /// Sends a request. One that a kept connection did not take is sent once more, on a new one.
-    async fn send(&self, request: RequestBuilder) -> Result<Response, Error> {
-        let failure = |error: reqwest::Error| self.way().failure(&error);
+    /// Sends a request, and gives its path and the answer. One that a kept connection did not take is sent once more, on a new one.
+    async fn send(&self, request: Request) -> Result<(String, Response), Error> {
+        let failure = |error: Failure| self.way().failure(&error);
         let request = request.build().map_err(failure)?;
-        let path = request.url().path().to_owned();
-        let before = std::mem::replace(&mut *self.asking(), path);
-        let again = request.try_clone().filter(|_| !before.is_empty());
+        let path = request.uri().path().to_owned();
+        let before = std::mem::replace(&mut *self.asking(), path.clone());
+        let again = (!before.is_empty()).then(|| request.clone());
         let response = match (self.client.execute(request).await, again) {
             (Err(error), Some(again)) if is_closed(&error) => self.client.execute(again).await,
             (response, _) => response,
@@ -327,7 +287,7 @@ impl Transport {
         {
             self.clock.get_or_init(|| (date, Instant::now()));
         }
-        Ok(response)
+        Ok((path, response))
     }
 
     fn asking(&self) -> MutexGuard<'_, String> {
@@ -377,8 +337,8 @@ impl Transport {
         until: Option<Instant>,
     ) -> Result<Option<bytes::Bytes>, Error> {
         let piece = match until {
-            Some(until) => timeout_at(until, response.chunk()).await,
-            None => Ok(response.chunk().await),
+            Some(until) => timeout_at(until, chunk(response)).await,
+            None => Ok(chunk(response).await),
         };
         let piece = piece
             .map_err(|_| {
@@ -429,12 +389,12 @@ impl Transport {
     }
 
     /// A POST to a path below the target's URL.
-    pub(super) fn post(&self, path: &str) -> RequestBuilder {
-        self.client.post(self.url(path))
+    pub(super) fn post(&self, path: &str) -> Request {
+        Request::post(&self.url(path))
     }
 
     fn url(&self, path: &str) -> Url {
-        join(&self.base, path)
+        join(&self.target.url, path)
     }
 
     /// Odoo says the same 404 for a database that does not exist, for one that it cannot reach, and for one that no header names. Its
@@ -442,7 +402,7 @@ impl Transport {
     async fn no_database(&self) -> Error {
         let mut url = self.url("/web/health");
         url.set_query(Some("db_server_status=1"));
-        let health = self.client.get(url).send().await;
+        let health = self.client.send(Request::get(&url)).await;
         let down = health.map_or(true, |response| {
             response.status() == StatusCode::INTERNAL_SERVER_ERROR
         });
@@ -473,7 +433,7 @@ impl Transport {
     async fn databases(&self) -> Option<Vec<Text>> {
         let question = serde_json::json!({"jsonrpc": "2.0", "method": "call", "params": {}});
         let request = self.post("/web/database/list").json(&question);
-        let response = self.send(request).await.ok()?;
+        let (_, response) = self.send(request).await.ok()?;
         let body = self.beginning(response).await.ok()?;
         let Databases(names) = result_of(&body, "databases").ok()?;
         Some(names)
@@ -498,10 +458,10 @@ struct Body {
 ///
 /// # Errors
 /// If the connection breaks.
-pub async fn beginning(mut response: Response, limit: usize) -> Result<Vec<u8>, reqwest::Error> {
+pub async fn beginning(mut response: Response, limit: usize) -> Result<Vec<u8>, Failure> {
     let (mut bytes, mut cost) = (Vec::new(), 0);
     while cost < limit
-        && let Some(piece) = response.chunk().await?
+        && let Some(piece) = chunk(&mut response).await?
     {
         cost += piece.len().max(PIECE);
         bytes.extend_from_slice(&piece);
@@ -527,13 +487,6 @@ fn blot(bytes: &mut [u8], secret: &[u8]) {
         bytes[at + found..end].fill(b'*');
         at = end;
     }
-}
-
-/// Host and port of a URL, as the header `Host` has them.
-fn authority(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    url.port()
-        .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
 /// A path below a base URL, which may have a path of its own.

@@ -21,6 +21,7 @@ use crate::harness::pki::Identity;
 use crate::harness::program::{Running, Stage, get};
 use crate::harness::scripted::{Answer, Pace, Request, Scripted, odoo_19};
 use crate::harness::target;
+use crate::harness::tunnel::Tunnel;
 
 /// Polls a URL once, and gives why that failed. `more`: settings of the target.
 async fn failure(url: &str, more: &str) -> Error {
@@ -224,6 +225,75 @@ async fn a_receiver_is_asked_for_the_name_that_is_set() {
     assert!(said.contains("taken"), "{output:?}");
 }
 
+/// The same through each kind of proxy, one of them over TLS itself. The server refuses a handshake that asks for another name.
+#[tokio::test]
+async fn a_proxied_server_is_asked_for_the_name_that_is_set() {
+    odoo_mfa_exporter::runtime::install_crypto();
+    let pki = crate::harness::pki::Pki::new();
+    let name = "prometheus.example.com";
+    let server = Openssl::start(&pki.client, &["-servername", name, "-servername_fatal"]).await;
+    let trusted = server.directory.path().join("trusted.crt");
+    let both = format!("{}{}", pki.authority, pki.client.certificate);
+    std::fs::write(&trusted, both).expect("a file");
+    let to = format!("localhost:{}", server.port);
+    let basic = "Basic dXNlcjpwQHNz";
+    for (scheme, identity, asked) in [
+        ("http", None, format!("CONNECT {basic} {to}")),
+        ("https", Some(&pki.server), format!("CONNECT {basic} {to}")),
+        (
+            "socks5",
+            None,
+            format!("SOCKS5 user:p@ss 127.0.0.1:{}", server.port),
+        ),
+        ("socks5h", None, format!("SOCKS5 user:p@ss {to}")),
+    ] {
+        let proxy = Tunnel::start(identity).await;
+        let settings = |more: &str| {
+            let (ca, port) = (trusted.display(), proxy.address.port());
+            format!(
+                ", tls: {{ca_file: {ca}{more}}}, proxy: '{scheme}://user:p%40ss@localhost:{port}'"
+            )
+        };
+        let named = settings(&format!(", server_name: {name}"));
+        let error = server.failure("localhost", &named).await;
+        says(&error, "http_status", &["answers 200"]);
+        assert!(
+            proxy.asked().contains(&asked),
+            "{scheme}: {:?}",
+            proxy.asked()
+        );
+        // Without the name, it is asked for the host in `url`.
+        let error = server.failure("localhost", &settings("")).await;
+        assert_ne!(error.reason().as_str(), "http_status", "{scheme}: {error}");
+    }
+}
+
+/// A plain server's requests go to the proxy itself.
+#[tokio::test]
+async fn a_proxy_forwards_requests_to_plain_servers() {
+    let heads = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&heads);
+    let proxy = Scripted::start(move |request| {
+        seen.lock().expect("no panic").push(request.head.clone());
+        Answer::new(502, "", "")
+    })
+    .await;
+    let more = format!(", proxy: 'http://user:p%40ss@{}'", proxy.address);
+    let error = failure("http://127.0.0.2:81", &more).await;
+    says(&error, "maintenance", &["502"]);
+    let head = heads.lock().expect("no panic")[0].to_ascii_lowercase();
+    for text in [
+        "post http://127.0.0.2:81/web/webclient/version_info http/1.1",
+        "host: 127.0.0.2:81",
+        "proxy-authorization: basic dxnlcjpwqhnz",
+    ] {
+        assert!(
+            head.lines().any(|line| line == text),
+            "{text} is not in {head}"
+        );
+    }
+}
+
 /// `check` with these TLS settings, with files of these names in the directory: its exit code and what it prints.
 async fn checked(tls: serde_json::Value, files: &[(&str, &str)]) -> (Option<i32>, String) {
     let directory = tempfile::tempdir().expect("a directory");
@@ -315,6 +385,20 @@ async fn a_host_that_is_not_reached_says_at_which_step() {
         let error = failure("https://erp.internal", &more).await;
         says(&error, "connect", &[text, &proxy.address.to_string()]);
     }
+}
+
+/// Interim responses without an end: the server is not believed to have an answer.
+#[tokio::test]
+async fn a_server_that_never_comes_to_its_answer_says_so() {
+    let interim = Pace::Endless("", "HTTP/1.1 103 Early Hints\r\n\r\n");
+    let server = Scripted::start(move |_| Answer::json("").paced(interim)).await;
+    let error = failure(&server.url(), "").await;
+    let place = server.address.to_string();
+    says(
+        &error,
+        "too_large",
+        &[&place, "too many interim responses (1xx)"],
+    );
 }
 
 #[tokio::test]

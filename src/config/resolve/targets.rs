@@ -172,12 +172,6 @@ fn target(fields: &Fields<'_>, defaults: &Settings, context: &Context<'_>) -> Op
         );
     }
     let proxy = fields.get("proxy").and_then(|item| proxy(&item));
-    if let (Some(item), Some(_), Some(_)) = (fields.get("tls"), &tls.server_name, &proxy) {
-        item.warn(
-            "has a `server_name`, which a proxied connection does not ask for: it asks for the host in `url`",
-            "if the server needs the name, write it into `url`: the proxy resolves it",
-        );
-    }
     let accept_missing = fields
         .get("accept_missing")
         .and_then(|item| item.list())

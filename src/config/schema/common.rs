@@ -49,7 +49,7 @@ pub(in crate::config) static TLS: Section = Section {
             "server_name",
             Kind::Text,
             "the host in `url`",
-            "The name to ask for (SNI), which the server's certificate must be for. Through a proxy the host in `url` is asked for.",
+            "The name to ask for (SNI), which the server's certificate must be for.",
         ),
     ],
 };

@@ -514,7 +514,6 @@ targets:
   api_key_file: erp.key
   surface: {vantages: [{name: outside}]}
 - {name: erp2, url: https://erp.example.com/odoo/, database: prod, api_key_file: erp.key}
-- {name: erp3, url: https://10.0.0.1, database: prod, api_key_file: erp.key, tls: {server_name: erp.example.com}, proxy: 'http://proxy:3128'}
 ";
     let env = FakeEnv::default().file("/etc/ome/erp.key", CANARY, 0o644);
     insta::assert_snapshot!(warnings_in(env, yaml), @r#"
@@ -530,10 +529,6 @@ targets:
       hint: Odoo's API is at the root: remove the path
     config.yaml:8:82: warning: `api_key_file`: all users of this host can read the file
       hint: a reader of the key can act as its account: `chmod o= FILE`
-    config.yaml:9:69: warning: `api_key_file`: all users of this host can read the file
-      hint: a reader of the key can act as its account: `chmod o= FILE`
-    config.yaml:9:83: warning: `tls` has a `server_name`, which a proxied connection does not ask for: it asks for the host in `url`
-      hint: if the server needs the name, write it into `url`: the proxy resolves it
     "#);
 }
 

@@ -14,13 +14,16 @@ use futures::future::{BoxFuture, join_all};
 use futures::{FutureExt, StreamExt};
 use jiff::Timestamp;
 use reqwest::header::{CONTENT_TYPE, LOCATION};
-use reqwest::{RequestBuilder, StatusCode, Url};
+use reqwest::{StatusCode, Url};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::json;
 use serde_json::value::RawValue;
+use tokio::time::Instant;
 
-use super::causes::from_reqwest;
+use super::call::DATABASE;
+use super::causes::cause;
+use super::client::{Client, Failure as Lost, Request, within};
 use super::refusal::OdooError;
 use super::reply::Release;
 use super::text::Text;
@@ -62,11 +65,11 @@ pub async fn check(
     at: Timestamp,
 ) -> Checked {
     let tls = tls(target, vantage);
-    let seen = match clients.to(&vantage.url, &tls, vantage.proxy.as_ref()) {
-        Ok((client, url)) => {
+    let seen = match clients.to(&tls, vantage.proxy.as_ref(), None) {
+        Ok(client) => {
             let asking = Asking {
-                client,
-                url,
+                client: &client,
+                url: &vantage.url,
                 timeout: target.timeout.min(TIMEOUT),
                 database: &target.database,
             };
@@ -106,15 +109,21 @@ pub async fn rpc_answers(transport: &Transport, api: Api) -> Option<bool> {
     if api == Api::Jsonrpc {
         return Some(true);
     }
-    let timeout = transport.target().timeout.min(TIMEOUT);
+    let target = transport.target();
+    let asking = Asking {
+        client: transport.client(),
+        url: &target.url,
+        timeout: target.timeout.min(TIMEOUT),
+        database: &target.database,
+    };
     let mut absent = true;
     for (path, request, odoo) in [
         ("/jsonrpc", jsonrpc_version as Ask, of_jsonrpc as Judge),
         ("/xmlrpc/common", xmlrpc_version, of_xmlrpc),
         ("/xmlrpc/2/common", xmlrpc_version, of_xmlrpc),
     ] {
-        let request = request(transport.post(path), &transport.target().database);
-        let reply = transport.counted(ask(request, timeout)).await.ok();
+        let request = request(asking.post(path), asking.database);
+        let reply = transport.counted(asking.ask(request)).await.ok();
         if matches!(reply.as_ref().and_then(odoo), Some(Verdict::Open(_))) {
             return Some(true);
         }
@@ -126,7 +135,7 @@ pub async fn rpc_answers(transport: &Transport, api: Api) -> Option<bool> {
 }
 
 /// Gives a request for a path its body and headers; the text is the name of the target's database.
-type Ask = fn(RequestBuilder, &str) -> RequestBuilder;
+type Ask = fn(Request, &str) -> Request;
 
 /// Meaning of an answer if it is Odoo's own.
 type Judge = fn(&Reply) -> Option<Verdict>;
@@ -226,8 +235,8 @@ const fn question(path: &'static str, ask: Ask, shows: &'static [(Endpoint, Judg
 }
 
 struct Asking<'t> {
-    client: reqwest::Client,
-    url: Url,
+    client: &'t Client,
+    url: &'t Url,
     timeout: Duration,
     database: &'t str,
 }
@@ -283,10 +292,7 @@ impl Asking<'_> {
             QUESTIONS.iter().partition(|question| !question.db);
         let (mut replies, health) = futures::join!(
             join_all(first.into_iter().map(|question| self.question(question))),
-            ask(
-                self.client.get(join(&self.url, "/web/health")),
-                self.timeout
-            ),
+            self.ask(self.get("/web/health")),
         );
         let without_db = replies
             .iter()
@@ -323,55 +329,64 @@ impl Asking<'_> {
     }
 
     async fn question<'q>(&self, question: &'q Question) -> (&'q Question, Result<Reply, String>) {
-        let url = join(&self.url, question.path);
         let request = match question.ask {
-            Some(ask) => ask(self.client.post(url), self.database),
-            None => self.client.get(url),
+            Some(ask) => ask(self.post(question.path), self.database),
+            None => self.get(question.path),
         };
-        (question, ask(request, self.timeout).await)
+        (question, self.ask(request).await)
     }
 
     /// Odoo 14 has no health page.
     async fn tells_its_version(&self) -> bool {
-        let version = self
-            .client
-            .post(join(&self.url, "/web/webclient/version_info"));
-        ask(version.json(&json!({})), self.timeout)
+        let version = self.post("/web/webclient/version_info").json(&json!({}));
+        let reply = self.ask(version).await;
+        reply.is_ok_and(|reply| reply.release().is_some())
+    }
+
+    fn get(&self, path: &str) -> Request {
+        Request::get(&join(self.url, path))
+    }
+
+    fn post(&self, path: &str) -> Request {
+        Request::post(&join(self.url, path))
+    }
+
+    /// Sends, and reads no more than [`MAX_ANSWER`]: the rest of a longer answer changes nothing.
+    async fn ask(&self, request: Request) -> Result<Reply, String> {
+        let failed = |lost: Lost| cause(&lost, self.url).message;
+        let deadline = Instant::now() + self.timeout;
+        let response = within(deadline, self.client.send(request))
             .await
-            .is_ok_and(|reply| reply.release().is_some())
+            .map_err(failed)?;
+        let header = |name| {
+            let value = response.headers().get(name)?;
+            Some(value.to_str().ok()?.to_ascii_lowercase())
+        };
+        let content_type = header(CONTENT_TYPE).unwrap_or_default();
+        let location = header(LOCATION);
+        let status = response.status();
+        let body = within(deadline, beginning(response, MAX_ANSWER))
+            .await
+            .map_err(failed)?;
+        Ok(Reply {
+            status,
+            content_type,
+            location,
+            body: String::from_utf8_lossy(&body).into_owned(),
+        })
     }
 }
 
-/// Sends, and reads no more than [`MAX_ANSWER`]: the rest of a longer answer changes nothing.
-async fn ask(request: RequestBuilder, timeout: Duration) -> Result<Reply, String> {
-    let failed = |error: reqwest::Error| from_reqwest(&error).message;
-    let response = request.timeout(timeout).send().await.map_err(failed)?;
-    let header = |name| {
-        let value = response.headers().get(name)?;
-        Some(value.to_str().ok()?.to_ascii_lowercase())
-    };
-    let content_type = header(CONTENT_TYPE).unwrap_or_default();
-    let location = header(LOCATION);
-    let status = response.status();
-    let body = beginning(response, MAX_ANSWER).await.map_err(failed)?;
-    Ok(Reply {
-        status,
-        content_type,
-        location,
-        body: String::from_utf8_lossy(&body).into_owned(),
-    })
-}
-
-fn xmlrpc_version(request: RequestBuilder, _: &str) -> RequestBuilder {
+fn xmlrpc_version(request: Request, _: &str) -> Request {
     xmlrpc(request, "version", "")
 }
 
-fn xmlrpc_list(request: RequestBuilder, _: &str) -> RequestBuilder {
+fn xmlrpc_list(request: Request, _: &str) -> Request {
     xmlrpc(request, "list", "")
 }
 
 /// A call that Odoo refuses before it asks who calls: the password is empty. It is no failed login and writes no traceback.
-fn xmlrpc_object(request: RequestBuilder, database: &str) -> RequestBuilder {
+fn xmlrpc_object(request: Request, database: &str) -> Request {
     let database = database.replace('&', "&amp;").replace('<', "&lt;");
     let string = |text: &str| format!("<param><value><string>{text}</string></value></param>");
     let params = [
@@ -385,34 +400,34 @@ fn xmlrpc_object(request: RequestBuilder, database: &str) -> RequestBuilder {
     xmlrpc(request, "execute_kw", &params.concat())
 }
 
-fn xmlrpc(request: RequestBuilder, method: &str, params: &str) -> RequestBuilder {
+fn xmlrpc(request: Request, method: &str, params: &str) -> Request {
     request.header(CONTENT_TYPE, "text/xml").body(format!(
         "<?xml version=\"1.0\"?><methodCall><methodName>{method}</methodName><params>{params}</params></methodCall>"
     ))
 }
 
-fn jsonrpc_version(request: RequestBuilder, _: &str) -> RequestBuilder {
+fn jsonrpc_version(request: Request, _: &str) -> Request {
     jsonrpc(request, "common", "version")
 }
 
-fn jsonrpc_list(request: RequestBuilder, _: &str) -> RequestBuilder {
+fn jsonrpc_list(request: Request, _: &str) -> Request {
     jsonrpc(request, "db", "list")
 }
 
-fn jsonrpc(request: RequestBuilder, service: &str, method: &str) -> RequestBuilder {
+fn jsonrpc(request: Request, service: &str, method: &str) -> Request {
     request.json(&json!({
         "jsonrpc": "2.0", "method": "call", "id": 1,
         "params": {"service": service, "method": method, "args": []},
     }))
 }
 
-fn list(request: RequestBuilder, _: &str) -> RequestBuilder {
+fn list(request: Request, _: &str) -> Request {
     request.json(&json!({"jsonrpc": "2.0", "method": "call", "params": {}}))
 }
 
 /// A server with several databases only knows the path when the request names one.
-fn json2(request: RequestBuilder, database: &str) -> RequestBuilder {
-    request.json(&json!({})).header("X-Odoo-Database", database)
+fn json2(request: Request, database: &str) -> Request {
+    request.json(&json!({})).header(DATABASE, database)
 }
 
 impl Reply {

@@ -17,6 +17,7 @@ pub mod snapshots;
 pub mod staged;
 pub mod target;
 pub mod text;
+pub mod tunnel;
 
 use std::net::TcpListener;
 
