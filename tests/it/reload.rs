@@ -178,12 +178,13 @@ impl Reloading {
         self.task.await.expect("no panic").expect("a clean end");
     }
 
-    /// Output that only depends on the configuration and on the servers, once every target is up.
+    /// Output that only depends on the configuration and on the servers, once every target is up and has a baseline.
     async fn truth(&self, targets: usize) -> Vec<String> {
         let text = eventually("every target is up", async || {
             let text = Text::read(&get(self.address, "/metrics").await.ok()?);
             let up = text.of("odoo_up").filter(|sample| sample.value == 1.0);
-            (up.count() == targets).then_some(text)
+            let baselines = text.of("odoo_baseline_breaks_total").count();
+            (up.count() == targets && baselines == targets).then_some(text)
         })
         .await;
         let history = [
