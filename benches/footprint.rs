@@ -121,6 +121,7 @@ fn start(exporter: &Exporter, directory: &TempDir) -> (Process, f64, SocketAddr)
     command
         .args(&exporter.arguments)
         .arg(format!("--web.listen-address={address}"));
+    command.env("MALLOC_MMAP_THRESHOLD_", "32768"); // as the unit and the image set it; the others do not use it
     let log = directory.path().join(format!("{}.log", exporter.name));
     let process = Process::start(&mut command, &log);
     let started = process.started;
