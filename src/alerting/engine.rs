@@ -179,6 +179,7 @@ impl Engine {
     /// Evaluates all rules, and saves and sends what changed.
     async fn evaluate(&mut self) {
         let now = Timestamp::now();
+        let before = self.clock.at;
         let set = self.clock.step(now);
         if let Some(by) = set {
             warn!(
@@ -188,7 +189,9 @@ impl Engine {
             for state in self.alerts.write().states.values_mut() {
                 state.shift(by);
             }
-            self.inputs.board.shift(by);
+            // What ended since the evaluation before may have been dated by the clock as it is now.
+            let new = now.saturating_sub(before.elapsed()).unwrap_or(now)..=now;
+            self.inputs.board.shift(by, &new);
         }
         let snapshots = self.inputs.board.snapshots();
         let (failing, store_errors) = self.health.look(&self.inputs.exporter, self.clock.steady());

@@ -1,6 +1,7 @@
 //! Health of the polls of one target.
 
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -103,12 +104,13 @@ impl PollHealth {
         self.past.push_back(past);
     }
 
-    /// Moves its times with a clock that was set.
-    pub fn shift(&mut self, by: SignedDuration) {
+    /// Moves its times with a clock that was set, but not those that are read from it as it is now.
+    pub fn shift(&mut self, by: SignedDuration, new: &RangeInclusive<Timestamp>) {
         let ends = [&mut self.last_success, &mut self.last_attempt];
         let polls = self.recent.iter_mut().map(|poll| &mut poll.at);
         let past = self.past.iter_mut().map(|poll| &mut poll.at);
-        for at in ends.into_iter().flatten().chain(polls).chain(past) {
+        let all = ends.into_iter().flatten().chain(polls).chain(past);
+        for at in all.filter(|at| !new.contains(at)) {
             *at = at.saturating_add(by).unwrap_or(*at);
         }
     }
@@ -125,5 +127,29 @@ impl PollHealth {
     /// All polls that failed.
     pub fn failed(&self) -> u64 {
         self.failures.iter().sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_times_of_the_clock_before_are_moved() {
+        let now = Timestamp::from_second(1_700_000_000).expect("a time");
+        let seconds = SignedDuration::from_secs;
+        // Noticed 10 seconds after the evaluation before.
+        let new = now - seconds(10)..=now;
+        for by in [seconds(86_400), seconds(-86_400)] {
+            let before = now - by - seconds(20);
+            let mut health = PollHealth {
+                last_attempt: Some(before),
+                last_success: Some(now - seconds(3)),
+                ..PollHealth::default()
+            };
+            health.shift(by, &new);
+            assert_eq!(health.last_attempt, Some(now - seconds(20)), "{by:?}");
+            assert_eq!(health.last_success, Some(now - seconds(3)), "{by:?}");
+        }
     }
 }

@@ -1,10 +1,11 @@
 //! The board on which pollers leave snapshots and scrapes find them.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::TargetSnapshot;
 use crate::domain::snapshot::Identity;
@@ -58,10 +59,10 @@ impl Board {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// Moves the times of polls with a clock that was set.
-    pub fn shift(&self, by: SignedDuration) {
+    /// Moves the times of polls with a clock that was set, but not those that are read from it as it is now.
+    pub fn shift(&self, by: SignedDuration, new: &RangeInclusive<Timestamp>) {
         for slot in self.slots().iter() {
-            slot.update(|snapshot| snapshot.health.shift(by));
+            slot.update(|snapshot| snapshot.health.shift(by, new));
         }
     }
 
