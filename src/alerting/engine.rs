@@ -189,7 +189,7 @@ impl Engine {
             for state in self.alerts.write().states.values_mut() {
                 state.shift(by);
             }
-            // What ended since the evaluation before may have been dated by the clock as it is now.
+            // Polls that ended since the evaluation before may have read the new clock.
             let new = now.saturating_sub(before.elapsed()).unwrap_or(now)..=now;
             self.inputs.board.shift(by, &new);
         }
