@@ -122,8 +122,7 @@ impl World {
             ended: self.facts.now,
             baseline,
             answers: Answers {
-                people: to.people.iter().map(person).collect(),
-                archived_holders: Some(IdSet::new()),
+                people: to.iter().map(person).collect(),
                 to,
             },
             posture: Arc::new(posture),

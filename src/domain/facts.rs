@@ -99,6 +99,8 @@ pub struct Facts {
     pub totp: Known<IdSet>,
     /// Active users with a passkey (`auth_passkey_key_ids`).
     pub passkey: Known<IdSet>,
+    /// Archived users with TOTP or a passkey; complete if both facts are.
+    pub archived_holders: IdSet,
     /// Active users linked to an OAuth or OpenID Connect provider (`oauth_uid`).
     pub oauth: Known<IdSet>,
     /// Active users linked to a SAML provider (`saml_ids`).
@@ -379,6 +381,7 @@ impl Facts {
             well_known_privileged: None,
             totp: Known::NotAsked,
             passkey: Known::NotAsked,
+            archived_holders: IdSet::new(),
             oauth: Known::NotAsked,
             saml: Known::NotAsked,
             recent: IdSet::new(),

@@ -75,11 +75,10 @@ impl Remembered {
             return Ok(None);
         };
         let mut questions = questions(previous.as_deref(), &baseline);
-        if logins && !questions.people.is_empty() {
-            questions.people |= mentioned(previous.as_deref(), &baseline);
+        if logins && !questions.is_empty() {
+            questions |= mentioned(previous.as_deref(), &baseline);
         }
-        let answers =
-            odoo::plan::answers(transport, session, &polled.facts, questions, logins).await?;
+        let answers = odoo::plan::answers(transport, session, questions, logins).await?;
         Ok(Some(Comparable { baseline, answers }))
     }
 

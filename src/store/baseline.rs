@@ -78,6 +78,7 @@ pub(super) fn load(
         value: Factors {
             totp: take(TOTP),
             passkey: take(PASSKEY),
+            archived_holders: take(ARCHIVED_HOLDERS),
         },
     });
     let mut baseline = Baseline {
@@ -97,7 +98,6 @@ pub(super) fn load(
         enforced: None,
         break_glass: None,
         recent: Recent::default(),
-        archived_holders: take(ARCHIVED_HOLDERS),
         witnesses: head.witnesses,
     };
     baseline.protection = head.protection.map(|(at, rest)| Part {
@@ -321,7 +321,6 @@ fn named_sets(baseline: &Baseline) -> BTreeMap<String, &IdSet> {
         (INTERNAL.to_owned(), &baseline.internal),
         (PUBLIC.to_owned(), &baseline.public),
         (NONE.to_owned(), &baseline.none),
-        (ARCHIVED_HOLDERS.to_owned(), &baseline.archived_holders),
         (EXEMPT.to_owned(), &baseline.exempt),
     ]);
     if let Some(protection) = &baseline.protection {
@@ -336,6 +335,8 @@ fn named_sets(baseline: &Baseline) -> BTreeMap<String, &IdSet> {
     if let Some(factors) = &baseline.factors {
         sets.insert(TOTP.to_owned(), &factors.value.totp);
         sets.insert(PASSKEY.to_owned(), &factors.value.passkey);
+        let archived = &factors.value.archived_holders;
+        sets.insert(ARCHIVED_HOLDERS.to_owned(), archived);
     }
     for (role, people) in baseline.roles.iter().flat_map(|roles| &roles.value.members) {
         sets.insert(format!("{ROLE}{role}"), people);

@@ -563,7 +563,7 @@ impl Client {
         let current = Baseline::of(facts, &terms, roles, &standing, &posture, origin);
         let session = self.session.as_ref().expect("a poll opened it");
         let asked = questions(previous, &current);
-        let answers = plan::answers(&self.transport, session, facts, asked, false)
+        let answers = plan::answers(&self.transport, session, asked, false)
             .await
             .expect("answers");
         advance(previous, current, &answers).expect("everything was asked")

@@ -47,8 +47,6 @@ pub struct Baseline {
     pub break_glass: Option<Timestamp>,
     /// Events for alerts.
     pub recent: Recent,
-    /// Archived users with a factor: those who come back with it did not enroll.
-    pub archived_holders: IdSet,
     /// A few users by id, with the time of their creation: the polling account, the oldest and the newest. If one of them was created
     /// at another time, it is another database.
     pub witnesses: BTreeMap<u32, Timestamp>,
@@ -79,6 +77,8 @@ pub struct Factors {
     pub totp: IdSet,
     /// Active users with a passkey.
     pub passkey: IdSet,
+    /// Archived users with either: those who come back with it did not enroll.
+    pub archived_holders: IdSet,
 }
 
 impl Factors {
@@ -171,6 +171,7 @@ impl Baseline {
                     value: Factors {
                         totp: totp.clone(),
                         passkey: passkey.clone(),
+                        archived_holders: facts.archived_holders.clone(),
                     },
                 }),
                 _ => None,
@@ -205,7 +206,6 @@ impl Baseline {
             enforced: posture.enforcement.map(|all| all.covers),
             break_glass: posture.break_glass_login,
             recent: Recent::default(),
-            archived_holders: IdSet::new(),
             witnesses: BTreeMap::new(),
         }
     }
@@ -273,7 +273,6 @@ impl Baseline {
     /// As the first of a series.
     pub(super) fn begin(mut self, recent: Recent, answers: &Answers) -> Self {
         self.recent = recent;
-        self.archived_holders = self.still_archived(answers).unwrap_or_default();
         self.witnesses = self.answered_witnesses(answers);
         self
     }
@@ -281,18 +280,7 @@ impl Baseline {
     /// As the next one of a series.
     pub(super) fn succeed(mut self, previous: &Self, recent: Recent, answers: &Answers) -> Self {
         self.recent = recent;
-        self.archived_holders = self.still_archived(answers).unwrap_or_else(|| {
-            let mut archived = previous.archived_holders.clone();
-            if let (Some(before), Some(now)) = (&previous.factors, &self.factors) {
-                let is_archived =
-                    |id: &u32| answers.people.get(id).is_some_and(|person| !person.active);
-                let went = before.value.holders() - now.value.holders();
-                archived -= self.seen_active();
-                archived.extend(went.iter().filter(is_archived));
-            }
-            archived
-        });
-        self.witnesses = if answers.to.people.is_empty() {
+        self.witnesses = if answers.to.is_empty() {
             previous.witnesses.clone()
         } else {
             self.answered_witnesses(answers)
@@ -302,13 +290,6 @@ impl Baseline {
         self.keys = self.keys.or_else(|| previous.keys.clone());
         self.protection = self.protection.or_else(|| previous.protection.clone());
         self
-    }
-
-    /// Users who were archived with a factor when this poll was read. A user who has no factor now and was archived with one before came
-    /// back after it was read.
-    fn still_archived(&self, answers: &Answers) -> Option<IdSet> {
-        let holders = self.factors.as_ref()?.value.holders();
-        Some(answers.archived_holders.as_ref()? - holders)
     }
 
     fn answered_witnesses(&self, answers: &Answers) -> BTreeMap<u32, Timestamp> {

@@ -25,26 +25,13 @@ use super::vocabulary::{UserType, vocabulary};
 use super::{Factor, IdSet, PerType};
 use recent::Losses;
 
-/// Questions to Odoo that must be answered before a poll can be compared. None, for nearly every poll.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Questions {
-    /// Of whom to read whether they exist, are active, and since when they exist: `search_read` by id, archived users included.
-    pub people: IdSet,
-    /// True to find the archived users with TOTP or a passkey, so that they do not count as enrolled when they come back. Asked
-    /// at each poll that knows the factors: a user may lose a factor while archived, and a portal user who comes back without one
-    /// shows nowhere. These are the ones of before, of whom to find those who still have it, active or archived.
-    pub archived_holders: Option<IdSet>,
-}
-
-/// Odoo's answers to [`Questions`].
+/// Odoo's answers to [`questions`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Answers {
-    /// The questions.
-    pub to: Questions,
+    /// Who was asked for.
+    pub to: IdSet,
     /// The rows that exist of those who were asked for; who is missing does not exist any more.
     pub people: BTreeMap<u32, Person>,
-    /// Users with TOTP or a passkey who are archived, or were so before. `None`: not asked, or Odoo does not show them.
-    pub archived_holders: Option<IdSet>,
 }
 
 /// A row of `res.users`.
@@ -213,14 +200,12 @@ impl std::fmt::Display for Regress {
 #[error("the facts for a comparison were not read")]
 pub struct Unasked;
 
-/// Questions that must be answered before these two can be compared.
-pub fn questions(previous: Option<&Baseline>, current: &Baseline) -> Questions {
+/// Of whom Odoo must be asked, before these two can be compared, whether they exist, are active, and since when they exist: none, for nearly every
+/// poll.
+pub fn questions(previous: Option<&Baseline>, current: &Baseline) -> IdSet {
     let Some(previous) = previous.filter(|previous| evident_break(previous, current).is_none())
     else {
-        return Questions {
-            people: current.witness_candidates(),
-            archived_holders: current.factors.as_ref().map(|_| IdSet::new()),
-        };
+        return current.witness_candidates();
     };
     let mut gone = previous.comparable_with(current) - current.seen_active();
     if current.protection.is_some() {
@@ -231,13 +216,7 @@ pub fn questions(previous: Option<&Baseline>, current: &Baseline) -> Questions {
         people = gone | current.witness_candidates();
         people.extend(previous.witnesses.keys());
     }
-    Questions {
-        people,
-        archived_holders: current
-            .factors
-            .as_ref()
-            .map(|_| previous.archived_holders.clone()),
-    }
+    people
 }
 
 /// The users that the changes between these two may mention; none at the first poll.
@@ -273,11 +252,7 @@ pub fn advance(
     current: Baseline,
     answers: &Answers,
 ) -> Result<Step, Unasked> {
-    let asked = questions(previous, &current);
-    if !asked.people.is_subset(&answers.to.people)
-        || (asked.archived_holders.is_some()
-            && asked.archived_holders != answers.to.archived_holders)
-    {
+    if !questions(previous, &current).is_subset(&answers.to) {
         return Err(Unasked);
     }
     let Some(previous) = previous else {
@@ -363,7 +338,7 @@ fn evident_break(previous: &Baseline, current: &Baseline) -> Option<Break> {
 
 /// A break that shows in who does not exist any more, or exists since another time.
 fn answered_break(previous: &Baseline, current: &Baseline, answers: &Answers) -> Option<Break> {
-    if answers.to.people.is_empty() {
+    if answers.to.is_empty() {
         return None;
     }
     let reused = previous.witnesses.iter().find(|(id, created)| {
@@ -441,10 +416,11 @@ impl Comparison<'_> {
 
     /// Users who enrolled and who disabled, if both polls know.
     fn mfa(&self) -> Option<(IdSet, IdSet)> {
-        let before = self.previous.factors.as_ref()?.value.holders();
+        let known = &self.previous.factors.as_ref()?.value;
+        let before = known.holders();
         let now = self.current.factors.as_ref()?.value.holders();
         // A user who is unarchived with a factor had it all along.
-        let enrolled = &now - &before - &self.previous.archived_holders;
+        let enrolled = &now - &before - &known.archived_holders;
         let disabled = self.active_of(&(before - now));
         Some((enrolled, disabled))
     }

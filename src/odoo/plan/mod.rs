@@ -194,6 +194,9 @@ async fn facts(users: &Users<'_>, question: &Question<'_>) -> Result<Facts, Erro
     let privileged = privileged.fold(IdSet::new(), |all, people| all | people);
     let totp = users.totp(&privileged).await?;
     let passkey = users.passkey(&modules).await?;
+    let holders = totp.complete().into_iter().chain(passkey.complete());
+    let archived_holders = holders.fold(IdSet::new(), |all, of| all | of) & &users.archived;
+    let active = |people: IdSet| people - &users.archived;
     let oauth = users.oauth(&modules).await?;
     let saml = users.saml(&modules).await?;
     let keys = keys::read(users).await?;
@@ -205,8 +208,9 @@ async fn facts(users: &Users<'_>, question: &Question<'_>) -> Result<Facts, Erro
         people,
         well_known_active: users.accounts.well_known_active.clone(),
         well_known_privileged: users.well_known_privileged(),
-        totp,
-        passkey,
+        totp: totp.map(active),
+        passkey: passkey.map(active),
+        archived_holders,
         oauth,
         saml,
         recent: users.recent().await?,

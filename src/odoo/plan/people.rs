@@ -82,7 +82,7 @@ impl Users<'_> {
         }
     }
 
-    /// Active users with a passkey.
+    /// Users with a passkey, active and archived.
     pub(super) async fn passkey(&self, modules: &Modules) -> Result<Known<IdSet>, Error> {
         self.holders("auth_passkey_key_ids", modules, &[Module::AuthPasskey])
             .await
@@ -96,7 +96,7 @@ impl Users<'_> {
         let linked = self
             .holders("oauth_uid", modules, &[Module::AuthOauth, Module::AuthOidc])
             .await?;
-        match linked {
+        match linked.map(|linked| linked - &self.archived) {
             Known::Complete(linked) if !linked.is_empty() => {
                 self.of_enabled_providers(linked).await
             }
@@ -122,7 +122,8 @@ impl Users<'_> {
         if !self.question.parts.sso {
             return Ok(Known::NotAsked);
         }
-        self.holders("saml_ids", modules, &[Module::AuthSaml]).await
+        let linked = self.holders("saml_ids", modules, &[Module::AuthSaml]);
+        Ok(linked.await?.map(|linked| linked - &self.archived))
     }
 
     /// Active users whose account is younger than the grace period.
@@ -259,7 +260,7 @@ impl Users<'_> {
         Ok(())
     }
 
-    /// Active users for whom a field of some module is set; none if the module is not installed.
+    /// Users, active and archived, for whom a field of some module is set; none if the module is not installed.
     async fn holders(
         &self,
         field: &'static str,
@@ -267,7 +268,7 @@ impl Users<'_> {
         owners: &[Module],
     ) -> Result<Known<IdSet>, Error> {
         if self.has(field) {
-            return Ok(Known::Complete(self.active(vec![is_set(field)]).await?));
+            return Ok(Known::Complete(self.ids(vec![is_set(field)]).await?));
         }
         let installed = modules
             .known

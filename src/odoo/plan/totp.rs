@@ -11,8 +11,6 @@ use crate::domain::IdSet;
 use crate::domain::facts::{Gap, Known};
 use crate::odoo::call::Call;
 use crate::odoo::error::Error;
-use crate::odoo::session::Session;
-use crate::odoo::transport::Transport;
 
 /// Up to so many users are all read at each poll.
 const FEW: u64 = 3_000;
@@ -24,7 +22,7 @@ const SLICE: usize = 500;
 const PAGE: usize = 20_000;
 
 /// From this release on Odoo hides `totp_enabled` of others, from reading and from searching, without an error, unless the account is in [`SEES_TOTP`].
-pub(super) const HIDDEN_SINCE: (u32, u32) = (19, 1);
+const HIDDEN_SINCE: (u32, u32) = (19, 1);
 
 /// The group that sees `totp_enabled` of others.
 const SEES_TOTP: &str = "base.group_erp_manager";
@@ -41,7 +39,7 @@ struct TotpRow {
 row!(TotpRow);
 
 impl Users<'_> {
-    /// Active users with TOTP, of whom `privileged` are in a role.
+    /// Users with TOTP, active and archived, of whom `privileged` are in a role.
     pub(super) async fn totp(&self, privileged: &IdSet) -> Result<Known<IdSet>, Error> {
         if !self.has("totp_enabled") {
             return Ok(Known::Complete(IdSet::new()));
@@ -54,16 +52,16 @@ impl Users<'_> {
         }
         if !self.can_search("totp_enabled") {
             // Odoo 14, and early builds of 15 and 16, ignore a domain with it. Reading is batched there.
-            let everybody = self.ids(Vec::new()).await? - &self.archived;
+            let everybody = self.ids(Vec::new()).await?;
             return Ok(Known::Complete(self.read_totp(&everybody).await?));
         }
-        let found = self.active(vec![totp()]).await?;
+        let found = self.ids(vec![totp()]).await?;
         let wanted = self.to_read(&found, privileged);
         let on = self.read_totp(&wanted).await?;
         let mut missed = &on - &found;
         if !missed.is_empty() {
             // Perhaps they enrolled since the search.
-            missed -= self.active(vec![totp()]).await?;
+            missed -= self.ids(vec![totp()]).await?;
         }
         if !missed.is_empty() {
             return Ok(Known::Missing(Gap {
@@ -118,27 +116,19 @@ impl Users<'_> {
         wanted
     }
 
+    /// Users with TOTP among these, as the field is read. A user who was deleted since is left out.
     async fn read_totp(&self, users: &IdSet) -> Result<IdSet, Error> {
-        read_totp(self.transport, self.session, users).await
+        let users: Vec<u32> = users.iter().collect();
+        let mut on = IdSet::new();
+        for ids in users.chunks(PAGE) {
+            let call = Call::new("res.users", "search_read")
+                .arg("domain", [("id", "in", ids)])
+                .named("fields", vec!["totp_enabled"])
+                .named("order", "id")
+                .with_archived();
+            let rows: Vec<TotpRow> = self.call(call, "totp_enabled").await?;
+            on.extend(rows.iter().filter(|row| row.totp_enabled).map(|row| row.id));
+        }
+        Ok(on)
     }
-}
-
-/// Users with TOTP among these, as the field is read. A user who was deleted since is left out.
-pub(super) async fn read_totp(
-    transport: &Transport,
-    session: &Session,
-    users: &IdSet,
-) -> Result<IdSet, Error> {
-    let users: Vec<u32> = users.iter().collect();
-    let mut on = IdSet::new();
-    for ids in users.chunks(PAGE) {
-        let call = Call::new("res.users", "search_read")
-            .arg("domain", [("id", "in", ids)])
-            .named("fields", vec!["totp_enabled"])
-            .named("order", "id")
-            .with_archived();
-        let rows: Vec<TotpRow> = session.call(transport, call, "totp_enabled").await?;
-        on.extend(rows.iter().filter(|row| row.totp_enabled).map(|row| row.id));
-    }
-    Ok(on)
 }

@@ -152,7 +152,7 @@ async fn an_empty_role_is_no_reason_to_ask() {
         .await
         .expect("a baseline");
     let asked = questions(previous.as_deref(), &world.later().baseline());
-    assert!(asked.people.is_empty(), "{asked:?}");
+    assert!(asked.is_empty(), "{asked:?}");
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use super::*;
 use crate::domain::facts::{ApiKey, Facts, Gap, Known, People, Scope, Server};
 use crate::domain::role::Roles;
 use crate::domain::standing::{Standing, Terms};
-use crate::domain::transition::{Answers, Origin, Person, Questions, RecentTransition, questions};
+use crate::domain::transition::{Answers, Origin, Person, RecentTransition, questions};
 use crate::domain::{Api, Capability, Factor, IdSet, Posture};
 
 const INTERVAL: Duration = Duration::from_mins(5);
@@ -115,15 +115,14 @@ impl World {
         )
     }
 
-    fn answer(&self, to: Questions) -> Answers {
+    fn answer(&self, to: IdSet) -> Answers {
         let person = |id: u32| Person {
             active: self.internal.contains(id),
             created: Some(self.created),
             login: None,
         };
         Answers {
-            people: to.people.iter().map(|id| (id, person(id))).collect(),
-            archived_holders: Some(IdSet::new()),
+            people: to.iter().map(|id| (id, person(id))).collect(),
             to,
         }
     }
