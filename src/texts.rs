@@ -102,7 +102,7 @@ fn of_alerts() -> Vec<String> {
         ("capability", "api_keys"),
         ("alertmanager", "http://alertmanager:9093"),
     ]
-    .map(|(name, value)| (name, value.to_owned()));
+    .map(|(name, value)| (name, value.into()));
     let rules = Rules::default();
     let detail = Detail {
         failing: Some(Reason::Connect),

@@ -233,9 +233,9 @@ fn test(config: &Config, rule: Rule) -> ExitCode {
 fn test_alert(config: &Config, rule: Rule) -> Notification {
     let now = Timestamp::now();
     let target = config.targets.first().map(|it| it.name.clone());
-    let mut own = vec![("test", "true".to_owned())];
+    let mut own = vec![("test", "true".into())];
     if rule.is_of_targets() {
-        own.extend(target.map(|name| ("target", name)));
+        own.extend(target.map(|name| ("target", name.into())));
     }
     let labels = alert::labels(&config.alerting.rules, rule, None, None, &own);
     let lease = 4.minutes();

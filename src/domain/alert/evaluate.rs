@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::judge::{Case, Judge};
+use super::judge::{Case, Judge, Label};
 use super::{
     Active, Concern, Detail, Evaluation, Fingerprint, FleetView, Labels, ORIGIN, Phase, Rule,
     Rules, Severity, States,
@@ -36,9 +36,7 @@ fn evaluate_target(
     evaluation: &mut Evaluation,
 ) {
     let identity = &target.identity;
-    let labels = |own: &[(&'static str, String)], severity| {
-        labels(rules, rule, severity, Some(identity), own)
-    };
+    let labels = |own: &[Label], severity| labels(rules, rule, severity, Some(identity), own);
     let judge = Judge {
         target,
         threshold: rules.get(rule).threshold,
@@ -85,7 +83,7 @@ fn evaluate_exporter(
     evaluation: &mut Evaluation,
 ) {
     let exporter = &view.exporter;
-    let mut add = |rule: Rule, value: f64, own: &[(&'static str, String)]| {
+    let mut add = |rule: Rule, value: f64, own: &[Label]| {
         if rules.get(rule).enabled {
             let labels = labels(rules, rule, None, None, own);
             let case = Case::plain(value, own.to_vec());
@@ -100,7 +98,7 @@ fn evaluate_exporter(
         add(Rule::WebConfigRejected, 0.0, &[]);
     }
     for receiver in exporter.failing_receivers {
-        let own = [("alertmanager", receiver.clone())];
+        let own = [("alertmanager", receiver.clone().into())];
         add(Rule::NotificationsFailing, 1.0, &own);
     }
     let errors = exporter.store_errors as f64;
@@ -158,7 +156,7 @@ pub fn labels(
     rule: Rule,
     severity: Option<Severity>,
     target: Option<&Identity>,
-    own: &[(&'static str, String)],
+    own: &[Label],
 ) -> Labels {
     let settings = rules.get(rule);
     let severity = settings.severity.or(severity).unwrap_or(rule.severity());
@@ -177,7 +175,7 @@ pub fn labels(
         .map(|(name, value)| (name.as_str(), value.as_str()))
         .chain(of_target)
         .chain(fixed)
-        .chain(own.iter().map(|(name, value)| (*name, value.as_str())))
+        .chain(own.iter().map(|(name, value)| (*name, value.as_ref())))
         .collect()
 }
 

@@ -1,5 +1,6 @@
 //! Conditions of the rules, target by target.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use jiff::{SignedDuration, Timestamp};
@@ -16,7 +17,7 @@ use crate::domain::{Bypass, ExemptReason, Reason, TargetSnapshot};
 const DOWN: SignedDuration = SignedDuration::from_mins(15);
 
 /// A label that is the case's own.
-pub(super) type Label = (&'static str, String);
+pub(super) type Label = (&'static str, Cow<'static, str>);
 
 /// Result of a rule for a target.
 #[derive(Debug, Default)]
@@ -66,7 +67,7 @@ impl Case {
         }
     }
 
-    fn label(mut self, name: &'static str, value: impl Into<String>) -> Self {
+    fn label(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
         self.labels.push((name, value.into()));
         self
     }
@@ -147,7 +148,7 @@ impl Judge<'_> {
             Rule::PrivilegedWithoutMfa => past_grace(privileged?, false)?
                 .into_iter()
                 .filter_map(|(role, count)| {
-                    let case = Case::new(self.enough(count)?).label("role", role);
+                    let case = Case::new(self.enough(count)?).label("role", role.to_owned());
                     Some(case.concern(Concern::Role(role.to_owned())))
                 })
                 .collect(),
@@ -323,7 +324,7 @@ impl Judge<'_> {
             if snapshot.identity.accept_missing.contains(capability) {
                 continue;
             }
-            let labels = || vec![("capability", capability.as_str().to_owned())];
+            let labels = || vec![("capability", capability.as_str().into())];
             let seen = Seen::of(past, *capability as u16, self.now);
             if seen.mostly() {
                 verdict.cases.push(Case::plain(0.0, labels()));
@@ -364,7 +365,7 @@ impl Judge<'_> {
                     continue;
                 }
                 let case = Case::new(1.0)
-                    .label("vantage", checked.vantage.as_str())
+                    .label("vantage", checked.vantage.as_str().to_owned())
                     .label("endpoint", endpoint.as_str());
                 match seen.exposure {
                     Exposure::Exposed => verdict.cases.push(case),

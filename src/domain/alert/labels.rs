@@ -45,8 +45,9 @@ impl Labels {
 impl<N: AsRef<str>, V: AsRef<str>> FromIterator<(N, V)> for Labels {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(labels: I) -> Self {
         let mut labels: Vec<(N, V)> = labels.into_iter().collect();
+        let size = |(name, value): &(N, V)| name.as_ref().len() + value.as_ref().len() + 2;
+        let mut bytes = Vec::with_capacity(labels.iter().map(size).sum());
         labels.sort_by(|(a, _), (b, _)| a.as_ref().cmp(b.as_ref()));
-        let mut bytes = Vec::new();
         for (index, (name, value)) in labels.iter().enumerate() {
             let next = labels.get(index + 1);
             if next.is_none_or(|(next, _)| next.as_ref() != name.as_ref()) {
