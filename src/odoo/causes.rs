@@ -4,7 +4,6 @@ use std::error::Error as StdError;
 use std::io::{self, ErrorKind};
 use std::iter::successors;
 
-use hyper_util::client::legacy;
 use reqwest::Url;
 
 use super::client::{Failure, Flood};
@@ -132,15 +131,14 @@ pub(super) fn is_closed(error: &Failure) -> bool {
         ErrorKind::BrokenPipe,
         ErrorKind::UnexpectedEof,
     ];
-    // Not while the answer was read.
-    find::<legacy::Error>(error).is_some_and(|error| !error.is_connect())
+    !is_connect(error)
         && (find::<hyper::Error>(error)
             .is_some_and(|hyper| hyper.is_incomplete_message() || hyper.is_canceled())
             || find::<io::Error>(error).is_some_and(|io| reset.contains(&io.kind())))
 }
 
 fn is_connect(error: &Failure) -> bool {
-    find::<legacy::Error>(error).is_some_and(legacy::Error::is_connect)
+    matches!(error, Failure::Connect(_))
 }
 
 /// The innermost error of a kind.

@@ -9,12 +9,11 @@ use std::sync::atomic::{AtomicIsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures::future::BoxFuture;
 use hyper::Uri;
 use hyper::header::{HeaderMap, HeaderValue, USER_AGENT};
 use hyper::http::uri::Scheme;
+use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
-use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
@@ -41,7 +40,6 @@ const READ: isize = 48 << 20;
 pub(in crate::odoo) struct Flood;
 
 /// Opens connections to one server.
-#[derive(Clone)]
 pub(in crate::odoo) struct Connector {
     tcp: HttpConnector<Resolver>,
     resolver: Resolver,
@@ -105,13 +103,23 @@ impl Connector {
         self.proxy.as_ref()?.basic_auth()
     }
 
-    async fn connect(self, uri: Uri) -> Result<Link, BoxError> {
+    /// Opens a connection.
+    ///
+    /// # Errors
+    /// If there is none in time.
+    pub(super) async fn link(&self, to: &Uri) -> Result<Link, BoxError> {
+        let late = |_| Err(io::Error::from(ErrorKind::TimedOut).into());
+        let connecting = timeout(CONNECT_TIMEOUT, self.connect(to));
+        connecting.await.unwrap_or_else(late)
+    }
+
+    async fn connect(&self, uri: &Uri) -> Result<Link, BoxError> {
         let is_https = uri.scheme() == Some(&Scheme::HTTPS);
         let link = match (&self.proxy, self.address) {
             (Some(proxy), _) => {
                 let first = self.to_proxy(proxy.uri()).await?;
                 match proxy.uri().scheme_str() {
-                    Some("socks5" | "socks5h") => self.socks(first, proxy, &uri).await?,
+                    Some("socks5" | "socks5h") => self.socks(first, proxy, uri).await?,
                     _ if is_https => tunneled(first, proxy, uri.clone()).await?,
                     _ => {
                         let forwards = true;
@@ -125,7 +133,7 @@ impl Connector {
         match &self.name {
             _ if !is_https => Ok(link),
             Some(name) => self.secured(link, name.clone()).await,
-            None => self.secured(link, host_of(&uri)?).await,
+            None => self.secured(link, host_of(uri)?).await,
         }
     }
 
@@ -196,24 +204,6 @@ fn uri_of(address: SocketAddr) -> Result<Uri, BoxError> {
     Ok(format!("http://{address}").parse()?)
 }
 
-impl Service<Uri> for Connector {
-    type Response = TokioIo<Link>;
-    type Error = BoxError;
-    type Future = BoxFuture<'static, Result<Self::Response, BoxError>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        let connecting = timeout(CONNECT_TIMEOUT, self.clone().connect(uri));
-        Box::pin(async {
-            let late = |_| Err(io::Error::from(ErrorKind::TimedOut).into());
-            connecting.await.unwrap_or_else(late).map(TokioIo::new)
-        })
-    }
-}
-
 /// A connection to a proxy, for the negotiation with it.
 struct Opened(Option<Link>);
 
@@ -260,13 +250,7 @@ pub(in crate::odoo) struct Link {
     /// Counted at the socket only, not once more inside TLS.
     left: Option<Arc<Left>>,
     /// A proxy gets each request, with the server's URL.
-    forwards: bool,
-}
-
-impl Connection for Link {
-    fn connected(&self) -> Connected {
-        Connected::new().proxy(self.forwards)
-    }
+    pub(super) forwards: bool,
 }
 
 impl AsyncRead for Link {

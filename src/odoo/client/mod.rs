@@ -5,24 +5,27 @@
 
 mod connector;
 
+use std::fmt;
 use std::io::{self, ErrorKind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use http_body_util::{BodyExt, Full};
-use hyper::Method;
 use hyper::body::Incoming;
+use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::ext::on_informational;
 use hyper::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, PROXY_AUTHORIZATION, USER_AGENT,
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, PROXY_AUTHORIZATION,
+    USER_AGENT,
 };
 use hyper::http::request::Builder;
-use hyper::http::uri::Scheme;
-use hyper_util::client::legacy;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper::{Method, Uri};
+use hyper_util::rt::TokioIo;
 use reqwest::Url;
 use secrecy::ExposeSecret;
 use serde::Serialize;
@@ -35,7 +38,7 @@ pub(super) use self::connector::{Connector, Flood};
 use super::tls::BoxError;
 use crate::config::Auth;
 
-/// An idle connection is closed after this time. A name that moves is then followed at the next poll.
+/// An idle connection is not used again after this time. A name that moves is then followed at the next poll.
 const IDLE: Duration = Duration::from_secs(5);
 
 /// Size that an interim response (1xx) counts as, since it costs more than its bytes.
@@ -52,12 +55,18 @@ pub type Response = hyper::Response<DecompressionBody<Incoming>>;
 
 /// Why no whole answer came. `causes` explains it.
 #[derive(Debug, thiserror::Error)]
-#[error("no whole answer")]
-pub struct Failure(#[source] BoxError);
+pub enum Failure {
+    /// No connection could be opened.
+    #[error("no connection")]
+    Connect(#[source] BoxError),
+    /// The request could not be sent, or its answer ended early.
+    #[error("no whole answer")]
+    Answer(#[source] BoxError),
+}
 
 impl Failure {
-    fn new(error: impl Into<BoxError>) -> Self {
-        Self(error.into())
+    fn answer(error: impl Into<BoxError>) -> Self {
+        Self::Answer(error.into())
     }
 }
 
@@ -129,32 +138,33 @@ impl Request {
     /// # Errors
     /// If a header has a character that headers cannot have.
     pub(super) fn build(self) -> Result<Built, Failure> {
-        self.head.body(Full::new(self.body)).map_err(Failure::new)
+        self.head
+            .body(Full::new(self.body))
+            .map_err(Failure::answer)
     }
 }
 
 /// A client for one server.
-#[derive(Debug)]
 pub struct Client {
-    http: Decompression<legacy::Client<Connector, Full<Bytes>>>,
-    /// For a proxy that gets each request.
-    proxy_authorization: Option<HeaderValue>,
+    http: Decompression<Http>,
     left: Arc<Left>,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").finish_non_exhaustive()
+    }
 }
 
 impl Client {
     /// A client that reads a limited number of bytes until it is [renewed](Self::renew).
     pub(super) fn new(connector: Connector) -> Self {
         Self {
-            proxy_authorization: connector.proxy_authorization().cloned(),
             left: Arc::clone(&connector.left),
-            http: Decompression::new(
-                legacy::Client::builder(TokioExecutor::new())
-                    .pool_timer(TokioTimer::new())
-                    .pool_idle_timeout(IDLE)
-                    .pool_max_idle_per_host(1)
-                    .build(connector),
-            ),
+            http: Decompression::new(Http {
+                connector: Arc::new(connector),
+                kept: Arc::default(),
+            }),
         }
     }
 
@@ -176,15 +186,91 @@ impl Client {
     /// # Errors
     /// See [`send`](Self::send).
     pub(super) async fn execute(&self, mut request: Built) -> Result<Response, Failure> {
-        if let Some(authorization) = &self.proxy_authorization
-            && request.uri().scheme() == Some(&Scheme::HTTP)
-        {
-            let headers = request.headers_mut();
-            headers.insert(PROXY_AUTHORIZATION, authorization.clone());
-        }
         let left = Arc::clone(&self.left);
         on_informational(&mut request, move |_| left.take(INTERIM));
-        self.http.clone().call(request).await.map_err(Failure::new)
+        self.http.clone().call(request).await
+    }
+}
+
+/// Sends requests over one connection, and opens another where that is in use, closed or old.
+#[derive(Clone)]
+struct Http {
+    connector: Arc<Connector>,
+    kept: Arc<Mutex<Option<Kept>>>,
+}
+
+/// A connection for the next request.
+struct Kept {
+    sender: SendRequest<Full<Bytes>>,
+    /// True if a proxy gets each request, with the server's URL.
+    forwards: bool,
+    used: Instant,
+}
+
+impl Http {
+    async fn send(self, mut request: Built) -> Result<hyper::Response<Incoming>, Failure> {
+        let mut connection = match self.reuse().await {
+            Some(kept) => kept,
+            None => self.connect(request.uri()).await?,
+        };
+        let uri = request.uri();
+        let host = uri.host().unwrap_or_default();
+        let host = match uri.port() {
+            Some(port) => HeaderValue::try_from(format!("{host}:{port}")),
+            None => HeaderValue::from_str(host),
+        };
+        let path = uri.path_and_query().cloned();
+        let headers = request.headers_mut();
+        headers.insert(HOST, host.map_err(Failure::answer)?);
+        if !connection.forwards {
+            *request.uri_mut() = path.map_or_else(|| Uri::from_static("/"), Uri::from);
+        } else if let Some(authorization) = self.connector.proxy_authorization() {
+            headers.insert(PROXY_AUTHORIZATION, authorization.clone());
+        }
+        let answer = connection.sender.send_request(request).await;
+        let answer = answer.map_err(Failure::answer)?;
+        connection.used = Instant::now();
+        *self.kept() = Some(connection);
+        Ok(answer)
+    }
+
+    /// The connection of the request before, once its answer was read.
+    async fn reuse(&self) -> Option<Kept> {
+        let mut kept = self.kept().take()?;
+        let usable = kept.used.elapsed() < IDLE && kept.sender.ready().await.is_ok();
+        usable.then_some(kept)
+    }
+
+    async fn connect(&self, to: &Uri) -> Result<Kept, Failure> {
+        let link = self.connector.link(to).await.map_err(Failure::Connect)?;
+        let forwards = link.forwards;
+        let link = handshake(TokioIo::new(link)).await;
+        let (sender, connection) = link.map_err(Failure::answer)?;
+        // It ends with the sender, which also learns how.
+        tokio::spawn(connection);
+        Ok(Kept {
+            sender,
+            forwards,
+            used: Instant::now(),
+        })
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Option<Kept>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Service<Built> for Http {
+    type Response = hyper::Response<Incoming>;
+    type Error = Failure;
+    type Future = BoxFuture<'static, Result<Self::Response, Failure>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Built) -> Self::Future {
+        Box::pin(self.clone().send(request))
     }
 }
 
@@ -194,7 +280,7 @@ impl Client {
 /// If the connection breaks, or the body cannot be decompressed.
 pub(super) async fn chunk(response: &mut Response) -> Result<Option<Bytes>, Failure> {
     while let Some(frame) = response.body_mut().frame().await {
-        if let Ok(data) = frame.map_err(Failure)?.into_data() {
+        if let Ok(data) = frame.map_err(Failure::Answer)?.into_data() {
             return Ok(Some(data));
         }
     }
@@ -209,6 +295,6 @@ pub async fn within<T>(
     deadline: Instant,
     answer: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Failure> {
-    let late = |_| Err(Failure::new(io::Error::from(ErrorKind::TimedOut)));
+    let late = |_| Err(Failure::answer(io::Error::from(ErrorKind::TimedOut)));
     timeout_at(deadline, answer).await.unwrap_or_else(late)
 }
