@@ -28,7 +28,7 @@ use recent::Losses;
 /// Odoo's answers to [`questions`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Answers {
-    /// Who was asked for.
+    /// Users that were asked for.
     pub to: IdSet,
     /// The rows that exist of those who were asked for; who is missing does not exist any more.
     pub people: BTreeMap<u32, Person>,
