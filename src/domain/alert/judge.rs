@@ -319,19 +319,15 @@ impl Judge<'_> {
             return Verdict::unknown();
         }
         let past = &snapshot.health.past;
-        let accepted = &snapshot.identity.accept_missing;
         let mut verdict = Verdict::default();
         for (capability, gap) in snapshot.capabilities.iter() {
-            if accepted.contains(capability) {
+            if snapshot.identity.accept_missing.contains(capability) {
                 continue;
             }
             let labels = || vec![("capability", capability.as_str().into())];
             let seen = Seen::of(past, *capability as u16, self.now);
             if seen.mostly() {
                 verdict.cases.push(Case::plain(0.0, labels()));
-            } else if !seen.whole && accepted.is_empty() {
-                // All of them, in the first half hour of each target.
-                verdict.all_unknown = true;
             } else if gap.is_some() || !seen.whole {
                 verdict.unknown.push(labels());
             }

@@ -200,8 +200,8 @@ impl std::fmt::Display for Regress {
 #[error("the facts for a comparison were not read")]
 pub struct Unasked;
 
-/// Of whom Odoo must be asked, before these two can be compared, whether they exist, are active, and since when they exist: none, for nearly every
-/// poll.
+/// Users of whom Odoo must be asked, before these two can be compared, whether they exist, are active, and since when they exist. None for
+/// nearly every poll.
 pub fn questions(previous: Option<&Baseline>, current: &Baseline) -> IdSet {
     let Some(previous) = previous.filter(|previous| evident_break(previous, current).is_none())
     else {

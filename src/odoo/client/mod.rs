@@ -192,7 +192,7 @@ impl Client {
     }
 }
 
-/// Sends requests over one connection, and opens another where that is in use, closed or old.
+/// Sends requests over one connection, one after the other, and opens another if that is closed or old.
 #[derive(Clone)]
 struct Http {
     connector: Arc<Connector>,
