@@ -6,8 +6,8 @@
 //! Time runs ten times as fast: the interval, the timeout, the latencies of the simulated servers, and the times between two evaluations
 //! and two scrapes are a tenth. Work that takes a core for a second here takes it for a tenth of a second there, and as many polls run at the
 //! same time. The servers run in a process of their own, in mixed sizes; 2% of the databases are down and 1% slower than the timeout.
-//! `FLEET_BENCH=100,1000` measures other numbers of targets, `FLEET_BENCH_RULES=60` other seconds between two evaluations. Prints, asserts
-//! nothing.
+//! `FLEET_BENCH=100,1000` measures other numbers of targets, `FLEET_BENCH_RULES=60` other seconds between two evaluations, and
+//! `FLEET_BENCH_SPEED=2` another speed: two cores cannot poll 10,000 targets ten times as fast. Prints, asserts nothing.
 
 #![allow(
     clippy::too_many_lines,
@@ -25,13 +25,11 @@ use support::{Fleet, PROGRAM, Process, median};
 
 mod support;
 
-/// Factor by which time runs faster.
-const SPEED: u32 = 10;
-const INTERVAL: Duration = Duration::from_secs(900 / SPEED as u64);
-const TIMEOUT: Duration = Duration::from_secs(30 / SPEED as u64);
-const SCRAPE: Duration = Duration::from_secs(60 / SPEED as u64);
-/// A tenth of 20 to 500 ms.
-const LATENCY: [&str; 3] = ["--latency", "2", "50"];
+const INTERVAL: Duration = Duration::from_secs(900);
+const TIMEOUT: Duration = Duration::from_secs(30);
+const SCRAPE: Duration = Duration::from_secs(60);
+/// Milliseconds.
+const LATENCY: [u32; 2] = [20, 500];
 /// 1,000 users a database in the mean; most databases are small.
 const PEOPLE: [&str; 6] = ["--internal", "5", "400", "--portal", "0", "3600"];
 const TROUBLE: [&str; 4] = ["--down", "0.02", "--slow", "0.01"];
@@ -60,23 +58,29 @@ async fn main() {
     }
 }
 
+fn setting(name: &str, default: u32) -> u32 {
+    let text = std::env::var(name).ok();
+    text.map_or(default, |text| text.parse().expect("a number"))
+}
+
 type Row = Vec<(&'static str, String)>;
 
 async fn measure(targets: usize) -> Row {
     let directory = tempfile::tempdir().expect("a directory");
-    let arguments = [&LATENCY[..], &PEOPLE, &TROUBLE].concat();
+    let speed = setting("FLEET_BENCH_SPEED", 10);
+    let [interval, timeout, scrape] = [INTERVAL, TIMEOUT, SCRAPE].map(|time| time / speed);
+    let [least, most] = LATENCY.map(|time| (time / speed).to_string());
+    let latency = ["--latency", &least, &most];
+    let arguments = [&latency[..], &PEOPLE, &TROUBLE].concat();
     eprintln!("{targets} targets: making the servers");
     let fleet = Fleet::start(targets, &arguments, &directory);
     let config = directory.path().join("config.yml");
-    let rules = std::env::var("FLEET_BENCH_RULES").unwrap_or_else(|_| "15".into());
-    let rules: u32 = rules
-        .parse()
-        .expect("FLEET_BENCH_RULES is a number of seconds");
+    let rules = setting("FLEET_BENCH_RULES", 15);
     let defaults = format!(
         "alerting: {{evaluation_interval: {}ms}}\ndefaults: {{interval: {}s, timeout: {}s}}\n",
-        rules * 1000 / SPEED,
-        INTERVAL.as_secs(),
-        TIMEOUT.as_secs()
+        rules * 1000 / speed,
+        interval.as_secs(),
+        timeout.as_secs()
     );
     fs::write(&config, defaults + &fleet.configuration).expect("a configuration");
 
@@ -87,18 +91,18 @@ async fn measure(targets: usize) -> Row {
     let start = daemon.started.elapsed();
     eprintln!("{targets} targets: first polls");
     // They are spread over an interval, and up to one and a half later each target has its place.
-    tokio::time::sleep(INTERVAL.mul_f64(2.5) + 2 * TIMEOUT).await;
+    tokio::time::sleep(interval.mul_f64(2.5) + 2 * timeout).await;
 
     eprintln!("{targets} targets: measuring");
     let (_, before) = client.fetch(false).await;
     let (used, served) = (daemon.usage(), fleet.process.usage());
     let began = Instant::now();
     let (mut sockets, mut sizes, mut times) = (0, Vec::new(), Vec::new());
-    while began.elapsed() < INTERVAL {
+    while began.elapsed() < interval {
         let scraped = Instant::now();
         sizes.push(client.fetch(true).await.0 as f64 / 1e6);
         times.push(scraped.elapsed().as_secs_f64() * 1e3);
-        while scraped.elapsed() < SCRAPE {
+        while scraped.elapsed() < scrape {
             sockets = sockets.max(daemon.sockets());
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
@@ -112,7 +116,7 @@ async fn measure(targets: usize) -> Row {
     let requests = after.sum("odoo_poll_requests_total") - before.sum("odoo_poll_requests_total");
     let lags = after.lags_since(&before);
     let cpu = using.cpu - used.cpu;
-    let share = 100.0 * cpu / took.as_secs_f64() / f64::from(SPEED);
+    let share = 100.0 * cpu / took.as_secs_f64() / f64::from(speed);
     let by_the_servers = cpu / (serving.cpu - served.cpu);
 
     vec![
