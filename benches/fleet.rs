@@ -59,8 +59,11 @@ async fn main() {
 }
 
 fn setting(name: &str, default: u32) -> u32 {
-    let text = std::env::var(name).ok();
-    text.map_or(default, |text| text.parse().expect("a number"))
+    let parse = |text: String| match text.parse() {
+        Ok(number) if number > 0 => number,
+        _ => panic!("{name} is a number from 1 on"),
+    };
+    std::env::var(name).map_or(default, parse)
 }
 
 type Row = Vec<(&'static str, String)>;

@@ -32,6 +32,7 @@ const QUIET: &[&str] = &[
     // Half the fleet is never down, no target leaves it, and the one that goes down does not come back.
     "OdooMfaFleetBlind",
     "OdooMfaTargetVanished",
+    "instance_target:odoo_up:unreachable",
     "target:odoo_up:removed",
     "target:odoo_up:recovered",
     // A minute's losses are too small, and no policy is weakened.
