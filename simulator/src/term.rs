@@ -12,7 +12,7 @@ use super::{
     fields::{self, Field, Model},
     operand::Operand,
     records::{self, Row, Val},
-    world::{ACTIVE, EMPTY_SECRET, GroupSet, Kind, Person, TOTP},
+    world::{ACTIVE, EMPTY_SECRET, GroupSet, Kind, NO_SECRET, Person, TOTP},
 };
 
 pub(super) fn leaf<'w>(
@@ -185,7 +185,7 @@ fn user_leaf<'w>(
 
 /// Condition of the search for `totp_enabled`: a secret that is not NULL, the empty text too.
 fn has_secret(person: &Person) -> bool {
-    person.has(TOTP) || person.has(EMPTY_SECRET)
+    person.has(TOTP) && !person.has(NO_SECRET) || person.has(EMPTY_SECRET)
 }
 
 /// Terms on the users of groups, companies and contacts: asked in the table of the relation, without the record rules of users.

@@ -11,7 +11,7 @@ use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap};
 use reqwest::{StatusCode, Url};
 use rustls::ClientConfig;
 use secrecy::ExposeSecret;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
 
 use super::call::result_of;
@@ -57,7 +57,7 @@ pub struct Clients {
     pub resolver: Resolver,
 }
 
-/// Polls and lists of names that one host answers at the same time.
+/// Requests that one host answers at the same time.
 const ONE_HOST: usize = 4;
 
 impl Clients {
@@ -67,7 +67,7 @@ impl Clients {
         self.resolver.reload();
     }
 
-    /// The places of a host: a poll and a list of names take one each.
+    /// The places of a host: a poll and a list of names take one each, and a poll of many users another one if it is free.
     pub fn host(&self, url: &Url) -> Arc<Semaphore> {
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         let name = url.host_str().unwrap_or_default();
@@ -127,7 +127,8 @@ pub struct Transport {
     /// Host and port of the server and of the proxy.
     place: String,
     proxy: Option<String>,
-    /// The path that was asked last.
+    host: Arc<Semaphore>,
+    /// The path that was asked last, or whose answer was given up last.
     asking: Mutex<String>,
     /// The `Date` of the first answer, and when that came.
     clock: OnceLock<(Timestamp, Instant)>,
@@ -148,6 +149,7 @@ impl Transport {
             client,
             place: place(&target.url),
             proxy: target.proxy.as_ref().map(|proxy| place(proxy.expose())),
+            host: clients.host(&target.url),
             target,
             asking: Mutex::default(),
             clock: OnceLock::new(),
@@ -199,6 +201,11 @@ impl Transport {
         reading.await.unwrap_or(false)
     }
 
+    /// A place of the host for a second request at a time, if one is free.
+    pub(super) fn second_place(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.host).try_acquire_owned().ok()
+    }
+
     /// Lets replies have as many bytes again: for lists that are shown, which are no part of a poll.
     pub(super) fn renew(&self) {
         self.left.store(POLL, Ordering::Relaxed);
@@ -212,7 +219,12 @@ impl Transport {
         read: fn(&[u8], &str) -> Result<T, Error>,
         what: &str,
     ) -> Result<T, Error> {
+        let mut waiting = Waiting {
+            transport: self,
+            path: request.path(),
+        };
         let result = self.counted(self.ask(request, read, what)).await;
+        waiting.path.clear();
         result.map_err(|error| error.without(self.target.api_key.current().expose_secret()))
     }
 
@@ -350,12 +362,11 @@ impl Transport {
             .map_err(|error| self.way().failure(&error))?;
         if let Some(piece) = &piece {
             let cost = piece.len().max(PIECE);
-            let left = self.left.load(Ordering::Relaxed);
-            if cost > left {
-                return Err(too_large("the total of the replies of a poll", POLL));
-            }
-            // One request at a time uses it.
-            self.left.store(left - cost, Ordering::Relaxed);
+            let less = |left: usize| left.checked_sub(cost);
+            let left = self
+                .left
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+            left.map_err(|_| too_large("the total of the replies of a poll", POLL))?;
         }
         Ok(piece)
     }
@@ -511,6 +522,21 @@ impl Drop for Counted<'_> {
             &self.transport.errors
         };
         counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// A request that waits for its answer.
+struct Waiting<'a> {
+    transport: &'a Transport,
+    /// Empty once it is answered.
+    path: String,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if !self.path.is_empty() {
+            *self.transport.asking() = std::mem::take(&mut self.path);
+        }
     }
 }
 

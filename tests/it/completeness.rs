@@ -1,14 +1,17 @@
 //! Nothing that Odoo hides from the polling account is missing from a number: the poll fails, or the number is absent.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use odoo_mfa_exporter::domain::facts::Known;
 use odoo_mfa_exporter::domain::{Reason, UserType};
 use odoo_mfa_exporter::odoo::plan::Parts;
 use odoo_mfa_exporter::odoo::{Clients, Error};
 use odoo_simulator::{
-    AccountKind, Clock, Database, Hide, Kind, PersonView, Recipe, ServerOptions, SimServer, World,
+    AccountKind, Clock, Database, Fault, Hide, Kind, PersonView, Recipe, ServerOptions, SimServer,
+    World,
 };
+use tokio::time::timeout;
 
 use crate::oracle::{Client, DAY, NOW, stage};
 
@@ -194,7 +197,7 @@ async fn users_who_sign_up_while_a_poll_reads_neither_fail_nor_repeat_it() {
         client.requests();
         client.poll(Parts::ALL).await.expect("a poll");
         let ordinary = client.requests();
-        database.before_call(Some("ir.module.module"), None, 1, |world| {
+        database.before_call(Some("res.users.apikeys"), None, 1, |world| {
             let signed_up = world.hire(Kind::Portal);
             world.enroll(signed_up);
         });
@@ -250,6 +253,53 @@ async fn a_poll_costs_so_many_requests() {
         let log = database.log();
         assert_eq!((log.writes(), log.secrets()), (0, 0), "Odoo {version}");
     }
+}
+
+/// One without an answer does not delay the other, and is the one that the error names.
+#[tokio::test]
+async fn of_many_users_two_questions_are_asked_at_a_time_where_their_host_has_room() {
+    let mut postures = Vec::new();
+    for (portal, busy, at_once) in [(20_000, 0, true), (20_000, 4, false), (1_000, 0, false)] {
+        let recipe = Recipe {
+            portal,
+            ..Recipe::new(19, 1)
+        };
+        let mut world = World::build(&recipe, Clock::fixed(NOW));
+        let account = world.add_account(AccountKind::Full, "auditor");
+        let server = SimServer::start(ServerOptions::new(19))
+            .await
+            .expect("a free port");
+        let database = server.add_database(&account.api_key, world);
+        let clients = Clients::default();
+        let host = clients.host(&server.url().parse().expect("a URL"));
+        let _busy = host.acquire_many(busy).await.expect("places");
+        let mut client = Client::new(&clients, &server, &database, "");
+        let factors_were_asked = || {
+            let asked = database.log().entries();
+            asked
+                .iter()
+                .any(|it| it.arguments.contains("[\"totp_enabled\"]"))
+        };
+        if at_once {
+            database.fail_when(Some("auth_totp.device"), None, None, Fault::Forever);
+            // Long enough for all other answers.
+            let polled = timeout(Duration::from_secs(10), client.poll(Parts::ALL)).await;
+            assert!(polled.is_err() && factors_were_asked());
+            let error = client.timed_out().to_string();
+            assert!(
+                error.ends_with("did not answer /json/2/auth_totp.device/search_read"),
+                "{error}"
+            );
+        } else {
+            let refused = Fault::Raise("ValueError", "broken".to_owned());
+            database.fail_when(Some("auth_totp.device"), None, None, refused);
+            client.poll(Parts::ALL).await.expect_err("a failure");
+            assert!(!factors_were_asked(), "{portal} {busy}");
+        }
+        database.heal();
+        postures.push(client.poll(Parts::ALL).await.expect("a poll").posture);
+    }
+    assert_eq!(postures[0], postures[1]);
 }
 
 #[tokio::test]
@@ -318,6 +368,56 @@ async fn an_empty_secret_is_no_second_factor() {
         assert!(database.world_mut().empty_totp_secret(migrated), "{tag}");
         let after = client.poll(Parts::ALL).await.expect("a poll").facts;
         assert_eq!(after.totp, before.totp, "{tag}");
+    }
+}
+
+/// Of thousands of users with TOTP, those in a role are read at each poll, the others and those in a role without it in turns.
+#[tokio::test]
+async fn a_search_that_finds_other_users_than_have_totp_is_noticed_in_turns() {
+    let recipe = Recipe {
+        internal: 40,
+        portal: 3_600,
+        totp_internal: 0.5,
+        totp_portal: 1.0,
+        ..Recipe::new(18, 1)
+    };
+    let mut world = World::build(&recipe, Clock::fixed(NOW));
+    let account = world.add_account(AccountKind::Full, "auditor");
+    let server = SimServer::start(ServerOptions::new(18))
+        .await
+        .expect("a free port");
+    let database = server.add_database(&account.api_key, world);
+    let mut client = Client::new(&Clients::default(), &server, &database, "");
+    let mut poll = async || client.poll(Parts::ALL).await.expect("a poll").facts.totp;
+    let is_in_role = |it: &PersonView<'_>| it.active() && it.in_group("base.group_system");
+    let [with, without] =
+        [true, false].map(|has| one(&database, |it| is_in_role(it) && it.totp() == has));
+    let customer = one(&database, |it| {
+        it.active() && it.kind() == Kind::Portal && it.totp()
+    });
+    let all = poll().await.complete().expect("it is known").clone();
+    assert!(all.len() > 3_000 && all.contains(with) && all.contains(customer));
+
+    for emptied in [with, customer] {
+        assert!(database.world_mut().empty_totp_secret(emptied));
+    }
+    let mut polls = 0;
+    loop {
+        let totp = poll().await;
+        let totp = totp.complete().expect("it is known");
+        assert!(!totp.contains(with));
+        polls += 1;
+        if !totp.contains(customer) {
+            break;
+        }
+        assert!(polls < 20, "all were read");
+    }
+
+    assert!(database.world_mut().enroll_elsewhere(without));
+    let mut polls = 0;
+    while poll().await.complete().is_some() {
+        polls += 1;
+        assert!(polls < 20, "all were read");
     }
 }
 

@@ -95,14 +95,14 @@ async fn a_poll_during_which_people_are_archived_is_of_the_time_before() {
         let (server, database) = stage(version, 1, AccountKind::Full).await;
         let poll = async || said(&poll_once(&clients, &server, &database).await.posture);
         let before = poll().await;
-        let (model, method) = ("ir.module.module", "search_read");
+        let (model, method) = ("res.users.apikeys", "search_read");
         let asked = || database.log().count(model, method);
         let already = asked();
-        // By then it has read who there is, and not yet what they hold.
+        // By then it has read who is archived, and nothing else of users.
         let while_it_waits = Fault::Slow(Duration::from_millis(500));
         database.fail_when(Some(model), Some(method), Some(1), while_it_waits);
         let archive = async {
-            eventually("the question for modules", async || {
+            eventually("the question for keys", async || {
                 (asked() > already).then_some(())
             })
             .await;
@@ -527,6 +527,11 @@ impl Client {
     pub fn requests(&self) -> u64 {
         let (ok, failed) = self.transport.take_counts();
         ok + failed
+    }
+
+    /// The error of a poll that was given up now.
+    pub fn timed_out(&self) -> Error {
+        self.transport.timed_out(self.config.targets[0].timeout)
     }
 
     /// Polls with these parts at a time.

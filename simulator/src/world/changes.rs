@@ -65,6 +65,7 @@ impl World {
         self.change(id, |person| {
             person.set_flag(TOTP, true);
             person.set_flag(EMPTY_SECRET, false);
+            person.set_flag(NO_SECRET, false);
         })
     }
 
@@ -74,6 +75,7 @@ impl World {
         self.change(id, |person| {
             person.set_flag(TOTP, false);
             person.set_flag(EMPTY_SECRET, false);
+            person.set_flag(NO_SECRET, false);
         })
     }
 

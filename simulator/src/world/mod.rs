@@ -22,7 +22,9 @@ pub(super) use groups::{Group, GroupSet, Groups};
 pub(super) use modules::Module;
 use person::CUSTOMER;
 pub use person::PersonView;
-pub(super) use person::{ACTIVE, EMPTY_SECRET, OAUTH, Person, ROOT, SAML, TOTP, WELL_KNOWN};
+pub(super) use person::{
+    ACTIVE, EMPTY_SECRET, NO_SECRET, OAUTH, Person, ROOT, SAML, TOTP, WELL_KNOWN,
+};
 pub use quirks::Quirks;
 pub use situations::Hide;
 pub(super) use situations::{Company, Provider};

@@ -32,6 +32,8 @@ pub(super) const CUSTOMER: u16 = 32;
 pub(crate) const ROOT: u16 = 64;
 /// `totp_secret` is the empty text.
 pub(crate) const EMPTY_SECRET: u16 = 128;
+/// TOTP is an add-on's own, without a `totp_secret`.
+pub(crate) const NO_SECRET: u16 = 256;
 
 impl Person {
     pub(crate) fn has(&self, flag: u16) -> bool {

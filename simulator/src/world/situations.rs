@@ -1,7 +1,11 @@
 //! Situations of real databases in which a client goes wrong quietly: users, groups and companies that Odoo hides from the account that
 //! polls, secrets that are no factor, well-known accounts that are users, groups with several XML ids.
 
-use super::{super::clock::Time, person::EMPTY_SECRET, *};
+use super::{
+    super::clock::Time,
+    person::{EMPTY_SECRET, NO_SECRET},
+    *,
+};
 
 /// A situation that hides a user from every account. Record rules do not hide from the superuser, so not from the companion module. Several may hide
 /// the same user.
@@ -116,6 +120,14 @@ impl World {
         self.change(id, |person| {
             person.set_flag(TOTP, false);
             person.set_flag(EMPTY_SECRET, true);
+        })
+    }
+
+    /// Enrolls in the TOTP of an add-on that keeps its own secrets: reading `totp_enabled` says true, and no search finds it.
+    pub fn enroll_elsewhere(&mut self, id: u32) -> bool {
+        self.change(id, |person| {
+            person.set_flag(TOTP, true);
+            person.set_flag(NO_SECRET, true);
         })
     }
 

@@ -95,6 +95,12 @@ impl Request {
         }
     }
 
+    /// The path that it asks.
+    pub(super) fn path(&self) -> String {
+        let uri = self.head.uri_ref();
+        uri.map(|uri| uri.path().to_owned()).unwrap_or_default()
+    }
+
     /// Adds a header.
     pub(super) fn header(mut self, name: HeaderName, value: &str) -> Self {
         self.head = self.head.header(name, value);
@@ -192,11 +198,11 @@ impl Client {
     }
 }
 
-/// Sends requests over one connection, one after the other, and opens another if that is closed or old.
+/// Sends requests over the connections it has, and opens one if all are busy, closed or old.
 #[derive(Clone)]
 struct Http {
     connector: Arc<Connector>,
-    kept: Arc<Mutex<Option<Kept>>>,
+    kept: Arc<Mutex<Vec<Kept>>>,
 }
 
 /// A connection for the next request.
@@ -230,13 +236,13 @@ impl Http {
         let answer = connection.sender.send_request(request).await;
         let answer = answer.map_err(Failure::answer)?;
         connection.used = Instant::now();
-        *self.kept() = Some(connection);
+        self.kept().push(connection);
         Ok(answer)
     }
 
-    /// The connection of the request before, once its answer was read.
+    /// The connection of an earlier request, once its answer was read.
     async fn reuse(&self) -> Option<Kept> {
-        let mut kept = self.kept().take()?;
+        let mut kept = self.kept().pop()?;
         let usable = kept.used.elapsed() < IDLE && kept.sender.ready().await.is_ok();
         usable.then_some(kept)
     }
@@ -255,7 +261,7 @@ impl Http {
         })
     }
 
-    fn kept(&self) -> MutexGuard<'_, Option<Kept>> {
+    fn kept(&self) -> MutexGuard<'_, Vec<Kept>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -29,6 +29,9 @@ pub(super) const ROWS_PAGE: usize = 5_000;
 /// The most pages of one question: of five million rows.
 const PAGES: usize = 1_000;
 
+/// More users than this are many: a question about all of them takes Odoo 50 ms or more.
+const MANY: u64 = 20_000;
+
 /// Fields of `res.users` that some version or module lacks. `fields_get` leaves out what it does not know; asking for an unknown field
 /// otherwise writes a traceback into Odoo's log.
 pub(super) const FIELDS: &[&str] = &[
@@ -236,6 +239,11 @@ impl<'a> Users<'a> {
     /// Number of users of this poll, active and archived.
     pub(super) fn users(&self) -> u64 {
         self.count - self.accounts.nobody.len()
+    }
+
+    /// Returns true if questions about all users take long.
+    pub(super) fn are_many(&self) -> bool {
+        self.count > MANY
     }
 
     /// Returns true if an id is a user of this poll.
