@@ -185,11 +185,15 @@ async fn ask(
 }
 
 async fn facts(users: &Users<'_>, question: &Question<'_>) -> Result<Facts, Error> {
-    let access = Box::pin(async {
+    let rest = Box::pin(async {
         let keys = keys::read(users).await?;
-        Ok((keys, users.recent().await?, users.awake().await?))
+        let modules = settings::modules(users).await?;
+        let policy = settings::policy(users, &modules).await?;
+        let passkey = users.passkey(&modules).await?;
+        let (recent, awake) = (users.recent().await?, users.awake().await?);
+        Ok((keys, modules, policy, passkey, recent, awake))
     });
-    let factors = Box::pin(async {
+    let people_and_totp = Box::pin(async {
         let (people, roles) = (users.people().await?, users.roles().await?);
         let privileged = roles.complete().into_iter().flat_map(BTreeMap::values);
         let privileged = privileged.fold(IdSet::new(), |all, people| all | people);
@@ -198,14 +202,12 @@ async fn facts(users: &Users<'_>, question: &Question<'_>) -> Result<Facts, Erro
     });
     // In a large database both take long, and about as long.
     let second_place = users.are_many().then(|| users.transport.second_place());
-    let ((keys, recent, awake), (people, roles, totp)) = match second_place.flatten() {
-        Some(_taken) => tokio::try_join!(access, factors)?,
-        None => (access.await?, factors.await?),
+    let (rest, (people, roles, totp)) = match second_place.flatten() {
+        Some(_taken) => tokio::try_join!(rest, people_and_totp)?,
+        None => (rest.await?, people_and_totp.await?),
     };
-    let modules = settings::modules(users).await?;
-    let policy = settings::policy(users, &modules).await?;
+    let (keys, modules, policy, passkey, recent, awake) = rest;
     let exemptions = users.exemptions().await?;
-    let passkey = users.passkey(&modules).await?;
     let holders = totp.complete().into_iter().chain(passkey.complete());
     let archived_holders = holders.fold(IdSet::new(), |all, of| all | of) & &users.archived;
     let active = |people: IdSet| people - &users.archived;

@@ -16,7 +16,7 @@ use crate::odoo::error::Error;
 const FEW: u64 = 3_000;
 
 /// Of more users so many others are read again at each poll, in the order of their ids.
-const SLICE: usize = 250;
+const SLICE: usize = 500;
 
 /// Number of users in one request: 1 MB.
 const PAGE: usize = 20_000;
