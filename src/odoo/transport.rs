@@ -57,7 +57,7 @@ pub struct Clients {
     pub resolver: Resolver,
 }
 
-/// Requests that one host answers at the same time.
+/// Places of a host.
 const ONE_HOST: usize = 4;
 
 impl Clients {
@@ -67,7 +67,7 @@ impl Clients {
         self.resolver.reload();
     }
 
-    /// The places of a host: a poll and a list of names take one each, and a poll of many users another one if it is free.
+    /// The places of a host: a poll and a list of names take one each, and a poll of many users another one.
     pub fn host(&self, url: &Url) -> Arc<Semaphore> {
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         let name = url.host_str().unwrap_or_default();
@@ -128,14 +128,22 @@ pub struct Transport {
     place: String,
     proxy: Option<String>,
     host: Arc<Semaphore>,
-    /// The path that was asked last, or whose answer was given up last.
-    asking: Mutex<String>,
+    asking: Mutex<Asking>,
     /// The `Date` of the first answer, and when that came.
     clock: OnceLock<(Timestamp, Instant)>,
     /// The bytes that replies may still have.
     left: AtomicUsize,
     ok: AtomicU64,
     errors: AtomicU64,
+}
+
+/// What the server was asked.
+#[derive(Debug, Default)]
+struct Asking {
+    /// The path that was asked last.
+    last: String,
+    /// Of those whose answers were given up, the path that was asked first, and when.
+    given_up: Option<(Instant, String)>,
 }
 
 impl Transport {
@@ -188,6 +196,8 @@ impl Transport {
     /// The failure of a poll that was not done in time: which answer it waited for.
     pub fn timed_out(&self, within: Duration) -> Error {
         let (place, asking) = (&self.place, self.asking());
+        let given_up = asking.given_up.as_ref().map(|(_, path)| path);
+        let asking = given_up.unwrap_or(&asking.last);
         Error::new(
             Kind::TimedOut,
             format!("the poll did not finish within {within:?}: {place} did not answer {asking}"),
@@ -201,9 +211,11 @@ impl Transport {
         reading.await.unwrap_or(false)
     }
 
-    /// A place of the host for a second request at a time, if one is free.
+    /// A place of the host for a second request at a time, unless it is the last that is free.
     pub(super) fn second_place(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.host).try_acquire_owned().ok()
+        let is_last = self.host.available_permits() < 2;
+        let place = || Arc::clone(&self.host).try_acquire_owned().ok();
+        (!is_last).then(place)?
     }
 
     /// Lets replies have as many bytes again: for lists that are shown, which are no part of a poll.
@@ -219,12 +231,7 @@ impl Transport {
         read: fn(&[u8], &str) -> Result<T, Error>,
         what: &str,
     ) -> Result<T, Error> {
-        let mut waiting = Waiting {
-            transport: self,
-            path: request.path(),
-        };
         let result = self.counted(self.ask(request, read, what)).await;
-        waiting.path.clear();
         result.map_err(|error| error.without(self.target.api_key.current().expose_secret()))
     }
 
@@ -255,14 +262,20 @@ impl Transport {
         read: fn(&[u8], &str) -> Result<T, Error>,
         what: &str,
     ) -> Result<T, Error> {
+        let mut waiting = Waiting {
+            transport: self,
+            asked: Some((Instant::now(), request.path())),
+        };
         let (path, response) = self.send(request).await?;
         let (status, headers) = (response.status(), response.headers().clone());
         let is_json = is_json(&headers);
         if status.is_success() && is_json {
             let body = self.body(response, T::LIMIT, what).await?;
+            waiting.asked = None;
             return self.parsed(body, read, what).await;
         }
         let body = self.beginning(response).await?;
+        waiting.asked = None;
         if is_json
             && !Stranger::is_of_a_proxy(status)
             && let Ok(error) = serde_json::from_slice::<OdooError>(&body)
@@ -287,7 +300,11 @@ impl Transport {
         let failure = |error: Failure| self.way().failure(&error);
         let request = request.build().map_err(failure)?;
         let path = request.uri().path().to_owned();
-        let before = std::mem::replace(&mut *self.asking(), path.clone());
+        let before = {
+            let mut asking = self.asking();
+            asking.given_up = None;
+            std::mem::replace(&mut asking.last, path.clone())
+        };
         let again = (!before.is_empty()).then(|| request.clone());
         let response = match (self.client.execute(request).await, again) {
             (Err(error), Some(again)) if is_closed(&error) => self.client.execute(again).await,
@@ -302,7 +319,7 @@ impl Transport {
         Ok((path, response))
     }
 
-    fn asking(&self) -> MutexGuard<'_, String> {
+    fn asking(&self) -> MutexGuard<'_, Asking> {
         self.asking.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -528,15 +545,14 @@ impl Drop for Counted<'_> {
 /// A request that waits for its answer.
 struct Waiting<'a> {
     transport: &'a Transport,
-    /// Empty once it is answered.
-    path: String,
+    /// When and what, until it is answered.
+    asked: Option<(Instant, String)>,
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        if !self.path.is_empty() {
-            *self.transport.asking() = std::mem::take(&mut self.path);
-        }
+        let given_up = &mut self.transport.asking().given_up;
+        *given_up = given_up.take().into_iter().chain(self.asked.take()).min();
     }
 }
 

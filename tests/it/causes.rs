@@ -1,20 +1,22 @@
 //! Errors of a server that cannot be reached: the true cause, with host and port, and the next step.
 
 use std::process::Stdio;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use odoo_mfa_exporter::odoo::plan::Parts;
 use odoo_mfa_exporter::odoo::surface::check_all;
-use odoo_mfa_exporter::odoo::{Clients, Error, Transport};
+use odoo_mfa_exporter::odoo::{self, Clients, Error, Transport};
 use odoo_mfa_exporter::poll;
 use odoo_simulator::{AccountKind, Clock, Recipe, ServerOptions, SimServer, World};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, date_time_ymd};
 use serde_json::json;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
+use tokio::sync::Notify;
 
 use crate::harness::eventually;
 use crate::harness::pki::Identity;
@@ -602,4 +604,52 @@ async fn a_server_that_limits_the_rate_is_left_alone_as_long_as_it_says() {
     let asked = asked.lock().expect("no panic");
     let waited = asked[1].duration_since(asked[0]);
     assert!(waited >= Duration::from_secs(4), "{waited:?}");
+}
+
+/// While one answer is read, other requests take a connection of their own; later ones use both.
+#[tokio::test]
+async fn a_request_does_not_wait_for_the_answer_to_another_one() {
+    odoo_mfa_exporter::runtime::install_crypto();
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let (release, connections) = (Arc::new(Notify::new()), Arc::new(AtomicUsize::new(0)));
+    let (released, accepted) = (Arc::clone(&release), Arc::clone(&connections));
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            accepted.fetch_add(1, Ordering::SeqCst);
+            let released = Arc::clone(&released);
+            tokio::spawn(async move {
+                let mut request = [0; 4096];
+                while stream.read(&mut request).await.is_ok_and(|read| read > 0) {
+                    let head = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n";
+                    stream.write_all(head).await.expect("the head");
+                    if request.starts_with(b"GET /slow") {
+                        released.notified().await;
+                    }
+                    stream.write_all(b"body").await.expect("the body");
+                }
+            });
+        }
+    });
+    let (target, _) = target::from_yaml(&format!(
+        "{{name: it, url: '{url}', database: prod, login: auditor, api_key: {}}}",
+        target::CANARY
+    ));
+    let client = Clients::default().to(&target.tls, None, None);
+    let client = client.expect("a client");
+    let send = async |path: &str| {
+        let url = format!("{url}{path}").parse().expect("a URL");
+        client.send(odoo::Request::get(&url)).await.expect("a head")
+    };
+    let slow = send("/slow").await;
+    for _ in 0..3 {
+        let fast = odoo::beginning(send("/fast").await, 10).await;
+        assert_eq!(fast.expect("a body"), b"body");
+    }
+    release.notify_one();
+    assert_eq!(odoo::beginning(slow, 10).await.expect("a body"), b"body");
+    let both = tokio::join!(send("/fast"), send("/fast"));
+    drop(both);
+    assert_eq!(connections.load(Ordering::SeqCst), 2);
 }

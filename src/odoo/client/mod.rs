@@ -205,6 +205,21 @@ struct Http {
     kept: Arc<Mutex<Vec<Kept>>>,
 }
 
+/// The connection of an answer, which is kept for the next request once the answer was read, or is dropped.
+struct Lent {
+    connection: Option<Kept>,
+    kept: Arc<Mutex<Vec<Kept>>>,
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if let Some(mut connection) = self.connection.take() {
+            connection.used = Instant::now();
+            lock(&self.kept).push(connection);
+        }
+    }
+}
+
 /// A connection for the next request.
 struct Kept {
     sender: SendRequest<Full<Bytes>>,
@@ -234,15 +249,21 @@ impl Http {
             headers.insert(PROXY_AUTHORIZATION, authorization.clone());
         }
         let answer = connection.sender.send_request(request).await;
-        let answer = answer.map_err(Failure::answer)?;
-        connection.used = Instant::now();
-        self.kept().push(connection);
+        let mut answer = answer.map_err(|error| {
+            // What closed this one may have closed the others.
+            lock(&self.kept).clear();
+            Failure::answer(error)
+        })?;
+        answer.extensions_mut().insert(Arc::new(Lent {
+            connection: Some(connection),
+            kept: self.kept,
+        }));
         Ok(answer)
     }
 
     /// The connection of an earlier request, once its answer was read.
     async fn reuse(&self) -> Option<Kept> {
-        let mut kept = self.kept().pop()?;
+        let mut kept = lock(&self.kept).pop()?;
         let usable = kept.used.elapsed() < IDLE && kept.sender.ready().await.is_ok();
         usable.then_some(kept)
     }
@@ -260,10 +281,10 @@ impl Http {
             used: Instant::now(),
         })
     }
+}
 
-    fn kept(&self) -> MutexGuard<'_, Vec<Kept>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock(kept: &Mutex<Vec<Kept>>) -> MutexGuard<'_, Vec<Kept>> {
+    kept.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Service<Built> for Http {

@@ -194,20 +194,20 @@ async fn facts(users: &Users<'_>, question: &Question<'_>) -> Result<Facts, Erro
         Ok((keys, modules, policy, passkey, recent, awake))
     });
     let people_and_totp = Box::pin(async {
-        let (people, roles) = (users.people().await?, users.roles().await?);
+        let (people, exemptions) = (users.people().await?, users.exemptions().await?);
+        let roles = users.roles().await?;
         let privileged = roles.complete().into_iter().flat_map(BTreeMap::values);
         let privileged = privileged.fold(IdSet::new(), |all, people| all | people);
         let totp = users.totp(&privileged).await?;
-        Ok((people, roles, totp))
+        Ok((people, exemptions, roles, totp))
     });
     // In a large database both take long, and about as long.
     let second_place = users.are_many().then(|| users.transport.second_place());
-    let (rest, (people, roles, totp)) = match second_place.flatten() {
+    let (rest, (people, exemptions, roles, totp)) = match second_place.flatten() {
         Some(_taken) => tokio::try_join!(rest, people_and_totp)?,
         None => (rest.await?, people_and_totp.await?),
     };
     let (keys, modules, policy, passkey, recent, awake) = rest;
-    let exemptions = users.exemptions().await?;
     let holders = totp.complete().into_iter().chain(passkey.complete());
     let archived_holders = holders.fold(IdSet::new(), |all, of| all | of) & &users.archived;
     let active = |people: IdSet| people - &users.archived;

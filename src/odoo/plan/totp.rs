@@ -1,8 +1,8 @@
 //! Users with TOTP. A search by `totp_enabled` finds any stored secret, an empty one too, and add-ons may differ from it in other ways; at a login, Odoo uses
 //! the field as it is read. So the search only selects the users to read.
 //!
-//! Reading it costs one SQL statement a user. So all are read while there are few; else those who are newly found, those in a role among the found, and some
-//! of the others, in a role or found, at each poll.
+//! Reading it costs one SQL statement a user. So all are read while there are few; else those who are newly found, those in a role, and some of the others at
+//! each poll.
 
 use serde::Deserialize;
 
@@ -15,7 +15,7 @@ use crate::odoo::error::Error;
 /// Up to so many users are all read at each poll.
 const FEW: u64 = 3_000;
 
-/// Of more users so many others are read again at each poll, in the order of their ids.
+/// Of more users so many are read again at each poll, in the order of their ids.
 const SLICE: usize = 500;
 
 /// Number of users in one request: 1 MB.
@@ -99,9 +99,12 @@ impl Users<'_> {
         let mut learned = self.learned();
         let verified = &mut learned.totp;
         let known = &verified.on | &verified.off;
-        let wanted = (found - &known) | (found & privileged);
-        let others = (found | privileged) - &wanted;
-        let slice: Vec<u32> = others
+        let mut wanted = found - &known;
+        wanted |= match privileged.len() {
+            0..=FEW => privileged.clone(),
+            _ => found & privileged,
+        };
+        let slice: Vec<u32> = known
             .range(verified.cursor.saturating_add(1)..)
             .take(SLICE)
             .collect();
@@ -109,7 +112,8 @@ impl Users<'_> {
             Some(last) if slice.len() == SLICE => *last,
             _ => 0,
         };
-        wanted | slice.into_iter().collect::<IdSet>()
+        wanted.extend(slice.into_iter().filter(|id| found.contains(*id)));
+        wanted
     }
 
     /// Users with TOTP among these, as the field is read. A user who was deleted since is left out.
