@@ -137,7 +137,7 @@ pub struct Transport {
     errors: AtomicU64,
 }
 
-/// What the server was asked.
+/// Questions to the server.
 #[derive(Debug, Default)]
 struct Asking {
     /// The path that was asked last.
@@ -545,7 +545,7 @@ impl Drop for Counted<'_> {
 /// A request that waits for its answer.
 struct Waiting<'a> {
     transport: &'a Transport,
-    /// When and what, until it is answered.
+    /// Time and path, until it is answered.
     asked: Option<(Instant, String)>,
 }
 

@@ -250,7 +250,7 @@ impl Http {
         }
         let answer = connection.sender.send_request(request).await;
         let mut answer = answer.map_err(|error| {
-            // What closed this one may have closed the others.
+            // The cause may have closed the others too.
             lock(&self.kept).clear();
             Failure::answer(error)
         })?;

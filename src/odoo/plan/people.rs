@@ -154,7 +154,7 @@ impl Users<'_> {
         ];
         let awake = async {
             if self.session.server.release >= WITH_EXISTS {
-                // In this order: somebody who logs in for the first time in between is in both.
+                // In this order: a user who logs in for the first time in between is in both.
                 return Ok(self.active(new).await? | self.active(lately).await?);
             }
             let either = [vec![json!("|")], lately, vec![json!("&")], new].concat();
