@@ -213,9 +213,10 @@ impl Transport {
 
     /// A place of the host for a second request at a time, unless it is the last that is free.
     pub(super) fn second_place(&self) -> Option<OwnedSemaphorePermit> {
-        let is_last = self.host.available_permits() < 2;
-        let place = || Arc::clone(&self.host).try_acquire_owned().ok();
-        (!is_last).then(place)?
+        if self.host.available_permits() < 2 {
+            return None;
+        }
+        Arc::clone(&self.host).try_acquire_owned().ok()
     }
 
     /// Lets replies have as many bytes again: for lists that are shown, which are no part of a poll.

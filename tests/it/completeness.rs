@@ -32,6 +32,16 @@ fn one(database: &Database, is: impl Fn(&PersonView<'_>) -> bool) -> u32 {
     found.expect("there is one").id()
 }
 
+/// A server with one database, which bears the name of the key of an account that sees everything.
+async fn served(recipe: &Recipe) -> (SimServer, Arc<Database>) {
+    let mut world = World::build(recipe, Clock::fixed(NOW));
+    let account = world.add_account(AccountKind::Full, "auditor");
+    let server = SimServer::start(ServerOptions::new(recipe.version)).await;
+    let server = server.expect("a free port");
+    let database = server.add_database(&account.api_key, world);
+    (server, database)
+}
+
 fn newest(database: &Database) -> u32 {
     let mut world = database.world_mut();
     world.hire(Kind::Portal)
@@ -263,12 +273,7 @@ async fn of_many_users_two_questions_are_asked_at_a_time_where_their_host_has_ro
             portal,
             ..Recipe::new(19, 1)
         };
-        let mut world = World::build(&recipe, Clock::fixed(NOW));
-        let account = world.add_account(AccountKind::Full, "auditor");
-        let server = SimServer::start(ServerOptions::new(19))
-            .await
-            .expect("a free port");
-        let database = server.add_database(&account.api_key, world);
+        let (server, database) = served(&recipe).await;
         let clients = Clients::default();
         let host = clients.host(&server.url().parse().expect("a URL"));
         let _busy = host.acquire_many(busy).await.expect("places");
@@ -382,12 +387,7 @@ async fn a_search_that_finds_other_users_than_have_totp_is_noticed() {
         totp_portal: 1.0,
         ..Recipe::new(18, 1)
     };
-    let mut world = World::build(&recipe, Clock::fixed(NOW));
-    let account = world.add_account(AccountKind::Full, "auditor");
-    let server = SimServer::start(ServerOptions::new(18))
-        .await
-        .expect("a free port");
-    let database = server.add_database(&account.api_key, world);
+    let (server, database) = served(&recipe).await;
     let mut client = Client::new(&Clients::default(), &server, &database, "");
     let mut poll = async || client.poll(Parts::ALL).await.expect("a poll").facts.totp;
     let is_in_role = |it: &PersonView<'_>| it.active() && it.in_group("base.group_system");

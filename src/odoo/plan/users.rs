@@ -29,7 +29,7 @@ pub(super) const ROWS_PAGE: usize = 5_000;
 /// The most pages of one question: of five million rows.
 const PAGES: usize = 1_000;
 
-/// More users than this are many: a question about all of them takes Odoo 50 ms or more.
+/// Of more users than this, a poll sends two requests at a time.
 const MANY: u64 = 20_000;
 
 /// Fields of `res.users` that some version or module lacks. `fields_get` leaves out what it does not know; asking for an unknown field
@@ -241,7 +241,7 @@ impl<'a> Users<'a> {
         self.count - self.accounts.nobody.len()
     }
 
-    /// Returns true if questions about all users take long.
+    /// Returns true if questions about all users are worth a second connection.
     pub(super) fn are_many(&self) -> bool {
         self.count > MANY
     }
