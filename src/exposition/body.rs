@@ -156,7 +156,7 @@ impl Exposition {
 
     /// Encoding of one target's snapshot, without the exporter's own families.
     pub fn of_target(&self, target: Arc<TargetSnapshot>, format: Format) -> String {
-        let subject = Subject::Targets([target].into());
+        let subject = Subject::targets(&[target]);
         let mut text = String::new();
         for family in self.families.load().iter().filter(|it| it.is_of_targets()) {
             encode::family(&mut text, format, family, &subject).expect("a string takes everything");
@@ -226,7 +226,7 @@ impl Exposition {
         Encoder {
             format,
             families: self.families.load_full(),
-            of_targets: slices.map(|it| Subject::Targets(it.into())).collect(),
+            of_targets: slices.map(Subject::targets).collect(),
             of_exporter: [exporter],
             family: 0,
             slice: 0,
@@ -264,30 +264,37 @@ enum Out {
 }
 
 impl Encoder {
-    /// Encodes the next slice. Returns whether it was the last.
+    /// Encodes a chunk or more. Returns whether it was the last.
     fn step(&mut self) -> bool {
-        let Some(family) = self.families.get(self.family) else {
-            encode::end(&mut self.text, self.format).expect("a string takes everything");
-            self.out.write(&self.text);
-            self.out.finish();
-            return true;
-        };
+        while self.text.len() < CHUNK {
+            let Some(family) = self.families.get(self.family) else {
+                encode::end(&mut self.text, self.format).expect("a string takes everything");
+                self.out.write(&self.text);
+                self.out.finish();
+                return true;
+            };
+            self.encode_slice(family);
+        }
+        self.out.write(&self.text);
+        self.text.clear();
+        false
+    }
+
+    fn encode_slice(&mut self, family: &'static Family) {
         let subjects = if family.is_of_targets() {
             &self.of_targets[..]
         } else {
             &self.of_exporter
         };
         if let Some(subject) = subjects.get(self.slice) {
+            let begin = self.text.len();
             encode::family(&mut self.text, self.format, family, subject)
                 .expect("a string takes everything");
-            let text = if self.has_header {
-                samples(&self.text)
-            } else {
-                &self.text
-            };
-            self.out.write(text);
-            self.has_header |= !text.is_empty();
-            self.text.clear();
+            if self.has_header {
+                let header = header(&self.text[begin..]);
+                self.text.drain(begin..begin + header);
+            }
+            self.has_header |= self.text.len() > begin;
         }
         self.slice += 1;
         if self.slice >= subjects.len() {
@@ -295,16 +302,16 @@ impl Encoder {
             self.slice = 0;
             self.has_header = false;
         }
-        false
     }
 }
 
-/// The part that follows the header of a family.
-fn samples(mut family: &str) -> &str {
-    while family.starts_with('#') {
-        family = family.split_once('\n').map_or("", |(_, rest)| rest);
-    }
-    family
+/// Length of the lines before the samples of a family.
+fn header(family: &str) -> usize {
+    let lines = family.split_inclusive('\n');
+    lines
+        .take_while(|it| it.starts_with('#'))
+        .map(str::len)
+        .sum()
 }
 
 impl Out {

@@ -32,9 +32,44 @@ pub enum Format {
 #[derive(Debug, Clone)]
 pub enum Subject {
     /// Targets, in the order of the configuration.
-    Targets(Arc<[Arc<TargetSnapshot>]>),
+    Targets(Arc<[Labelled]>),
     /// The exporter.
     Exporter(Arc<ExporterReading>),
+}
+
+/// A target, and its labels as each of its samples has them.
+#[derive(Debug)]
+pub struct Labelled {
+    target: Arc<TargetSnapshot>,
+    /// `target="…",team="…"`
+    labels: String,
+}
+
+impl Labelled {
+    fn new(target: &Arc<TargetSnapshot>) -> Self {
+        let Identity { name, labels, .. } = &*target.identity;
+        let mut text = format!("target=\"{}\"", escaped(name));
+        for (name, value) in labels {
+            text = text + "," + name + "=\"" + &escaped(value) + "\"";
+        }
+        Self {
+            target: Arc::clone(target),
+            labels: text,
+        }
+    }
+}
+
+/// The value of a label, as it stands between the quotes.
+fn escaped(value: &str) -> String {
+    let value = value.replace('\\', r"\\").replace('"', r#"\""#);
+    value.replace('\n', r"\n")
+}
+
+impl Subject {
+    /// These targets.
+    pub fn targets(targets: &[Arc<TargetSnapshot>]) -> Self {
+        Self::Targets(targets.iter().map(Labelled::new).collect())
+    }
 }
 
 /// Writes the samples of one family. A family without samples leaves no trace.
@@ -122,13 +157,13 @@ impl Collector for FamilyCollector {
 
 impl FamilyCollector {
     fn for_each_sample(&self, take: &mut dyn FnMut(&Labels, Value)) {
-        let mut read = |identity: Option<&Identity>, read: &dyn Fn(&mut Samples)| {
+        let mut read = |target: Option<&Labelled>, read: &dyn Fn(&mut Samples)| {
             read(&mut Samples::new(&mut |values, value| {
                 let names = self.family.labels;
                 debug_assert_eq!(names.len(), values.len(), "{}", self.family.name);
                 take(
                     &Labels {
-                        identity,
+                        target: target.map(|it| it.labels.as_str()),
                         names,
                         values,
                     },
@@ -138,21 +173,21 @@ impl FamilyCollector {
         };
         match (&self.subject, self.family.source) {
             (Subject::Targets(targets), Source::Target(of)) => {
-                for target in targets.iter() {
-                    read(Some(&target.identity), &|samples| of(target, samples));
+                for it in targets.iter() {
+                    read(Some(it), &|samples| of(&it.target, samples));
                 }
             }
             (Subject::Targets(targets), Source::Counters(of)) => {
-                for target in targets.iter() {
-                    if let Some(counters) = &target.counters {
-                        read(Some(&target.identity), &|samples| of(counters, samples));
+                for it in targets.iter() {
+                    if let Some(counters) = &it.target.counters {
+                        read(Some(it), &|samples| of(counters, samples));
                     }
                 }
             }
             (Subject::Targets(targets), Source::Posture(of)) => {
-                for target in targets.iter() {
-                    if let Some(posture) = &target.posture {
-                        read(Some(&target.identity), &|samples| of(posture, samples));
+                for it in targets.iter() {
+                    if let Some(posture) = &it.target.posture {
+                        read(Some(it), &|samples| of(posture, samples));
                     }
                 }
             }
@@ -180,24 +215,25 @@ fn write_value(mut metric: MetricEncoder, kind: Kind, value: Value) -> fmt::Resu
 
 /// The labels of one sample: the target's, then the family's own.
 struct Labels<'a> {
-    identity: Option<&'a Identity>,
+    target: Option<&'a str>,
     names: &'static [Label],
     values: &'a [&'a str],
 }
 
 impl Labels<'_> {
     fn is_empty(&self) -> bool {
-        self.identity.is_none() && self.names.is_empty()
+        self.target.is_none() && self.names.is_empty()
     }
 }
 
 impl EncodeLabelSet for Labels<'_> {
     fn encode(&self, encoder: &mut LabelSetEncoder) -> fmt::Result {
-        if let Some(identity) = self.identity {
-            ("target", identity.name.as_str()).encode(encoder.encode_label())?;
-            for (name, value) in &identity.labels {
-                (name.as_str(), value.as_str()).encode(encoder.encode_label())?;
-            }
+        if let Some(labels) = self.target {
+            // A name is written as it is.
+            encoder
+                .encode_label()
+                .encode_label_key()?
+                .write_str(labels)?;
         }
         for (label, value) in self.names.iter().zip(self.values) {
             (label.name, *value).encode(encoder.encode_label())?;
