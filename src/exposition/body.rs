@@ -95,7 +95,7 @@ const CHUNK: usize = 64 << 10;
 const CHUNKS_AHEAD: usize = 1;
 /// A reader that takes no chunk for this time is dropped.
 const READ_WITHIN: Duration = Duration::from_secs(10);
-/// Targets whose samples of one family are encoded in one step.
+/// Targets whose samples of one family are encoded together: a step is little more than a chunk.
 const TARGETS_AT_ONCE: usize = 128;
 
 impl Exposition {
