@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use axum::http::{Method, StatusCode, Uri, Version};
+use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::Response;
 
@@ -58,18 +58,12 @@ pub(in crate::web) async fn guard(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let connection: Option<&Connection> = request.extensions().get();
-    let running = connection.map(Connection::request);
     let role = needs(route.as_ref().map(MatchedPath::as_str), &app);
     let response = match admit(&app, &mut request, role).await {
         Ok(()) => next.run(request).await,
         Err(refused) => refused.answer(&app, &request),
     };
-    let response = complete(&app, response);
-    match running {
-        Some(running) => running.until_answered(response),
-        None => response,
-    }
+    complete(&app, response)
 }
 
 /// Sets the headers that every answer has.
@@ -87,7 +81,6 @@ fn complete(app: &App, mut response: Response) -> Response {
 /// Why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Refused {
-    NotNegotiated,
     UriTooLong,
     BodyTooLarge,
     CrossSite,
@@ -99,11 +92,6 @@ enum Refused {
 
 /// Lets a request pass, with its [`Reader`] if the route requires one.
 async fn admit(app: &App, request: &mut Request, role: Option<Role>) -> Result<(), Refused> {
-    let connection: Option<&Connection> = request.extensions().get();
-    // The server detects HTTP/2 by its first bytes; it is accepted only if it was negotiated.
-    if request.version() == Version::HTTP_2 && connection.is_some_and(|it| !it.http2) {
-        return Err(Refused::NotNegotiated);
-    }
     if length(request.uri()) > URI {
         return Err(Refused::UriTooLong);
     }
@@ -123,6 +111,7 @@ async fn admit(app: &App, request: &mut Request, role: Option<Role>) -> Result<(
     }
     let has_users = !rules.web.users.is_empty();
     let credentials = has_users.then(|| Credentials::of(request.headers()));
+    let connection: Option<&Connection> = request.extensions().get();
     let reader = match credentials.flatten() {
         None => rules.without_password(connection),
         Some(credentials) => {
@@ -201,10 +190,6 @@ fn is_cross_site(headers: &HeaderMap, uri: &Uri) -> bool {
 impl Refused {
     fn answer(self, app: &App, request: &Request) -> Response {
         let (status, detail) = match self {
-            Self::NotNegotiated => (
-                StatusCode::HTTP_VERSION_NOT_SUPPORTED,
-                "HTTP/2 requires TLS that negotiates it",
-            ),
             Self::UriTooLong => (StatusCode::URI_TOO_LONG, "the URL is too long"),
             Self::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"),
             Self::CrossSite => (StatusCode::FORBIDDEN, "the request comes from another site"),

@@ -7,10 +7,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
-use axum::middleware::AddExtension;
-use axum::response::Response;
-use axum::{Extension, Router};
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, Version};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
 use axum_server::accept::Accept;
 use futures::future::BoxFuture;
 use hyper::body::{Frame, SizeHint};
@@ -21,7 +23,6 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either as EitherStream;
 use tokio_util::sync::WaitForCancellationFutureOwned;
-use tower_layer::Layer;
 
 use super::Limits;
 use super::places::{Activity, Place, Places, Request as Running};
@@ -108,36 +109,34 @@ fn names(tls: &ServerTls, stream: &TlsStream<TcpStream>) -> Option<Arc<Certifica
 
 impl Accept<TcpStream, Router> for Door {
     type Stream = Stream;
-    type Service = AddExtension<Router, Connection>;
-    type Future = BoxFuture<'static, io::Result<(Stream, Self::Service)>>;
+    type Service = Router;
+    type Future = BoxFuture<'static, io::Result<(Stream, Router)>>;
 
     fn accept(&self, stream: TcpStream, routes: Router) -> Self::Future {
         let opened = self.clone().open(stream);
         Box::pin(async {
             let (stream, connection) = opened.await?;
-            // The service lives as long as the connection, and so does its place.
-            Ok((stream, Extension(connection).layer(routes)))
+            // The routes live as long as the connection, and so does its place.
+            Ok((stream, routes.layer(from_fn_with_state(connection, enter))))
         })
     }
 }
 
-impl Connection {
-    /// Marks the start of a request.
-    pub(in crate::web) fn request(&self) -> Running {
-        self.place.activity.request()
+/// Adds the connection to a request, and marks the start of a request on the connection.
+async fn enter(State(connection): State<Connection>, mut request: Request, next: Next) -> Response {
+    // The server detects HTTP/2 by its first bytes; it is accepted only if it was negotiated.
+    if request.version() == Version::HTTP_2 && !connection.http2 {
+        return StatusCode::HTTP_VERSION_NOT_SUPPORTED.into_response();
     }
-}
-
-impl Running {
-    /// The request runs until the body of the answer is dropped.
-    pub(in crate::web) fn until_answered(self, response: Response) -> Response {
-        response.map(|body| {
-            Body::new(Answer {
-                body,
-                _running: self,
-            })
+    let running = connection.place.activity.request();
+    request.extensions_mut().insert(connection);
+    let response = next.run(request).await;
+    response.map(|body| {
+        Body::new(Answer {
+            body,
+            _running: running,
         })
-    }
+    })
 }
 
 /// The body of an answer; the request has been answered once it is dropped.

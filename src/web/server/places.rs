@@ -52,7 +52,7 @@ struct State {
 
 /// A request that is answered; it ends when it is dropped.
 #[derive(Debug)]
-pub(in crate::web) struct Request(Activity);
+pub(super) struct Request(Activity);
 
 impl Places {
     pub(super) fn new(most: usize) -> Self {
