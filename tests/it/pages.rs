@@ -573,7 +573,9 @@ async fn the_report_of_a_target_that_is_down_says_why() {
 #[tokio::test]
 async fn changes_and_history_come_from_the_store_and_say_when_it_cannot_be_read() {
     use tokio_util::sync::CancellationToken;
-    let mut world = lived_in(&Recipe::new(19, 9));
+    // The pages show what was recorded within a range that ends now.
+    let clock = odoo_simulator::Clock::system();
+    let mut world = odoo_simulator::World::build(&Recipe::new(19, 9), clock);
     let person = world.hire(Kind::Internal);
     world.rename(person, "ada@company.example", "Ada & Co");
     let account = world.add_account(AccountKind::Full, "auditor");
