@@ -59,7 +59,7 @@ impl Labelled {
     }
 }
 
-/// The value of a label, as it stands between the quotes.
+/// The value of a label between its quotes, as the library writes it.
 fn escaped(value: &str) -> String {
     let value = value.replace('\\', r"\\").replace('"', r#"\""#);
     value.replace('\n', r"\n")
@@ -215,6 +215,7 @@ fn write_value(mut metric: MetricEncoder, kind: Kind, value: Value) -> fmt::Resu
 
 /// The labels of one sample: the target's, then the family's own.
 struct Labels<'a> {
+    /// As [`Labelled`] has them.
     target: Option<&'a str>,
     names: &'static [Label],
     values: &'a [&'a str],
@@ -229,7 +230,7 @@ impl Labels<'_> {
 impl EncodeLabelSet for Labels<'_> {
     fn encode(&self, encoder: &mut LabelSetEncoder) -> fmt::Result {
         if let Some(labels) = self.target {
-            // A name is written as it is.
+            // The library writes a label's name as it is, and this as one name.
             encoder
                 .encode_label()
                 .encode_label_key()?
