@@ -4,8 +4,6 @@ The questions are those that the exporter otherwise asks one by one, asked as su
 numbers, and the module answers only users who may ask them.
 """
 
-import time
-
 from odoo import api, models, release
 from odoo.exceptions import AccessError, UserError
 
@@ -15,12 +13,6 @@ WELL_KNOWN = ("base.user_root", "base.default_user", "base.template_portal_user_
 PUBLIC_USER = "base.public_user"
 USER_TYPES = ("base.group_user", "base.group_portal", "base.group_public")
 INSTALLED = ("installed", "to upgrade", "to remove")
-
-# How many enrolled users are all read at each poll, and seconds until one of more is read again: Odoo needs a statement for each.
-READ_ALL = 3000
-READ_AGAIN = 3600
-# When to read enrolled users again, by database and whether they are active.
-_read = {}
 
 
 class MfaAuditor(models.AbstractModel):
@@ -97,9 +89,6 @@ class MfaAuditor(models.AbstractModel):
                 return ids(in_groups(value))
             return ids(("login", {"login": "=", "like": "=like"}[kind], value))
 
-        def with_totp(is_active):
-            return self._with_totp(users, people + [("active", "=", is_active)], is_active, in_groups(*asked))
-
         parts = question["parts"]
         archived = people + [("active", "=", False)]
         facts = {
@@ -110,9 +99,9 @@ class MfaAuditor(models.AbstractModel):
                 "nobody": nobody,
             },
             "well_known_active": well_known_active,
-            "totp": with_totp(True),
+            "totp": self._with_totp(users, nobody, True),
             "passkey": holders("auth_passkey_key_ids", active),
-            "archived_holders": sorted({*with_totp(False), *holders("auth_passkey_key_ids", archived)}),
+            "archived_holders": sorted({*self._with_totp(users, nobody, False), *holders("auth_passkey_key_ids", archived)}),
             "recent": ids(("create_date", ">", question["recent_since"])),
             "exemptions": [matching(exemption) for exemption in question["exemptions"]],
             "missing_groups": self._mistaken(asked.difference(groups_by_name)),
@@ -177,23 +166,23 @@ class MfaAuditor(models.AbstractModel):
         acting.update(users.search([("id", "in", list(visitors)), may_enter]).ids)
         return sorted((well_known | visitors) - acting), sorted(acting)
 
-    def _with_totp(self, users, domain, is_active, privileged):
-        """Returns the ids of the users who have TOTP. An empty secret is found by the search, and is no factor, so the field is read.
+    def _with_totp(self, users, nobody, active):
+        """Returns the ids of the users who have TOTP. An empty secret, which Odoo's search finds too, is no factor.
 
-        Members of the groups in the question (`privileged`) and users found for the first time are read at each poll; of many others each
-        is read again after an hour.
+        Odoo computes `totp_enabled` with a statement for each user. So the column is asked, unless a module changes the computation.
         """
-        if not users._fields["totp_enabled"].search:
-            return users.search(domain, order="id").filtered("totp_enabled").ids
-        found = users.search(domain + [("totp_enabled", "=", True)], order="id")
-        now, key = time.monotonic(), (self.env.cr.dbname, is_active)
-        known = _read.get(key, {}) if len(found) > READ_ALL else {}
-        always = set(users.search([("id", "in", found.ids), privileged]).ids) if known else ()
-        due = found.filtered(lambda user: user.id in always or known.get(user.id, 0) <= now)
-        empty = set((due - due.filtered("totp_enabled")).ids)
-        fresh = set(due.ids)
-        _read[key] = {id: now + READ_AGAIN if id in fresh else known[id] for id in found.ids if id not in empty}
-        return list(_read[key])
+        enabled, secret = users._fields["totp_enabled"], users._fields["totp_secret"]
+        methods = [field.compute for field in (enabled, secret) if field.compute]
+        definitions = [name for base in type(users).__mro__ for name in vars(base) if name in methods]
+        if sorted(definitions) == sorted(methods) and enabled.compute == "_compute_totp_enabled":
+            self.env.cr.execute(
+                "SELECT id FROM res_users WHERE totp_secret <> '' AND COALESCE(active, false) = %s AND id != ALL(%s) ORDER BY id",
+                [active, nobody],
+            )
+            return [row[0] for row in self.env.cr.fetchall()]
+        found = [("totp_enabled", "=", True)] if enabled.search else []
+        domain = [("id", "not in", nobody), ("active", "=", active)]
+        return users.search(domain + found, order="id").filtered("totp_enabled").ids
 
     def _mistaken(self, missing):
         """Returns those of the missing XML ids whose module is installed: a typing error, or a deleted group."""
@@ -259,7 +248,7 @@ class MfaAuditor(models.AbstractModel):
         ]
 
     def _date(self, date):
-        return date.strftime("%Y-%m-%d %H:%M:%S") if date else False
+        return str(date)[:19] if date else False
 
     def _use(self, ids):
         """Start of the recording, and the last use of each API key and of each active user's password alone."""
