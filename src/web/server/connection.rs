@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{StatusCode, Version};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{AddExtension, Next};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Router};
 use axum_server::accept::Accept;
 use futures::future::BoxFuture;
 use hyper::body::{Frame, SizeHint};
@@ -23,6 +23,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either as EitherStream;
 use tokio_util::sync::WaitForCancellationFutureOwned;
+use tower_layer::Layer;
 
 use super::Limits;
 use super::places::{Activity, Place, Places, Request as Running};
@@ -109,27 +110,30 @@ fn names(tls: &ServerTls, stream: &TlsStream<TcpStream>) -> Option<Arc<Certifica
 
 impl Accept<TcpStream, Router> for Door {
     type Stream = Stream;
-    type Service = Router;
-    type Future = BoxFuture<'static, io::Result<(Stream, Router)>>;
+    type Service = AddExtension<Router, Connection>;
+    type Future = BoxFuture<'static, io::Result<(Stream, Self::Service)>>;
 
     fn accept(&self, stream: TcpStream, routes: Router) -> Self::Future {
         let opened = self.clone().open(stream);
         Box::pin(async {
             let (stream, connection) = opened.await?;
             // The routes live as long as the connection, and so does its place.
-            Ok((stream, routes.layer(from_fn_with_state(connection, enter))))
+            Ok((stream, Extension(connection).layer(routes)))
         })
     }
 }
 
-/// Adds the connection to a request, and marks the start of a request on the connection.
-async fn enter(State(connection): State<Connection>, mut request: Request, next: Next) -> Response {
+/// Marks the start of a request on its connection, and its end.
+pub(super) async fn enter(
+    Extension(connection): Extension<Connection>,
+    request: Request,
+    next: Next,
+) -> Response {
     // The server detects HTTP/2 by its first bytes; it is accepted only if it was negotiated.
     if request.version() == Version::HTTP_2 && !connection.http2 {
         return StatusCode::HTTP_VERSION_NOT_SUPPORTED.into_response();
     }
     let running = connection.place.activity.request();
-    request.extensions_mut().insert(connection);
     let response = next.run(request).await;
     response.map(|body| {
         Body::new(Answer {

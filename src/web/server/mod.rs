@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use axum::middleware::from_fn;
 use axum_server::Handle;
 use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
@@ -12,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::access::Access;
 pub use connection::Connection;
-use connection::Door;
+use connection::{Door, enter};
 use flood::Flood;
 
 mod connection;
@@ -106,6 +107,7 @@ pub async fn serve_within(
         .http2()
         .max_concurrent_streams(STREAMS)
         .max_header_list_size(u32::try_from(limits.head).unwrap_or(u32::MAX));
+    let routes = routes.layer(from_fn(enter));
     tokio::select! {
         ended = server.serve(routes.into_make_service()) => return ended,
         // From here on nothing is accepted: where systemd holds the socket, connections wait for the next process.
