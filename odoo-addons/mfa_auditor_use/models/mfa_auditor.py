@@ -172,9 +172,9 @@ class MfaAuditor(models.AbstractModel):
         Odoo computes `totp_enabled` with a statement for each user. So the column is asked, unless a module changes the computation.
         """
         enabled, secret = users._fields["totp_enabled"], users._fields["totp_secret"]
-        methods = [field.compute for field in (enabled, secret) if field.compute]
+        methods = ("_compute_totp_enabled", "_compute_totp_secret")
         definitions = [name for base in type(users).__mro__ for name in vars(base) if name in methods]
-        if sorted(definitions) == sorted(methods) and enabled.compute == "_compute_totp_enabled":
+        if (enabled.compute, secret.compute) == methods and len(definitions) == len(methods):
             self.env.cr.execute(
                 "SELECT id FROM res_users WHERE totp_secret <> '' AND COALESCE(active, false) = %s AND id != ALL(%s) ORDER BY id",
                 [active, nobody],
