@@ -167,9 +167,10 @@ class MfaAuditor(models.AbstractModel):
         return sorted((well_known | visitors) - acting), sorted(acting)
 
     def _with_totp(self, users, nobody, active):
-        """Returns the ids of the users who have TOTP. An empty secret, which Odoo's search finds too, is no factor.
+        """Returns the ids of the users who have TOTP. An empty secret is no factor.
 
-        Odoo computes `totp_enabled` with a statement for each user. So the column is asked, unless a module changes the computation.
+        Odoo computes `totp_enabled` with a statement for each user. So the column is asked, unless a module changes the computation. Odoo's
+        search is never asked: it finds empty secrets, and may not find what a module counts.
         """
         enabled, secret = users._fields["totp_enabled"], users._fields["totp_secret"]
         methods = ("_compute_totp_enabled", "_compute_totp_secret")
@@ -180,9 +181,7 @@ class MfaAuditor(models.AbstractModel):
                 [active, nobody],
             )
             return [row[0] for row in self.env.cr.fetchall()]
-        found = [("totp_enabled", "=", True)] if enabled.search else []
-        domain = [("id", "not in", nobody), ("active", "=", active)]
-        return users.search(domain + found, order="id").filtered("totp_enabled").ids
+        return users.search([("id", "not in", nobody), ("active", "=", active)], order="id").filtered("totp_enabled").ids
 
     def _mistaken(self, missing):
         """Returns those of the missing XML ids whose module is installed: a typing error, or a deleted group."""
